@@ -1,0 +1,97 @@
+"""Fixtures for all tests: the worlds that the library is tried in."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+import pytest
+import redis
+import servers
+from fakeredis import FakeRedis
+
+from thoonk.backends.memory import World as Memory
+
+MEMORY = "memory"
+_numbers = itertools.count()
+
+
+@attrs.frozen
+class World:
+    """Somewhere feeds can live: a backend's URL, and a way to look behind it.
+
+    ``raw`` is a plain redis-py client (a fakeredis one for memory) for what a peer
+    written from contract.txt would see and do. ``server`` is None for memory.
+    """
+
+    name: str
+    url: str
+    raw: redis.Redis
+    server: servers.Server | None = None
+
+
+def _binary(name: str) -> str:
+    binary = servers.binaries()[name]
+    if binary is None:
+        message = f"no server {name!r} on this machine"
+        if servers.servers_are_required():
+            pytest.fail(message)
+        pytest.skip(message)
+    return binary
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Iterator[Callable[[str], servers.Server]]:
+    """Servers by name, each started when it is first asked for."""
+    with contextlib.ExitStack() as stack:
+        started: dict[str, servers.Server] = {}
+
+        def get(name: str) -> servers.Server:
+            if name not in started:
+                started[name] = stack.enter_context(servers.running(_binary(name)))
+            return started[name]
+
+        yield get
+
+
+def _world(name: str, running_server: Callable[[str], servers.Server]) -> Iterator[World]:
+    if name == MEMORY:
+        memory = f"test-{next(_numbers)}"
+        fake = FakeRedis(server=Memory.named(memory).server, protocol=2)
+        yield World(name, f"memory://{memory}", fake)
+        fake.close()
+        return
+    server = running_server(name)
+    with contextlib.closing(server.client()) as raw:
+        raw.flushall()
+        raw.script_flush()
+        yield World(name, server.url, raw, server)
+
+
+@pytest.fixture(params=[MEMORY, *servers.binaries()])
+def world(
+    request: pytest.FixtureRequest, running_server: Callable[[str], servers.Server]
+) -> Iterator[World]:
+    """Every world, one after the other, empty."""
+    yield from _world(request.param, running_server)
+
+
+@pytest.fixture(params=[*servers.binaries()])
+def real_world(
+    request: pytest.FixtureRequest, running_server: Callable[[str], servers.Server]
+) -> Iterator[World]:
+    """Every world that is a real server, empty."""
+    yield from _world(request.param, running_server)
+
+
+@pytest.fixture
+def any_server() -> Callable[..., Any]:
+    """Start a private server with options: ``with any_server("--appendonly", "yes") as s``."""
+
+    def start(*options: str, name: str = "redis-6.2") -> Any:
+        return servers.running(_binary(name), *options)
+
+    return start

@@ -1,0 +1,37 @@
+"""What tests need to do several things at once, with tasks. Twin of the one in ``_sync``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+class Background:
+    """A call that goes on while the test does something else."""
+
+    def __init__(self, function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> None:
+        async def run() -> Any:
+            return await function(*args, **kwargs)
+
+        self._task = asyncio.create_task(run())
+
+    def is_done(self) -> bool:
+        return self._task.done()
+
+    async def result(self, timeout: float = 10) -> Any:
+        """What the call returned; raises what it raised."""
+        async with asyncio.timeout(timeout):
+            return await self._task
+
+
+async def pause(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+async def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
+    """Poll until the (plain, not async) condition holds; return what it gave."""
+    async with asyncio.timeout(timeout):
+        while not (value := condition()):
+            await asyncio.sleep(0.005)
+        return value

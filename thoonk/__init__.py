@@ -1,0 +1,129 @@
+"""Shared, persistent feeds, queues and jobs with push notices.
+
+>>> from thoonk import Thoonk
+>>> thoonk = Thoonk(backend="memory")
+>>> feed = thoonk.feed("news")
+>>> id = feed.publish("hello")
+>>> feed.get_item(id)
+'hello'
+"""
+
+from __future__ import annotations
+
+from thoonk import exceptions
+from thoonk._async.client import AsyncThoonk
+from thoonk._async.collection import AsyncCollection
+from thoonk._async.feed import AsyncFeed
+from thoonk._async.job import AsyncClaim, AsyncJob
+from thoonk._async.queue import AsyncQueue
+from thoonk._async.sorted_feed import AsyncSortedFeed
+from thoonk._async.subscription import AsyncFeedSubscription
+from thoonk._sync.client import Thoonk
+from thoonk._sync.collection import Collection
+from thoonk._sync.feed import Feed
+from thoonk._sync.job import Claim, Job
+from thoonk._sync.queue import Queue
+from thoonk._sync.sorted_feed import SortedFeed
+from thoonk._sync.subscription import FeedSubscription
+from thoonk.config import FeedConfig
+from thoonk.exceptions import (
+    BackendError,
+    BackendNotInstalled,
+    BackendUnavailable,
+    Closed,
+    Empty,
+    FeedDoesNotExist,
+    FeedExists,
+    InvalidType,
+    InvalidValue,
+    ItemDoesNotExist,
+    NotClaimed,
+    NotListening,
+    NotStalled,
+    OutcomeUnknown,
+    SerializerError,
+    ThoonkError,
+    UnsupportedOperation,
+    WrongFeedType,
+)
+from thoonk.flows import JobResult
+from thoonk.notices import (
+    AnyNotice,
+    Configured,
+    Created,
+    Deleted,
+    Edited,
+    Finished,
+    Gap,
+    Moved,
+    Notice,
+    Published,
+    Retracted,
+)
+from thoonk.operations import JobCounts, MaintenanceReport, Priority
+from thoonk.serializers import BINARY, JSON, PICKLE, TEXT, Serializer
+
+Pubsub = Thoonk
+"""The client's name in versions before 1.0."""
+
+__version__ = "2.0.0.dev0"
+
+__all__ = [
+    "BINARY",
+    "JSON",
+    "PICKLE",
+    "TEXT",
+    "AnyNotice",
+    "AsyncClaim",
+    "AsyncCollection",
+    "AsyncFeed",
+    "AsyncFeedSubscription",
+    "AsyncJob",
+    "AsyncQueue",
+    "AsyncSortedFeed",
+    "AsyncThoonk",
+    "BackendError",
+    "BackendNotInstalled",
+    "BackendUnavailable",
+    "Claim",
+    "Closed",
+    "Collection",
+    "Configured",
+    "Created",
+    "Deleted",
+    "Edited",
+    "Empty",
+    "Feed",
+    "FeedConfig",
+    "FeedDoesNotExist",
+    "FeedExists",
+    "FeedSubscription",
+    "Finished",
+    "Gap",
+    "InvalidType",
+    "InvalidValue",
+    "ItemDoesNotExist",
+    "Job",
+    "JobCounts",
+    "JobResult",
+    "MaintenanceReport",
+    "Moved",
+    "NotClaimed",
+    "NotListening",
+    "NotStalled",
+    "Notice",
+    "OutcomeUnknown",
+    "Priority",
+    "Published",
+    "Pubsub",
+    "Queue",
+    "Retracted",
+    "Serializer",
+    "SerializerError",
+    "SortedFeed",
+    "Thoonk",
+    "ThoonkError",
+    "UnsupportedOperation",
+    "WrongFeedType",
+    "exceptions",
+]

@@ -1,0 +1,55 @@
+"""The feed: items in the order they were published."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import ClassVar, TypeVar
+
+from thoonk._async.collection import AsyncCollection
+from thoonk.config import FEED
+from thoonk.names import new_id
+from thoonk.operations import Entry, FeedPublish, FeedRetract
+
+T = TypeVar("T")
+
+
+class AsyncFeed(AsyncCollection[T]):
+    """Items in strict publish order, the newest last; bounded by ``max_length`` if set.
+
+    Everyone subscribed is told of what is published, edited and retracted. Iterating
+    gives the ids in order, as `get_ids`.
+    """
+
+    type: ClassVar[str] = FEED
+    kind: ClassVar[str] = FEED
+
+    async def publish(self, item: T, id: str | None = None) -> str:
+        """Add an item at the end; return its id. (Contract: feed publish)
+
+        Publishing under an id that is there replaces that item and moves it to the end:
+        an edit. Beyond ``max_length`` the oldest items are retracted.
+
+        Args:
+            item: what the feed's serializer takes.
+            id: its id; None: a fresh one.
+
+        Raises:
+            InvalidValue, InvalidType, SerializerError: nothing was sent.
+            FeedDoesNotExist: it was deleted.
+        """
+        entry = Entry(new_id() if id is None else id, self._codec.encode(item))
+        await self._execute(FeedPublish(self.name, (entry,)))
+        return entry.id
+
+    async def edit(self, id: str, item: T) -> str:
+        """`publish` under an id, with the arguments the other way round."""
+        return await self.publish(item, id=id)
+
+    async def retract(self, id: str) -> bool:
+        """Remove an item; return whether it was there. (Contract: feed retract)"""
+        removed: tuple[bool, ...] = await self._execute(FeedRetract(self.name, (id,)))
+        return removed[0]
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for id in await self.get_ids():
+            yield id

@@ -1,0 +1,100 @@
+"""Calls registered handlers for what happens, from a task of its own."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from thoonk.backends import AsyncBackend, AsyncSubscription
+from thoonk.concurrency._async import Background, call
+from thoonk.config import FeedConfig
+from thoonk.exceptions import Closed, InvalidType, InvalidValue, ThoonkError
+from thoonk.flows import Codec, event_and_arguments, event_of
+from thoonk.notices import Configured, Deleted, Edited, Finished, Notice, Published
+from thoonk.operations import GetConfig
+from thoonk.serializers import SerializerRegistry
+
+logger = logging.getLogger("thoonk.listener")
+
+Handler = Callable[..., Any]
+
+
+class AsyncListener:
+    """One subscription to all feeds, and the handlers it serves."""
+
+    def __init__(self, backend: AsyncBackend, serializers: SerializerRegistry) -> None:
+        self._backend = backend
+        self._serializers = serializers
+        self._handlers: defaultdict[str, list[Handler]] = defaultdict(list)
+        self._codecs: dict[str, Codec[Any]] = {}
+        self._subscription: AsyncSubscription | None = None
+        self._background: Background | None = None
+
+    async def start(self) -> None:
+        """Subscribe; what happens from now on reaches the handlers."""
+        self._subscription = await self._backend.listen(None)
+        self._background = Background(self._run, "thoonk-listener")
+
+    async def close(self) -> None:
+        """Stop, after the handler that runs now."""
+        if self._subscription is not None:
+            await self._subscription.close()
+        if self._background is not None:
+            await self._background.join(5.0)
+
+    def add(self, name: str, handler: Handler) -> None:
+        """Call ``handler`` for the event; raises as `event_of`."""
+        event = event_of(name)
+        if not callable(handler):
+            raise InvalidType(f"a handler must be callable, not {type(handler).__name__}")
+        self._handlers[event].append(handler)
+
+    def remove(self, name: str, handler: Handler) -> None:
+        """Do not call ``handler`` any more.
+
+        Raises:
+            InvalidValue: it is not registered for the event.
+        """
+        try:
+            self._handlers[event_of(name)].remove(handler)
+        except ValueError:
+            raise InvalidValue(f"{handler!r:.80} is not registered for {name!r}") from None
+
+    async def _run(self) -> None:
+        subscription = self._subscription
+        while subscription is not None:
+            try:
+                notice = await subscription.get()
+                await self._dispatch(notice)
+            except Closed:
+                return
+            except ThoonkError as error:
+                logger.warning("notice passed over: %s", error)
+
+    async def _dispatch(self, notice: Notice) -> None:
+        if isinstance(notice, Configured | Deleted):
+            self._codecs.pop(notice.feed, None)
+        event, _ = event_and_arguments(notice)
+        handlers = self._handlers.get(event)
+        if not handlers:
+            return
+        if isinstance(notice, Published | Edited | Finished):
+            codec = await self._codec_of(notice.feed)
+            notice = codec.notice(notice)
+        _, arguments = event_and_arguments(notice)
+        for handler in list(handlers):
+            try:
+                await call(handler, *arguments)
+            except Exception:
+                logger.exception("handler %r of event %r failed", handler, event)
+
+    async def _codec_of(self, feed: str) -> Codec[Any]:
+        codec = self._codecs.get(feed)
+        if codec is None:
+            fields = await self._backend.execute(GetConfig(feed))
+            config = FeedConfig.from_fields(fields)
+            codec = Codec(feed, self._serializers.get(config.serializer))
+            self._codecs[feed] = codec
+        return codec

@@ -1,0 +1,113 @@
+"""The sorted feed: items in an order that is kept by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import ClassVar, TypeVar
+
+from thoonk._async.collection import AsyncCollection
+from thoonk.config import SORTED_FEED
+from thoonk.operations import (
+    Entry,
+    Position,
+    SortedEdit,
+    SortedInsert,
+    SortedMove,
+    SortedRetract,
+    Where,
+)
+
+T = TypeVar("T")
+
+
+class AsyncSortedFeed(AsyncCollection[T]):
+    """An unbounded list of items whose order only its users change.
+
+    Ids are given by the feed: ``1``, ``2``, ``3`` … Iterating gives the ids in order.
+    """
+
+    type: ClassVar[str] = SORTED_FEED
+    kind: ClassVar[str] = SORTED_FEED
+
+    async def append(self, item: T) -> str:
+        """Insert at the end; return the new id. (Contract: sorted append)"""
+        return await self._insert(item, Position(Where.END))
+
+    async def publish(self, item: T) -> str:
+        """As `append`."""
+        return await self.append(item)
+
+    async def prepend(self, item: T) -> str:
+        """Insert at the beginning; return the new id. (Contract: sorted prepend)"""
+        return await self._insert(item, Position(Where.BEGIN))
+
+    async def publish_before(self, before_id: str, item: T) -> str:
+        """Insert before an item; return the new id. (Contract: sorted before)
+
+        Raises:
+            ItemDoesNotExist: there is no item ``before_id``; nothing was written.
+        """
+        return await self._insert(item, Position(Where.BEFORE, before_id))
+
+    async def publish_after(self, after_id: str, item: T) -> str:
+        """Insert after an item; return the new id. (Contract: sorted after)
+
+        Raises:
+            ItemDoesNotExist: there is no item ``after_id``; nothing was written.
+        """
+        return await self._insert(item, Position(Where.AFTER, after_id))
+
+    async def edit(self, id: str, item: T) -> None:
+        """Replace an item in its place. (Contract: sorted edit)
+
+        Raises:
+            ItemDoesNotExist: there is no such item.
+        """
+        await self._execute(SortedEdit(self.name, Entry(id, self._codec.encode(item))))
+
+    async def move(self, relative_position: str, id: str) -> None:
+        """Move an item. (Contract: sorted move)
+
+        Args:
+            relative_position: ``:42`` before item 42, ``42:`` after it, ``begin:``, ``:end``.
+            id: the item to move. Next to itself: nothing happens.
+
+        Raises:
+            InvalidValue: not one of these forms.
+            ItemDoesNotExist: there is no such item or neighbour.
+        """
+        await self._execute(SortedMove(self.name, id, Position.parse(relative_position)))
+
+    async def move_first(self, id: str) -> None:
+        """Move an item to the beginning; raises as `move`."""
+        await self._execute(SortedMove(self.name, id, Position(Where.BEGIN)))
+
+    async def move_last(self, id: str) -> None:
+        """Move an item to the end; raises as `move`."""
+        await self._execute(SortedMove(self.name, id, Position(Where.END)))
+
+    async def move_before(self, existing_id: str, id: str) -> None:
+        """Move ``id`` before ``existing_id``; raises as `move`."""
+        await self._execute(SortedMove(self.name, id, Position(Where.BEFORE, existing_id)))
+
+    async def move_after(self, existing_id: str, id: str) -> None:
+        """Move ``id`` after ``existing_id``; raises as `move`."""
+        await self._execute(SortedMove(self.name, id, Position(Where.AFTER, existing_id)))
+
+    async def retract(self, id: str) -> bool:
+        """Remove an item; return whether it was there. (Contract: sorted retract)"""
+        removed: tuple[bool, ...] = await self._execute(SortedRetract(self.name, (id,)))
+        return removed[0]
+
+    async def get_items(self) -> dict[str, T]:
+        """As `get_all`."""
+        return await self.get_all()
+
+    async def _insert(self, item: T, position: Position) -> str:
+        data = self._codec.encode(item)
+        id: str = await self._execute(SortedInsert(self.name, data, position))
+        return id
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for id in await self.get_ids():
+            yield id

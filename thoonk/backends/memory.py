@@ -1,0 +1,208 @@
+"""Feeds in this process's memory: the Redis scripts on fakeredis.
+
+The semantics are those of the Redis backend because the scripts are the same. What
+differs is the waiting: a blocked taker waits for a wake-up of this module, not
+inside the fake server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import lupa  # noqa: F401 - fakeredis loads it late; without it no script runs
+from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
+
+from thoonk.backends.redis import AsyncRedisBackend, RedisBackend
+from thoonk.concurrency._async import event_within
+from thoonk.exceptions import InvalidValue
+from thoonk.operations import (
+    FeedOperation,
+    JobClaim,
+    JobPut,
+    Operation,
+    QueuePut,
+    Taken,
+    TakeOperation,
+)
+
+__all__ = ["AsyncMemoryBackend", "MemoryBackend", "World", "opener"]
+
+R = TypeVar("R")
+
+
+class World:
+    """One memory, shared by the backends that are given it."""
+
+    _named: ClassVar[dict[str, World]] = {}
+    _naming: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self) -> None:
+        self.server = FakeServer(version=(7,))
+        self._lock = threading.Lock()
+        self._waiting: dict[str, deque[Callable[[], None]]] = {}
+
+    @classmethod
+    def named(cls, name: str) -> World:
+        """The world of that name. It lives as long as the process."""
+        with cls._naming:
+            return cls._named.setdefault(name, cls())
+
+    def enter(self, feed: str, wake: Callable[[], None]) -> None:
+        """Queue up for the next item of ``feed``: ``wake`` is called, from any thread."""
+        with self._lock:
+            self._waiting.setdefault(feed, deque()).append(wake)
+
+    def leave(self, feed: str, wake: Callable[[], None], *, woken: bool) -> None:
+        """Leave the queue. Who was woken and does not look passes the call on."""
+        with self._lock:
+            waiting = self._waiting.get(feed)
+            try:
+                if waiting is not None:
+                    waiting.remove(wake)
+            except ValueError:
+                pass
+            if waiting is not None and not waiting:
+                del self._waiting[feed]
+        if woken:
+            self.call(feed, 1)
+
+    def call(self, feed: str, count: int) -> None:
+        """Wake up to ``count`` of those who wait for ``feed``, the longest waiting first."""
+        with self._lock:
+            waiting = self._waiting.get(feed, deque())
+            called = [waiting.popleft() for _ in range(min(count, len(waiting)))]
+        for wake in called:
+            wake()
+
+    def call_for(self, operation: Operation[Any]) -> None:
+        """Wake as many takers as the operation may have left items for."""
+        if not operation.makes_available or not isinstance(operation, FeedOperation):
+            return
+        if isinstance(operation, QueuePut | JobPut):
+            self.call(operation.feed, len(operation.entries))
+        elif not isinstance(operation, JobClaim):
+            # How many came back is not worth knowing: whoever finds nothing waits again.
+            self.call(operation.feed, 1_000_000)
+
+
+class MemoryBackend(RedisBackend):
+    """Feeds in memory, for synchronous clients."""
+
+    def __init__(self, world: World | None = None) -> None:
+        """Use ``world``, or a new one of its own."""
+        self.world = world or World()
+        super().__init__(client=FakeRedis(server=self.world.server, protocol=2))
+        self._wakes: set[threading.Event] = set()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {id(self.world):#x}>"
+
+    def execute(self, operation: Operation[R]) -> R:
+        """Do one operation, then wake who waits for what it left."""
+        result = super().execute(operation)
+        self.world.call_for(operation)
+        return result
+
+    def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+        """Wait for a wake-up, then take."""
+        self._check_open()
+        event = threading.Event()
+        wake = event.set
+        self._wakes.add(event)
+        self.world.enter(operation.feed, wake)
+        try:
+            # An item may have come between the caller's look and the queueing up.
+            taken = self.execute(operation)
+            if not taken.entries:
+                event.wait(timeout)
+                self._check_open()
+                taken = self.execute(operation)
+        except BaseException:
+            self.world.leave(operation.feed, wake, woken=event.is_set())
+            raise
+        finally:
+            self._wakes.discard(event)
+        self.world.leave(operation.feed, wake, woken=False)
+        return taken
+
+    def close(self) -> None:
+        """Wake whoever is blocked, end subscriptions. The world stays."""
+        super().close()
+        for event in list(self._wakes):
+            event.set()
+
+
+class AsyncMemoryBackend(AsyncRedisBackend):
+    """Feeds in memory, for asyncio clients."""
+
+    def __init__(self, world: World | None = None) -> None:
+        """Use ``world``, or a new one of its own."""
+        self.world = world or World()
+        super().__init__(client=FakeAsyncRedis(server=self.world.server, protocol=2))
+        self._wakes: set[asyncio.Event] = set()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {id(self.world):#x}>"
+
+    async def execute(self, operation: Operation[R]) -> R:
+        """Do one operation, then wake who waits for what it left."""
+        result = await super().execute(operation)
+        self.world.call_for(operation)
+        return result
+
+    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+        """Wait for a wake-up, then take."""
+        self._check_open()
+        event = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        called = threading.Event()
+
+        def wake() -> None:
+            called.set()
+            loop.call_soon_threadsafe(event.set)
+
+        self._wakes.add(event)
+        self.world.enter(operation.feed, wake)
+        try:
+            taken = await self.execute(operation)
+            if not taken.entries:
+                await event_within(event, timeout)
+                self._check_open()
+                taken = await self.execute(operation)
+        except BaseException:
+            self.world.leave(operation.feed, wake, woken=called.is_set())
+            raise
+        finally:
+            self._wakes.discard(event)
+        self.world.leave(operation.feed, wake, woken=False)
+        return taken
+
+    async def close(self) -> None:
+        """Wake whoever is blocked, end subscriptions. The world stays."""
+        await super().close()
+        for event in list(self._wakes):
+            event.set()
+
+
+class _Opener:
+    """Opens ``memory`` (a world of its own) and ``memory://NAME`` (the world of that name)."""
+
+    def open(self, url: str, **options: Any) -> MemoryBackend:
+        return MemoryBackend(_world_of(url, options))
+
+    def open_async(self, url: str, **options: Any) -> AsyncMemoryBackend:
+        return AsyncMemoryBackend(_world_of(url, options))
+
+
+def _world_of(url: str, options: dict[str, Any]) -> World | None:
+    if options:
+        raise InvalidValue(f"the memory backend has no options, so not {', '.join(options)}")
+    name = url.partition("://")[2]
+    return World.named(name) if name else None
+
+
+opener = _Opener()

@@ -1,0 +1,100 @@
+"""redis-py's asyncio connections, as the backend uses them.
+
+Written by hand, as is its twin in ``_sync``: here is all in which redis-py's two
+halves differ. The modules beside it are the same in both worlds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypeAlias
+
+from redis.asyncio import BlockingConnectionPool, SSLConnection
+from redis.asyncio import Connection as TcpConnection
+from redis.asyncio import UnixDomainSocketConnection as UnixConnection
+from redis.asyncio.retry import Retry
+
+from thoonk.backends.redis.errors import CONNECTION_ERRORS
+from thoonk.backends.redis.settings import DEDICATED_SETTINGS, NO_RETRIES, POOL_SETTINGS
+
+# redis-py's own annotations change from version to version.
+Client: TypeAlias = Any
+Pool: TypeAlias = Any
+Connection: TypeAlias = Any
+
+
+def open_pool(url: str | None, settings: dict[str, Any]) -> tuple[Pool, float | None]:
+    """A pool whose callers wait for a free connection instead of failing.
+
+    Also the seconds for one reply, None where its connections see to that themselves.
+    """
+    settings = {**POOL_SETTINGS, "retry": Retry(*NO_RETRIES), **settings}
+    # redis-py would start a task for every command that it times.
+    timeout: float | None = settings.pop("socket_timeout")
+    settings["socket_timeout"] = None
+    if url is not None:
+        return BlockingConnectionPool.from_url(url, **settings), timeout
+    kind: Any = TcpConnection
+    if settings.pop("ssl", False):
+        kind = SSLConnection
+    if "path" in settings:
+        kind = UnixConnection
+    pool = BlockingConnectionPool(connection_class=kind, **settings)
+    return pool, timeout
+
+
+def dedicated_connection(pool: Pool) -> Connection:
+    """A connection to the same server that belongs to one waiter or listener."""
+    settings = {**pool.connection_kwargs, **DEDICATED_SETTINGS, "retry": Retry(*NO_RETRIES)}
+    return pool.connection_class(**settings)
+
+
+async def take_connection(pool: Pool) -> Connection:
+    """A connection that is open, from the pool."""
+    return await pool.get_connection()
+
+
+async def give_connection(pool: Pool, connection: Connection) -> None:
+    """Back to the pool."""
+    await pool.release(connection)
+
+
+async def send(connection: Connection, timeout: float | None, *commands: tuple[Any, ...]) -> None:
+    """Send commands in one go, opening the connection when it is not.
+
+    Args:
+        timeout: seconds; None: as long as the connection's own ``socket_timeout``.
+    """
+    async with asyncio.timeout(timeout):
+        if not connection.is_connected:
+            await connection.connect()
+        packed = connection.pack_commands(commands)
+        await connection.send_packed_command(packed, check_health=False)
+
+
+async def read_reply(connection: Connection, timeout: float | None) -> Any:
+    """The next reply. It can be called again after it was interrupted.
+
+    Args:
+        timeout: seconds; None: as long as the connection's own ``socket_timeout``.
+
+    Raises:
+        TimeoutError: nothing came in time. A later reply can still be read.
+    """
+    async with asyncio.timeout(timeout):
+        return await connection.read_response(disconnect_on_error=False)
+
+
+async def disconnect(connection: Connection) -> None:
+    """Close the connection without waiting for the other side."""
+    await connection.disconnect(nowait=True)
+
+
+async def is_usable(connection: Connection) -> bool:
+    """Whether an idle connection is open, with nothing unread."""
+    # redis-py 8 has renamed the method.
+    can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
+    try:
+        return bool(connection.is_connected and not await can_read())
+    except CONNECTION_ERRORS:
+        return False

@@ -1,0 +1,223 @@
+"""Notices from Redis' pub/sub channels, over a connection of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from thoonk.backends.redis import errors, wire
+from thoonk.backends.redis._async.connection import Connection, disconnect, read_reply, send
+from thoonk.concurrency._async import Event, Lock, event_within
+from thoonk.exceptions import Closed, Empty, ThoonkError
+from thoonk.notices import Created, Deleted, Gap, Notice
+from thoonk.operations import FeedIsRegistered, FeedNames, Operation
+
+logger = logging.getLogger("thoonk.notices")
+
+PING_AFTER = 10.0
+"""Seconds of silence after which the connection is tried with a PING."""
+
+PING_DEADLINE = 5.0
+"""Seconds without an answer to it after which the connection counts as dead."""
+
+LONGEST_PAUSE = 2.0
+"""Most seconds between two attempts to connect again."""
+
+REMEMBERED_NAMES = 10_000
+"""How many names of feeds in other dbs are remembered before they are looked up anew."""
+
+
+class AsyncRedisSubscription:
+    """Notices of one feed or of all, one reader at a time."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        feed: str | None,
+        db: int,
+        execute: Callable[[Operation[Any]], Coroutine[Any, Any, Any]],
+    ) -> None:
+        self._connection = connection
+        self._feed = feed
+        self._db = db
+        self._execute = execute
+        self._ours: dict[str, bool] = {}
+        self._early: deque[list[Any]] = deque()
+        self._connected = False
+        self._pause = 0.0
+        self._reading = Lock()
+        self._closed = Event()
+
+    async def open(self) -> None:
+        """Connect and subscribe. What happens from now on is delivered.
+
+        Raises:
+            BackendUnavailable: there is no connection.
+        """
+        try:
+            await self._subscribe()
+        except (*errors.CONNECTION_ERRORS, ResponseError) as error:
+            await disconnect(self._connection)
+            raise errors.not_sent(error) from error
+        await self._learn_names()
+
+    async def get(self, timeout: float | None = None) -> Notice:
+        """The next notice (see `thoonk.backends.Subscription.get`)."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        async with self._reading:
+            try:
+                while not self._closed.is_set():
+                    if not self._connected:
+                        if await self._reconnect(deadline):
+                            return Gap(self._feed or "")
+                        continue
+                    message = await self._message(deadline)
+                    received = message and self._understand(message)
+                    if received and await self._is_ours(received):
+                        return received.notice
+            finally:
+                if self._closed.is_set():
+                    await disconnect(self._connection)
+        raise Closed("the subscription has been closed")
+
+    async def close(self) -> None:
+        """End it; a reader in another thread or task is woken."""
+        self._closed.set()
+        if not self._reading.locked():
+            await disconnect(self._connection)
+        elif self._connection.is_connected:
+            # Its confirmation wakes the reader, who then hangs up; or an error does.
+            with contextlib.suppress(*errors.CONNECTION_ERRORS):
+                await send(self._connection, PING_DEADLINE, (b"UNSUBSCRIBE",))
+
+    # --- the connection -----------------------------------------------------------------
+
+    async def _subscribe(self) -> None:
+        if self._feed is None:
+            patterns = tuple(wire.patterns())
+            commands = [(b"SUBSCRIBE", *wire.CATALOGUE_CHANNELS), (b"PSUBSCRIBE", *patterns)]
+        else:
+            commands = [(b"SUBSCRIBE", *wire.channels_of(self._feed))]
+        await send(self._connection, PING_DEADLINE, *commands)
+        self._early.clear()
+        unconfirmed = sum(len(command) - 1 for command in commands)
+        while unconfirmed:
+            message = await read_reply(self._connection, PING_DEADLINE)
+            if message[0] in (b"subscribe", b"psubscribe"):
+                unconfirmed -= 1
+            else:
+                self._early.append(message)
+        self._connected = True
+
+    async def _learn_names(self) -> None:
+        if self._feed is not None:
+            self._ours = {self._feed: True}
+            return
+        names: frozenset[str] = await self._execute(FeedNames())
+        self._ours = dict.fromkeys(names, True)
+
+    async def _reconnect(self, deadline: float | None) -> bool:
+        """One attempt, after a pause that grows with each."""
+        pause = self._pause
+        if deadline is not None:
+            pause = max(0.0, min(pause, deadline - time.monotonic()))
+        await event_within(self._closed, pause)
+        try:
+            await self._subscribe()
+            await self._learn_names()
+        except (*errors.CONNECTION_ERRORS, ResponseError, ThoonkError) as error:
+            logger.debug("still no connection for notices: %s", error)
+            await self._lose()
+            self._pause = min(max(0.05, self._pause * 2), LONGEST_PAUSE)
+            if deadline is not None and time.monotonic() >= deadline:
+                raise Empty("no notice within the timeout") from error
+            return False
+        self._pause = 0.0
+        logger.info("notices arrive again; some may have been missed")
+        return True
+
+    async def _lose(self) -> None:
+        self._connected = False
+        await disconnect(self._connection)
+
+    async def _message(self, deadline: float | None) -> list[Any] | None:
+        """What comes next on the connection; None when it is lost."""
+        if self._early:
+            return self._early.popleft()
+        pinged = False
+        while True:
+            patience = PING_DEADLINE if pinged else PING_AFTER
+            if deadline is not None:
+                patience = max(0.0, min(patience, deadline - time.monotonic()))
+            try:
+                message: list[Any] = await read_reply(self._connection, patience)
+            except TimeoutError:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise Empty("no notice within the timeout") from None
+                if not pinged and await self._ping():
+                    pinged = True
+                    continue
+                logger.warning("the connection for notices is dead, connecting again")
+            except (*errors.CONNECTION_ERRORS, ResponseError) as error:
+                if not self._closed.is_set():
+                    logger.warning("the connection for notices is lost: %s", error)
+            else:
+                return message
+            await self._lose()
+            return None
+
+    async def _ping(self) -> bool:
+        try:
+            await send(self._connection, PING_DEADLINE, (b"PING",))
+        except errors.CONNECTION_ERRORS:
+            return False
+        return True
+
+    # --- what it says -------------------------------------------------------------------
+
+    def _understand(self, message: list[Any]) -> wire.Received | None:
+        match message:
+            case [b"message", channel, payload] | [b"pmessage", _, channel, payload]:
+                return wire.read_notice(channel, payload)
+            case _:
+                return None  # a confirmation, or the answer to a PING
+
+    async def _is_ours(self, received: wire.Received) -> bool:
+        """Whether the notice is of this db: channels are shared by all dbs of a server."""
+        notice = received.notice
+        feed = notice.feed
+        if self._feed is not None and feed != self._feed:
+            return False
+        if received.db is not None:
+            ours = received.db == self._db
+            if ours:
+                self._remember(feed, ours=not isinstance(notice, Deleted))
+            return ours
+        if isinstance(notice, Deleted):
+            was_ours = self._ours.get(feed, False)
+            if was_ours:
+                self._remember(feed, ours=await self._look_up(feed))
+            return was_ours and not self._ours[feed]
+        if isinstance(notice, Created) or feed not in self._ours:
+            self._remember(feed, ours=await self._look_up(feed))
+        return self._ours[feed]
+
+    def _remember(self, feed: str, *, ours: bool) -> None:
+        if len(self._ours) > REMEMBERED_NAMES and not ours:
+            self._ours = {name: True for name, is_ours in self._ours.items() if is_ours}
+        self._ours[feed] = ours
+
+    async def _look_up(self, feed: str) -> bool:
+        try:
+            registered: bool = await self._execute(FeedIsRegistered(feed))
+        except ThoonkError as error:
+            # A notice too many does less harm than one that is missing.
+            logger.warning("cannot tell whether feed %r is of this db: %s", feed, error)
+            return True
+        return registered

@@ -1,0 +1,570 @@
+"""The commands table: for each operation the one command that does it on Redis.
+
+Nothing here talks to a server. A `Command` is what to send and how to read the
+reply; the clients in ``_async`` and ``_sync`` send it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar, cast
+
+import attrs
+
+from thoonk import operations as ops
+from thoonk.backends.redis import scripts, wire
+from thoonk.backends.redis.wire import Keys, keys_of
+from thoonk.config import DEFAULT_RESULT_TIMEOUT, FEED, JOB, QUEUE, SORTED_FEED
+from thoonk.exceptions import (
+    FeedDoesNotExist,
+    ItemDoesNotExist,
+    NotClaimed,
+    NotStalled,
+    ThoonkError,
+    UnsupportedOperation,
+    WrongFeedType,
+)
+from thoonk.names import decode_name, encode_name
+
+R = TypeVar("R")
+Op = TypeVar("Op", bound="ops.Operation[Any]")
+Argument = bytes | str | int | float
+
+
+@attrs.frozen
+class Command(Generic[R]):
+    """One command and its reply.
+
+    Attributes:
+        arguments: the words to send. Of a script: EVALSHA, its SHA, and the rest.
+        parse: makes the operation's answer from the reply.
+        writes: whether it can have changed something.
+        script: the script it runs, if any.
+        refuse: raises what a coded refusal of the script means, given code and detail.
+    """
+
+    arguments: tuple[Argument, ...]
+    parse: Callable[[Any], R]
+    writes: bool = False
+    script: scripts.Script | None = None
+    refuse: Callable[[str, str], ThoonkError | None] = lambda _code, _detail: None
+
+    def with_text(self) -> tuple[Argument, ...]:
+        """The words to send when the server does not know the script (yet)."""
+        if self.script is None:
+            return self.arguments
+        return (b"EVAL", self.script.text, *self.arguments[2:])
+
+
+_TABLE: dict[type[ops.Operation[Any]], Callable[[Any, str], Command[Any]]] = {}
+
+
+def command_for(operation: ops.Operation[R], instance: str) -> Command[R]:
+    """The command of an operation, on behalf of the client named ``instance``.
+
+    Raises:
+        UnsupportedOperation: the table does not know it.
+    """
+    try:
+        build = _TABLE[type(operation)]
+    except KeyError:
+        raise UnsupportedOperation(
+            f"the Redis backend does not know {type(operation).__name__}"
+        ) from None
+    return cast("Command[R]", build(operation, instance))
+
+
+def _handles(kind: type[Op]) -> Callable[[Callable[[Op], Command[Any]]], None]:
+    def register(build: Callable[[Op], Command[Any]]) -> None:
+        _TABLE[kind] = lambda operation, _: build(operation)
+
+    return register
+
+
+def _announces(kind: type[Op]) -> Callable[[Callable[[Op, str], Command[Any]]], None]:
+    """As `_handles`, for operations whose notice names the client that did it."""
+
+    def register(build: Callable[[Op, str], Command[Any]]) -> None:
+        _TABLE[kind] = build
+
+    return register
+
+
+def _read(words: Iterable[Argument], parse: Callable[[Any], R], feed: str = "") -> Command[R]:
+    def refuse(code: str, _: str) -> ThoonkError | None:
+        # A plain read meets another type of feed as another type of key.
+        if code == "WRONGTYPE":
+            return WrongFeedType(feed, expected="as asked for", actual="another")
+        return None
+
+    return Command(tuple(words), parse, refuse=refuse)
+
+
+def _script(
+    name: str,
+    operation: ops.FeedOperation[R],
+    keys: Iterable[bytes],
+    arguments: Iterable[Argument],
+    parse: Callable[[Any], R],
+    *,
+    kind: str = "",
+    ids: tuple[str, ...] = (),
+    writes: bool = True,
+) -> Command[R]:
+    """A command that runs a script.
+
+    ``ids`` are the ids a refusal may speak of: it names one by its number, from 1.
+    """
+    script = scripts.load(name)
+    used = tuple(keys)
+
+    def refuse(code: str, detail: str) -> ThoonkError | None:
+        feed = operation.feed
+        match code:
+            case "NOFEED":
+                return FeedDoesNotExist(feed)
+            case "FEEDTYPE":
+                return WrongFeedType(feed, expected=kind, actual=detail)
+            case "NOITEM":
+                return ItemDoesNotExist(feed, ids[int(detail.split(maxsplit=1)[0]) - 1])
+            case "NOTCLAIMED":
+                return NotClaimed(feed, ids[int(detail.split(maxsplit=1)[0]) - 1])
+            case "NOTSTALLED":
+                return NotStalled(feed, ids[int(detail.split(maxsplit=1)[0]) - 1])
+            case "WRONGTYPE":
+                return WrongFeedType(feed, expected=kind or "known", actual="another")
+            case _:
+                return None
+
+    words = (b"EVALSHA", script.sha, len(used), *used, *arguments)
+    return Command(words, parse, writes=writes, script=script, refuse=refuse)
+
+
+# --- reading replies --------------------------------------------------------------------
+
+
+def _nothing(_: object) -> None:
+    return None
+
+
+def _flags(reply: list[int]) -> tuple[bool, ...]:
+    return tuple(flag > 0 for flag in reply)
+
+
+def _names(reply: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(map(decode_name, reply))
+
+
+def _pairs(reply: list[bytes] | Mapping[bytes, bytes]) -> Iterable[tuple[bytes, bytes]]:
+    # RESP3 has maps where RESP2 has flat lists.
+    if isinstance(reply, Mapping):
+        return reply.items()
+    return zip(reply[::2], reply[1::2], strict=True)
+
+
+def _fields(reply: list[bytes] | Mapping[bytes, bytes]) -> dict[str, str]:
+    return {decode_name(name): decode_name(value) for name, value in _pairs(reply)}
+
+
+def _entries(entries: Iterable[ops.Entry]) -> Iterable[bytes]:
+    for entry in entries:
+        yield encode_name(entry.id)
+        yield entry.item
+
+
+def _ids(ids: Iterable[str]) -> Iterable[bytes]:
+    return map(encode_name, ids)
+
+
+# --- all feeds ----------------------------------------------------------------------------
+
+
+@_handles(ops.FeedNames)
+def _(_: ops.FeedNames) -> Command[frozenset[str]]:
+    return _read((b"SMEMBERS", wire.FEEDS), lambda reply: frozenset(map(decode_name, reply)))
+
+
+@_handles(ops.FeedIsRegistered)
+def _(op: ops.FeedIsRegistered) -> Command[bool]:
+    return _read((b"SISMEMBER", wire.FEEDS, encode_name(op.feed)), bool)
+
+
+@_announces(ops.RegisterFeed)
+def _(op: ops.RegisterFeed, instance: str) -> Command[bool]:
+    payload = wire.announcement(op.feed, instance)
+    arguments = (encode_name(op.feed), payload, wire.NEWFEED, wire.CONFFEED)
+    return _script("register_feed", op, (wire.FEEDS,), arguments, bool)
+
+
+@_announces(ops.UnregisterFeed)
+def _(op: ops.UnregisterFeed, instance: str) -> Command[bool]:
+    payload = wire.announcement(op.feed, instance)
+    arguments = (encode_name(op.feed), payload, wire.DELFEED)
+    return _script("unregister_feed", op, (wire.FEEDS,), arguments, bool)
+
+
+# --- one feed of any type -------------------------------------------------------------------
+
+
+@_handles(ops.CreateFeed)
+def _(op: ops.CreateFeed) -> Command[ops.Opened]:
+    def parse(reply: list[Any]) -> ops.Opened:
+        if reply[0]:
+            return ops.Opened(created=True, config=dict(op.config))
+        return ops.Opened(created=False, config=_fields(reply[1]))
+
+    words = [encode_name(word) for pair in op.config.items() for word in pair]
+    return _script("create_feed", op, (keys_of(op.feed).config,), words, parse)
+
+
+@_handles(ops.DeleteFeed)
+def _(op: ops.DeleteFeed) -> Command[tuple[str, ...]]:
+    keys = keys_of(op.feed)
+    own = keys.stored()
+    every = [*own, *map(keys.result, op.results)]
+    return _script("delete_feed", op, every, (len(own), *_ids(op.results)), _names)
+
+
+@_announces(ops.SetConfig)
+def _(op: ops.SetConfig, instance: str) -> Command[tuple[str, ...]]:
+    keys = keys_of(op.feed)
+    words: list[bytes] = [wire.announcement(op.feed, instance), wire.CONFFEED, keys.retract]
+    for name, value in op.config.items():
+        words += [b"-" if value is None else b"+", encode_name(name), encode_name(value or "")]
+    used = (keys.config, keys.ids, keys.items)
+    return _script("set_config", op, used, words, _names, kind=op.config.get("type") or "")
+
+
+@_handles(ops.GetConfig)
+def _(op: ops.GetConfig) -> Command[Mapping[str, str]]:
+    return _read((b"HGETALL", keys_of(op.feed).config), _fields, op.feed)
+
+
+@_handles(ops.ReadItem)
+def _(op: ops.ReadItem) -> Command[bytes | None]:
+    words = (b"HGET", keys_of(op.feed).items, encode_name(op.id))
+    return _read(words, lambda reply: reply, op.feed)
+
+
+@_handles(ops.ReadItems)
+def _(op: ops.ReadItems) -> Command[dict[str, bytes]]:
+    def parse(reply: list[bytes] | Mapping[bytes, bytes]) -> dict[str, bytes]:
+        return {decode_name(id): item for id, item in _pairs(reply)}
+
+    return _read((b"HGETALL", keys_of(op.feed).items), parse, op.feed)
+
+
+@_handles(ops.CountItems)
+def _(op: ops.CountItems) -> Command[int]:
+    return _read((b"HLEN", keys_of(op.feed).items), int, op.feed)
+
+
+@_handles(ops.HasItem)
+def _(op: ops.HasItem) -> Command[bool]:
+    return _read((b"HEXISTS", keys_of(op.feed).items, encode_name(op.id)), bool, op.feed)
+
+
+@_handles(ops.ReadIds)
+def _(op: ops.ReadIds) -> Command[tuple[str, ...]]:
+    keys = keys_of(op.feed)
+    if op.kind == JOB:
+        return _read((b"HKEYS", keys.items), _names, op.feed)
+    if op.kind == QUEUE:
+        # Items are taken from the right end.
+        return _read((b"LRANGE", keys.ids, 0, -1), lambda reply: _names(reversed(reply)), op.feed)
+    word = b"ZRANGE" if op.kind == FEED else b"LRANGE"
+    return _read((word, keys.ids, 0, -1), _names, op.feed)
+
+
+# --- feed -----------------------------------------------------------------------------------
+
+
+@_handles(ops.FeedPublish)
+def _(op: ops.FeedPublish) -> Command[tuple[bool, ...]]:
+    keys = keys_of(op.feed)
+    return _script(
+        "feed_publish",
+        op,
+        (keys.config, keys.ids, keys.items, keys.publishes),
+        (keys.publish, keys.edit, keys.retract, *_entries(op.entries)),
+        _flags,
+        kind=FEED,
+    )
+
+
+@_handles(ops.FeedRetract)
+def _(op: ops.FeedRetract) -> Command[tuple[bool, ...]]:
+    keys = keys_of(op.feed)
+    arguments = (keys.retract, *_ids(op.ids))
+    used = (keys.config, keys.ids, keys.items)
+    return _script("feed_retract", op, used, arguments, _flags, kind=FEED)
+
+
+# --- sorted feed ------------------------------------------------------------------------------
+
+
+def _place(position: ops.Position) -> tuple[bytes, bytes, bytes]:
+    return (
+        position.where.value.encode(),
+        encode_name(position.neighbour),
+        encode_name(str(position)),
+    )
+
+
+@_handles(ops.SortedInsert)
+def _(op: ops.SortedInsert) -> Command[str]:
+    keys = keys_of(op.feed)
+    return _script(
+        "sorted_insert",
+        op,
+        (keys.config, keys.ids, keys.items, keys.publishes, keys.idincr),
+        (keys.publish, keys.position, *_place(op.position), op.item),
+        decode_name,
+        kind=SORTED_FEED,
+        ids=("", op.position.neighbour),
+    )
+
+
+@_handles(ops.SortedEdit)
+def _(op: ops.SortedEdit) -> Command[None]:
+    keys = keys_of(op.feed)
+    return _script(
+        "sorted_edit",
+        op,
+        (keys.config, keys.items, keys.publishes),
+        (keys.edit, *_entries([op.entry])),
+        _nothing,
+        kind=SORTED_FEED,
+        ids=(op.entry.id,),
+    )
+
+
+@_handles(ops.SortedMove)
+def _(op: ops.SortedMove) -> Command[None]:
+    keys = keys_of(op.feed)
+    return _script(
+        "sorted_move",
+        op,
+        (keys.config, keys.ids),
+        (keys.position, encode_name(op.id), *_place(op.position)),
+        _nothing,
+        kind=SORTED_FEED,
+        ids=(op.id, op.position.neighbour),
+    )
+
+
+@_handles(ops.SortedRetract)
+def _(op: ops.SortedRetract) -> Command[tuple[bool, ...]]:
+    keys = keys_of(op.feed)
+    arguments = (keys.retract, *_ids(op.ids))
+    used = (keys.config, keys.ids, keys.items)
+    return _script("sorted_retract", op, used, arguments, _flags, kind=SORTED_FEED)
+
+
+# --- queue --------------------------------------------------------------------------------------
+
+
+def _taken(size: int) -> Callable[[list[Any]], ops.Taken]:
+    def parse(reply: list[Any]) -> ops.Taken:
+        wake, flat = reply
+        rows = zip(*(flat[column::size] for column in range(size)), strict=True)
+        entries = tuple(ops.TakenEntry(decode_name(row[0]), *row[1:]) for row in rows)
+        return ops.Taken(entries, None if wake < 0 else wake / 1000)
+
+    return parse
+
+
+@_handles(ops.QueuePut)
+def _(op: ops.QueuePut) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.ids, keys.items, keys.publishes)
+    arguments: tuple[Argument, ...] = (int(op.priority), *_entries(op.entries))
+    return _script("queue_put", op, used, arguments, _nothing, kind=QUEUE)
+
+
+@_handles(ops.QueueTake)
+def _(op: ops.QueueTake) -> Command[ops.Taken]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.ids, keys.items, keys.reserved)
+    return _script("queue_take", op, used, (op.count,), _taken(2), kind=QUEUE)
+
+
+@_handles(ops.QueueReturn)
+def _(op: ops.QueueReturn) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.ids, keys.items)
+    return _script("queue_return", op, used, _entries(op.entries), _nothing, kind=QUEUE)
+
+
+# --- job --------------------------------------------------------------------------------------
+
+
+def _job_keys(keys: Keys) -> tuple[bytes, ...]:
+    return (
+        keys.config,
+        keys.ids,
+        keys.items,
+        keys.reserved,
+        keys.published,
+        keys.claimed,
+        keys.stalled,
+        keys.cancelled,
+        keys.holders,
+    )
+
+
+@_handles(ops.JobPut)
+def _(op: ops.JobPut) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.ids, keys.items, keys.publishes, keys.published)
+    arguments: tuple[Argument, ...] = (int(op.priority), *_entries(op.entries))
+    return _script("job_put", op, used, arguments, _nothing, kind=JOB)
+
+
+@_handles(ops.JobClaim)
+def _(op: ops.JobClaim) -> Command[ops.Taken]:
+    arguments: tuple[Argument, ...] = (op.count, encode_name(op.token))
+    return _script("job_claim", op, _job_keys(keys_of(op.feed)), arguments, _taken(3), kind=JOB)
+
+
+def _ending(ending: ops.Ending) -> Iterable[Argument]:
+    kind = b"" if not ending.has_result else b"none" if ending.result is None else b"some"
+    keep = b"" if ending.timeout is None else ending.timeout * 1000
+    return (encode_name(ending.id), encode_name(ending.token), kind, ending.result or b"", keep)
+
+
+@_handles(ops.JobFinish)
+def _(op: ops.JobFinish) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (
+        keys.config,
+        keys.items,
+        keys.published,
+        keys.claimed,
+        keys.cancelled,
+        keys.finishes,
+        keys.holders,
+        keys.results,
+        *(keys.result(ending.id) for ending in op.endings),
+    )
+    words = [word for ending in op.endings for word in _ending(ending)]
+    return _script(
+        "job_finish",
+        op,
+        used,
+        (keys.finish, DEFAULT_RESULT_TIMEOUT * 1000, *words),
+        _nothing,
+        kind=JOB,
+        ids=tuple(ending.id for ending in op.endings),
+    )
+
+
+@_handles(ops.JobExtend)
+def _(op: ops.JobExtend) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.claimed, keys.holders)
+    arguments = (encode_name(op.id), encode_name(op.token))
+    return _script("job_extend", op, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+
+
+@_handles(ops.JobCancel)
+def _(op: ops.JobCancel) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (
+        keys.config,
+        keys.ids,
+        keys.published,
+        keys.claimed,
+        keys.stalled,
+        keys.cancelled,
+        keys.holders,
+    )
+    arguments = (encode_name(op.id), encode_name(op.token))
+    return _script("job_cancel", op, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+
+
+@_handles(ops.JobRelease)
+def _(op: ops.JobRelease) -> Command[tuple[bool, ...]]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.ids, keys.claimed, keys.holders)
+    return _script(
+        "job_release", op, used, (encode_name(op.token), *_ids(op.ids)), _flags, kind=JOB
+    )
+
+
+@_handles(ops.JobStall)
+def _(op: ops.JobStall) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (
+        keys.config,
+        keys.published,
+        keys.claimed,
+        keys.stalled,
+        keys.cancelled,
+        keys.holders,
+    )
+    arguments = (encode_name(op.id), encode_name(op.token))
+    return _script("job_stall", op, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+
+
+@_handles(ops.JobRetry)
+def _(op: ops.JobRetry) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.ids, keys.published, keys.stalled)
+    arguments = (encode_name(op.id),)
+    return _script("job_retry", op, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+
+
+@_handles(ops.JobRetract)
+def _(op: ops.JobRetract) -> Command[tuple[bool, ...]]:
+    return _script("job_retract", op, _job_keys(keys_of(op.feed)), _ids(op.ids), _flags, kind=JOB)
+
+
+@_handles(ops.JobFailures)
+def _(op: ops.JobFailures) -> Command[int]:
+    words = (b"HGET", keys_of(op.feed).cancelled, encode_name(op.id))
+    return _read(words, lambda reply: int(reply or 0), op.feed)
+
+
+@_handles(ops.CountJobs)
+def _(op: ops.CountJobs) -> Command[ops.JobCounts]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.ids, keys.reserved, keys.claimed, keys.stalled, keys.finishes)
+    return _script(
+        "count_jobs", op, used, (), lambda reply: ops.JobCounts(*reply), kind=JOB, writes=False
+    )
+
+
+@_handles(ops.ReadResult)
+def _(op: ops.ReadResult) -> Command[ops.StoredResult | None]:
+    def parse(reply: list[bytes]) -> ops.StoredResult | None:
+        match reply:
+            case []:
+                return None
+            case [result]:  # a peer that keeps no query
+                return ops.StoredResult(None, result)
+            case [query, result]:
+                return ops.StoredResult(query, result)
+            case [*_, query, _]:
+                return ops.StoredResult(query, None)
+        raise AssertionError(reply)
+
+    return _read((b"LRANGE", keys_of(op.feed).result(op.id), 0, -1), parse, op.feed)
+
+
+@_handles(ops.JobMaintain)
+def _(op: ops.JobMaintain) -> Command[ops.MaintenanceReport]:
+    def parse(reply: list[list[bytes]]) -> ops.MaintenanceReport:
+        return ops.MaintenanceReport(*map(_names, reply))
+
+    return _script("job_maintain", op, _job_keys(keys_of(op.feed)), (), parse, kind=JOB)
+
+
+def wait_command(feed: str, seconds: float) -> tuple[Argument, ...]:
+    """The command that blocks until an item of a queue or job feed is put, for ``seconds``.
+
+    It moves the id to the list of reservations, from which every take serves itself
+    first: a taker that dies between the two has lost nothing.
+    """
+    keys = keys_of(feed)
+    return (b"BRPOPLPUSH", keys.ids, keys.reserved, f"{seconds:.3f}")

@@ -1,0 +1,16 @@
+-- Contract: job counts
+-- KEYS: 1 config, 2 ids, 3 reserved, 4 claimed, 5 stalled, 6 finishes
+-- ARGV: none
+-- Returns {waiting, claimed, stalled, finished}.
+-- Notices: none.
+--@ include feed
+local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+if refusal then
+  return refusal
+end
+return {
+  redis.call('LLEN', KEYS[2]) + redis.call('LLEN', KEYS[3]),
+  redis.call('ZCARD', KEYS[4]),
+  redis.call('SCARD', KEYS[5]),
+  tonumber(redis.call('GET', KEYS[6]) or '0'),
+}

@@ -1,0 +1,22 @@
+-- Contract: delete (the feed's keys)
+-- KEYS: 1 config, 2 results, 3 to ARGV[1] the feed's other keys, then the result keys of the ids
+-- ARGV: 1 count of the keys that are not result keys, then those ids
+-- Returns ids whose results have to be named first (nothing else is deleted then), or {}.
+-- Notices: none (unregister_feed announces).
+local own = tonumber(ARGV[1])
+for index = own + 1, #KEYS do
+  redis.call('DEL', KEYS[index])
+  redis.call('ZREM', KEYS[2], ARGV[index - own + 1])
+end
+local left = redis.call('ZRANGE', KEYS[2], 0, 999)
+if #left > 0 then
+  return left
+end
+local existed = redis.call('EXISTS', KEYS[1])
+for index = 1, own do
+  redis.call('DEL', KEYS[index])
+end
+if existed == 0 then
+  return redis.error_reply('NOFEED the feed does not exist')
+end
+return {}

@@ -1,0 +1,61 @@
+-- Contract: feed publish
+-- KEYS: 1 config, 2 ids, 3 items, 4 publishes
+-- ARGV: 1 publish channel, 2 edit channel, 3 retract channel, then id, item, id, item ...
+-- Returns 1 for each id that was new, 0 for each that was edited.
+-- Notices: for each entry retract (of what max_length pushed out), then publish or edit.
+--@ include feed
+--@ include clock
+local config = redis.call('HMGET', KEYS[1], 'type', 'max_length')
+local refusal = refuse(config[1], 'feed')
+if refusal then
+  return refusal
+end
+local limit = tonumber(config[2] or '') or 0
+
+-- Scores in seconds, as some peers write them, would sort before all others: rewrite them.
+local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
+if first[2] and tonumber(first[2]) < 1e11 then
+  local seconds = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(1e11', 'WITHSCORES')
+  for index = 1, #seconds, 2 do
+    redis.call('ZADD', KEYS[2], text_of(tonumber(seconds[index + 1]) * 1000), seconds[index])
+  end
+end
+
+-- Strictly after the last item, whatever the clocks say: one step is 1/1024 ms, or the
+-- smallest that still changes a score that large.
+local time = now()
+local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
+local score = last[2] and tonumber(last[2]) or 0
+local function after(previous)
+  if previous < time then
+    return time
+  end
+  local step = 1 / 1024
+  while previous + step == previous and step < previous do
+    step = step * 2
+  end
+  return previous + step
+end
+
+local fresh = {}
+for index = 4, #ARGV, 2 do
+  local id, item = ARGV[index], ARGV[index + 1]
+  local is_new = not redis.call('ZSCORE', KEYS[2], id)
+  if is_new and limit > 0 then
+    local excess = redis.call('ZCARD', KEYS[2]) + 1 - limit
+    if excess > 0 then
+      for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do
+        redis.call('ZREM', KEYS[2], old)
+        redis.call('HDEL', KEYS[3], old)
+        redis.call('PUBLISH', ARGV[3], old)
+      end
+    end
+  end
+  score = after(score)
+  redis.call('ZADD', KEYS[2], text_of(score), id)
+  redis.call('INCR', KEYS[4])
+  redis.call('HSET', KEYS[3], id, item)
+  redis.call('PUBLISH', is_new and ARGV[1] or ARGV[2], id .. '\0' .. item)
+  fresh[#fresh + 1] = is_new and 1 or 0
+end
+return fresh

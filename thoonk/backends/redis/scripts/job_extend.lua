@@ -1,0 +1,22 @@
+-- Contract: job extend
+-- KEYS: 1 config, 2 claimed, 3 holders
+-- ARGV: 1 id, 2 token
+-- Returns 1. A job that is not claimed is an error.
+-- Notices: none.
+--@ include feed
+--@ include clock
+--@ include claim
+local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+if refusal then
+  return refusal
+end
+if not holds(KEYS[2], KEYS[3], ARGV[1], ARGV[2]) then
+  return redis.error_reply('NOTCLAIMED 1')
+end
+local time = now()
+local holder = redis.call('HGET', KEYS[3], ARGV[1])
+redis.call('ZADD', KEYS[2], text_of(time), ARGV[1])
+if holder then
+  redis.call('HSET', KEYS[3], ARGV[1], string.match(holder, '^%S+') .. ' ' .. text_of(time))
+end
+return 1

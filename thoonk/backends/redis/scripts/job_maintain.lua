@@ -1,0 +1,57 @@
+-- Contract: job maintenance
+-- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
+--       9 holders
+-- ARGV: none
+-- Returns {ids of expired claims, ids stalled for their failures, ids recovered, ids discarded}.
+-- Notices: none; a blocked taker wakes by the push itself.
+--@ include feed
+--@ include clock
+--@ include claim
+local config = redis.call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
+local refusal = refuse(config[1], 'job')
+if refusal then
+  return refusal
+end
+local keys = {
+  ids = KEYS[2], published = KEYS[5], claimed = KEYS[6], stalled = KEYS[7],
+  cancelled = KEYS[8], holders = KEYS[9],
+}
+local expired, stalled, recovered, discarded = {}, {}, {}, {}
+local timeout = (tonumber(config[2] or '') or 0) * 1000
+if timeout > 0 then
+  local limit = redis.call('ZCARD', KEYS[6])
+  expired, stalled = expire(keys, now(), timeout, tonumber(config[3] or '') or 0, limit)
+end
+
+-- A taker that died while it waited has left its id on the list of reservations.
+local id = redis.call('LPOP', KEYS[4])
+while id do
+  redis.call('RPUSH', KEYS[2], id)
+  id = redis.call('LPOP', KEYS[4])
+end
+
+-- Looking at every item costs as much as there are: only when the numbers do not add up.
+local known = redis.call('LLEN', KEYS[2]) + redis.call('ZCARD', KEYS[6]) + redis.call('SCARD', KEYS[7])
+if known ~= redis.call('HLEN', KEYS[3]) then
+  local waiting = {}
+  for _, waits in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+    waiting[waits] = true
+  end
+  for _, lost in ipairs(redis.call('HKEYS', KEYS[3])) do
+    if not waiting[lost] and not redis.call('ZSCORE', KEYS[6], lost)
+        and redis.call('SISMEMBER', KEYS[7], lost) == 0 then
+      -- While a job waits or is claimed it has a time of publication. Without one it was
+      -- retracted by a peer that forgot the item: it must not run.
+      if redis.call('ZSCORE', KEYS[5], lost) then
+        redis.call('LPUSH', KEYS[2], lost)
+        recovered[#recovered + 1] = lost
+      else
+        redis.call('HDEL', KEYS[3], lost)
+        redis.call('HDEL', KEYS[8], lost)
+        redis.call('HDEL', KEYS[9], lost)
+        discarded[#discarded + 1] = lost
+      end
+    end
+  end
+end
+return {expired, stalled, recovered, discarded}

@@ -1,0 +1,17 @@
+-- Contract: job retry
+-- KEYS: 1 config, 2 ids, 3 published, 4 stalled
+-- ARGV: 1 id
+-- Returns 1. A job that is not stalled is an error.
+-- Notices: none; a blocked taker wakes by the push itself.
+--@ include feed
+--@ include clock
+local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+if refusal then
+  return refusal
+end
+if redis.call('SREM', KEYS[4], ARGV[1]) == 0 then
+  return redis.error_reply('NOTSTALLED 1')
+end
+redis.call('ZADD', KEYS[3], text_of(now()), ARGV[1])
+redis.call('LPUSH', KEYS[2], ARGV[1])
+return 1

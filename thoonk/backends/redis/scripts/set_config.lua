@@ -1,0 +1,39 @@
+-- Contract: set config
+-- KEYS: 1 config, 2 ids, 3 items
+-- ARGV: 1 payload of the notice, 2 conffeed channel, 3 retract channel,
+--       then '+', field, value to set or '-', field, '' to remove ...
+-- A type that is not the feed's own is an error, and nothing is set.
+-- Returns the ids that a lower max_length pushed out.
+-- Notices: retract for each of these, then conffeed.
+--@ include feed
+local kind = redis.call('HGET', KEYS[1], 'type')
+if not kind then
+  return refuse(kind, '')
+end
+for index = 4, #ARGV, 3 do
+  if ARGV[index + 1] == 'type' and kind ~= ARGV[index + 2] then
+    return refuse(kind, ARGV[index + 2]) or redis.error_reply('FEEDTYPE ' .. kind)
+  end
+end
+for index = 4, #ARGV, 3 do
+  if ARGV[index] == '+' then
+    redis.call('HSET', KEYS[1], ARGV[index + 1], ARGV[index + 2])
+  else
+    redis.call('HDEL', KEYS[1], ARGV[index + 1])
+  end
+end
+local trimmed = {}
+if refuse(kind, 'feed') == nil and redis.call('TYPE', KEYS[2]).ok == 'zset' then
+  local limit = tonumber(redis.call('HGET', KEYS[1], 'max_length') or '') or 0
+  local excess = redis.call('ZCARD', KEYS[2]) - limit
+  if limit > 0 and excess > 0 then
+    trimmed = redis.call('ZRANGE', KEYS[2], 0, excess - 1)
+    for _, id in ipairs(trimmed) do
+      redis.call('ZREM', KEYS[2], id)
+      redis.call('HDEL', KEYS[3], id)
+      redis.call('PUBLISH', ARGV[3], id)
+    end
+  end
+end
+redis.call('PUBLISH', ARGV[2], ARGV[1])
+return trimmed

@@ -1,0 +1,17 @@
+-- Contract: sorted edit
+-- KEYS: 1 config, 2 items, 3 publishes
+-- ARGV: 1 edit channel, 2 id, 3 item
+-- Returns 1. An unknown id is an error.
+-- Notices: edit.
+--@ include feed
+local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'sorted_feed')
+if refusal then
+  return refusal
+end
+if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
+  return redis.error_reply('NOITEM 1 (the item)')
+end
+redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
+redis.call('INCR', KEYS[3])
+redis.call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[3])
+return 1

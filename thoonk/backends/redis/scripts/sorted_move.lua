@@ -1,0 +1,34 @@
+-- Contract: sorted move
+-- KEYS: 1 config, 2 ids
+-- ARGV: 1 position channel, 2 id, 3 where (begin, end, before, after), 4 neighbour,
+--       5 position as text
+-- Returns 1 when moved, 0 when the neighbour is the item itself (nothing happens then).
+-- An unknown id or neighbour is an error.
+-- Notices: position when moved.
+--@ include feed
+local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'sorted_feed')
+if refusal then
+  return refusal
+end
+local relative = ARGV[3] == 'before' or ARGV[3] == 'after'
+if not redis.call('LPOS', KEYS[2], ARGV[2]) then
+  return redis.error_reply('NOITEM 1 (the item)')
+end
+if relative then
+  if ARGV[4] == ARGV[2] then
+    return 0
+  end
+  if not redis.call('LPOS', KEYS[2], ARGV[4]) then
+    return redis.error_reply('NOITEM 2 (the neighbour)')
+  end
+end
+redis.call('LREM', KEYS[2], 1, ARGV[2])
+if relative then
+  redis.call('LINSERT', KEYS[2], ARGV[3], ARGV[4], ARGV[2])
+elseif ARGV[3] == 'begin' then
+  redis.call('LPUSH', KEYS[2], ARGV[2])
+else
+  redis.call('RPUSH', KEYS[2], ARGV[2])
+end
+redis.call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[5])
+return 1

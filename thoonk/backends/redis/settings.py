@@ -1,0 +1,59 @@
+"""Every connection setting that matters, chosen here and not by the driver's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis.backoff import NoBackoff
+
+from thoonk.exceptions import InvalidValue
+
+POOL_SETTINGS: Mapping[str, Any] = {
+    # More callers than this wait for a free connection, for `timeout` seconds at most.
+    "max_connections": 64,
+    "timeout": 20.0,
+}
+
+CONNECTION_SETTINGS: Mapping[str, Any] = {
+    # Seconds for one reply. Blocked takers and listeners have connections of their own.
+    "socket_timeout": 10.0,
+    "socket_connect_timeout": 5.0,
+    "socket_keepalive": True,
+    # RESP2: the same reply shapes from every server and driver version.
+    "protocol": 2,
+    # An idle connection that died is noticed when it is taken from the pool.
+    "health_check_interval": 0,
+    # Items are bytes.
+    "decode_responses": False,
+}
+
+DEDICATED_SETTINGS: Mapping[str, Any] = {
+    # Waiting is bounded by deadlines of our own.
+    "socket_timeout": None,
+    "protocol": 2,
+    "health_check_interval": 0,
+    "decode_responses": False,
+}
+
+NO_RETRIES = (NoBackoff(), 0)
+"""Arguments of a Retry: a command whose reply was lost is not simply sent again."""
+
+
+def check_no_decoding(options: Mapping[str, Any]) -> None:
+    """Refuse ``decode_responses``: it would destroy items that are not text.
+
+    Raises:
+        InvalidValue: it is set.
+    """
+    if options.get("decode_responses"):
+        raise InvalidValue(
+            "decode_responses=True cannot be used: items are bytes; "
+            "leave it out, the feed's serializer makes text of them"
+        )
+
+
+def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's options over our own settings."""
+    check_no_decoding(options)
+    return {**CONNECTION_SETTINGS, **options}

@@ -1,0 +1,194 @@
+"""Key names, channel names and notice payloads (contract: Keys, Channels)."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import uuid
+from collections.abc import Iterable
+
+import attrs
+
+from thoonk.names import check_name, decode_name, encode_name
+from thoonk.notices import (
+    Configured,
+    Created,
+    Deleted,
+    Edited,
+    Finished,
+    Moved,
+    Notice,
+    Published,
+    Retracted,
+)
+
+logger = logging.getLogger("thoonk.notices")
+
+FEEDS = b"feeds"
+NEWFEED = b"newfeed"
+DELFEED = b"delfeed"
+CONFFEED = b"conffeed"
+CATALOGUE_CHANNELS = (NEWFEED, DELFEED, CONFFEED)
+
+
+@attrs.frozen
+class Keys:
+    """The keys and channels of one feed, as bytes."""
+
+    name: bytes
+    config: bytes
+    ids: bytes
+    items: bytes
+    publishes: bytes
+    idincr: bytes
+    published: bytes
+    claimed: bytes
+    stalled: bytes
+    cancelled: bytes
+    finishes: bytes
+    results: bytes
+    reserved: bytes
+    holders: bytes
+    publish: bytes
+    edit: bytes
+    retract: bytes
+    position: bytes
+    finish: bytes
+
+    def result(self, id: str) -> bytes:
+        """The key of one job's stored result."""
+        return b"feed.jobfinished:%b\0%b" % (self.name, encode_name(id))
+
+    def stored(self) -> list[bytes]:
+        """Every key but those of results; the first two are config and results."""
+        return [
+            self.config,
+            self.results,
+            self.ids,
+            self.items,
+            self.publishes,
+            self.idincr,
+            self.published,
+            self.claimed,
+            self.stalled,
+            self.cancelled,
+            self.finishes,
+            self.reserved,
+            self.holders,
+        ]
+
+
+_CHANNEL_OF = {
+    "publish": b"feed.publish:",
+    "edit": b"feed.edit:",
+    "retract": b"feed.retract:",
+    "position": b"feed.position:",
+    "finish": b"job.finish:",
+}
+_PREFIXES = {
+    field.name: _CHANNEL_OF.get(field.name, b"feed.%b:" % field.name.encode())
+    for field in attrs.fields(Keys)
+    if field.name != "name"
+}
+
+
+@functools.lru_cache(maxsize=4096)
+def keys_of(feed: str) -> Keys:
+    """The keys and channels of the feed of that name."""
+    name = encode_name(feed)
+    return Keys(name=name, **{field: prefix + name for field, prefix in _PREFIXES.items()})
+
+
+# --- which client did it -------------------------------------------------------------
+
+
+def new_instance(db: int) -> str:
+    """A UUID for one client. It is of version 8 and ends in the db's number.
+
+    Channels are shared by all dbs of a server. The number lets a listener tell at
+    once whether a created or deleted feed is in its own db.
+    """
+    number = uuid.uuid4().int
+    number = number >> 16 << 16 | db & 0xFFFF
+    number = number & ~(0xF << 76) | 0x8 << 76
+    return str(uuid.UUID(int=number))
+
+
+def db_of_instance(instance: bytes) -> int | None:
+    """The db in which the client of that UUID works, None when it does not say."""
+    try:
+        number = uuid.UUID(instance.decode("ascii"))
+    except ValueError:
+        return None
+    return number.int & 0xFFFF if number.version == 8 else None  # noqa: PLR2004
+
+
+def announcement(feed: str, instance: str) -> bytes:
+    """Payload of newfeed, delfeed and conffeed."""
+    return b"%b\0%b" % (encode_name(feed), instance.encode())
+
+
+# --- reading notices --------------------------------------------------------------------
+
+
+@attrs.frozen
+class Received:
+    """A notice as it came; ``db`` is the db it is of, None when the payload does not say."""
+
+    notice: Notice
+    db: int | None = None
+
+
+def channels_of(feed: str) -> list[bytes]:
+    """The channels on which a feed's notices arrive."""
+    keys = keys_of(feed)
+    own = [keys.publish, keys.edit, keys.retract, keys.position, keys.finish]
+    return [*CATALOGUE_CHANNELS, *own]
+
+
+def patterns() -> Iterable[bytes]:
+    """Patterns for the channels of all feeds."""
+    return [prefix + b"*" for prefix in _CHANNEL_OF.values()]
+
+
+def read_notice(channel: bytes, payload: bytes) -> Received | None:
+    """The notice of a message; None (and a line in the log) when it is not understood.
+
+    Channel names are split at the first colon and payloads at the first NUL: names
+    may hold colons and items NULs.
+    """
+    try:
+        if channel in CATALOGUE_CHANNELS:
+            name, separator, instance = payload.partition(b"\0")
+            _expect(bool(separator))
+            feed = check_name(decode_name(name))
+            kind = {NEWFEED: Created, DELFEED: Deleted, CONFFEED: Configured}[channel]
+            return Received(kind(feed), db_of_instance(instance))
+        event, _, name = channel.partition(b":")
+        feed = check_name(decode_name(name))
+        if event == b"feed.retract":
+            return Received(Retracted(feed, check_name(decode_name(payload), "item id")))
+        raw_id, separator, rest = payload.partition(b"\0")
+        _expect(bool(separator))
+        id = check_name(decode_name(raw_id), "item id")
+        match event:
+            case b"feed.publish":
+                return Received(Published(feed, id, rest))
+            case b"feed.edit":
+                return Received(Edited(feed, id, rest))
+            case b"feed.position":
+                return Received(Moved(feed, id, decode_name(rest)))
+            case b"job.finish":
+                return Received(Finished(feed, id, rest))
+            case _:
+                return None
+    except ValueError as error:
+        logger.warning(
+            "message on channel %.200r passed over, it is not a notice: %s", channel, error
+        )
+        return None
+
+
+def _expect(separated: bool) -> None:
+    if not separated:
+        raise ValueError("it has no NUL between its parts")

@@ -1,0 +1,66 @@
+"""Concurrency with tasks. The twin is ``_sync``; both are written by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Event = asyncio.Event
+Lock = asyncio.Lock
+
+
+async def event_within(event: asyncio.Event, timeout: float | None) -> bool:
+    """Wait until the event is set, ``timeout`` seconds at most; whether it is set."""
+    try:
+        async with asyncio.timeout(timeout):
+            return await event.wait()
+    except TimeoutError:
+        return event.is_set()
+
+
+async def to_the_end(
+    function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
+) -> T:
+    """Call ``function`` and wait for its end, even when the caller is cancelled (again)."""
+    task = asyncio.ensure_future(function(*args, **kwargs))
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task.exception()  # seen; being cancelled comes first
+        raise asyncio.CancelledError
+    return task.result()
+
+
+async def call(handler: Callable[..., Any], *args: object) -> None:
+    """Call a handler; wait for it when it is a coroutine function."""
+    result = handler(*args)
+    if inspect.isawaitable(result):
+        await result
+
+
+class Background:
+    """Work that goes on until its function returns."""
+
+    def __init__(self, function: Callable[[], Awaitable[None]], name: str) -> None:
+        async def run() -> None:
+            await function()
+
+        self._task = asyncio.create_task(run(), name=name)
+
+    async def join(self, timeout: float) -> None:
+        """Wait until it has ended; cancel it after ``timeout`` seconds."""
+        if asyncio.current_task() is self._task:
+            return  # a handler closes its own client
+        await asyncio.wait([self._task], timeout=timeout)
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.wait([self._task])

@@ -1,0 +1,42 @@
+"""Concurrency with threads. The twin is ``_async``; both are written by hand."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Event = threading.Event
+Lock = threading.Lock
+
+
+def event_within(event: threading.Event, timeout: float | None) -> bool:
+    """Wait until the event is set, ``timeout`` seconds at most; whether it is set."""
+    return event.wait(timeout)
+
+
+def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call ``function``: a thread cannot be cancelled meanwhile."""
+    return function(*args, **kwargs)
+
+
+def call(handler: Callable[..., Any], *args: object) -> None:
+    """Call a handler."""
+    handler(*args)
+
+
+class Background:
+    """Work that goes on until its function returns."""
+
+    def __init__(self, function: Callable[[], None], name: str) -> None:
+        # A daemon: a client that nobody closed must not keep the interpreter alive.
+        self._thread = threading.Thread(target=function, name=name, daemon=True)
+        self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Wait until it has ended, ``timeout`` seconds at most."""
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)

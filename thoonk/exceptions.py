@@ -1,0 +1,158 @@
+"""Every error Thoonk raises, under one root.
+
+Whatever a caller did wrong is refused before anything is sent, and is also a
+`ValueError` or a `TypeError`. Whatever the backend did wrong arrives as a
+`BackendError` with the driver's exception as its ``__cause__``.
+"""
+
+from __future__ import annotations
+
+import queue
+
+
+class ThoonkError(Exception):
+    """The root of all errors of this package."""
+
+
+# --- what the caller passed in ------------------------------------------------
+
+
+class InvalidValue(ThoonkError, ValueError):
+    """A name, id, position, timeout or setting has a value that is not allowed."""
+
+
+class InvalidType(ThoonkError, TypeError):
+    """An argument has a type that is not allowed."""
+
+
+class SerializerError(ThoonkError, ValueError):
+    """An item cannot be encoded, or stored bytes cannot be decoded, by the serializer in use.
+
+    ``data`` has the bytes that could not be decoded, so that they are not lost.
+    """
+
+    def __init__(self, message: str, data: bytes | None = None) -> None:
+        super().__init__(message)
+        self.data = data
+
+
+# --- feeds and items ----------------------------------------------------------
+
+
+class FeedError(ThoonkError):
+    """Something about one feed. ``feed`` is its name."""
+
+    def __init__(self, feed: str, message: str) -> None:
+        super().__init__(message)
+        self.feed = feed
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions travel between processes; the default would replay only the message.
+        return (_rebuild, (type(self), self.args, self.__dict__))
+
+
+class FeedExists(FeedError):
+    """`create_feed` was asked for a name that is taken."""
+
+    def __init__(self, feed: str) -> None:
+        super().__init__(feed, f"feed {feed!r} exists already")
+
+
+class FeedDoesNotExist(FeedError):
+    """The feed was never created, or has been deleted."""
+
+    def __init__(self, feed: str) -> None:
+        super().__init__(feed, f"feed {feed!r} does not exist")
+
+
+class WrongFeedType(FeedError, TypeError):
+    """A feed exists under that name, but of another type.
+
+    Attributes:
+        feed: the feed's name.
+        expected: the type that was asked for.
+        actual: the type that is stored.
+    """
+
+    def __init__(self, feed: str, *, expected: str, actual: str) -> None:
+        super().__init__(feed, f"feed {feed!r} is of type {actual!r}, not {expected!r}")
+        self.expected = expected
+        self.actual = actual
+
+
+class ItemError(FeedError):
+    """Something about one item. ``feed`` and ``id`` name it."""
+
+    template = "item {id!r} of feed {feed!r}"
+
+    def __init__(self, feed: str, id: str) -> None:
+        super().__init__(feed, self.template.format(feed=feed, id=id))
+        self.id = id
+
+
+class ItemDoesNotExist(ItemError):
+    """No item has that id (for a sorted feed also: no such neighbour)."""
+
+    template = "feed {feed!r} has no item {id!r}"
+
+
+class NotClaimed(ItemError):
+    """The job is not claimed, or no longer by the claim that was used."""
+
+    template = "job {id!r} of feed {feed!r} is not claimed, or by someone else"
+
+
+class NotStalled(ItemError):
+    """The job is not stalled, so it cannot be retried."""
+
+    template = "job {id!r} of feed {feed!r} is not stalled"
+
+
+class Empty(ThoonkError, queue.Empty):
+    """Nothing arrived within the timeout. Also a `queue.Empty`."""
+
+
+# --- the client ---------------------------------------------------------------
+
+
+class NotListening(ThoonkError):
+    """Handlers need ``listen=True``."""
+
+
+class Closed(ThoonkError):
+    """The client, backend or subscription has been closed."""
+
+
+# --- the backend --------------------------------------------------------------
+
+
+class BackendError(ThoonkError):
+    """The backend refused or failed; ``__cause__`` has the driver's own error."""
+
+
+class BackendUnavailable(BackendError):
+    """The backend cannot be reached. Nothing was done."""
+
+
+class OutcomeUnknown(BackendError):
+    """The connection was lost after the operation was sent.
+
+    It may or may not have taken effect: look before repeating it.
+    """
+
+
+class BackendNotInstalled(BackendError, ImportError):
+    """The chosen backend's packages are missing. The message says what to install."""
+
+
+class UnsupportedOperation(BackendError, NotImplementedError):
+    """This backend does not know the operation (it may be older than the client)."""
+
+
+def _rebuild(
+    kind: type[FeedError], arguments: tuple[object, ...], state: dict[str, object]
+) -> FeedError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    error.__dict__.update(state)
+    return error

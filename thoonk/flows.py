@@ -1,0 +1,214 @@
+"""What the clients decide without I/O, the same for both worlds."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable
+from typing import Generic, NamedTuple, TypeVar
+
+import attrs
+
+from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
+from thoonk.exceptions import (
+    Empty,
+    InvalidType,
+    InvalidValue,
+    SerializerError,
+    WrongFeedType,
+)
+from thoonk.names import check_timeout
+from thoonk.notices import (
+    EVENT_OF,
+    AnyNotice,
+    Configured,
+    Edited,
+    Finished,
+    Gap,
+    Moved,
+    Notice,
+    Published,
+    Retracted,
+)
+from thoonk.operations import Ending, Priority, StoredResult, Taken
+from thoonk.serializers import Serializer, decode_item, encode_item
+
+T = TypeVar("T")
+
+LONGEST_WAIT = 10.0
+"""Seconds after which a blocked taker looks for itself, whatever it has heard."""
+
+
+class JobResult(NamedTuple, Generic[T]):
+    """What was asked of a job and what came of it.
+
+    ``query`` is None when a peer finished the job and kept none.
+    """
+
+    query: T | None
+    result: T | None
+
+
+# --- items ------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Codec(Generic[T]):
+    """A feed's serializer, with the feed's name for error messages."""
+
+    feed: str
+    serializer: Serializer[T]
+
+    def encode(self, item: T) -> bytes:
+        """Bytes for an item; raises `SerializerError` or `InvalidType`."""
+        return encode_item(self.serializer, item, self.feed)
+
+    def decode(self, data: bytes) -> T:
+        """The item of bytes; raises `SerializerError`."""
+        return decode_item(self.serializer, data, self.feed)
+
+    def ending(
+        self, id: str, token: str, item: T | None, *, result: bool, timeout: float | None
+    ) -> Ending:
+        """How a job is finished, from the arguments of ``finish``."""
+        keep = None if timeout is None else check_timeout(timeout) or 0.0
+        if item is None and not result:
+            return Ending(id, token)
+        data: bytes | None = None
+        try:
+            data = self.encode(item)  # type: ignore[arg-type]
+        except (SerializerError, InvalidType):
+            # None is a result, also where the serializer has no bytes for it.
+            if item is not None:
+                raise
+        return Ending(id, token, has_result=True, result=data, timeout=keep)
+
+    def result(self, stored: StoredResult) -> JobResult[T]:
+        """The stored result of a job."""
+        query = None if stored.query is None else self.decode(stored.query)
+        result = None if stored.result is None else self.decode(stored.result)
+        return JobResult(query, result)
+
+    def notice(self, notice: Notice) -> AnyNotice[T]:
+        """A backend's notice with its item decoded; raises `SerializerError`."""
+        match notice:
+            case Published(feed, id, item):
+                return Published(feed, id, self.decode(item))
+            case Edited(feed, id, item):
+                return Edited(feed, id, self.decode(item))
+            case Finished(feed, id, result):
+                return Finished(feed, id, self.decode(result))
+        return notice  # type: ignore[return-value]
+
+
+# --- arguments ----------------------------------------------------------------------------
+
+
+def check_priority(priority: object) -> Priority:
+    """`Priority` of a ``priority`` argument; None is NORMAL.
+
+    Raises:
+        InvalidType: neither.
+    """
+    if priority is None:
+        return Priority.NORMAL
+    if isinstance(priority, Priority):
+        return priority
+    raise InvalidType(f"priority must be NORMAL, HIGH or None, not {priority!r:.80}")
+
+
+def check_kind(feed: str, stored: str | None, wanted: str, *, type: str) -> None:
+    """Raise `WrongFeedType` unless the stored type means the wanted kind (or is ``type``)."""
+    if stored is not None and stored != type and KIND_OF_TYPE.get(stored) != wanted:
+        raise WrongFeedType(feed, expected=type, actual=stored)
+
+
+def check_type(type: str, registered: Iterable[str]) -> str:
+    """Return the type of a feed to be created when it is known.
+
+    Raises:
+        InvalidValue: it is neither built in nor registered.
+    """
+    known = {FEED, SORTED_FEED, QUEUE, JOB, *KIND_OF_TYPE, *registered}
+    if type not in known:
+        raise InvalidValue(f"type must be one of {', '.join(sorted(known))}, not {type!r:.80}")
+    return type
+
+
+# --- waiting --------------------------------------------------------------------------------
+
+
+class Deadline:
+    """The end of a call's patience."""
+
+    def __init__(self, timeout: float | None) -> None:
+        """``timeout`` in seconds; None and 0: no end. Raises as `check_timeout`."""
+        seconds = check_timeout(timeout)
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def remaining(self) -> float | None:
+        """Seconds left, None when there is no end.
+
+        Raises:
+            Empty: none are left.
+        """
+        if self._end is None:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Empty("nothing came within the timeout")
+        return left
+
+    def next_wait(self, taken: Taken) -> float:
+        """Seconds to wait after a take that found nothing.
+
+        Raises:
+            Empty: the time is over.
+        """
+        left = self.remaining()
+        wait = LONGEST_WAIT if left is None else min(left, LONGEST_WAIT)
+        if taken.wake_after is not None:
+            # A little apart from each other, or all takers would look in the same instant.
+            wait = min(wait, taken.wake_after + random.uniform(0.005, 0.1))  # noqa: S311
+        return wait
+
+
+# --- handlers -------------------------------------------------------------------------------
+
+EVENTS = frozenset(EVENT_OF.values()) - {"config"}
+
+
+def event_of(name: object) -> str:
+    """The event that a handler's name means: ``publish_notice`` is ``publish``.
+
+    Raises:
+        InvalidType: not text.
+        InvalidValue: there is no such event.
+    """
+    if not isinstance(name, str):
+        raise InvalidType(f"an event is a str, not {type(name).__name__}")
+    event = name if name.startswith("config:") else name.removesuffix("_notice")
+    if event not in EVENTS and not (event.startswith("config:") and event != "config:"):
+        raise InvalidValue(
+            f"no event {name!r:.80}; there are {', '.join(sorted(EVENTS))} and config:FEED"
+        )
+    return event
+
+
+def event_and_arguments(notice: Notice) -> tuple[str, tuple[object, ...]]:
+    """The event of a notice and what its handlers are called with."""
+    match notice:
+        case Published(feed, id, item) | Edited(feed, id, item):
+            return EVENT_OF[type(notice)], (feed, item, id)
+        case Finished(feed, id, result):
+            return "finish", (feed, id, result)
+        case Moved(feed, id, position):
+            return "position", (feed, id, position)
+        case Retracted(feed, id):
+            return "retract", (feed, id)
+        case Configured(feed):
+            return f"config:{feed}", (feed,)
+        case Gap(feed):
+            return "gap", (feed or None,)
+        case _:
+            return EVENT_OF[type(notice)], (notice.feed,)

@@ -1,0 +1,94 @@
+"""The rules for feed names, item ids and durations (contract: Names).
+
+Names and ids are text without NUL. On the wire they are UTF-8; bytes of a peer
+that are not UTF-8 survive as surrogate escapes, so they round-trip exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+
+from thoonk.exceptions import InvalidType, InvalidValue
+
+MAX_NAME_BYTES = 65_536
+"""Longest name or id, in bytes of UTF-8."""
+
+_ALPHABET = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+
+
+def encode_name(text: str) -> bytes:
+    """Wire form of a checked name or id."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode_name(data: bytes) -> str:
+    """Text of a name or id that came from the wire."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def check_name(text: object, what: str = "feed name") -> str:
+    """Return ``text`` when it may be used as a name.
+
+    Args:
+        text: the candidate.
+        what: how the error message calls it.
+
+    Raises:
+        InvalidType: it is not a `str`.
+        InvalidValue: it is empty, has a NUL, is too long, or has no UTF-8 form.
+    """
+    if not isinstance(text, str):
+        raise InvalidType(f"a {what} must be a str, not {type(text).__name__} ({text!r:.80})")
+    if not text:
+        raise InvalidValue(f"a {what} must not be empty")
+    if "\0" in text:
+        raise InvalidValue(f"a {what} must not contain a NUL: {text!r:.80}")
+    try:
+        size = len(encode_name(text))
+    except UnicodeEncodeError as error:
+        raise InvalidValue(
+            f"a {what} must have a UTF-8 form, which {text!r:.80} has not (a lone surrogate)"
+        ) from error
+    if size > MAX_NAME_BYTES:
+        raise InvalidValue(f"a {what} may have {MAX_NAME_BYTES} bytes at most, not {size}")
+    return text
+
+
+def check_id(id: object) -> str:
+    """Return ``id`` when it may be used as an item id; raises as `check_name`."""
+    return check_name(id, "item id")
+
+
+def check_timeout(timeout: object, what: str = "timeout") -> float | None:
+    """Return a duration in seconds, or None for "no limit" (None and 0).
+
+    Raises:
+        InvalidType: not a number.
+        InvalidValue: negative, or not a finite number.
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise InvalidType(
+            f"{what} must be a number of seconds or None, not {type(timeout).__name__}"
+        )
+    if not math.isfinite(timeout) or timeout < 0:
+        raise InvalidValue(f"{what} must be 0 or more seconds, not {timeout!r}")
+    return float(timeout) or None
+
+
+def new_id() -> str:
+    """A fresh item id: 20 characters that sort by the time they were made (UTC, ms).
+
+    48 bits of time and 72 random bits, in an alphabet in ASCII order.
+    """
+    number = int.from_bytes((time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(9))
+    return bytes(_ALPHABET[number >> shift & 63] for shift in range(114, -1, -6)).decode()
+
+
+def new_token() -> str:
+    """A fresh secret for one claim: 22 random characters."""
+    number = int.from_bytes(os.urandom(17))
+    return bytes(_ALPHABET[number >> shift & 63] for shift in range(126, -1, -6)).decode()

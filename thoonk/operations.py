@@ -1,0 +1,506 @@
+"""The vocabulary: everything a backend can be asked to do, as plain values.
+
+Each operation is one row of the contract, takes effect atomically with its
+notices, and says in its type what it returns. Items are bytes here: encoding
+them is the client's affair. Building an operation validates it; executing it is
+a backend's.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+import attrs
+
+from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
+from thoonk.exceptions import InvalidType, InvalidValue
+from thoonk.names import check_id, check_name
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Priority(enum.IntEnum):
+    """Which end of a queue an item joins."""
+
+    NORMAL = 0
+    HIGH = 1
+
+
+class Where(enum.Enum):
+    """Where in a sorted feed an item is placed."""
+
+    BEGIN = "begin"
+    END = "end"
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@attrs.frozen
+class Position:
+    """A place in a sorted feed; ``neighbour`` is an id for BEFORE and AFTER, else empty."""
+
+    where: Where
+    neighbour: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if self.where in (Where.BEFORE, Where.AFTER):
+            check_id(self.neighbour)
+
+    @classmethod
+    def parse(cls, text: object) -> Position:
+        """Read ``begin:``, ``:end``, ``:42`` (before 42) or ``42:`` (after 42).
+
+        Raises:
+            InvalidType: not text.
+            InvalidValue: none of the four forms.
+        """
+        if not isinstance(text, str):
+            raise InvalidType(f"a position must be a str, not {type(text).__name__}")
+        if text == "begin:":
+            return cls(Where.BEGIN)
+        if text == ":end":
+            return cls(Where.END)
+        if len(text) > 1 and text.startswith(":") and not text.endswith(":"):
+            return cls(Where.BEFORE, text[1:])
+        if len(text) > 1 and text.endswith(":") and not text.startswith(":"):
+            return cls(Where.AFTER, text[:-1])
+        raise InvalidValue(
+            f"a position is 'begin:', ':end', ':ID' (before) or 'ID:' (after), not {text!r:.80}"
+        )
+
+    def __str__(self) -> str:
+        match self.where:
+            case Where.BEGIN:
+                return "begin:"
+            case Where.END:
+                return ":end"
+            case Where.BEFORE:
+                return f":{self.neighbour}"
+            case Where.AFTER:
+                return f"{self.neighbour}:"
+
+
+def _check_id(_: object, __: attrs.Attribute[str], id: str) -> None:
+    check_id(id)
+
+
+def _check_ids(_: object, __: attrs.Attribute[tuple[str, ...]], ids: tuple[str, ...]) -> None:
+    for id in ids:
+        check_id(id)
+
+
+def _check_feed(_: object, __: attrs.Attribute[str], feed: str) -> None:
+    check_name(feed)
+
+
+def _check_item(_: object, attribute: attrs.Attribute[bytes], item: bytes) -> None:
+    if not isinstance(item, bytes):
+        raise InvalidType(f"{attribute.name} must be bytes, not {type(item).__name__}")
+
+
+def _check_count(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"{attribute.name} must be an int, not {type(value).__name__}")
+    if value < 1:
+        raise InvalidValue(f"{attribute.name} must be 1 or more, not {value}")
+
+
+def _check_priority(_: object, __: attrs.Attribute[Priority], value: Priority) -> None:
+    if not isinstance(value, Priority):
+        raise InvalidType(f"priority must be NORMAL or HIGH, not {value!r:.80}")
+
+
+# --- what operations carry and return --------------------------------------------
+
+
+@attrs.frozen
+class Entry:
+    """An item with its id."""
+
+    id: str = attrs.field(validator=_check_id)
+    item: bytes = attrs.field(validator=_check_item)
+
+
+@attrs.frozen
+class Opened:
+    """Answer of `CreateFeed`: was it created by this call, and what is configured now."""
+
+    created: bool
+    config: Mapping[str, str]
+
+
+@attrs.frozen
+class TakenEntry:
+    """An item that was taken; ``cancelled`` is how often its job was cancelled before."""
+
+    id: str
+    item: bytes
+    cancelled: int = 0
+
+
+@attrs.frozen
+class Taken:
+    """Answer of a take: what was taken, and when it is worth looking again.
+
+    ``wake_after``: seconds until a claim may expire and its job be available, or
+    None when only a put can help.
+    """
+
+    entries: tuple[TakenEntry, ...]
+    wake_after: float | None = None
+
+
+@attrs.frozen
+class Ending:
+    """How one job is finished.
+
+    Attributes:
+        id: the job's id.
+        token: the claim's token; empty: whoever holds the claim.
+        has_result: store and announce ``result``.
+        result: the result; None is a result, too.
+        timeout: seconds to keep it; None: as configured; 0: for ever.
+    """
+
+    id: str = attrs.field(validator=_check_id)
+    token: str = ""
+    has_result: bool = False
+    result: bytes | None = None
+    timeout: float | None = None
+
+
+@attrs.frozen
+class StoredResult:
+    """A job's stored result; None stands for «not known» (query) or the value None (result)."""
+
+    query: bytes | None
+    result: bytes | None
+
+
+@attrs.frozen
+class JobCounts:
+    """How many jobs are in which state, and how many were finished so far."""
+
+    waiting: int
+    claimed: int
+    stalled: int
+    finished: int
+
+
+@attrs.frozen
+class MaintenanceReport:
+    """What `JobMaintain` mended.
+
+    Attributes:
+        expired: claims past their time that went back to waiting.
+        stalled: claims past their time that were stalled, for ``max_failures``.
+        recovered: ids that were in no state and are waiting again.
+        discarded: items left behind by a retraction, removed.
+    """
+
+    expired: tuple[str, ...] = ()
+    stalled: tuple[str, ...] = ()
+    recovered: tuple[str, ...] = ()
+    discarded: tuple[str, ...] = ()
+
+
+# --- operations ---------------------------------------------------------------------
+
+
+@attrs.frozen
+class Operation(Generic[R_co]):
+    """One row of the contract. ``R_co`` is what executing it returns."""
+
+    makes_available: ClassVar[bool] = False
+    """Whether it may leave something for a blocked taker."""
+
+
+@attrs.frozen
+class FeedNames(Operation[frozenset[str]]):
+    """The names of all feeds."""
+
+
+@attrs.frozen
+class FeedOperation(Operation[R_co]):
+    """An operation on one feed. Raises `FeedDoesNotExist` where it needs one that is there."""
+
+    feed: str = attrs.field(validator=_check_feed)
+
+
+@attrs.frozen
+class RegisterFeed(FeedOperation[bool]):
+    """List the feed among the names; announce it when it was not. Returns whether it was new."""
+
+
+@attrs.frozen
+class UnregisterFeed(FeedOperation[bool]):
+    """Take the feed off the list of names; announce that it is gone. Returns whether it was on."""
+
+
+@attrs.frozen
+class FeedIsRegistered(FeedOperation[bool]):
+    """Whether the feed is on the list of names."""
+
+
+@attrs.frozen
+class CreateFeed(FeedOperation[Opened]):
+    """Store a configuration unless the feed has one. ``config`` includes ``type``."""
+
+    config: Mapping[str, str] = attrs.field(hash=False)
+
+
+@attrs.frozen
+class DeleteFeed(FeedOperation[tuple[str, ...]]):
+    """Remove every key of the feed.
+
+    Stored results have keys of their own. Where some are left, nothing is
+    deleted but the ``results`` named here, and ids of further ones are returned:
+    ask again with these. An empty answer says that the feed is gone. Raises
+    `FeedDoesNotExist` when there was none.
+    """
+
+    results: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class SetConfig(FeedOperation[tuple[str, ...]]):
+    """Set (None: remove) fields. A lower ``max_length`` trims at once; returns trimmed ids."""
+
+    config: Mapping[str, str | None] = attrs.field(hash=False)
+
+
+@attrs.frozen
+class GetConfig(FeedOperation[Mapping[str, str]]):
+    """All fields as stored. Empty when the feed has none, that is: does not exist."""
+
+
+@attrs.frozen
+class ReadItem(FeedOperation[bytes | None]):
+    """The item of an id, None when there is none. For every type of feed."""
+
+    id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class ReadItems(FeedOperation[dict[str, bytes]]):
+    """All items by id, in no particular order. For every type of feed."""
+
+
+@attrs.frozen
+class CountItems(FeedOperation[int]):
+    """How many items are stored. For every type of feed."""
+
+
+@attrs.frozen
+class HasItem(FeedOperation[bool]):
+    """Whether an item of that id is stored. For every type of feed."""
+
+    id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class ReadIds(FeedOperation[tuple[str, ...]]):
+    """All ids. ``kind`` is the feed's (`thoonk.config`) and says which order they have.
+
+    Feed: as published. Sorted feed: first to last. Queue: the next one first.
+    Job: all that are not finished, in no particular order.
+    """
+
+    kind: str = attrs.field(validator=attrs.validators.in_((FEED, SORTED_FEED, QUEUE, JOB)))
+
+
+@attrs.frozen
+class FeedPublish(FeedOperation[tuple[bool, ...]]):
+    """Publish entries at the end, in order. Returns for each whether its id was new."""
+
+    entries: tuple[Entry, ...]
+
+
+@attrs.frozen
+class FeedRetract(FeedOperation[tuple[bool, ...]]):
+    """Remove items. Returns for each id whether it was there."""
+
+    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+
+
+@attrs.frozen
+class SortedInsert(FeedOperation[str]):
+    """Insert an item at a position; returns the id it got. `ItemDoesNotExist`: no neighbour."""
+
+    item: bytes = attrs.field(validator=_check_item)
+    position: Position = attrs.field(default=Position(Where.END))
+
+
+@attrs.frozen
+class SortedEdit(FeedOperation[None]):
+    """Replace an item in its place. `ItemDoesNotExist`: no such item."""
+
+    entry: Entry
+
+
+@attrs.frozen
+class SortedMove(FeedOperation[None]):
+    """Move an item. `ItemDoesNotExist`: no such item or neighbour. Onto itself: nothing."""
+
+    id: str = attrs.field(validator=_check_id)
+    position: Position
+
+
+@attrs.frozen
+class SortedRetract(FeedOperation[tuple[bool, ...]]):
+    """Remove items. Returns for each id whether it was there."""
+
+    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+
+
+@attrs.frozen
+class QueuePut(FeedOperation[None]):
+    """Add entries, in order, at the end; with high priority they are taken first."""
+
+    makes_available: ClassVar[bool] = True
+
+    entries: tuple[Entry, ...]
+    priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
+
+
+@attrs.frozen
+class TakeOperation(FeedOperation[Taken]):
+    """An operation for which a backend can wait until it has something to answer."""
+
+    def undo(self, taken: Taken) -> Operation[Any]:
+        """The operation that puts back what this one took and nobody received."""
+        raise NotImplementedError
+
+
+@attrs.frozen
+class QueueTake(TakeOperation):
+    """Remove and return up to ``count`` items, the next ones first."""
+
+    count: int = attrs.field(default=1, validator=_check_count)
+
+    def undo(self, taken: Taken) -> QueueReturn:
+        """Put the items back."""
+        return QueueReturn(self.feed, tuple(Entry(e.id, e.item) for e in taken.entries))
+
+
+@attrs.frozen
+class QueueReturn(FeedOperation[None]):
+    """Put back what was taken and could not be delivered, so that it is taken next."""
+
+    makes_available: ClassVar[bool] = True
+
+    entries: tuple[Entry, ...]
+
+
+@attrs.frozen
+class JobPut(FeedOperation[None]):
+    """Add jobs, in order, at the end; with high priority they are claimed first."""
+
+    makes_available: ClassVar[bool] = True
+
+    entries: tuple[Entry, ...]
+    priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
+
+
+@attrs.frozen
+class JobClaim(TakeOperation):
+    """Claim up to ``count`` jobs under ``token``; claims past their time come back first."""
+
+    makes_available: ClassVar[bool] = True
+
+    token: str = attrs.field(validator=_check_id)
+    count: int = attrs.field(default=1, validator=_check_count)
+
+    def undo(self, taken: Taken) -> JobRelease:
+        """Release the claims."""
+        return JobRelease(self.feed, tuple(e.id for e in taken.entries), self.token)
+
+
+@attrs.frozen
+class JobFinish(FeedOperation[None]):
+    """Finish jobs, all or none. `NotClaimed`: one is not claimed (under its token)."""
+
+    endings: tuple[Ending, ...]
+
+
+@attrs.frozen
+class JobExtend(FeedOperation[None]):
+    """Start a claim's time anew. `NotClaimed`: not claimed (under the token, if any)."""
+
+    id: str = attrs.field(validator=_check_id)
+    token: str = ""
+
+
+@attrs.frozen
+class JobCancel(FeedOperation[None]):
+    """Give a claimed job back; too many failures stall it. `NotClaimed`: as `JobExtend`."""
+
+    makes_available: ClassVar[bool] = True
+
+    id: str = attrs.field(validator=_check_id)
+    token: str = ""
+
+
+@attrs.frozen
+class JobRelease(FeedOperation[tuple[bool, ...]]):
+    """Give claims back that were never worked on: no failure is counted, they are next.
+
+    Returns for each id whether it was still claimed under the token.
+    """
+
+    makes_available: ClassVar[bool] = True
+
+    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+    token: str = ""
+
+
+@attrs.frozen
+class JobStall(FeedOperation[None]):
+    """Take a claimed job out of circulation. `NotClaimed`: as `JobExtend`."""
+
+    id: str = attrs.field(validator=_check_id)
+    token: str = ""
+
+
+@attrs.frozen
+class JobRetry(FeedOperation[None]):
+    """Put a stalled job back. `NotStalled`: it is not stalled."""
+
+    makes_available: ClassVar[bool] = True
+
+    id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class JobRetract(FeedOperation[tuple[bool, ...]]):
+    """Remove jobs, in whatever state. Returns for each id whether it was there."""
+
+    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+
+
+@attrs.frozen
+class JobFailures(FeedOperation[int]):
+    """How often a job was cancelled since it was put or retried."""
+
+    id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class CountJobs(FeedOperation[JobCounts]):
+    """How many jobs are in which state."""
+
+
+@attrs.frozen
+class ReadResult(FeedOperation[StoredResult | None]):
+    """The stored result of a job, None when there is none (yet, or any more)."""
+
+    id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class JobMaintain(FeedOperation[MaintenanceReport]):
+    """Bring back claims past their time and jobs that a dying peer left in no state."""
+
+    makes_available: ClassVar[bool] = True
