@@ -48,7 +48,13 @@ def _check_count(name: str, value: object) -> int | None:
     return value
 
 
-def _check_seconds(name: str, value: object) -> float:
+def check_seconds(name: str, value: object) -> float:
+    """Return a duration in seconds; 0 stands for none.
+
+    Raises:
+        InvalidType: not a number.
+        InvalidValue: negative, under a millisecond, or more than 1e11.
+    """
     if isinstance(value, str):
         try:
             value = float(value)
@@ -76,9 +82,9 @@ _CHECKS: Mapping[str, Callable[[str, object], int | float | str | None]] = {
     "max_length": _check_count,
     "title": _check_text,
     "serializer": lambda name, value: check_name(value, name),
-    "claim_timeout": _check_seconds,
+    "claim_timeout": check_seconds,
     "max_failures": _check_count,
-    "result_timeout": _check_seconds,
+    "result_timeout": check_seconds,
 }
 
 

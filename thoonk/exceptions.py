@@ -70,12 +70,20 @@ class WrongFeedType(FeedError, TypeError):
 
     Attributes:
         feed: the feed's name.
-        expected: the type that was asked for.
-        actual: the type that is stored.
+        expected: the type that was asked for; empty: any that can do this.
+        actual: the type that is stored; empty: not known.
     """
 
-    def __init__(self, feed: str, *, expected: str, actual: str) -> None:
-        super().__init__(feed, f"feed {feed!r} is of type {actual!r}, not {expected!r}")
+    def __init__(self, feed: str, *, expected: str = "", actual: str = "") -> None:
+        if actual and expected:
+            message = f"feed {feed!r} is of type {actual!r}, not {expected!r}"
+        else:
+            message = (
+                f"feed {feed!r} is not of type {expected!r}"
+                if expected
+                else (f"feed {feed!r} is of a type that cannot do this")
+            )
+        super().__init__(feed, message)
         self.expected = expected
         self.actual = actual
 

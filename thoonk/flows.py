@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import attrs
 
-from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
+from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED, check_seconds
 from thoonk.exceptions import (
     Empty,
     InvalidType,
@@ -71,7 +71,7 @@ class Codec(Generic[T]):
         self, id: str, token: str, item: T | None, *, result: bool, timeout: float | None
     ) -> Ending:
         """How a job is finished, from the arguments of ``finish``."""
-        keep = None if timeout is None else check_timeout(timeout) or 0.0
+        keep = None if timeout is None else check_seconds("timeout", timeout)
         if item is None and not result:
             return Ending(id, token)
         data: bytes | None = None

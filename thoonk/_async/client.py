@@ -14,6 +14,7 @@ from thoonk._async.listener import AsyncListener
 from thoonk._async.queue import AsyncQueue
 from thoonk._async.sorted_feed import AsyncSortedFeed
 from thoonk.backends import AsyncBackend, open_async_backend
+from thoonk.concurrency._async import Lock
 from thoonk.config import FEED, FeedConfig, check_config
 from thoonk.exceptions import (
     Closed,
@@ -90,6 +91,7 @@ class AsyncThoonk:
         self._types: dict[str, type[AsyncCollection[Any]]] = {}
         self._listener = AsyncListener(self._backend, self._serializers)
         self._wants_to_listen = listen
+        self._opening = Lock()
         self._is_listening = False
         self._is_closed = False
         # sync: try:
@@ -108,12 +110,11 @@ class AsyncThoonk:
         if self._is_closed:
             raise Closed("the client has been closed")
         if self._wants_to_listen and not self._is_listening:
-            self._is_listening = True
-            try:
-                await self._listener.start()
-            except BaseException:
-                self._is_listening = False
-                raise
+            async with self._opening:
+                # Who comes second waits here until the first has subscribed.
+                if not self._is_listening:
+                    await self._listener.start()
+                    self._is_listening = True
         return self
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from thoonk._sync.listener import Listener
 from thoonk._sync.queue import Queue
 from thoonk._sync.sorted_feed import SortedFeed
 from thoonk.backends import Backend, open_backend
+from thoonk.concurrency._sync import Lock
 from thoonk.config import FEED, FeedConfig, check_config
 from thoonk.exceptions import (
     Closed,
@@ -91,6 +92,7 @@ class Thoonk:
         self._types: dict[str, type[Collection[Any]]] = {}
         self._listener = Listener(self._backend, self._serializers)
         self._wants_to_listen = listen
+        self._opening = Lock()
         self._is_listening = False
         self._is_closed = False
         try:
@@ -109,12 +111,11 @@ class Thoonk:
         if self._is_closed:
             raise Closed("the client has been closed")
         if self._wants_to_listen and not self._is_listening:
-            self._is_listening = True
-            try:
-                self._listener.start()
-            except BaseException:
-                self._is_listening = False
-                raise
+            with self._opening:
+                # Who comes second waits here until the first has subscribed.
+                if not self._is_listening:
+                    self._listener.start()
+                    self._is_listening = True
         return self
 
     def close(self) -> None:

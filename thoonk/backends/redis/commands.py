@@ -90,11 +90,13 @@ def _announces(kind: type[Op]) -> Callable[[Callable[[Op, str], Command[Any]]], 
     return register
 
 
-def _read(words: Iterable[Argument], parse: Callable[[Any], R], feed: str = "") -> Command[R]:
+def _read(
+    words: Iterable[Argument], parse: Callable[[Any], R], feed: str = "", kind: str = ""
+) -> Command[R]:
     def refuse(code: str, _: str) -> ThoonkError | None:
         # A plain read meets another type of feed as another type of key.
         if code == "WRONGTYPE":
-            return WrongFeedType(feed, expected="as asked for", actual="another")
+            return WrongFeedType(feed, expected=kind)
         return None
 
     return Command(tuple(words), parse, refuse=refuse)
@@ -132,7 +134,7 @@ def _script(
             case "NOTSTALLED":
                 return NotStalled(feed, ids[int(detail.split(maxsplit=1)[0]) - 1])
             case "WRONGTYPE":
-                return WrongFeedType(feed, expected=kind or "known", actual="another")
+                return WrongFeedType(feed, expected=kind)
             case _:
                 return None
 
@@ -271,9 +273,10 @@ def _(op: ops.ReadIds) -> Command[tuple[str, ...]]:
         return _read((b"HKEYS", keys.items), _names, op.feed)
     if op.kind == QUEUE:
         # Items are taken from the right end.
-        return _read((b"LRANGE", keys.ids, 0, -1), lambda reply: _names(reversed(reply)), op.feed)
+        words = (b"LRANGE", keys.ids, 0, -1)
+        return _read(words, lambda reply: _names(reversed(reply)), op.feed, QUEUE)
     word = b"ZRANGE" if op.kind == FEED else b"LRANGE"
-    return _read((word, keys.ids, 0, -1), _names, op.feed)
+    return _read((word, keys.ids, 0, -1), _names, op.feed, op.kind)
 
 
 # --- feed -----------------------------------------------------------------------------------

@@ -56,4 +56,11 @@ def check_no_decoding(options: Mapping[str, Any]) -> None:
 def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """The caller's options over our own settings."""
     check_no_decoding(options)
-    return {**CONNECTION_SETTINGS, **options}
+    settings = {**CONNECTION_SETTINGS, **options}
+    if settings.get("unix_socket_path"):
+        # As the arguments of redis.Redis; its connections know other names.
+        settings["path"] = settings["unix_socket_path"]
+        for name in ("host", "port", "socket_keepalive"):
+            settings.pop(name, None)
+    settings.pop("unix_socket_path", None)
+    return settings

@@ -7,6 +7,7 @@ import os
 import time
 from collections import deque
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 import attrs
 from redis.exceptions import NoScriptError, ResponseError
@@ -30,7 +31,7 @@ from thoonk.backends.redis.commands import Command, command_for, wait_command
 from thoonk.backends.redis.settings import check_no_decoding, with_defaults
 from thoonk.backends.redis.wire import new_instance
 from thoonk.concurrency._async import to_the_end
-from thoonk.exceptions import Closed, ThoonkError
+from thoonk.exceptions import Closed, InvalidValue, ThoonkError
 from thoonk.operations import Operation, Taken, TakeOperation
 
 R = TypeVar("R")
@@ -72,7 +73,8 @@ class AsyncRedisBackend:
                 (``max_connections``, ``timeout``).
 
         Raises:
-            InvalidValue: ``decode_responses`` is set: it would destroy binary items.
+            InvalidValue: the URL or an option makes no sense, or ``decode_responses`` is
+                set: it would destroy binary items.
         """
         self._owns_pool = client is None
         self._pool: Pool
@@ -82,11 +84,16 @@ class AsyncRedisBackend:
         else:
             self._pool = client.connection_pool
         check_no_decoding(self._pool.connection_kwargs)
+        try:
+            # Makes an object and opens nothing: a misspelt option is told here.
+            dedicated_connection(self._pool)
+        except TypeError as error:
+            raise InvalidValue(f"redis-py does not know an option: {error}") from error
         self._db = int(self._pool.connection_kwargs.get("db") or 0)
         self._instance = new_instance(self._db)
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
-        self._subscriptions: set[AsyncRedisSubscription] = set()
+        self._subscriptions: WeakSet[AsyncRedisSubscription] = WeakSet()
         self._closed = False
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from redis.retry import Retry
 
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.settings import DEDICATED_SETTINGS, NO_RETRIES, POOL_SETTINGS
+from thoonk.exceptions import InvalidValue
 
 # redis-py's own annotations change from version to version.
 Client: TypeAlias = Any
@@ -30,7 +31,12 @@ def open_pool(url: str | None, settings: dict[str, Any]) -> tuple[Pool, float | 
     settings = {**POOL_SETTINGS, "retry": Retry(*NO_RETRIES), **settings}
     timeout = None
     if url is not None:
-        return BlockingConnectionPool.from_url(url, **settings), timeout
+        if url.startswith("unix:"):
+            settings.pop("socket_keepalive", None)
+        try:
+            return BlockingConnectionPool.from_url(url, **settings), timeout
+        except ValueError as error:
+            raise InvalidValue(f"not a URL that redis-py takes: {error}") from error
     kind: Any = TcpConnection
     if settings.pop("ssl", False):
         kind = SSLConnection

@@ -10,7 +10,7 @@ local refusal = refuse(config[1], 'feed')
 if refusal then
   return refusal
 end
-local limit = tonumber(config[2] or '') or 0
+local limit = math.floor(tonumber(config[2] or '') or 0)
 
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them.
 local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')

@@ -38,7 +38,8 @@ for index = 3, #ARGV, 5 do
     else
       redis.call('RPUSH', key, query, result)
     end
-    local keep = tonumber(ARGV[index + 4]) or configured
+    -- A peer may have configured more than the server can count.
+    local keep = math.min(tonumber(ARGV[index + 4]) or configured, 1e14)
     if keep > 0 then
       redis.call('PEXPIRE', key, string.format('%.0f', math.max(1, keep)))
       redis.call('ZADD', KEYS[8], text_of(time + keep), id)

@@ -24,7 +24,7 @@ for index = 4, #ARGV, 3 do
 end
 local trimmed = {}
 if refuse(kind, 'feed') == nil and redis.call('TYPE', KEYS[2]).ok == 'zset' then
-  local limit = tonumber(redis.call('HGET', KEYS[1], 'max_length') or '') or 0
+  local limit = math.floor(tonumber(redis.call('HGET', KEYS[1], 'max_length') or '') or 0)
   local excess = redis.call('ZCARD', KEYS[2]) - limit
   if limit > 0 and excess > 0 then
     trimmed = redis.call('ZRANGE', KEYS[2], 0, excess - 1)
