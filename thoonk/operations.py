@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import attrs
 
@@ -110,6 +110,10 @@ def _check_count(_: object, attribute: attrs.Attribute[int], value: int) -> None
 def _check_priority(_: object, __: attrs.Attribute[Priority], value: Priority) -> None:
     if not isinstance(value, Priority):
         raise InvalidType(f"priority must be NORMAL or HIGH, not {value!r:.80}")
+
+
+CONFIRM_WITHIN = 10.0
+"""Seconds within which what was taken from a queue is confirmed, or it is available again."""
 
 
 # --- what operations carry and return --------------------------------------------
@@ -367,31 +371,55 @@ class QueuePut(FeedOperation[None]):
 
 @attrs.frozen
 class TakeOperation(FeedOperation[Taken]):
-    """An operation for which a backend can wait until it has something to answer."""
+    """An operation for which a backend can wait until it has something to answer.
 
-    def undo(self, taken: Taken) -> Operation[Any]:
-        """The operation that puts back what this one took and nobody received."""
-        raise NotImplementedError
+    It takes up to ``count`` entries under ``token``, which the taker makes. Executed
+    again with the same token it answers the same, until what it took is ended,
+    confirmed or released.
+    """
+
+    token: str = attrs.field(validator=_check_id)
+    count: int = attrs.field(default=1, validator=_check_count)
 
 
 @attrs.frozen
 class QueueTake(TakeOperation):
-    """Remove and return up to ``count`` items, the next ones first."""
+    """Take the next items. They are gone with `QueueConfirm`, else back after a while.
 
-    count: int = attrs.field(default=1, validator=_check_count)
+    The while is `CONFIRM_WITHIN`.
+    """
 
-    def undo(self, taken: Taken) -> QueueReturn:
-        """Put the items back."""
-        return QueueReturn(self.feed, tuple(Entry(e.id, e.item) for e in taken.entries))
+    makes_available: ClassVar[bool] = True
+
+
+@attrs.frozen
+class QueueConfirm(FeedOperation[None]):
+    """Remove items that were taken: they have arrived. `NotClaimed`: taken too long ago."""
+
+    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+    token: str = attrs.field(validator=_check_id)
 
 
 @attrs.frozen
 class QueueReturn(FeedOperation[None]):
-    """Put back what was taken and could not be delivered, so that it is taken next."""
+    """Put back items that were taken, perhaps even confirmed, and reached nobody."""
 
     makes_available: ClassVar[bool] = True
 
     entries: tuple[Entry, ...]
+    token: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class Release(FeedOperation[tuple[str, ...]]):
+    """Put back what was taken under a token: it is next, and no failure is counted.
+
+    Returns the ids. For queues and job feeds.
+    """
+
+    makes_available: ClassVar[bool] = True
+
+    token: str = attrs.field(validator=_check_id)
 
 
 @attrs.frozen
@@ -406,16 +434,9 @@ class JobPut(FeedOperation[None]):
 
 @attrs.frozen
 class JobClaim(TakeOperation):
-    """Claim up to ``count`` jobs under ``token``; claims past their time come back first."""
+    """Claim jobs; claims past their time come back first."""
 
     makes_available: ClassVar[bool] = True
-
-    token: str = attrs.field(validator=_check_id)
-    count: int = attrs.field(default=1, validator=_check_count)
-
-    def undo(self, taken: Taken) -> JobRelease:
-        """Release the claims."""
-        return JobRelease(self.feed, tuple(e.id for e in taken.entries), self.token)
 
 
 @attrs.frozen
@@ -440,19 +461,6 @@ class JobCancel(FeedOperation[None]):
     makes_available: ClassVar[bool] = True
 
     id: str = attrs.field(validator=_check_id)
-    token: str = ""
-
-
-@attrs.frozen
-class JobRelease(FeedOperation[tuple[bool, ...]]):
-    """Give claims back that were never worked on: no failure is counted, they are next.
-
-    Returns for each id whether it was still claimed under the token.
-    """
-
-    makes_available: ClassVar[bool] = True
-
-    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
     token: str = ""
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeVar
 
 from thoonk._async.collection import AsyncCollection
+from thoonk._async.taking import take
 from thoonk.backends import AsyncSubscription
 from thoonk.concurrency._async import to_the_end
 from thoonk.config import JOB
@@ -170,9 +171,7 @@ class AsyncJob(AsyncCollection[T]):
         """
         deadline = Deadline(timeout)
         operation = JobClaim(self.name, new_token())
-        taken: Taken = await self._execute(operation)
-        while not taken.entries:
-            taken = await self._backend.wait(operation, deadline.next_wait(taken))
+        taken = await take(self._backend, operation, deadline)
         return await self._claim(taken.entries[0], operation.token)
 
     async def get_nowait(self) -> AsyncClaim[T]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
+from thoonk._async.taking import take
+from thoonk.concurrency._async import to_the_end
 from thoonk.config import QUEUE
-from thoonk.exceptions import Empty
+from thoonk.exceptions import Empty, NotClaimed, ThoonkError
 from thoonk.flows import Deadline, check_priority
-from thoonk.names import new_id
-from thoonk.operations import Entry, Priority, QueuePut, QueueTake, Taken
+from thoonk.names import new_id, new_token
+from thoonk.operations import Entry, Priority, QueueConfirm, QueuePut, QueueReturn, QueueTake, Taken
 
 T = TypeVar("T")
 
@@ -48,15 +50,34 @@ class AsyncQueue(AsyncCollection[T]):
                 are the error's ``data``.
         """
         deadline = Deadline(timeout)
-        operation = QueueTake(self.name)
-        taken: Taken = await self._execute(operation)
-        while not taken.entries:
-            taken = await self._backend.wait(operation, deadline.next_wait(taken))
-        return self._codec.decode(taken.entries[0].item)
+        while True:
+            operation = QueueTake(self.name, new_token())
+            taken = await take(self._backend, operation, deadline)
+            if await self._confirm(operation, taken):
+                return self._codec.decode(taken.entries[0].item)
 
     async def get_nowait(self) -> T:
         """Take the next item if there is one; raises as `get`."""
-        taken: Taken = await self._execute(QueueTake(self.name))
-        if not taken.entries:
-            raise Empty(f"queue {self.name!r} is empty")
-        return self._codec.decode(taken.entries[0].item)
+        while True:
+            operation = QueueTake(self.name, new_token())
+            taken: Taken = await self._execute(operation)
+            if not taken.entries:
+                raise Empty(f"queue {self.name!r} is empty")
+            if await self._confirm(operation, taken):
+                return self._codec.decode(taken.entries[0].item)
+
+    async def _confirm(self, operation: QueueTake, taken: Taken) -> bool:
+        """Say that the items have arrived; False when that was too late."""
+        entries = tuple(Entry(entry.id, entry.item) for entry in taken.entries)
+        ids = tuple(entry.id for entry in entries)
+        try:
+            await self._execute(QueueConfirm(self.name, ids, operation.token))
+        except NotClaimed:
+            return False
+        except ThoonkError:
+            raise
+        except BaseException:
+            # Cancelled or interrupted, perhaps after the items were removed.
+            await to_the_end(self._execute, QueueReturn(self.name, entries, operation.token))
+            raise
+        return True

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeVar
 
 from thoonk._sync.collection import Collection
+from thoonk._sync.taking import take
 from thoonk.backends import Subscription
 from thoonk.concurrency._sync import to_the_end
 from thoonk.config import JOB
@@ -171,9 +172,7 @@ class Job(Collection[T]):
         """
         deadline = Deadline(timeout)
         operation = JobClaim(self.name, new_token())
-        taken: Taken = self._execute(operation)
-        while not taken.entries:
-            taken = self._backend.wait(operation, deadline.next_wait(taken))
+        taken = take(self._backend, operation, deadline)
         return self._claim(taken.entries[0], operation.token)
 
     def get_nowait(self) -> Claim[T]:

@@ -21,7 +21,6 @@ from thoonk.concurrency._async import event_within
 from thoonk.exceptions import InvalidValue
 from thoonk.operations import (
     FeedOperation,
-    JobClaim,
     JobPut,
     Operation,
     QueuePut,
@@ -84,7 +83,7 @@ class World:
             return
         if isinstance(operation, QueuePut | JobPut):
             self.call(operation.feed, len(operation.entries))
-        elif not isinstance(operation, JobClaim):
+        elif not isinstance(operation, TakeOperation):
             # How many came back is not worth knowing: whoever finds nothing waits again.
             self.call(operation.feed, 1_000_000)
 

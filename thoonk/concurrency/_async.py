@@ -12,6 +12,7 @@ T = TypeVar("T")
 
 Event = asyncio.Event
 Lock = asyncio.Lock
+sleep = asyncio.sleep
 
 
 async def event_within(event: asyncio.Event, timeout: float | None) -> bool:

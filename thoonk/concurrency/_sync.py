@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,6 +12,7 @@ T = TypeVar("T")
 
 Event = threading.Event
 Lock = threading.Lock
+sleep = time.sleep
 
 
 def event_within(event: threading.Event, timeout: float | None) -> bool:

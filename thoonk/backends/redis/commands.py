@@ -32,6 +32,19 @@ Argument = bytes | str | int | float
 
 
 @attrs.frozen
+class Call:
+    """Who calls: the client's name for announcements, and which call of which slot it is.
+
+    A slot is used by one call at a time. A call that is repeated keeps its number, so
+    that the server answers it again instead of doing it again.
+    """
+
+    instance: str
+    slot: str = ""
+    number: int = 0
+
+
+@attrs.frozen
 class Command(Generic[R]):
     """One command and its reply.
 
@@ -56,11 +69,11 @@ class Command(Generic[R]):
         return (b"EVAL", self.script.text, *self.arguments[2:])
 
 
-_TABLE: dict[type[ops.Operation[Any]], Callable[[Any, str], Command[Any]]] = {}
+_TABLE: dict[type[ops.Operation[Any]], Callable[[Any, Call], Command[Any]]] = {}
 
 
-def command_for(operation: ops.Operation[R], instance: str) -> Command[R]:
-    """The command of an operation, on behalf of the client named ``instance``.
+def command_for(operation: ops.Operation[R], call: Call) -> Command[R]:
+    """The command of an operation, on behalf of a call.
 
     Raises:
         UnsupportedOperation: the table does not know it.
@@ -71,20 +84,11 @@ def command_for(operation: ops.Operation[R], instance: str) -> Command[R]:
         raise UnsupportedOperation(
             f"the Redis backend does not know {type(operation).__name__}"
         ) from None
-    return cast("Command[R]", build(operation, instance))
+    return cast("Command[R]", build(operation, call))
 
 
-def _handles(kind: type[Op]) -> Callable[[Callable[[Op], Command[Any]]], None]:
-    def register(build: Callable[[Op], Command[Any]]) -> None:
-        _TABLE[kind] = lambda operation, _: build(operation)
-
-    return register
-
-
-def _announces(kind: type[Op]) -> Callable[[Callable[[Op, str], Command[Any]]], None]:
-    """As `_handles`, for operations whose notice names the client that did it."""
-
-    def register(build: Callable[[Op, str], Command[Any]]) -> None:
+def _handles(kind: type[Op]) -> Callable[[Callable[[Op, Call], Command[Any]]], None]:
+    def register(build: Callable[[Op, Call], Command[Any]]) -> None:
         _TABLE[kind] = build
 
     return register
@@ -105,6 +109,7 @@ def _read(
 def _script(
     name: str,
     operation: ops.FeedOperation[R],
+    call: Call,
     keys: Iterable[bytes],
     arguments: Iterable[Argument],
     parse: Callable[[Any], R],
@@ -118,7 +123,10 @@ def _script(
     ``ids`` are the ids a refusal may speak of: it names one by its number, from 1.
     """
     script = scripts.load(name)
-    used = tuple(keys)
+    used, words = [*keys], [*arguments]
+    if script.once:
+        used.append(keys_of(operation.feed).answers)
+        words += [call.slot, call.number]
 
     def refuse(code: str, detail: str) -> ThoonkError | None:
         feed = operation.feed
@@ -138,8 +146,8 @@ def _script(
             case _:
                 return None
 
-    words = (b"EVALSHA", script.sha, len(used), *used, *arguments)
-    return Command(words, parse, writes=writes, script=script, refuse=refuse)
+    sent = (b"EVALSHA", script.sha, len(used), *used, *words)
+    return Command(sent, parse, writes=writes, script=script, refuse=refuse)
 
 
 # --- reading replies --------------------------------------------------------------------
@@ -182,74 +190,74 @@ def _ids(ids: Iterable[str]) -> Iterable[bytes]:
 
 
 @_handles(ops.FeedNames)
-def _(_: ops.FeedNames) -> Command[frozenset[str]]:
+def _(_: ops.FeedNames, call: Call) -> Command[frozenset[str]]:
     return _read((b"SMEMBERS", wire.FEEDS), lambda reply: frozenset(map(decode_name, reply)))
 
 
 @_handles(ops.FeedIsRegistered)
-def _(op: ops.FeedIsRegistered) -> Command[bool]:
+def _(op: ops.FeedIsRegistered, call: Call) -> Command[bool]:
     return _read((b"SISMEMBER", wire.FEEDS, encode_name(op.feed)), bool)
 
 
-@_announces(ops.RegisterFeed)
-def _(op: ops.RegisterFeed, instance: str) -> Command[bool]:
-    payload = wire.announcement(op.feed, instance)
+@_handles(ops.RegisterFeed)
+def _(op: ops.RegisterFeed, call: Call) -> Command[bool]:
+    payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.NEWFEED, wire.CONFFEED)
-    return _script("register_feed", op, (wire.FEEDS,), arguments, bool)
+    return _script("register_feed", op, call, (wire.FEEDS,), arguments, bool)
 
 
-@_announces(ops.UnregisterFeed)
-def _(op: ops.UnregisterFeed, instance: str) -> Command[bool]:
-    payload = wire.announcement(op.feed, instance)
+@_handles(ops.UnregisterFeed)
+def _(op: ops.UnregisterFeed, call: Call) -> Command[bool]:
+    payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.DELFEED)
-    return _script("unregister_feed", op, (wire.FEEDS,), arguments, bool)
+    return _script("unregister_feed", op, call, (wire.FEEDS,), arguments, bool)
 
 
 # --- one feed of any type -------------------------------------------------------------------
 
 
 @_handles(ops.CreateFeed)
-def _(op: ops.CreateFeed) -> Command[ops.Opened]:
-    def parse(reply: list[Any]) -> ops.Opened:
-        if reply[0]:
+def _(op: ops.CreateFeed, call: Call) -> Command[ops.Opened]:
+    def parse(reply: int | list[bytes]) -> ops.Opened:
+        if isinstance(reply, int):
             return ops.Opened(created=True, config=dict(op.config))
-        return ops.Opened(created=False, config=_fields(reply[1]))
+        return ops.Opened(created=False, config=_fields(reply))
 
     words = [encode_name(word) for pair in op.config.items() for word in pair]
-    return _script("create_feed", op, (keys_of(op.feed).config,), words, parse)
+    return _script("create_feed", op, call, (keys_of(op.feed).config,), words, parse)
 
 
 @_handles(ops.DeleteFeed)
-def _(op: ops.DeleteFeed) -> Command[tuple[str, ...]]:
+def _(op: ops.DeleteFeed, call: Call) -> Command[tuple[str, ...]]:
     keys = keys_of(op.feed)
     own = keys.stored()
     every = [*own, *map(keys.result, op.results)]
-    return _script("delete_feed", op, every, (len(own), *_ids(op.results)), _names)
+    return _script("delete_feed", op, call, every, (len(own), *_ids(op.results)), _names)
 
 
-@_announces(ops.SetConfig)
-def _(op: ops.SetConfig, instance: str) -> Command[tuple[str, ...]]:
+@_handles(ops.SetConfig)
+def _(op: ops.SetConfig, call: Call) -> Command[tuple[str, ...]]:
     keys = keys_of(op.feed)
-    words: list[bytes] = [wire.announcement(op.feed, instance), wire.CONFFEED, keys.retract]
+    words: list[bytes] = [wire.announcement(op.feed, call.instance), wire.CONFFEED, keys.retract]
     for name, value in op.config.items():
         words += [b"-" if value is None else b"+", encode_name(name), encode_name(value or "")]
     used = (keys.config, keys.ids, keys.items)
-    return _script("set_config", op, used, words, _names, kind=op.config.get("type") or "")
+    return _script("set_config", op, call, used, words, _names, kind=op.config.get("type") or "")
 
 
 @_handles(ops.GetConfig)
-def _(op: ops.GetConfig) -> Command[Mapping[str, str]]:
+def _(op: ops.GetConfig, call: Call) -> Command[Mapping[str, str]]:
     return _read((b"HGETALL", keys_of(op.feed).config), _fields, op.feed)
 
 
 @_handles(ops.ReadItem)
-def _(op: ops.ReadItem) -> Command[bytes | None]:
+def _(op: ops.ReadItem, call: Call) -> Command[bytes | None]:
     words = (b"HGET", keys_of(op.feed).items, encode_name(op.id))
     return _read(words, lambda reply: reply, op.feed)
 
 
 @_handles(ops.ReadItems)
-def _(op: ops.ReadItems) -> Command[dict[str, bytes]]:
+def _(op: ops.ReadItems, call: Call) -> Command[dict[str, bytes]]:
     def parse(reply: list[bytes] | Mapping[bytes, bytes]) -> dict[str, bytes]:
         return {decode_name(id): item for id, item in _pairs(reply)}
 
@@ -257,17 +265,17 @@ def _(op: ops.ReadItems) -> Command[dict[str, bytes]]:
 
 
 @_handles(ops.CountItems)
-def _(op: ops.CountItems) -> Command[int]:
+def _(op: ops.CountItems, call: Call) -> Command[int]:
     return _read((b"HLEN", keys_of(op.feed).items), int, op.feed)
 
 
 @_handles(ops.HasItem)
-def _(op: ops.HasItem) -> Command[bool]:
+def _(op: ops.HasItem, call: Call) -> Command[bool]:
     return _read((b"HEXISTS", keys_of(op.feed).items, encode_name(op.id)), bool, op.feed)
 
 
 @_handles(ops.ReadIds)
-def _(op: ops.ReadIds) -> Command[tuple[str, ...]]:
+def _(op: ops.ReadIds, call: Call) -> Command[tuple[str, ...]]:
     keys = keys_of(op.feed)
     if op.kind == JOB:
         return _read((b"HKEYS", keys.items), _names, op.feed)
@@ -283,11 +291,12 @@ def _(op: ops.ReadIds) -> Command[tuple[str, ...]]:
 
 
 @_handles(ops.FeedPublish)
-def _(op: ops.FeedPublish) -> Command[tuple[bool, ...]]:
+def _(op: ops.FeedPublish, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     return _script(
         "feed_publish",
         op,
+        call,
         (keys.config, keys.ids, keys.items, keys.publishes),
         (keys.publish, keys.edit, keys.retract, *_entries(op.entries)),
         _flags,
@@ -296,11 +305,11 @@ def _(op: ops.FeedPublish) -> Command[tuple[bool, ...]]:
 
 
 @_handles(ops.FeedRetract)
-def _(op: ops.FeedRetract) -> Command[tuple[bool, ...]]:
+def _(op: ops.FeedRetract, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     arguments = (keys.retract, *_ids(op.ids))
     used = (keys.config, keys.ids, keys.items)
-    return _script("feed_retract", op, used, arguments, _flags, kind=FEED)
+    return _script("feed_retract", op, call, used, arguments, _flags, kind=FEED)
 
 
 # --- sorted feed ------------------------------------------------------------------------------
@@ -315,11 +324,12 @@ def _place(position: ops.Position) -> tuple[bytes, bytes, bytes]:
 
 
 @_handles(ops.SortedInsert)
-def _(op: ops.SortedInsert) -> Command[str]:
+def _(op: ops.SortedInsert, call: Call) -> Command[str]:
     keys = keys_of(op.feed)
     return _script(
         "sorted_insert",
         op,
+        call,
         (keys.config, keys.ids, keys.items, keys.publishes, keys.idincr),
         (keys.publish, keys.position, *_place(op.position), op.item),
         decode_name,
@@ -329,11 +339,12 @@ def _(op: ops.SortedInsert) -> Command[str]:
 
 
 @_handles(ops.SortedEdit)
-def _(op: ops.SortedEdit) -> Command[None]:
+def _(op: ops.SortedEdit, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     return _script(
         "sorted_edit",
         op,
+        call,
         (keys.config, keys.items, keys.publishes),
         (keys.edit, *_entries([op.entry])),
         _nothing,
@@ -343,11 +354,12 @@ def _(op: ops.SortedEdit) -> Command[None]:
 
 
 @_handles(ops.SortedMove)
-def _(op: ops.SortedMove) -> Command[None]:
+def _(op: ops.SortedMove, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     return _script(
         "sorted_move",
         op,
+        call,
         (keys.config, keys.ids),
         (keys.position, encode_name(op.id), *_place(op.position)),
         _nothing,
@@ -357,11 +369,11 @@ def _(op: ops.SortedMove) -> Command[None]:
 
 
 @_handles(ops.SortedRetract)
-def _(op: ops.SortedRetract) -> Command[tuple[bool, ...]]:
+def _(op: ops.SortedRetract, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     arguments = (keys.retract, *_ids(op.ids))
     used = (keys.config, keys.ids, keys.items)
-    return _script("sorted_retract", op, used, arguments, _flags, kind=SORTED_FEED)
+    return _script("sorted_retract", op, call, used, arguments, _flags, kind=SORTED_FEED)
 
 
 # --- queue --------------------------------------------------------------------------------------
@@ -378,25 +390,50 @@ def _taken(size: int) -> Callable[[list[Any]], ops.Taken]:
 
 
 @_handles(ops.QueuePut)
-def _(op: ops.QueuePut) -> Command[None]:
+def _(op: ops.QueuePut, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     used = (keys.config, keys.ids, keys.items, keys.publishes)
     arguments: tuple[Argument, ...] = (int(op.priority), *_entries(op.entries))
-    return _script("queue_put", op, used, arguments, _nothing, kind=QUEUE)
+    return _script("queue_put", op, call, used, arguments, _nothing, kind=QUEUE)
 
 
 @_handles(ops.QueueTake)
-def _(op: ops.QueueTake) -> Command[ops.Taken]:
+def _(op: ops.QueueTake, call: Call) -> Command[ops.Taken]:
     keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.items, keys.reserved)
-    return _script("queue_take", op, used, (op.count,), _taken(2), kind=QUEUE)
+    used = (
+        keys.config,
+        keys.ids,
+        keys.items,
+        keys.reserved,
+        keys.claimed,
+        keys.holders,
+        keys.tokens,
+    )
+    arguments = (op.count, encode_name(op.token), ops.CONFIRM_WITHIN * 1000)
+    return _script("queue_take", op, call, used, arguments, _taken(2), kind=QUEUE)
+
+
+@_handles(ops.QueueConfirm)
+def _(op: ops.QueueConfirm, call: Call) -> Command[None]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.items, keys.claimed, keys.holders, keys.tokens)
+    arguments = (encode_name(op.token), *_ids(op.ids))
+    return _script("queue_confirm", op, call, used, arguments, _nothing, kind=QUEUE, ids=op.ids)
 
 
 @_handles(ops.QueueReturn)
-def _(op: ops.QueueReturn) -> Command[None]:
+def _(op: ops.QueueReturn, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.items)
-    return _script("queue_return", op, used, _entries(op.entries), _nothing, kind=QUEUE)
+    used = (keys.config, keys.ids, keys.items, keys.claimed, keys.holders, keys.tokens)
+    arguments = (encode_name(op.token), *_entries(op.entries))
+    return _script("queue_return", op, call, used, arguments, _nothing, kind=QUEUE)
+
+
+@_handles(ops.Release)
+def _(op: ops.Release, call: Call) -> Command[tuple[str, ...]]:
+    keys = keys_of(op.feed)
+    used = (keys.config, keys.ids, keys.claimed, keys.holders, keys.tokens)
+    return _script("release", op, call, used, (encode_name(op.token),), _names)
 
 
 # --- job --------------------------------------------------------------------------------------
@@ -413,21 +450,24 @@ def _job_keys(keys: Keys) -> tuple[bytes, ...]:
         keys.stalled,
         keys.cancelled,
         keys.holders,
+        keys.tokens,
     )
 
 
 @_handles(ops.JobPut)
-def _(op: ops.JobPut) -> Command[None]:
+def _(op: ops.JobPut, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     used = (keys.config, keys.ids, keys.items, keys.publishes, keys.published)
     arguments: tuple[Argument, ...] = (int(op.priority), *_entries(op.entries))
-    return _script("job_put", op, used, arguments, _nothing, kind=JOB)
+    return _script("job_put", op, call, used, arguments, _nothing, kind=JOB)
 
 
 @_handles(ops.JobClaim)
-def _(op: ops.JobClaim) -> Command[ops.Taken]:
+def _(op: ops.JobClaim, call: Call) -> Command[ops.Taken]:
     arguments: tuple[Argument, ...] = (op.count, encode_name(op.token))
-    return _script("job_claim", op, _job_keys(keys_of(op.feed)), arguments, _taken(3), kind=JOB)
+    return _script(
+        "job_claim", op, call, _job_keys(keys_of(op.feed)), arguments, _taken(3), kind=JOB
+    )
 
 
 def _ending(ending: ops.Ending) -> Iterable[Argument]:
@@ -437,7 +477,7 @@ def _ending(ending: ops.Ending) -> Iterable[Argument]:
 
 
 @_handles(ops.JobFinish)
-def _(op: ops.JobFinish) -> Command[None]:
+def _(op: ops.JobFinish, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     used = (
         keys.config,
@@ -447,6 +487,7 @@ def _(op: ops.JobFinish) -> Command[None]:
         keys.cancelled,
         keys.finishes,
         keys.holders,
+        keys.tokens,
         keys.results,
         *(keys.result(ending.id) for ending in op.endings),
     )
@@ -454,6 +495,7 @@ def _(op: ops.JobFinish) -> Command[None]:
     return _script(
         "job_finish",
         op,
+        call,
         used,
         (keys.finish, DEFAULT_RESULT_TIMEOUT * 1000, *words),
         _nothing,
@@ -463,15 +505,15 @@ def _(op: ops.JobFinish) -> Command[None]:
 
 
 @_handles(ops.JobExtend)
-def _(op: ops.JobExtend) -> Command[None]:
+def _(op: ops.JobExtend, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     used = (keys.config, keys.claimed, keys.holders)
     arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_extend", op, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script("job_extend", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobCancel)
-def _(op: ops.JobCancel) -> Command[None]:
+def _(op: ops.JobCancel, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     used = (
         keys.config,
@@ -481,22 +523,14 @@ def _(op: ops.JobCancel) -> Command[None]:
         keys.stalled,
         keys.cancelled,
         keys.holders,
+        keys.tokens,
     )
     arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_cancel", op, used, arguments, _nothing, kind=JOB, ids=(op.id,))
-
-
-@_handles(ops.JobRelease)
-def _(op: ops.JobRelease) -> Command[tuple[bool, ...]]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.claimed, keys.holders)
-    return _script(
-        "job_release", op, used, (encode_name(op.token), *_ids(op.ids)), _flags, kind=JOB
-    )
+    return _script("job_cancel", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobStall)
-def _(op: ops.JobStall) -> Command[None]:
+def _(op: ops.JobStall, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     used = (
         keys.config,
@@ -505,41 +539,51 @@ def _(op: ops.JobStall) -> Command[None]:
         keys.stalled,
         keys.cancelled,
         keys.holders,
+        keys.tokens,
     )
     arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_stall", op, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script("job_stall", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobRetry)
-def _(op: ops.JobRetry) -> Command[None]:
+def _(op: ops.JobRetry, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     used = (keys.config, keys.ids, keys.published, keys.stalled)
     arguments = (encode_name(op.id),)
-    return _script("job_retry", op, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script("job_retry", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobRetract)
-def _(op: ops.JobRetract) -> Command[tuple[bool, ...]]:
-    return _script("job_retract", op, _job_keys(keys_of(op.feed)), _ids(op.ids), _flags, kind=JOB)
+def _(op: ops.JobRetract, call: Call) -> Command[tuple[bool, ...]]:
+    return _script(
+        "job_retract", op, call, _job_keys(keys_of(op.feed)), _ids(op.ids), _flags, kind=JOB
+    )
 
 
 @_handles(ops.JobFailures)
-def _(op: ops.JobFailures) -> Command[int]:
+def _(op: ops.JobFailures, call: Call) -> Command[int]:
     words = (b"HGET", keys_of(op.feed).cancelled, encode_name(op.id))
     return _read(words, lambda reply: int(reply or 0), op.feed)
 
 
 @_handles(ops.CountJobs)
-def _(op: ops.CountJobs) -> Command[ops.JobCounts]:
+def _(op: ops.CountJobs, call: Call) -> Command[ops.JobCounts]:
     keys = keys_of(op.feed)
     used = (keys.config, keys.ids, keys.reserved, keys.claimed, keys.stalled, keys.finishes)
     return _script(
-        "count_jobs", op, used, (), lambda reply: ops.JobCounts(*reply), kind=JOB, writes=False
+        "count_jobs",
+        op,
+        call,
+        used,
+        (),
+        lambda reply: ops.JobCounts(*reply),
+        kind=JOB,
+        writes=False,
     )
 
 
 @_handles(ops.ReadResult)
-def _(op: ops.ReadResult) -> Command[ops.StoredResult | None]:
+def _(op: ops.ReadResult, call: Call) -> Command[ops.StoredResult | None]:
     def parse(reply: list[bytes]) -> ops.StoredResult | None:
         match reply:
             case []:
@@ -556,11 +600,11 @@ def _(op: ops.ReadResult) -> Command[ops.StoredResult | None]:
 
 
 @_handles(ops.JobMaintain)
-def _(op: ops.JobMaintain) -> Command[ops.MaintenanceReport]:
+def _(op: ops.JobMaintain, call: Call) -> Command[ops.MaintenanceReport]:
     def parse(reply: list[list[bytes]]) -> ops.MaintenanceReport:
         return ops.MaintenanceReport(*map(_names, reply))
 
-    return _script("job_maintain", op, _job_keys(keys_of(op.feed)), (), parse, kind=JOB)
+    return _script("job_maintain", op, call, _job_keys(keys_of(op.feed)), (), parse, kind=JOB)
 
 
 def wait_command(feed: str, seconds: float) -> tuple[Argument, ...]:

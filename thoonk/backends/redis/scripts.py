@@ -10,13 +10,18 @@ from importlib import resources
 import attrs
 
 _INCLUDE = re.compile(r"^--@ include (\w+)$", re.MULTILINE)
+_ONCE = "--@ once\n"
 
 
 @attrs.frozen
 class Script:
-    """The text of one script and the SHA-1 by which the server knows it."""
+    """The text of one script and the SHA-1 by which the server knows it.
+
+    ``once``: it remembers its last answer for each caller, and is told who calls.
+    """
 
     name: str
+    once: bool
     text: bytes
     sha: bytes
 
@@ -29,9 +34,18 @@ def load(name: str) -> Script:
     def include(match: re.Match[str]) -> str:
         return (folder / "lib" / f"{match[1]}.lua").read_text("utf-8").rstrip()
 
-    text = _INCLUDE.sub(include, (folder / f"{name}.lua").read_text("utf-8")).encode()
+    source = (folder / f"{name}.lua").read_text("utf-8")
+    header, once, body = source.partition(_ONCE)
+    if once:
+        guard = (folder / "lib" / "once.lua").read_text("utf-8")
+        source = (
+            f"{header}{guard}\nlocal function operation()\n{body}end\n\nreturn once(operation)\n"
+        )
+    text = _INCLUDE.sub(include, source).encode()
     # The protocol names scripts by SHA-1; nothing secret depends on it.
-    return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode())
+    return Script(
+        name, bool(once), text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+    )
 
 
 def names() -> list[str]:

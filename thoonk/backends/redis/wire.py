@@ -49,6 +49,8 @@ class Keys:
     results: bytes
     reserved: bytes
     holders: bytes
+    tokens: bytes
+    answers: bytes
     publish: bytes
     edit: bytes
     retract: bytes
@@ -75,6 +77,8 @@ class Keys:
             self.finishes,
             self.reserved,
             self.holders,
+            self.tokens,
+            self.answers,
         ]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import random
 import time
 from collections import deque
 from typing import Any, TypeVar
@@ -27,16 +29,28 @@ from thoonk.backends.redis._async.connection import (
     take_connection,
 )
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
-from thoonk.backends.redis.commands import Command, command_for, wait_command
+from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
 from thoonk.backends.redis.settings import check_no_decoding, with_defaults
+from thoonk.backends.redis.slots import Slots
 from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._async import to_the_end
-from thoonk.exceptions import Closed, InvalidValue, ThoonkError
-from thoonk.operations import Operation, Taken, TakeOperation
+from thoonk.concurrency._async import Event, event_within, to_the_end
+from thoonk.exceptions import (
+    BackendUnavailable,
+    Closed,
+    InvalidValue,
+    OutcomeUnknown,
+    ThoonkError,
+)
+from thoonk.names import check_timeout
+from thoonk.operations import Operation, Release, Taken, TakeOperation
 
 R = TypeVar("R")
 
 logger = logging.getLogger("thoonk.backends.redis")
+
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 1.0
+"""Seconds between one attempt of a call and the next, the first and the longest."""
 
 REPLY_MARGIN = 5.0
 """Seconds that a reply may be late behind the time a blocking command was given."""
@@ -60,14 +74,22 @@ class AsyncRedisBackend:
     """Feeds on a Redis or Valkey server."""
 
     def __init__(
-        self, url: str | None = None, *, client: Client | None = None, **options: Any
+        self,
+        url: str | None = None,
+        *,
+        client: Client | None = None,
+        retry_for: float = 10.0,
+        **options: Any,
     ) -> None:
         """Connections are opened when they are needed.
 
         Args:
             url: any URL that redis-py takes (``redis://``, ``rediss://``, ``unix://``).
             client: a redis-py client whose pool is used, and not closed. Its
-                connection settings are its owner's affair; nothing is retried.
+                connection settings are its owner's affair.
+            retry_for: seconds for which a call whose connection was lost is repeated; it
+                takes effect once all the same. A server that was never reached is not
+                waited for.
             options: settings of redis-py's connections (``host``, ``port``, ``db``,
                 ``username``, ``password``, ``ssl`` …) and of its `BlockingConnectionPool`
                 (``max_connections``, ``timeout``).
@@ -77,6 +99,7 @@ class AsyncRedisBackend:
                 set: it would destroy binary items.
         """
         self._owns_pool = client is None
+        self._retry_for = check_timeout(retry_for, "retry_for") or 0.0
         self._pool: Pool
         self._reply_timeout: float | None = None
         if client is None:
@@ -94,7 +117,9 @@ class AsyncRedisBackend:
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
         self._subscriptions: WeakSet[AsyncRedisSubscription] = WeakSet()
-        self._closed = False
+        self._slots = Slots()
+        self._reached = False
+        self._closing = Event()
 
     def __repr__(self) -> str:
         settings = self._pool.connection_kwargs
@@ -104,21 +129,51 @@ class AsyncRedisBackend:
     # --- one operation ----------------------------------------------------------------
 
     async def execute(self, operation: Operation[R]) -> R:
-        """Do one operation: one command, one round trip."""
-        command = command_for(operation, self._instance)
+        """Do one operation: one command, one round trip, one effect.
+
+        When the connection is lost the command is sent again, for as long as
+        ``retry_for`` says. The server knows a call that it has answered before.
+        """
+        slot = self._slots.take()
+        command = command_for(operation, Call(self._instance, slot.name, slot.number))
+        try:
+            return command.parse(await self._until_answered(operation, command))
+        finally:
+            self._slots.give(slot)
+
+    async def _until_answered(self, operation: Operation[Any], command: Command[Any]) -> Any:
+        deadline = time.monotonic() + self._retry_for
+        pause = FIRST_PAUSE
+        may_be_done = False
+        while True:
+            try:
+                reply = await self._attempt(operation, command)
+            except (BackendUnavailable, OutcomeUnknown) as error:
+                may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
+                # What was never reached is more likely to be a wrong address.
+                if not self._reached or self._closing.is_set() or time.monotonic() >= deadline:
+                    if may_be_done and isinstance(error, BackendUnavailable):
+                        raise errors.answer_lost(error, command) from error.__cause__
+                    raise
+            else:
+                self._reached = True
+                return reply
+            await event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _attempt(self, operation: Operation[Any], command: Command[Any]) -> Any:
         connection = await self._take_connection()
-        reply = None
         try:
             try:
                 await self._send(connection, command)
                 try:
-                    reply = await self._read(connection, command)
+                    return await self._read(connection, command)
                 except ThoonkError:
                     raise
                 except BaseException:
-                    # Cancelled or interrupted: what was taken must not vanish with the reply.
+                    # Cancelled or interrupted: a take must not go on behind our back.
                     if isinstance(operation, TakeOperation):
-                        reply = await to_the_end(self._late_reply, connection, 1)
+                        await to_the_end(self._late_replies, connection, 1)
                     else:
                         await disconnect(connection)
                     raise
@@ -127,10 +182,9 @@ class AsyncRedisBackend:
         except ThoonkError:
             raise
         except BaseException:
-            if isinstance(operation, TakeOperation) and reply:
-                await to_the_end(self._undo, operation, reply)
+            if isinstance(operation, TakeOperation):
+                await to_the_end(self._release, operation)
             raise
-        return command.parse(reply)
 
     async def _take_connection(self) -> Connection:
         self._check_open()
@@ -160,32 +214,25 @@ class AsyncRedisBackend:
             await disconnect(connection)
             raise errors.answer_lost(error, command) from error
 
-    async def _late_reply(self, connection: Connection, unread: int) -> Any:
-        """The last of the replies that an interrupted caller left unread; None: no answer."""
-        reply = None
+    async def _late_replies(self, connection: Connection, unread: int) -> None:
+        """Read the replies that an interrupted caller left unread."""
         try:
             while unread:
                 unread -= 1
-                try:
-                    reply = await read_reply(connection, REPLY_MARGIN)
-                except ResponseError:
-                    reply = None
+                with contextlib.suppress(ResponseError):
+                    await read_reply(connection, REPLY_MARGIN)
         except errors.CONNECTION_ERRORS:
             await disconnect(connection)
-            return None
-        return reply
 
-    async def _undo(self, operation: TakeOperation, reply: Any) -> None:
-        """Put back what a take's reply brought and nobody received."""
-        taken = command_for(operation, self._instance).parse(reply)
-        if taken.entries:
-            try:
-                await self.execute(operation.undo(taken))
-            except ThoonkError as error:
-                logger.warning("what an interrupted get took was not put back: %s", error)
+    async def _release(self, operation: TakeOperation) -> None:
+        """Put back what an interrupted take may have taken."""
+        try:
+            await self.execute(Release(operation.feed, operation.token))
+        except ThoonkError as error:
+            logger.warning("what an interrupted get may have taken stays claimed: %s", error)
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closing.is_set():
             raise Closed("the backend has been closed")
 
     # --- waiting -------------------------------------------------------------------------
@@ -198,7 +245,7 @@ class AsyncRedisBackend:
         between them and an item reaches its taker within one round trip.
         """
         self._check_open()
-        command = command_for(operation, self._instance)
+        command = command_for(operation, Call(self._instance))
         waiter = await self._idle_waiter()
         self._blocked.add(waiter)
         try:
@@ -209,10 +256,9 @@ class AsyncRedisBackend:
                 pass
             except ResponseError as error:
                 raise errors.refused(error, command) from error
-            except errors.CONNECTION_ERRORS as error:
-                waiter.unread = 0
+            except errors.CONNECTION_ERRORS:
+                waiter.client_id = waiter.unread = 0
                 await disconnect(waiter.connection)
-                raise errors.answer_lost(error, command) from error
         except ThoonkError:
             raise
         except BaseException:
@@ -224,7 +270,8 @@ class AsyncRedisBackend:
                 await disconnect(waiter.connection)
             else:
                 self._idle.append(waiter)
-        # The server did not know the script, so it took nothing. Now it learns it.
+        # The script is not known to the server, or the connection was lost. Asked again
+        # with the same token, the server answers what it may have answered already.
         return await self.execute(operation)
 
     async def _idle_waiter(self) -> _Waiter:
@@ -277,16 +324,13 @@ class AsyncRedisBackend:
                 waiter.unread = 1
             except TimeoutError:
                 continue  # it was not blocked yet
-            except (*errors.CONNECTION_ERRORS, ThoonkError):
+            except errors.CONNECTION_ERRORS:
                 break
-        reply = None
         if waiter.unread == 1:
-            reply = await self._late_reply(waiter.connection, 1)
-            waiter.unread = 0
+            await self._late_replies(waiter.connection, 1)
         await disconnect(waiter.connection)
-        waiter.client_id = 0
-        if reply:
-            await self._undo(operation, reply)
+        waiter.client_id = waiter.unread = 0
+        await self._release(operation)
 
     async def _unblock(self, waiter: _Waiter) -> None:
         connection = await take_connection(self._pool)
@@ -313,9 +357,9 @@ class AsyncRedisBackend:
 
     async def close(self) -> None:
         """Close what was opened here; wake whoever is blocked."""
-        if self._closed:
+        if self._closing.is_set():
             return
-        self._closed = True
+        self._closing.set()
         for subscription in list(self._subscriptions):
             await subscription.close()
         for waiter in list(self._blocked):

@@ -1,8 +1,10 @@
 -- Contract: feed publish
--- KEYS: 1 config, 2 ids, 3 items, 4 publishes
--- ARGV: 1 publish channel, 2 edit channel, 3 retract channel, then id, item, id, item ...
+-- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 answers
+-- ARGV: 1 publish channel, 2 edit channel, 3 retract channel, then id, item, id, item ...,
+--       then slot and call
 -- Returns 1 for each id that was new, 0 for each that was edited.
 -- Notices: for each entry retract (of what max_length pushed out), then publish or edit.
+--@ once
 --@ include feed
 --@ include clock
 local config = redis.call('HMGET', KEYS[1], 'type', 'max_length')

@@ -1,8 +1,9 @@
 -- Contract: feed retract
--- KEYS: 1 config, 2 ids, 3 items
--- ARGV: 1 retract channel, then ids
+-- KEYS: 1 config, 2 ids, 3 items, 4 answers
+-- ARGV: 1 retract channel, then ids, then slot and call
 -- Returns 1 for each id that was there, else 0.
 -- Notices: retract for each that was there.
+--@ once
 --@ include feed
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'feed')
 if refusal then

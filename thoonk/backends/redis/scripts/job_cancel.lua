@@ -1,8 +1,10 @@
 -- Contract: job cancel
--- KEYS: 1 config, 2 ids, 3 published, 4 claimed, 5 stalled, 6 cancelled, 7 holders
--- ARGV: 1 id, 2 token
+-- KEYS: 1 config, 2 ids, 3 published, 4 claimed, 5 stalled, 6 cancelled, 7 holders,
+--       8 tokens, 9 answers
+-- ARGV: 1 id, 2 token, 3 slot, 4 call
 -- Returns 0 when it waits again, 1 when it was stalled. A job that is not claimed is an error.
 -- Notices: none; a blocked taker wakes by the push itself.
+--@ once
 --@ include feed
 --@ include clock
 --@ include claim
@@ -11,11 +13,11 @@ local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
-if not holds(KEYS[4], KEYS[7], ARGV[1], ARGV[2]) then
-  return redis.error_reply('NOTCLAIMED 1')
-end
 local keys = {
   ids = KEYS[2], published = KEYS[3], claimed = KEYS[4], stalled = KEYS[5],
-  cancelled = KEYS[6], holders = KEYS[7],
+  cancelled = KEYS[6], holders = KEYS[7], tokens = KEYS[8],
 }
+if not holds(keys, ARGV[1], ARGV[2]) then
+  return redis.error_reply('NOTCLAIMED 1')
+end
 return give_back(keys, ARGV[1], tonumber(config[2] or '') or 0) and 1 or 0

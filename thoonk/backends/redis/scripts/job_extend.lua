@@ -1,8 +1,9 @@
 -- Contract: job extend
--- KEYS: 1 config, 2 claimed, 3 holders
--- ARGV: 1 id, 2 token
+-- KEYS: 1 config, 2 claimed, 3 holders, 4 answers
+-- ARGV: 1 id, 2 token, 3 slot, 4 call
 -- Returns 1. A job that is not claimed is an error.
 -- Notices: none.
+--@ once
 --@ include feed
 --@ include clock
 --@ include claim
@@ -10,7 +11,8 @@ local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
 end
-if not holds(KEYS[2], KEYS[3], ARGV[1], ARGV[2]) then
+local keys = {claimed = KEYS[2], holders = KEYS[3]}
+if not holds(keys, ARGV[1], ARGV[2]) then
   return redis.error_reply('NOTCLAIMED 1')
 end
 local time = now()

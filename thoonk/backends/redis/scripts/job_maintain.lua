@@ -1,6 +1,6 @@
 -- Contract: job maintenance
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders
+--       9 holders, 10 tokens
 -- ARGV: none
 -- Returns {ids of expired claims, ids stalled for their failures, ids recovered, ids discarded}.
 -- Notices: none; a blocked taker wakes by the push itself.
@@ -14,13 +14,17 @@ if refusal then
 end
 local keys = {
   ids = KEYS[2], published = KEYS[5], claimed = KEYS[6], stalled = KEYS[7],
-  cancelled = KEYS[8], holders = KEYS[9],
+  cancelled = KEYS[8], holders = KEYS[9], tokens = KEYS[10],
 }
 local expired, stalled, recovered, discarded = {}, {}, {}, {}
 local timeout = (tonumber(config[2] or '') or 0) * 1000
 if timeout > 0 then
   local limit = redis.call('ZCARD', KEYS[6])
-  expired, stalled = expire(keys, now(), timeout, tonumber(config[3] or '') or 0, limit)
+  local max_failures = tonumber(config[3] or '') or 0
+  expire(keys, now(), timeout, limit, function(old)
+    local list = give_back(keys, old, max_failures) and stalled or expired
+    list[#list + 1] = old
+  end)
 end
 
 -- A taker that died while it waited has left its id on the list of reservations.
@@ -28,6 +32,13 @@ local id = redis.call('LPOP', KEYS[4])
 while id do
   redis.call('RPUSH', KEYS[2], id)
   id = redis.call('LPOP', KEYS[4])
+end
+
+-- Peers end claims without knowing of holders and tokens.
+for _, claimed in ipairs(redis.call('HKEYS', KEYS[9])) do
+  if not redis.call('ZSCORE', KEYS[6], claimed) then
+    let_go(keys, claimed)
+  end
 end
 
 -- Looking at every item costs as much as there are: only when the numbers do not add up.

@@ -1,8 +1,10 @@
 -- Contract: job put
--- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 published
--- ARGV: 1 priority (0 normal, 1 high), then id, item, id, item ...
+-- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 published, 6 answers
+-- ARGV: 1 priority (0 normal, 1 high), then id, item, id, item ...,
+--       then slot and call
 -- Returns the count of entries.
 -- Notices: none; a blocked taker wakes by the push itself.
+--@ once
 --@ include feed
 --@ include clock
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')

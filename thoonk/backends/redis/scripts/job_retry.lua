@@ -1,8 +1,9 @@
 -- Contract: job retry
--- KEYS: 1 config, 2 ids, 3 published, 4 stalled
--- ARGV: 1 id
+-- KEYS: 1 config, 2 ids, 3 published, 4 stalled, 5 answers
+-- ARGV: 1 id, 2 slot, 3 call
 -- Returns 1. A job that is not stalled is an error.
 -- Notices: none; a blocked taker wakes by the push itself.
+--@ once
 --@ include feed
 --@ include clock
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')

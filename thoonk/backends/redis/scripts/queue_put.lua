@@ -1,8 +1,10 @@
 -- Contract: queue put
--- KEYS: 1 config, 2 ids, 3 items, 4 publishes
--- ARGV: 1 priority (0 normal, 1 high), then id, item, id, item ...
+-- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 answers
+-- ARGV: 1 priority (0 normal, 1 high), then id, item, id, item ...,
+--       then slot and call
 -- Returns the count of entries.
 -- Notices: none; a blocked taker wakes by the push itself.
+--@ once
 --@ include feed
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then

@@ -1,15 +1,28 @@
 -- Contract: queue return
--- KEYS: 1 config, 2 ids, 3 items
--- ARGV: id, item, id, item ... in the order in which they were taken
--- Returns the count of entries.
+-- KEYS: 1 config, 2 ids, 3 items, 4 claimed, 5 holders, 6 tokens, 7 answers
+-- ARGV: 1 token, then id, item, id, item ... in the order in which they were taken,
+--       then slot and call
+-- Returns the count of those that wait again because of this.
 -- Notices: none; a blocked taker wakes by the push itself.
+--@ once
 --@ include feed
+--@ include clock
+--@ include claim
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then
   return refusal
 end
-for index = #ARGV - 1, 1, -2 do
-  redis.call('HSET', KEYS[3], ARGV[index], ARGV[index + 1])
-  redis.call('RPUSH', KEYS[2], ARGV[index])
+local keys = {claimed = KEYS[4], holders = KEYS[5], tokens = KEYS[6]}
+local returned = 0
+for index = #ARGV - 1, 2, -2 do
+  local id, item = ARGV[index], ARGV[index + 1]
+  local held = holds(keys, id, ARGV[1])
+  -- Not held, but there: it has come back by itself.
+  if held or redis.call('HEXISTS', KEYS[3], id) == 0 then
+    let_go(keys, id)
+    redis.call('HSET', KEYS[3], id, item)
+    redis.call('RPUSH', KEYS[2], id)
+    returned = returned + 1
+  end
 end
-return #ARGV / 2
+return returned

@@ -1,25 +1,28 @@
 -- Contract: queue get
--- KEYS: 1 config, 2 ids, 3 items, 4 reserved
--- ARGV: 1 how many at most
--- Returns {-1, {id, item, id, item ...}}.
+-- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 claimed, 6 holders, 7 tokens
+-- ARGV: 1 how many at most, 2 token, 3 ms after which an unconfirmed take is undone
+-- Returns {ms until a take may be undone, {id, item, id, item ...}}. With a token that has
+-- taken before: the same again.
 -- Notices: none.
 --@ include feed
+--@ include clock
+--@ include claim
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then
   return refusal
 end
+local keys = {
+  ids = KEYS[2], items = KEYS[3], reserved = KEYS[4], claimed = KEYS[5], holders = KEYS[6],
+  tokens = KEYS[7],
+}
+local time, timeout = now(), tonumber(ARGV[3])
+expire(keys, time, timeout, 100, function(id)
+  let_go(keys, id)
+  redis.call('RPUSH', keys.ids, id)
+end)
 local taken = {}
-while #taken < 2 * tonumber(ARGV[1]) do
-  local id = redis.call('RPOP', KEYS[4]) or redis.call('RPOP', KEYS[2])
-  if not id then
-    break
-  end
-  local item = redis.call('HGET', KEYS[3], id)
-  -- An id without item is the trace of another's unfinished step: there is nothing to hand out.
-  if item then
-    redis.call('HDEL', KEYS[3], id)
-    taken[#taken + 1] = id
-    taken[#taken + 1] = item
-  end
+for _, pair in ipairs(take(keys, ARGV[2], tonumber(ARGV[1]), time)) do
+  taken[#taken + 1] = pair[1]
+  taken[#taken + 1] = pair[2]
 end
-return {-1, taken}
+return {time_left(keys, time, timeout), taken}

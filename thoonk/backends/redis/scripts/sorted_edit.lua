@@ -1,8 +1,9 @@
 -- Contract: sorted edit
--- KEYS: 1 config, 2 items, 3 publishes
--- ARGV: 1 edit channel, 2 id, 3 item
+-- KEYS: 1 config, 2 items, 3 publishes, 4 answers
+-- ARGV: 1 edit channel, 2 id, 3 item, 4 slot, 5 call
 -- Returns 1. An unknown id is an error.
 -- Notices: edit.
+--@ once
 --@ include feed
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'sorted_feed')
 if refusal then

@@ -1,9 +1,10 @@
 -- Contract: sorted append / prepend / before / after
--- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 idincr
+-- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 idincr, 6 answers
 -- ARGV: 1 publish channel, 2 position channel, 3 where (begin, end, before, after),
---       4 neighbour, 5 position as text, 6 item
+--       4 neighbour, 5 position as text, 6 item, 7 slot, 8 call
 -- Returns the new id. A missing neighbour is an error, writes nothing and uses up no id.
 -- Notices: publish, then position.
+--@ once
 --@ include feed
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'sorted_feed')
 if refusal then

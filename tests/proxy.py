@@ -1,0 +1,135 @@
+"""A TCP proxy that stands between a client and a server and cuts where it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import socket
+import threading
+
+import servers
+
+
+class Cut(enum.Enum):
+    """Where the connection of the next request is cut."""
+
+    BEFORE = "the request does not arrive"
+    HALF_REQUEST = "half of the request arrives"
+    AFTER = "the request arrives, nothing of the reply"
+    HALF_REPLY = "the request arrives, half of the reply"
+
+
+class Proxy:
+    """Forwards to a port of this machine, byte by byte and request by request.
+
+    ``armed`` is a list of cuts: each request (what the client sends in one go) uses up the
+    first of them. None in it lets a request pass. ``refuse`` closes new connections.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.armed: list[Cut | None] = []
+        self.done: list[Cut] = []
+        self.refuse = False
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def cut_all(self) -> None:
+        """Cut whatever is open now."""
+        with self._lock:
+            for side in self._open:
+                with contextlib.suppress(OSError):
+                    side.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.refuse = True
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut_all()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self.refuse:
+                client.close()
+                continue
+            server = socket.create_connection(("127.0.0.1", self._target))
+            for side in (client, server):
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            link = _Link(self, client, server)
+            with self._lock:
+                self._open |= {client, server}
+            threading.Thread(target=link.upstream, daemon=True).start()
+            threading.Thread(target=link.downstream, daemon=True).start()
+
+    def next_cut(self) -> Cut | None:
+        with self._lock:
+            cut = self.armed.pop(0) if self.armed else None
+            if cut is not None:
+                self.done.append(cut)
+            return cut
+
+    def forget(self, *sides: socket.socket) -> None:
+        with self._lock:
+            self._open -= set(sides)
+
+
+class _Link:
+    """One client's connection and the one to the server behind it."""
+
+    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._server = server
+        self._reply_cut: Cut | None = None
+
+    def upstream(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self._client.recv(1 << 20):
+                cut = self._proxy.next_cut()
+                if cut is Cut.BEFORE:
+                    break
+                if cut is Cut.HALF_REQUEST:
+                    self._server.sendall(data[: len(data) // 2])
+                    break
+                self._reply_cut = cut
+                self._server.sendall(data)
+        self._hang_up()
+
+    def downstream(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self._server.recv(1 << 20):
+                if self._reply_cut is Cut.AFTER:
+                    break
+                if self._reply_cut is Cut.HALF_REPLY:
+                    self._client.sendall(data[: len(data) // 2])
+                    break
+                self._client.sendall(data)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for side in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                side.shutdown(socket.SHUT_RDWR)
+            side.close()
+        self._proxy.forget(self._client, self._server)
+
+
+@contextlib.contextmanager
+def between(server: servers.Server):  # noqa: ANN201
+    proxy = Proxy(server.port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

@@ -1,0 +1,340 @@
+"""The connection is cut at every point of every call: each still has its one effect."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+import pytest
+from conftest import World
+from proxy import Cut, Proxy, between
+
+from thoonk import Empty, Thoonk
+from thoonk.backends.redis import scripts
+
+
+class Handles:
+    """A client and a feed of each type."""
+
+    def __init__(self, thoonk: Thoonk) -> None:
+        self.thoonk = thoonk
+        self.f = thoonk.feed("f", {"max_length": 3})
+        self.s = thoonk.sorted_feed("s")
+        self.q = thoonk.queue("q")
+        self.j = thoonk.job("j")
+
+
+@attrs.frozen
+class Ground:
+    """A client behind the proxy, the feeds it works on, and a look at the server."""
+
+    t: Handles
+    proxy: Proxy
+    raw: Any
+    events: list[tuple[Any, ...]]
+
+
+@pytest.fixture
+def ground(real_world: World) -> Iterator[Ground]:
+    assert real_world.server is not None
+    events: list[tuple[Any, ...]] = []
+    DIRECT[:] = [real_world.url]
+    with between(real_world.server) as proxy, Thoonk(backend=proxy.url) as thoonk:
+        with Thoonk(backend=real_world.url, listen=True) as watcher:
+            for event in ("publish", "edit", "retract", "position", "finish", "create", "delete"):
+                watcher.register_handler(event, lambda *a, event=event: events.append((event, *a)))
+            watcher.register_handler("config:f", lambda feed: events.append(("config", feed)))
+            for name in scripts.names():
+                real_world.raw.script_load(scripts.load(name).text)
+            ground = Ground(Handles(thoonk), proxy, real_world.raw, events)
+            # The connection on which a taker blocks is open before the cutting begins.
+            for feed in (ground.t.q, ground.t.j):
+                with pytest.raises(Empty):
+                    feed.get(timeout=0.01)
+            yield ground
+
+
+@attrs.frozen
+class Case:
+    """A call, what is prepared before it, and what must be true after it."""
+
+    name: str
+    call: Callable[[Handles, Any], Any]
+    check: Callable[[Ground, Any, Any], bool]
+    prepare: Callable[[Handles], Any] = lambda _: None
+    requests: int = 1
+
+
+def poll(condition: Callable[[], bool], seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def _get_while_blocked(t: Handles, get: Callable[..., Any]) -> Any:
+    """Put an item, past the proxy, once a client is blocked; meanwhile get."""
+    feed = get.__self__
+
+    def put() -> None:
+        # Blocked, or cut off and blocked again: an item that comes before is taken as well.
+        with Thoonk(backend=DIRECT[0]) as direct:
+            time.sleep(0.15)
+            (direct.queue if feed.kind == "queue" else direct.job)(feed.name).put("late")
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    try:
+        return get(timeout=8)
+    finally:
+        thread.join()
+
+
+DIRECT: list[str] = []
+"""The URL of the server, past the proxy."""
+
+
+def count(events: list[tuple[Any, ...]], *which: str) -> int:
+    return sum(event[0] in which for event in events)
+
+
+def _three(t: Handles) -> list[str]:
+    return [t.s.append(item) for item in "abc"]
+
+
+def _claimed(t: Handles) -> Any:
+    t.j.put("work")
+    return t.j.get(timeout=1)
+
+
+def _stalled(t: Handles) -> Any:
+    claim = _claimed(t)
+    claim.stall()
+    return claim
+
+
+def _finished(t: Handles) -> Any:
+    claim = _claimed(t)
+    claim.finish("done")
+    return claim
+
+
+def _full(t: Handles) -> None:
+    for id in "123":
+        t.f.publish("old", id=id)
+
+
+CASES = [
+    Case(
+        "publish",
+        lambda t, _: t.f.publish("x"),
+        lambda g, _, id: g.t.f.get_ids() == [id]
+        and g.raw.get("feed.publishes:f") == b"1",
+    ),
+    Case(
+        "publish to a full feed",
+        lambda t, _: t.f.publish("x", id="4"),
+        lambda g, _, id: g.t.f.get_ids() == ["2", "3", "4"]
+        and g.raw.get("feed.publishes:f") == b"4",
+        _full,
+    ),
+    Case(
+        "edit",
+        lambda t, _: t.f.edit("1", "y"),
+        lambda g, _, id: g.t.f.get_ids() == ["2", "3", "1"]
+        and g.raw.get("feed.publishes:f") == b"4",
+        _full,
+    ),
+    Case(
+        "retract",
+        lambda t, _: t.f.retract("1"),
+        lambda g, _, was: was is True and g.t.f.get_ids() == ["2", "3"],
+        _full,
+    ),
+    Case(
+        "append",
+        lambda t, _: t.s.append("d"),
+        lambda g, _, id: id == "4" and g.t.s.get_ids() == ["1", "2", "3", "4"],
+        _three,
+    ),
+    Case(
+        "publish_before",
+        lambda t, _: t.s.publish_before("2", "d"),
+        lambda g, _, id: g.t.s.get_ids() == ["1", id, "2", "3"],
+        _three,
+    ),
+    Case(
+        "move",
+        lambda t, _: t.s.move_first("3"),
+        lambda g, _, __: g.t.s.get_ids() == ["3", "1", "2"],
+        _three,
+    ),
+    Case(
+        "sorted edit",
+        lambda t, _: t.s.edit("3", "z"),
+        lambda g, _, __: g.raw.get("feed.publishes:s") == b"4",
+        _three,
+    ),
+    Case(
+        "sorted retract",
+        lambda t, _: t.s.retract("3"),
+        lambda g, _, was: was is True and g.t.s.get_ids() == ["1", "2"],
+        _three,
+    ),
+    Case(
+        "queue put",
+        lambda t, _: t.q.put("x"),
+        lambda g, _, id: g.t.q.get_ids() == [id]
+        and g.raw.get("feed.publishes:q") == b"1",
+    ),
+    Case(
+        "queue get",
+        lambda t, _: t.q.get(timeout=2),
+        lambda g, _, item: item == "a"
+        and g.t.q.get_nowait() == "b"
+        and g.raw.hlen("feed.items:q") == 0
+        and not g.raw.exists("feed.claimed:q", "feed.holders:q", "feed.tokens:q"),
+        lambda t: [t.q.put(item) for item in "ab"],
+        requests=2,
+    ),
+    Case(
+        "job put",
+        lambda t, _: t.j.put("x"),
+        lambda g, _, id: g.t.j.get_ids() == [id]
+        and g.t.j.get_counts().waiting == 1,
+    ),
+    Case(
+        "job get",
+        lambda t, _: t.j.get(timeout=2),
+        lambda g, _, claim: claim.item == "a" and _counts(g) == (1, 1, 0, 0),
+        lambda t: [t.j.put(item) for item in "ab"],
+    ),
+    Case(
+        "finish",
+        lambda _, claim: claim.finish("done"),
+        lambda g, claim, _: _counts(g) == (0, 0, 0, 1)
+        and g.t.j.get_result(claim.id, timeout=1) == ("work", "done"),
+        _claimed,
+    ),
+    Case(
+        "cancel",
+        lambda _, claim: claim.cancel(),
+        lambda g, claim, _: _counts(g) == (1, 0, 0, 0)
+        and g.t.j.get_failure_count(claim.id) == 1,
+        _claimed,
+    ),
+    Case(
+        "stall",
+        lambda _, claim: claim.stall(),
+        lambda g, _, __: _counts(g) == (0, 0, 1, 0),
+        _claimed,
+    ),
+    Case(
+        "extend",
+        lambda _, claim: claim.extend(),
+        lambda g, _, __: _counts(g) == (0, 1, 0, 0),
+        _claimed,
+    ),
+    Case(
+        "retry",
+        lambda t, claim: t.j.retry(claim.id),
+        lambda g, _, __: _counts(g) == (1, 0, 0, 0),
+        _stalled,
+    ),
+    Case(
+        "job retract",
+        lambda t, claim: t.j.retract(claim.id),
+        lambda g, _, was: was is True and _counts(g) == (0, 0, 0, 0),
+        _claimed,
+    ),
+    Case(
+        "create_feed",
+        lambda t, _: t.thoonk.create_feed("new", {"title": "T"}),
+        lambda g, _, __: g.t.thoonk.get_config("new").title == "T" and g.t.thoonk.feed_exists("new"),
+        requests=2,
+    ),
+    Case(
+        "set_config",
+        lambda t, _: t.thoonk.set_config("f", {"max_length": 1}),
+        lambda g, _, __: g.t.f.get_ids() == ["3"],
+        _full,
+    ),
+    Case(
+        "delete_feed",
+        lambda t, _: t.thoonk.delete_feed("f"),
+        lambda g, _, __: not g.t.thoonk.feed_exists("f") and not g.raw.keys("feed.*:f"),
+        _full,
+        requests=3,
+    ),
+    Case(
+        "blocked queue get",
+        lambda t, _: _get_while_blocked(t, t.q.get),
+        lambda g, _, item: item == "late" and not g.raw.exists("feed.items:q", "feed.claimed:q"),
+        requests=3,
+    ),
+    Case(
+        "blocked job get",
+        lambda t, _: _get_while_blocked(t, t.j.get),
+        lambda g, _, claim: claim.item == "late" and _counts(g) == (0, 1, 0, 0),
+        requests=2,
+    ),
+    Case(
+        "get_result",
+        lambda t, claim: t.j.get_result(claim.id, timeout=5),
+        lambda _, __, result: result == ("work", "done"),
+        lambda t: _finished(t),
+    ),
+    Case("get_ids", lambda t, _: t.f.get_ids(), lambda g, _, ids: len(ids) == 3, _full),
+]
+
+NOTICES = {
+    "publish": {"publish": 1},
+    "publish to a full feed": {"publish": 4, "retract": 1},
+    "edit": {"publish": 3, "edit": 1},
+    "retract": {"retract": 1},
+    "append": {"publish": 4, "position": 4},
+    "move": {"position": 4},
+    "finish": {"finish": 1},
+    "create_feed": {"create": 5},
+    "delete_feed": {"delete": 1},
+    "set_config": {"retract": 2},
+}
+"""How many notices of a kind the whole of a case sends, whatever is cut."""
+
+
+def _counts(ground: Ground) -> tuple[int, ...]:
+    return attrs.astuple(ground.t.j.get_counts())
+
+
+@pytest.mark.parametrize("cut", Cut)
+@pytest.mark.parametrize(
+    ("case", "request_number"),
+    [(case, number) for case in CASES for number in range(case.requests)],
+    ids=lambda value: value.name if isinstance(value, Case) else str(value),
+)
+def test_a_call_has_one_effect_wherever_its_connection_is_cut(
+    ground: Ground, case: Case, request_number: int, cut: Cut
+) -> None:
+    prepared = case.prepare(ground.t)
+    ground.proxy.armed = [*[None] * request_number, cut]
+    result = case.call(ground.t, prepared)
+    assert ground.proxy.done == [cut]
+    ground.proxy.armed = []
+    assert case.check(ground, prepared, result)
+    # A notice sent last says that all before it have been heard.
+    ground.raw.publish("feed.retract:s", b"the end")
+    poll(lambda: ("retract", "s", "the end") in ground.events)
+    ground.events.remove(("retract", "s", "the end"))
+    for kind, number in NOTICES.get(case.name, {}).items():
+        assert count(ground.events, kind) == number, ground.events
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_matrix_leaves_no_request_out(ground: Ground, case: Case) -> None:
+    prepared = case.prepare(ground.t)
+    ground.proxy.armed = [None] * 20
+    case.call(ground.t, prepared)
+    assert 20 - len(ground.proxy.armed) == case.requests

@@ -1,0 +1,46 @@
+"""Taking from a queue or a job feed: the waiting and the asking again."""
+
+from __future__ import annotations
+
+import logging
+
+from thoonk.backends import AsyncBackend
+from thoonk.concurrency._async import sleep
+from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown
+from thoonk.flows import Deadline
+from thoonk.operations import Taken, TakeOperation
+
+logger = logging.getLogger("thoonk.taking")
+
+OUTAGE_PAUSE = 0.5
+"""Seconds between attempts of a blocked taker while the backend is away."""
+
+
+async def take(backend: AsyncBackend, operation: TakeOperation, deadline: Deadline) -> Taken:
+    """Take, waiting until there is something.
+
+    Once it waits, it rides out that the backend goes away and comes back: the token of
+    the operation makes asking again safe.
+
+    Raises:
+        Empty: nothing came in time.
+        BackendUnavailable, OutcomeUnknown: the backend is away, at the start or when
+            the time is over.
+    """
+    taken = await backend.execute(operation)
+    failure: BackendUnavailable | OutcomeUnknown | None = None
+    while not taken.entries:
+        try:
+            taken = await backend.wait(operation, deadline.next_wait(taken))
+        except (BackendUnavailable, OutcomeUnknown) as error:
+            if failure is None:
+                logger.warning("a taker of %r waits for the backend: %s", operation.feed, error)
+            failure = error
+            await sleep(OUTAGE_PAUSE)
+        except Empty:
+            if failure is not None:
+                raise failure from None
+            raise
+        else:
+            failure = None
+    return taken
