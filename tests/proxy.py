@@ -127,7 +127,7 @@ class _Link:
 
 
 @contextlib.contextmanager
-def between(server: servers.Server):  # noqa: ANN201
+def between(server: servers.Server):
     proxy = Proxy(server.port)
     try:
         yield proxy

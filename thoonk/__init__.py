@@ -27,7 +27,9 @@ from thoonk._sync.sorted_feed import SortedFeed
 from thoonk._sync.subscription import FeedSubscription
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
+    AccessDenied,
     BackendError,
+    BackendFull,
     BackendNotInstalled,
     BackendUnavailable,
     Closed,
@@ -73,6 +75,7 @@ __all__ = [
     "JSON",
     "PICKLE",
     "TEXT",
+    "AccessDenied",
     "AnyNotice",
     "AsyncClaim",
     "AsyncCollection",
@@ -83,6 +86,7 @@ __all__ = [
     "AsyncSortedFeed",
     "AsyncThoonk",
     "BackendError",
+    "BackendFull",
     "BackendNotInstalled",
     "BackendUnavailable",
     "Claim",

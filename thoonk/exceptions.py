@@ -142,6 +142,14 @@ class BackendUnavailable(BackendError):
     """The backend cannot be reached. Nothing was done."""
 
 
+class AccessDenied(BackendError):
+    """Wrong credentials, or an ACL that does not allow it. Nothing was done."""
+
+
+class BackendFull(BackendError):
+    """The backend has no memory left for this. Nothing was done."""
+
+
 class OutcomeUnknown(BackendError):
     """The connection was lost after the operation was sent.
 

@@ -46,6 +46,7 @@ REPLACEMENTS = [
     (r"\bredis\.asyncio\b", "redis"),
     (r"\baclose\b", "close"),
     (r"\bfor asyncio\. The twin in ``_sync`` is generated\.", "for threads."),
+    (r"\btask of its own\b", "thread of its own"),
     (r"\blistener's task\b", "listener's thread"),
     (
         r"\bfor asyncio\. The twin in ``_sync`` is generated\.",

@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeVar
 
 from thoonk._async.collection import AsyncCollection
+from thoonk._async.heartbeat import AsyncHeartbeat
 from thoonk._async.taking import take
 from thoonk.backends import AsyncSubscription
 from thoonk.concurrency._async import to_the_end
 from thoonk.config import JOB
 from thoonk.exceptions import Empty, SerializerError, ThoonkError
 from thoonk.flows import Deadline, JobResult, check_priority
-from thoonk.names import check_id, new_id, new_token
+from thoonk.names import check_id, check_timeout, new_id, new_token
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
     CountJobs,
@@ -105,6 +106,16 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
             NotClaimed: the claim has been lost.
         """
         await self._job._execute(JobExtend(self._job.name, self.id, self._token))  # noqa: SLF001
+
+    def heartbeat(self, interval: float | None = None) -> AsyncHeartbeat:
+        """Extend the claim in the background for the length of a ``with`` block.
+
+        Args:
+            interval: seconds between two extensions; None: a third of ``claim_timeout``.
+        """
+        job = self._job
+        seconds = check_timeout(interval, "interval")
+        return AsyncHeartbeat(job._backend, job.name, self.extend, seconds)  # noqa: SLF001
 
     async def _end(self, operation: JobFinish | JobCancel | JobStall) -> None:
         await self._job._execute(operation)  # noqa: SLF001

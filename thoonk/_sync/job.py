@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import ClassVar, Generic, Self, TypeVar
 
 from thoonk._sync.collection import Collection
+from thoonk._sync.heartbeat import Heartbeat
 from thoonk._sync.taking import take
 from thoonk.backends import Subscription
 from thoonk.concurrency._sync import to_the_end
 from thoonk.config import JOB
 from thoonk.exceptions import Empty, SerializerError, ThoonkError
 from thoonk.flows import Deadline, JobResult, check_priority
-from thoonk.names import check_id, new_id, new_token
+from thoonk.names import check_id, check_timeout, new_id, new_token
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
     CountJobs,
@@ -106,6 +107,16 @@ class Claim(tuple[str, T, int], Generic[T]):
             NotClaimed: the claim has been lost.
         """
         self._job._execute(JobExtend(self._job.name, self.id, self._token))  # noqa: SLF001
+
+    def heartbeat(self, interval: float | None = None) -> Heartbeat:
+        """Extend the claim in the background for the length of a ``with`` block.
+
+        Args:
+            interval: seconds between two extensions; None: a third of ``claim_timeout``.
+        """
+        job = self._job
+        seconds = check_timeout(interval, "interval")
+        return Heartbeat(job._backend, job.name, self.extend, seconds)  # noqa: SLF001
 
     def _end(self, operation: JobFinish | JobCancel | JobStall) -> None:
         self._job._execute(operation)  # noqa: SLF001

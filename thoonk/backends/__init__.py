@@ -123,6 +123,8 @@ _BUILT_IN = {
     "redis": ("thoonk.backends.redis", "pip install redis hiredis"),
     "rediss": ("thoonk.backends.redis", "pip install redis hiredis"),
     "unix": ("thoonk.backends.redis", "pip install redis hiredis"),
+    "redis+sentinel": ("thoonk.backends.redis", "pip install redis hiredis"),
+    "rediss+sentinel": ("thoonk.backends.redis", "pip install redis hiredis"),
 }
 
 

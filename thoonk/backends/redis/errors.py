@@ -8,7 +8,14 @@ from typing import Any
 from redis import exceptions as driver
 
 from thoonk.backends.redis.commands import Command
-from thoonk.exceptions import BackendError, BackendUnavailable, OutcomeUnknown, ThoonkError
+from thoonk.exceptions import (
+    AccessDenied,
+    BackendError,
+    BackendFull,
+    BackendUnavailable,
+    OutcomeUnknown,
+    ThoonkError,
+)
 
 CONNECTION_ERRORS = (driver.ConnectionError, driver.TimeoutError, OSError)
 """What the driver raises when the connection is at fault."""
@@ -17,14 +24,28 @@ CONNECTION_ERRORS = (driver.ConnectionError, driver.TimeoutError, OSError)
 _CODE = re.compile(r"^(?:.*?@user_script: ?\d+: ?|-)?(?:-)?([A-Z]+)\b ?(.*)", re.DOTALL)
 
 
+_TRANSIENT = {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"}
+"""Replies of a server that is not (or no more) the one to ask. Nothing was done."""
+
+_DENIED = (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)
+_DENIED_CODES = {"NOAUTH", "WRONGPASS", "NOPERM"}
+
+
+def _code_of(error: BaseException) -> tuple[str, str]:
+    match = _CODE.match(str(error))
+    return (match[1], match[2]) if match else ("", "")
+
+
 def not_sent(error: BaseException) -> ThoonkError:
     """No connection: nothing can have happened."""
+    if isinstance(error, _DENIED) or _code_of(error)[0] in _DENIED_CODES:
+        return AccessDenied(f"Redis does not let us in, nothing was done: {error}")
     return BackendUnavailable(f"Redis cannot be reached, nothing was done: {error}")
 
 
 def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
     """The connection failed between sending and the reply."""
-    # These arrive as a reply: the server has looked at the command and declined.
+    # This one arrives as a reply: the server has looked at the command and declined.
     if isinstance(error, driver.BusyLoadingError):
         return BackendUnavailable(f"Redis is loading its data, nothing was done: {error}")
     if not command.writes:
@@ -36,10 +57,14 @@ def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
 
 def refused(error: driver.ResponseError, command: Command[Any]) -> ThoonkError:
     """The server answered with an error: a refusal of ours, or its own."""
-    text = str(error)
-    match = _CODE.match(text)
-    if match is not None:
-        ours = command.refuse(match[1], match[2])
-        if ours is not None:
-            return ours
-    return BackendError(f"Redis refused the command: {text}")
+    code, detail = _code_of(error)
+    ours = command.refuse(code, detail)
+    if ours is not None:
+        return ours
+    if isinstance(error, (driver.ReadOnlyError, driver.ClusterDownError)) or code in _TRANSIENT:
+        return BackendUnavailable(f"Redis cannot do this now, nothing was done: {error}")
+    if isinstance(error, driver.OutOfMemoryError) or code == "OOM":
+        return BackendFull(f"Redis has no memory left, nothing was done: {error}")
+    if isinstance(error, _DENIED) or code in _DENIED_CODES:
+        return AccessDenied(f"Redis does not allow this, nothing was done: {error}")
+    return BackendError(f"Redis refused the command: {error}")

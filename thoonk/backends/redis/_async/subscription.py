@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -51,6 +52,7 @@ class AsyncRedisSubscription:
         self._early: deque[list[Any]] = deque()
         self._connected = False
         self._pause = 0.0
+        self._pid = os.getpid()
         self._reading = Lock()
         self._closed = Event()
 
@@ -70,6 +72,11 @@ class AsyncRedisSubscription:
     async def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        if self._pid != os.getpid():
+            # After a fork the connection is the parent's.
+            self._pid = os.getpid()
+            self._reading = Lock()
+            await self._lose()
         async with self._reading:
             try:
                 while not self._closed.is_set():

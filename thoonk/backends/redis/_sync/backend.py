@@ -210,7 +210,11 @@ class RedisBackend:
                 send(connection, self._reply_timeout, command.with_text())
                 return read_reply(connection, self._reply_timeout)
         except ResponseError as error:
-            raise errors.refused(error, command) from error
+            refusal = errors.refused(error, command)
+            if isinstance(refusal, BackendUnavailable):
+                # Perhaps it is not the master any more: the next attempt looks anew.
+                disconnect(connection)
+            raise refusal from error
         except errors.CONNECTION_ERRORS as error:
             disconnect(connection)
             raise errors.answer_lost(error, command) from error
@@ -256,7 +260,11 @@ class RedisBackend:
             except NoScriptError:
                 pass
             except ResponseError as error:
-                raise errors.refused(error, command) from error
+                refusal = errors.refused(error, command)
+                if not isinstance(refusal, BackendUnavailable):
+                    raise refusal from error
+                waiter.client_id = waiter.unread = 0
+                disconnect(waiter.connection)
             except errors.CONNECTION_ERRORS:
                 waiter.client_id = waiter.unread = 0
                 disconnect(waiter.connection)

@@ -12,8 +12,10 @@ from redis import BlockingConnectionPool, SSLConnection
 from redis import Connection as TcpConnection
 from redis import UnixDomainSocketConnection as UnixConnection
 from redis.retry import Retry
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
+from thoonk.backends.redis.sentinel import SCHEMES, SentinelUrl
 from thoonk.backends.redis.settings import DEDICATED_SETTINGS, NO_RETRIES, POOL_SETTINGS
 from thoonk.exceptions import InvalidValue
 
@@ -30,6 +32,8 @@ def open_pool(url: str | None, settings: dict[str, Any]) -> tuple[Pool, float | 
     """
     settings = {**POOL_SETTINGS, "retry": Retry(*NO_RETRIES), **settings}
     timeout = None
+    if url is not None and url.startswith(SCHEMES):
+        return _sentinel_pool(SentinelUrl.parse(url), settings), timeout
     if url is not None:
         if url.startswith("unix:"):
             settings.pop("socket_keepalive", None)
@@ -44,6 +48,15 @@ def open_pool(url: str | None, settings: dict[str, Any]) -> tuple[Pool, float | 
         kind = UnixConnection
     pool = BlockingConnectionPool(connection_class=kind, **settings)  # type: ignore[no-untyped-call,unused-ignore]
     return pool, timeout
+
+
+def _sentinel_pool(url: SentinelUrl, settings: dict[str, Any]) -> Pool:
+    # This pool of redis-py has no waiting for a free connection: it opens as many as it needs.
+    for name in POOL_SETTINGS:
+        settings.pop(name)
+    patience = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "protocol": 2}
+    manager = Sentinel(url.hosts, sentinel_kwargs={**patience, **url.sentinel_settings})  # type: ignore[no-untyped-call,unused-ignore]
+    return SentinelConnectionPool(url.service, manager, **{**settings, **url.settings})  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def dedicated_connection(pool: Pool) -> Connection:

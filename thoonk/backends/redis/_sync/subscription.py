@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -52,6 +53,7 @@ class RedisSubscription:
         self._early: deque[list[Any]] = deque()
         self._connected = False
         self._pause = 0.0
+        self._pid = os.getpid()
         self._reading = Lock()
         self._closed = Event()
 
@@ -71,6 +73,11 @@ class RedisSubscription:
     def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        if self._pid != os.getpid():
+            # After a fork the connection is the parent's.
+            self._pid = os.getpid()
+            self._reading = Lock()
+            self._lose()
         with self._reading:
             try:
                 while not self._closed.is_set():
