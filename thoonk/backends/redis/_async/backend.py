@@ -107,18 +107,18 @@ class AsyncRedisBackend:
         """Do one operation: one command, one round trip."""
         command = command_for(operation, self._instance)
         connection = await self._take_connection()
-        reply = None
+        replies: list[Any] = []
         try:
             try:
-                await self._send(connection, command)
                 try:
-                    reply = await self._read(connection, command)
+                    await self._send(connection, command)
+                    replies.append(await self._read(connection, command))
                 except ThoonkError:
                     raise
                 except BaseException:
                     # Cancelled or interrupted: what was taken must not vanish with the reply.
                     if isinstance(operation, TakeOperation):
-                        reply = await to_the_end(self._late_reply, connection, 1)
+                        await to_the_end(self._catch_up, connection, replies)
                     else:
                         await disconnect(connection)
                     raise
@@ -127,10 +127,10 @@ class AsyncRedisBackend:
         except ThoonkError:
             raise
         except BaseException:
-            if isinstance(operation, TakeOperation) and reply:
-                await to_the_end(self._undo, operation, reply)
+            if isinstance(operation, TakeOperation) and any(replies):
+                await to_the_end(self._undo, operation, replies[0])
             raise
-        return command.parse(reply)
+        return command.parse(replies[0])
 
     async def _take_connection(self) -> Connection:
         self._check_open()
@@ -159,6 +159,10 @@ class AsyncRedisBackend:
         except errors.CONNECTION_ERRORS as error:
             await disconnect(connection)
             raise errors.answer_lost(error, command) from error
+
+    async def _catch_up(self, connection: Connection, replies: list[Any]) -> None:
+        # Into a list: a caller who is cancelled once more gets no return value.
+        replies.append(await self._late_reply(connection, 1))
 
     async def _late_reply(self, connection: Connection, unread: int) -> Any:
         """The last of the replies that an interrupted caller left unread; None: no answer."""
@@ -220,7 +224,7 @@ class AsyncRedisBackend:
             raise
         finally:
             self._blocked.discard(waiter)
-            if waiter.unread:
+            if waiter.unread or self._closed:
                 await disconnect(waiter.connection)
             else:
                 self._idle.append(waiter)

@@ -108,18 +108,18 @@ class RedisBackend:
         """Do one operation: one command, one round trip."""
         command = command_for(operation, self._instance)
         connection = self._take_connection()
-        reply = None
+        replies: list[Any] = []
         try:
             try:
-                self._send(connection, command)
                 try:
-                    reply = self._read(connection, command)
+                    self._send(connection, command)
+                    replies.append(self._read(connection, command))
                 except ThoonkError:
                     raise
                 except BaseException:
                     # Cancelled or interrupted: what was taken must not vanish with the reply.
                     if isinstance(operation, TakeOperation):
-                        reply = to_the_end(self._late_reply, connection, 1)
+                        to_the_end(self._catch_up, connection, replies)
                     else:
                         disconnect(connection)
                     raise
@@ -128,10 +128,10 @@ class RedisBackend:
         except ThoonkError:
             raise
         except BaseException:
-            if isinstance(operation, TakeOperation) and reply:
-                to_the_end(self._undo, operation, reply)
+            if isinstance(operation, TakeOperation) and any(replies):
+                to_the_end(self._undo, operation, replies[0])
             raise
-        return command.parse(reply)
+        return command.parse(replies[0])
 
     def _take_connection(self) -> Connection:
         self._check_open()
@@ -160,6 +160,10 @@ class RedisBackend:
         except errors.CONNECTION_ERRORS as error:
             disconnect(connection)
             raise errors.answer_lost(error, command) from error
+
+    def _catch_up(self, connection: Connection, replies: list[Any]) -> None:
+        # Into a list: a caller who is cancelled once more gets no return value.
+        replies.append(self._late_reply(connection, 1))
 
     def _late_reply(self, connection: Connection, unread: int) -> Any:
         """The last of the replies that an interrupted caller left unread; None: no answer."""
@@ -221,7 +225,7 @@ class RedisBackend:
             raise
         finally:
             self._blocked.discard(waiter)
-            if waiter.unread:
+            if waiter.unread or self._closed:
                 disconnect(waiter.connection)
             else:
                 self._idle.append(waiter)
