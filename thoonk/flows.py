@@ -71,7 +71,12 @@ class Codec(Generic[T]):
         self, id: str, token: str, item: T | None, *, result: bool, timeout: float | None
     ) -> Ending:
         """How a job is finished, from the arguments of ``finish``."""
-        keep = None if timeout is None else check_seconds("timeout", timeout)
+        if not isinstance(result, bool):
+            # Programs of 1.x passed the result here; it would be lost.
+            raise InvalidType(
+                f"result must be True or False, the result is item; not {result!r:.80}"
+            )
+        keep = None if timeout is None else check_seconds("timeout", check_timeout(timeout) or 0)
         if item is None and not result:
             return Ending(id, token)
         data: bytes | None = None

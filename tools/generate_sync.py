@@ -64,7 +64,7 @@ def to_sync(text: str, source: str) -> str:
 
 def formatted(text: str, target: Path) -> str:
     """The text as ruff formats it: words that went may leave lines to be joined."""
-    for command in (["check", "--select", "I", "--fix", "--quiet"], ["format", "--quiet"]):
+    for command in (["check", "--select", "I,F401", "--fix", "--quiet"], ["format", "--quiet"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--stdin-filename", str(target), "-"],
             input=text,

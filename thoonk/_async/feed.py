@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
 from thoonk.config import FEED
-from thoonk.names import new_id
+from thoonk.names import check_id, new_id
 from thoonk.operations import Entry, FeedPublish, FeedRetract
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class AsyncFeed(AsyncCollection[T]):
 
     async def edit(self, id: str, item: T) -> str:
         """`publish` under an id, with the arguments the other way round."""
-        return await self.publish(item, id=id)
+        return await self.publish(item, id=check_id(id))
 
     async def retract(self, id: str) -> bool:
         """Remove an item; return whether it was there. (Contract: feed retract)"""

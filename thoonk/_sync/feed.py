@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 
 from thoonk._sync.collection import Collection
 from thoonk.config import FEED
-from thoonk.names import new_id
+from thoonk.names import check_id, new_id
 from thoonk.operations import Entry, FeedPublish, FeedRetract
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Feed(Collection[T]):
 
     def edit(self, id: str, item: T) -> str:
         """`publish` under an id, with the arguments the other way round."""
-        return self.publish(item, id=id)
+        return self.publish(item, id=check_id(id))
 
     def retract(self, id: str) -> bool:
         """Remove an item; return whether it was there. (Contract: feed retract)"""

@@ -2,7 +2,7 @@
 
 A backend stores feeds and delivers notices. It knows the operations of
 `thoonk.operations` and nothing of clients; clients know these few methods and
-nothing of storage. ``docs/backends.md`` tells how to write one.
+nothing of storage. ``docs/writing-a-backend.md`` tells how to write one.
 """
 
 from __future__ import annotations

@@ -32,6 +32,9 @@ __all__ = ["AsyncMemoryBackend", "MemoryBackend", "World", "opener"]
 
 R = TypeVar("R")
 
+# A pool that is exhausted would raise, and there are no sockets to be spared.
+_SETTINGS: dict[str, Any] = {"protocol": 2, "socket_timeout": None, "max_connections": 2**31}
+
 
 class World:
     """One memory, shared by the backends that are given it."""
@@ -94,7 +97,7 @@ class MemoryBackend(RedisBackend):
     def __init__(self, world: World | None = None) -> None:
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
-        super().__init__(client=FakeRedis(server=self.world.server, protocol=2))
+        super().__init__(client=FakeRedis(server=self.world.server, **_SETTINGS))
         self._wakes: set[threading.Event] = set()
 
     def __repr__(self) -> str:
@@ -141,7 +144,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
     def __init__(self, world: World | None = None) -> None:
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
-        super().__init__(client=FakeAsyncRedis(server=self.world.server, protocol=2))
+        super().__init__(client=FakeAsyncRedis(server=self.world.server, **_SETTINGS))
         self._wakes: set[asyncio.Event] = set()
 
     def __repr__(self) -> str:

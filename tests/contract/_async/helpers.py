@@ -35,3 +35,12 @@ async def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
         while not (value := condition()):
             await asyncio.sleep(0.005)
         return value
+
+
+async def becomes(
+    expected: Any, function: Callable[..., Awaitable[Any]], *args: Any, timeout: float = 10
+) -> None:
+    """Call again and again until it answers ``expected``."""
+    async with asyncio.timeout(timeout):
+        while await function(*args) != expected:
+            await asyncio.sleep(0.005)

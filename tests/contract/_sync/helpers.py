@@ -49,3 +49,12 @@ def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
             raise TimeoutError
         time.sleep(0.005)
     return value
+
+
+def becomes(expected: Any, function: Callable[..., Any], *args: Any, timeout: float = 10) -> None:
+    """Call again and again until it answers ``expected``."""
+    deadline = time.monotonic() + timeout
+    while (answer := function(*args)) != expected:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{answer!r} instead of {expected!r}")
+        time.sleep(0.005)

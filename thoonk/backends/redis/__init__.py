@@ -14,17 +14,17 @@ __all__ = ["AsyncRedisBackend", "RedisBackend", "opener"]
 class _Opener:
     """Opens ``redis``, ``redis://…``, ``rediss://…``, ``unix://…`` and redis-py clients."""
 
-    def open(self, target: Any, **options: Any) -> RedisBackend:
-        if isinstance(target, str):
-            return RedisBackend(target if "://" in target else None, **options)
-        _check_client(target, asynchronous=False)
-        return RedisBackend(client=target, **options)
+    def open(self, url: Any, **options: Any) -> RedisBackend:
+        if isinstance(url, str):
+            return RedisBackend(url if "://" in url else None, **options)
+        _check_client(url, asynchronous=False)
+        return RedisBackend(client=url, **options)
 
-    def open_async(self, target: Any, **options: Any) -> AsyncRedisBackend:
-        if isinstance(target, str):
-            return AsyncRedisBackend(target if "://" in target else None, **options)
-        _check_client(target, asynchronous=True)
-        return AsyncRedisBackend(client=target, **options)
+    def open_async(self, url: Any, **options: Any) -> AsyncRedisBackend:
+        if isinstance(url, str):
+            return AsyncRedisBackend(url if "://" in url else None, **options)
+        _check_client(url, asynchronous=True)
+        return AsyncRedisBackend(client=url, **options)
 
 
 def _check_client(client: object, *, asynchronous: bool) -> None:

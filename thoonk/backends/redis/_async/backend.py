@@ -165,8 +165,8 @@ class AsyncRedisBackend:
         connection = await self._take_connection()
         try:
             try:
-                await self._send(connection, command)
                 try:
+                    await self._send(connection, command)
                     return await self._read(connection, command)
                 except ThoonkError:
                     raise
@@ -274,7 +274,7 @@ class AsyncRedisBackend:
             raise
         finally:
             self._blocked.discard(waiter)
-            if waiter.unread:
+            if waiter.unread or self._closing.is_set():
                 await disconnect(waiter.connection)
             else:
                 self._idle.append(waiter)

@@ -84,11 +84,17 @@ async def send(connection: Connection, timeout: float | None, *commands: tuple[A
     Args:
         timeout: seconds; None: as long as the connection's own ``socket_timeout``.
     """
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task else 0
     async with asyncio.timeout(timeout):
         if not connection.is_connected:
             await connection.connect()
         packed = connection.pack_commands(commands)
         await connection.send_packed_command(packed, check_health=False)
+    # Where a connection has a `socket_timeout`, redis-py sends inside `asyncio.wait_for`, which
+    # before Python 3.12 swallows a cancellation that comes as the sending ends.
+    if task and task.cancelling() > cancels:
+        raise asyncio.CancelledError
 
 
 async def read_reply(connection: Connection, timeout: float | None) -> Any:
@@ -109,11 +115,16 @@ async def disconnect(connection: Connection) -> None:
     await connection.disconnect(nowait=True)
 
 
+def is_connected(connection: Connection) -> bool:
+    """Whether it is open, as far as this side knows."""
+    return bool(connection.is_connected)
+
+
 async def is_usable(connection: Connection) -> bool:
     """Whether an idle connection is open, with nothing unread."""
     # redis-py 8 has renamed the method.
     can_read = getattr(connection, "can_read", None) or connection.can_read_destructive
     try:
-        return bool(connection.is_connected and not await can_read())
+        return is_connected(connection) and not await can_read()
     except CONNECTION_ERRORS:
         return False

@@ -13,7 +13,13 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from thoonk.backends.redis import errors, wire
-from thoonk.backends.redis._async.connection import Connection, disconnect, read_reply, send
+from thoonk.backends.redis._async.connection import (
+    Connection,
+    disconnect,
+    is_connected,
+    read_reply,
+    send,
+)
 from thoonk.concurrency._async import Event, Lock, event_within
 from thoonk.exceptions import Closed, Empty, ThoonkError
 from thoonk.notices import Created, Deleted, Gap, Notice
@@ -98,7 +104,7 @@ class AsyncRedisSubscription:
         self._closed.set()
         if not self._reading.locked():
             await disconnect(self._connection)
-        elif self._connection.is_connected:
+        elif is_connected(self._connection):
             # Its confirmation wakes the reader, who then hangs up; or an error does.
             with contextlib.suppress(*errors.CONNECTION_ERRORS):
                 await send(self._connection, PING_DEADLINE, (b"UNSUBSCRIBE",))

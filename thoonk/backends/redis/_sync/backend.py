@@ -166,8 +166,8 @@ class RedisBackend:
         connection = self._take_connection()
         try:
             try:
-                self._send(connection, command)
                 try:
+                    self._send(connection, command)
                     return self._read(connection, command)
                 except ThoonkError:
                     raise
@@ -275,7 +275,7 @@ class RedisBackend:
             raise
         finally:
             self._blocked.discard(waiter)
-            if waiter.unread:
+            if waiter.unread or self._closing.is_set():
                 disconnect(waiter.connection)
             else:
                 self._idle.append(waiter)

@@ -82,8 +82,7 @@ def send(connection: Connection, timeout: float | None, *commands: tuple[Any, ..
         timeout: not needed here: a connection has its own ``socket_timeout``.
     """
     del timeout
-    if not connection.is_connected:
-        connection.connect()
+    connection.connect()  # nothing to do where it is connected
     packed = connection.pack_commands(commands)
     connection.send_packed_command(packed, check_health=False)
 
@@ -107,9 +106,17 @@ def disconnect(connection: Connection) -> None:
     connection.disconnect()
 
 
+def is_connected(connection: Connection) -> bool:
+    """Whether it is open, as far as this side knows."""
+    # Before redis-py 8 a blocking connection does not tell, but can_read() would connect it.
+    if hasattr(connection, "is_connected"):
+        return bool(connection.is_connected)
+    return getattr(connection, "_sock", None) is not None
+
+
 def is_usable(connection: Connection) -> bool:
     """Whether an idle connection is open, with nothing unread."""
     try:
-        return bool(connection.is_connected and not connection.can_read(timeout=0))
+        return is_connected(connection) and not connection.can_read(timeout=0)
     except CONNECTION_ERRORS:
         return False

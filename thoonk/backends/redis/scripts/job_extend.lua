@@ -16,9 +16,11 @@ if not holds(keys, ARGV[1], ARGV[2]) then
   return redis.error_reply('NOTCLAIMED 1')
 end
 local time = now()
-local holder = redis.call('HGET', KEYS[3], ARGV[1])
+local token, since = string.match(redis.call('HGET', KEYS[3], ARGV[1]) or '', '^(.*) (%S+)$')
+local counts = since == text_of(tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1])))
 redis.call('ZADD', KEYS[2], text_of(time), ARGV[1])
-if holder then
-  redis.call('HSET', KEYS[3], ARGV[1], string.match(holder, '^%S+') .. ' ' .. text_of(time))
+-- An entry that no longer counts must not come to life again.
+if counts then
+  redis.call('HSET', KEYS[3], ARGV[1], token .. ' ' .. text_of(time))
 end
 return 1

@@ -27,7 +27,7 @@ local function let_go(keys, id)
   redis.call('ZREM', keys.claimed, id)
   local holder = redis.call('HGET', keys.holders, id)
   if holder then
-    local token = string.match(holder, '^%S+')
+    local token = string.match(holder, '^(.*) %S+$')
     redis.call('HDEL', keys.holders, id)
     local ids = redis.call('HGET', keys.tokens, token)
     if ids == id then
