@@ -1,0 +1,239 @@
+"""Every example in README.md and docs/ runs, and prints what the page says it prints.
+
+The convention, also told in CONTRIBUTING.md:
+
+- A ``python`` block runs. The blocks of a page run in order, in one namespace, in an
+  empty working folder. Names like ``memory://NAME`` start empty on every page.
+- A block that starts with ``>>>`` is a doctest: what it shows is checked.
+- A ``text output`` block holds what the ``python`` block before it prints.
+- A page that speaks of ``localhost`` and port 6379 gets a real server of the tests there.
+- ``python skip: REASON`` keeps a block from running. There should be none.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import contextlib
+import doctest
+import io
+import re
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+import redis
+import servers
+
+from thoonk.backends.memory import World as Memory
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALLOWED_SKIPS = 0
+
+FENCE = re.compile(
+    r"^(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL
+)
+ADDRESSES = [
+    (re.compile(r"\blocalhost:6379\b"), "127.0.0.1:{port}"),
+    (re.compile(r'"localhost", (?:port=)?6379\b'), '"127.0.0.1", {port}'),
+    (re.compile(r"\b(Async)?Thoonk\((?=\)|listen=)"), '{0}Thoonk("127.0.0.1", {port}, '),
+]
+
+
+@attrs.frozen
+class Block:
+    """A fenced block: its info string, its text, and the line of the page it starts on."""
+
+    info: str
+    text: str
+    line: int
+
+    @property
+    def language(self) -> str:
+        return self.info.partition(" ")[0]
+
+    @property
+    def runs(self) -> bool:
+        return self.info == "python"
+
+    @property
+    def is_output(self) -> bool:
+        return self.info == "text output"
+
+
+def blocks_of(page: str) -> list[Block]:
+    return [
+        Block(found["info"].strip(), found["text"], page.count("\n", 0, found.start("text")) + 1)
+        for found in FENCE.finditer(page)
+    ]
+
+
+def at_server(text: str, port: int) -> str:
+    """The text with the addresses of the docs' server replaced by a real one."""
+    for pattern, replacement in ADDRESSES:
+        text = pattern.sub(
+            lambda found, to=replacement: to.format(*[g or "" for g in found.groups()], port=port),
+            text,
+        )
+    return text
+
+
+def needs_server(text: str) -> bool:
+    return at_server(text, 1) != text
+
+
+class Page:
+    """The namespace of one page: a module, so that its classes can be found by name."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.module = types.ModuleType("page")
+        self.printed: str | None = None
+
+    def run(self, block: Block) -> None:
+        if block.is_output:
+            assert self.printed is not None, f"{self.path}:{block.line}: nothing printed before"
+            assert self.printed == block.text, f"{self.path}:{block.line}: printed otherwise"
+        elif block.text.lstrip().startswith(">>>"):
+            self._doctest(block)
+        else:
+            self._execute(block)
+
+    def _execute(self, block: Block) -> None:
+        # Line numbers in a traceback are those of the page.
+        tree = ast.parse(block.text, str(self.path))
+        ast.increment_lineno(tree, block.line - 1)
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            exec(compile(tree, str(self.path), "exec", dont_inherit=True), vars(self.module))
+        self.printed = output.getvalue()
+
+    def _doctest(self, block: Block) -> None:
+        parsed = doctest.DocTestParser().get_doctest(
+            block.text, vars(self.module), self.path.name, str(self.path), block.line - 1
+        )
+        report: list[str] = []
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        runner.run(parsed, out=report.append, clear_globs=False)
+        vars(self.module).update(parsed.globs)
+        self.printed = None
+        assert not report, "".join(report)
+
+
+@pytest.fixture
+def page_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Page]:
+    """Make the page's namespace a module for the length of the test."""
+
+    def make(path: Path) -> Page:
+        page = Page(path)
+        monkeypatch.setitem(sys.modules, "page", page.module)
+        return page
+
+    return make
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_examples_of_a_page_run(
+    path: Path,
+    page_module: Callable[[Path], Page],
+    running_server: Callable[[str], servers.Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each block does what the page says."""
+    blocks = [b for b in blocks_of(path.read_text("utf-8")) if b.runs or b.is_output]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Memory, "_named", {})
+    if any(needs_server(block.text) for block in blocks):
+        server = running_server("redis-6.2")
+        with contextlib.closing(redis.Redis(port=server.port, protocol=2)) as raw:
+            raw.flushall()
+        blocks = [attrs.evolve(b, text=at_server(b.text, server.port)) for b in blocks]
+    page = page_module(path)
+    for block in blocks:
+        page.run(block)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_fence_says_what_it_holds(path: Path) -> None:
+    """A block that is silently not run would be an untested example."""
+    for block in blocks_of(path.read_text("utf-8")):
+        known = block.runs or block.is_output or block.language in {"console", "sh", "toml", "text"}
+        skips = re.fullmatch(r"python skip: \S.*", block.info)
+        assert known or skips or block.language.startswith("{"), f"{path}:{block.line} {block.info}"
+
+
+def test_hardly_an_example_is_skipped() -> None:
+    """Whoever skips one more has to say so here."""
+    skipped = [
+        f"{path.name}:{block.line} {block.info}"
+        for path in PAGES
+        for block in blocks_of(path.read_text("utf-8"))
+        if block.info.startswith("python skip:")
+    ]
+    assert len(skipped) == ALLOWED_SKIPS, skipped
+
+
+def test_an_example_that_fails_fails(page_module: Callable[[Path], Page]) -> None:
+    """The runner itself: wrong output and wrong code are noticed, and names are kept."""
+    page = page_module(Path("page.md"))
+    page.run(Block("python", "x = 1\nprint(x)\n", 1))
+    page.run(Block("text output", "1\n", 4))
+    with pytest.raises(AssertionError):
+        page.run(Block("text output", "2\n", 4))
+    page.run(Block("python", ">>> y = x + 1\n>>> y\n2\n", 7))
+    page.run(Block("python", "assert y == 2\n", 10))
+    with pytest.raises(AssertionError, match="Expected"):
+        page.run(Block("python", ">>> y\n3\n", 12))
+    with pytest.raises(ZeroDivisionError):
+        page.run(Block("python", "1 / 0\n", 15))
+
+
+def test_addresses_in_examples_lead_to_the_server_of_the_tests() -> None:
+    """Each way to name the default server is understood; memory is left alone."""
+    assert at_server('Thoonk(backend="redis://localhost:6379/0")', 1).count("127.0.0.1:1/0") == 1
+    assert at_server('Thoonk("localhost", 6379, 0)', 1) == 'Thoonk("127.0.0.1", 1, 0)'
+    assert at_server('AsyncThoonk("localhost", 6379)', 1) == 'AsyncThoonk("127.0.0.1", 1)'
+    assert at_server("Thoonk()", 1) == 'Thoonk("127.0.0.1", 1, )'
+    assert at_server("AsyncThoonk(listen=True)", 1) == 'AsyncThoonk("127.0.0.1", 1, listen=True)'
+    assert not needs_server('Thoonk(backend="memory", listen=True)')
+
+
+MAIN_JOB = (
+    "python3 -m venv .venv && .venv/bin/pip install -q '.[memory,cli]' "
+    "&& .venv/bin/python examples/tour.py"
+)
+TESTS = "python3 -m venv .venv && .venv/bin/pip install -q tox && .venv/bin/tox"
+
+
+def _commands(text: str) -> list[str]:
+    """Shell commands in a text, each on one line, without prompts and comments."""
+    joined = re.sub(r"\\\n\s*", "", text)
+    lines = [line.strip().removeprefix("$ ") for line in joined.splitlines()]
+    return [" ".join(line.split()) for line in lines if line and not line.startswith("#")]
+
+
+def test_the_readme_has_the_two_commands() -> None:
+    """One runs the main job, one the tests, and what they name is there."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    shell = [b.text for b in blocks_of(readme) if b.language in {"console", "sh"}]
+    commands = _commands("\n".join(shell))
+    assert MAIN_JOB in commands
+    assert TESTS in commands
+    assert (ROOT / "examples/tour.py").exists()
+
+
+def test_continuous_integration_runs_the_commands_of_the_readme() -> None:
+    """What the README promises is what is tried: the tests as they are, the tour's extras."""
+    script, tox = ROOT / ".ci/run", ROOT / "tox.ini"
+    if not (script.exists() and tox.exists()):
+        pytest.skip("no .ci/run or tox.ini in this copy")
+    assert TESTS in _commands(script.read_text("utf-8"))
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(tox, "utf-8")
+    extras = re.findall(r"\[(.*)\]", MAIN_JOB)[0].split(",")
+    assert set(extras) <= set(settings["testenv"]["extras"].split())

@@ -1,0 +1,447 @@
+"""What a server is asked: one command per operation that does not block, and no KEYS."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import itertools
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+import conftest
+import pytest
+import redis
+import servers
+from conftest import World
+from contract._sync.helpers import Background, until
+
+from thoonk import (
+    BackendError,
+    Claim,
+    Collection,
+    Empty,
+    Feed,
+    FeedExists,
+    Job,
+    Published,
+    Queue,
+    SortedFeed,
+    Thoonk,
+)
+from thoonk.backends.redis import scripts
+
+MARK = "mark"
+
+
+@attrs.frozen
+class Call:
+    """One call of a public method, and the commands it sends: scripts and plain words."""
+
+    method: str
+    sends: tuple[str, ...]
+    call: Callable[..., Any]
+    prepare: Callable[[Thoonk], Any] = lambda thoonk: thoonk
+
+
+OPENED = ("create_feed", "register_feed")
+
+
+def feed(thoonk: Thoonk) -> Feed[str]:
+    opened = thoonk.feed("f")
+    opened.publish("x", id="a")
+    return opened
+
+
+def sorted_feed(thoonk: Thoonk) -> SortedFeed[str]:
+    opened = thoonk.sorted_feed("f")
+    opened.append("1")
+    opened.append("2")
+    return opened
+
+
+def queue(thoonk: Thoonk) -> Queue[str]:
+    opened = thoonk.queue("f")
+    opened.put("x")
+    return opened
+
+
+def job(thoonk: Thoonk) -> Job[str]:
+    opened = thoonk.job("f")
+    opened.put("x")
+    return opened
+
+
+def claim(thoonk: Thoonk) -> Claim[str]:
+    return job(thoonk).get()
+
+
+def claimed(thoonk: Thoonk) -> tuple[Job[str], str]:
+    opened = job(thoonk)
+    return opened, opened.get().id
+
+
+def stalled(thoonk: Thoonk) -> tuple[Job[str], str]:
+    opened, id = claimed(thoonk)
+    opened.stall(id)
+    return opened, id
+
+
+def finished(thoonk: Thoonk) -> tuple[Job[str], str]:
+    opened, id = claimed(thoonk)
+    opened.finish(id, "result")
+    return opened, id
+
+
+def existing(thoonk: Thoonk) -> Thoonk:
+    thoonk.create_feed("f")
+    return thoonk
+
+
+def create_again(thoonk: Thoonk) -> None:
+    with pytest.raises(FeedExists):
+        thoonk.create_feed("f")
+
+
+def with_result(thoonk: Thoonk) -> Thoonk:
+    finished(thoonk)
+    return thoonk
+
+
+CALLS = [
+    # Creating, opening and deleting are of the list of names and of the feed: two steps.
+    Call("Thoonk.create_feed", OPENED, lambda t: t.create_feed("f", {"max_length": 50})),
+    Call("Thoonk.create_feed", OPENED, create_again, existing),
+    *(
+        Call(f"Thoonk.{kind}", OPENED, lambda t, kind=kind: getattr(t, kind)("f"))
+        for kind in ("feed", "sorted_feed", "list", "queue", "pyqueue", "job")
+    ),
+    Call("Thoonk.feed", OPENED, lambda t: t.feed("f"), existing),
+    Call(
+        "Thoonk.feed",
+        ("create_feed", "set_config", "register_feed"),
+        lambda t: t.feed("f", {"max_length": 5}),
+        existing,
+    ),
+    Call(
+        "Thoonk.delete_feed",
+        ("delete_feed", "unregister_feed", "HGETALL"),
+        lambda t: t.delete_feed("f"),
+        existing,
+    ),
+    Call(
+        "Thoonk.delete_feed",
+        ("delete_feed", "delete_feed", "unregister_feed", "HGETALL"),
+        lambda t: t.delete_feed("f"),
+        with_result,
+    ),
+    Call("Thoonk.feed_exists", ("SISMEMBER",), lambda t: t.feed_exists("f")),
+    Call("Thoonk.get_feed_names", ("SMEMBERS",), lambda t: t.get_feed_names()),
+    Call("Thoonk.get_config", ("HGETALL",), lambda t: t.get_config("f"), existing),
+    Call("Thoonk.set_config", ("set_config",), lambda t: t.set_config("f", "{}"), existing),
+    Call("Thoonk.open", (), lambda t: t.open()),
+    Call("Thoonk.register_feedtype", (), lambda t: t.register_feedtype("mine", Feed)),
+    Call("Thoonk.register_serializer", (), lambda t: t.register_serializer(Nothing())),
+    *(
+        Call(f"{kind.__name__}.{method}", (word,), call, prepare)
+        for kind, prepare, ids in (
+            (Feed, feed, "ZRANGE"),
+            (SortedFeed, sorted_feed, "LRANGE"),
+            (Queue, queue, "LRANGE"),
+            (Job, job, "HKEYS"),
+        )
+        for method, word, call in (
+            ("get_ids", ids, lambda f: f.get_ids()),
+            ("get_item", "HGET", lambda f: f.get_item("1")),
+            ("get_all", "HGETALL", lambda f: f.get_all()),
+            ("has_id", "HEXISTS", lambda f: f.has_id("1")),
+            ("count", "HLEN", lambda f: f.count()),
+            ("count", "HLEN", len),
+            ("has_id", "HEXISTS", lambda f: "1" in f),
+        )
+    ),
+    Call("Feed.get_ids", ("ZRANGE",), set, feed),
+    Call("Feed.get_ids", ("HLEN", "ZRANGE"), list, feed),  # Python asks for the length first
+    Call("Feed.publish", ("feed_publish",), lambda f: f.publish("x"), feed),
+    Call("Feed.edit", ("feed_publish",), lambda f: f.edit("a", "y"), feed),
+    Call("Feed.retract", ("feed_retract",), lambda f: f.retract("a"), feed),
+    Call("SortedFeed.get_ids", ("LRANGE",), set, sorted_feed),
+    Call("SortedFeed.get_items", ("HGETALL",), lambda f: f.get_items(), sorted_feed),
+    Call("SortedFeed.append", ("sorted_insert",), lambda f: f.append("x"), sorted_feed),
+    Call("SortedFeed.publish", ("sorted_insert",), lambda f: f.publish("x"), sorted_feed),
+    Call("SortedFeed.prepend", ("sorted_insert",), lambda f: f.prepend("x"), sorted_feed),
+    Call(
+        "SortedFeed.publish_before",
+        ("sorted_insert",),
+        lambda f: f.publish_before("1", "x"),
+        sorted_feed,
+    ),
+    Call(
+        "SortedFeed.publish_after",
+        ("sorted_insert",),
+        lambda f: f.publish_after("1", "x"),
+        sorted_feed,
+    ),
+    Call("SortedFeed.edit", ("sorted_edit",), lambda f: f.edit("1", "x"), sorted_feed),
+    Call("SortedFeed.move", ("sorted_move",), lambda f: f.move(":end", "1"), sorted_feed),
+    Call("SortedFeed.move_first", ("sorted_move",), lambda f: f.move_first("2"), sorted_feed),
+    Call("SortedFeed.move_last", ("sorted_move",), lambda f: f.move_last("1"), sorted_feed),
+    Call(
+        "SortedFeed.move_before", ("sorted_move",), lambda f: f.move_before("1", "2"), sorted_feed
+    ),
+    Call("SortedFeed.move_after", ("sorted_move",), lambda f: f.move_after("2", "1"), sorted_feed),
+    Call("SortedFeed.retract", ("sorted_retract",), lambda f: f.retract("1"), sorted_feed),
+    Call("Queue.put", ("queue_put",), lambda q: q.put("x", priority=q.HIGH), queue),
+    Call("Queue.get", ("queue_take",), lambda q: q.get(timeout=5), queue),
+    Call("Queue.get_nowait", ("queue_take",), lambda q: q.get_nowait(), queue),
+    Call("Job.put", ("job_put",), lambda j: j.put("x", priority=j.HIGH), job),
+    Call("Job.get", ("job_claim",), lambda j: j.get(timeout=5), job),
+    Call("Job.get_nowait", ("job_claim",), lambda j: j.get_nowait(), job),
+    Call("Job.finish", ("job_finish",), lambda j, job_id: j.finish(job_id), claimed),
+    Call("Job.finish", ("job_finish",), lambda j, job_id: j.finish(job_id, "r", True, 5), claimed),
+    Call("Job.get_result", ("LRANGE",), lambda j, job_id: j.get_result(job_id), finished),
+    Call("Job.cancel", ("job_cancel",), lambda j, job_id: j.cancel(job_id), claimed),
+    Call("Job.stall", ("job_stall",), lambda j, job_id: j.stall(job_id), claimed),
+    Call("Job.retry", ("job_retry",), lambda j, job_id: j.retry(job_id), stalled),
+    Call("Job.retract", ("job_retract",), lambda j, job_id: j.retract(job_id), claimed),
+    Call(
+        "Job.get_failure_count", ("HGET",), lambda j, job_id: j.get_failure_count(job_id), claimed
+    ),
+    Call("Job.get_counts", ("count_jobs",), lambda j: j.get_counts(), job),
+    Call("Job.maintenance", ("job_maintain",), lambda j: j.maintenance(), job),
+    Call("Claim.finish", ("job_finish",), lambda c: c.finish("r"), claim),
+    Call("Claim.cancel", ("job_cancel",), lambda c: c.cancel(), claim),
+    Call("Claim.stall", ("job_stall",), lambda c: c.stall(), claim),
+    Call("Claim.extend", ("job_extend",), lambda c: c.extend(), claim),
+    Call("Claim.finish", ("job_finish",), lambda c: c.__exit__(None, None, None), claim),
+]
+
+OTHERWISE = {
+    "Thoonk.close": "sends nothing a server sees as a command",
+    "Thoonk.register_handler": "listens, on a connection of its own",
+    "Thoonk.remove_handler": "as register_handler",
+    "Feed.subscribe": "listens, on a connection of its own",
+    "SortedFeed.subscribe": "as Feed",
+    "Queue.subscribe": "as Feed",
+    "Job.subscribe": "as Feed",
+}
+
+
+class Nothing:
+    """A serializer."""
+
+    name = "nothing"
+
+    def encode(self, item: None) -> bytes:
+        return b""
+
+    def decode(self, data: bytes) -> None:
+        return None
+
+
+class Watch:
+    """The commands a server is sent, in our words."""
+
+    def __init__(self, raw: redis.Redis, monitor: Any) -> None:
+        self._raw = raw
+        self._monitor = monitor
+        self._scripts = {scripts.load(name).sha.decode(): name for name in scripts.names()}
+        self._numbers = itertools.count()
+
+    def so_far(self) -> tuple[list[str], set[str]]:
+        """What clients sent since the last time, and every word that was run at all."""
+        mark = f"{MARK} {next(self._numbers)}"
+        self._raw.echo(mark)
+        sent, words = [], set()
+        while True:
+            seen = self._monitor.next_command()
+            if mark in seen["command"]:
+                return sent, words
+            word, *rest = seen["command"].split(maxsplit=2)
+            words.add(word.upper())
+            if seen["client_type"] == "lua":
+                continue
+            known = word.upper() == "EVALSHA" and self._scripts.get(rest[0])
+            sent.append(known or word.upper())
+
+
+@contextlib.contextmanager
+def watching(raw: redis.Redis) -> Iterator[Watch]:
+    with raw.monitor() as monitor:
+        yield Watch(raw, monitor)
+
+
+def load_all(raw: redis.Redis) -> None:
+    for name in scripts.names():
+        assert raw.script_load(scripts.load(name).text) == scripts.load(name).sha.decode()
+
+
+def run(call: Call, prepared: Any) -> None:
+    call.call(*prepared) if type(prepared) is tuple else call.call(prepared)
+
+
+def test_every_public_method_has_a_row() -> None:
+    methods = {
+        f"{kind.__name__}.{name}"
+        for kind in (Thoonk, Feed, SortedFeed, Queue, Job, Claim)
+        for name, value in inspect.getmembers(kind, inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert len(methods) > 50
+    assert issubclass(Feed, Collection)
+    rows = {call.method for call in CALLS}
+    assert not rows & OTHERWISE.keys()
+    assert rows | OTHERWISE.keys() == methods
+
+
+def test_every_script_is_sent_by_some_method() -> None:
+    # Only interrupted takes send these two.
+    assert {*scripts.names()} - {w for call in CALLS for w in call.sends} == {
+        "queue_return",
+        "job_release",
+    }
+
+
+@pytest.mark.parametrize("call", CALLS, ids=[f"{c.method}-{n}" for n, c in enumerate(CALLS)])
+def test_one_command_for_each_operation(real_world: World, call: Call) -> None:
+    load_all(real_world.raw)
+    with Thoonk(backend=real_world.url) as thoonk, watching(real_world.raw) as watch:
+        prepared = call.prepare(thoonk)
+        thoonk.feed_exists("x")  # the connection is up
+        _, before = watch.so_far()
+        run(call, prepared)
+        sent, words = watch.so_far()
+        assert sent == [*call.sends]
+        assert not {"KEYS", "SCAN", "MULTI"} & (before | words)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=[f"{c.method}-{n}" for n, c in enumerate(CALLS)])
+def test_a_server_that_has_forgotten_the_scripts_is_told_them(
+    real_world: World, call: Call
+) -> None:
+    with Thoonk(backend=real_world.url) as thoonk, watching(real_world.raw) as watch:
+        prepared = call.prepare(thoonk)
+        thoonk.feed_exists("x")
+        real_world.raw.script_flush()
+        watch.so_far()
+        run(call, prepared)
+        sent, _ = watch.so_far()
+        known = []
+        for word in call.sends:
+            known += [word, "EVAL"] if word in scripts.names() and word not in known else [word]
+        assert sent == known
+        # It does not have to be told again.
+        if call.prepare in (feed, sorted_feed, queue, job) and not call.method.endswith(".get"):
+            with contextlib.suppress(Empty):
+                run(call, prepared)
+            sent, _ = watch.so_far()
+            assert sent[: len(call.sends)] == [*call.sends]
+
+
+def test_a_blocked_get_works_on_a_server_that_has_forgotten_the_scripts(
+    real_world: World,
+) -> None:
+    with Thoonk(backend=real_world.url) as thoonk, Thoonk(backend=real_world.url) as other:
+        taken = Background(thoonk.queue("q").get, timeout=20)
+        raw = real_world.raw
+        until(lambda: any("b" in client["flags"] for client in raw.client_list()))
+        raw.script_flush()
+        other.queue("q").put("x")
+        assert taken.result() == "x"
+        assert not raw.exists("feed.reserved:q")
+
+
+# --- cluster --------------------------------------------------------------------------------
+
+
+def cluster_port() -> int:
+    """A free port whose neighbour 10,000 above, for the cluster's own talk, is free, too."""
+    for port in range(12_000, 22_000, 7):
+        with socket.socket() as probe, socket.socket() as bus:
+            try:
+                probe.bind(("127.0.0.1", port))
+                bus.bind(("127.0.0.1", port + 10_000))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
+
+
+@pytest.fixture(scope="module", params=[*servers.binaries()])
+def cluster_server(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
+    """A server in cluster mode that has all slots."""
+    server = servers.Server(conftest._binary(request.param), "--cluster-enabled", "yes")
+    server.port = cluster_port()
+    try:
+        server.start()
+        with contextlib.closing(server.client()) as raw:
+            # ADDSLOTSRANGE came with 7.0.
+            raw.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+            until(lambda: b"cluster_state:ok" in raw.execute_command("CLUSTER", "INFO"))
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def cluster(cluster_server: servers.Server) -> servers.Server:
+    """It, empty."""
+    with contextlib.closing(cluster_server.client()) as raw:
+        raw.flushall()
+    return cluster_server
+
+
+def test_feeds_of_every_type_live_in_one_slot_of_a_cluster(cluster: servers.Server) -> None:
+    for call in CALLS:
+        with Thoonk(backend=cluster.url) as thoonk:
+            run(call, call.prepare(Renamed(thoonk, "{orders}")))
+        with contextlib.closing(cluster.client()) as raw:
+            names = {key for key in raw.keys("*") if key != b"feeds"}
+            assert all(b"{orders}" in name for name in names)
+            slots = {raw.execute_command("CLUSTER", "KEYSLOT", name) for name in names}
+            assert len(slots) <= 1
+            raw.flushall()
+
+
+class Renamed:
+    """A client that uses another name for the feed "f"."""
+
+    def __init__(self, thoonk: Thoonk, name: str) -> None:
+        self._thoonk = thoonk
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        value = getattr(self._thoonk, attribute)
+
+        def renamed(*arguments: Any, **more: Any) -> Any:
+            arguments = tuple(self._name if a == "f" else a for a in arguments)
+            return value(*arguments, **more)
+
+        return renamed
+
+
+def test_gets_that_block_results_and_notices_work_in_a_cluster(cluster: servers.Server) -> None:
+    with Thoonk(backend=cluster.url) as thoonk, Thoonk(backend=cluster.url) as other:
+        jobs = thoonk.job("{orders}", {"claim_timeout": 30})
+        claim = Background(other.job("{orders}").get, timeout=20)
+        with contextlib.closing(cluster.client()) as raw:
+            until(lambda: any("b" in client["flags"] for client in raw.client_list()))
+            id = jobs.put("x")
+            result = Background(jobs.get_result, id, timeout=20)
+            claim.result().finish("done")
+            assert tuple(result.result()) == ("x", "done")
+            thoonk.delete_feed("{orders}")
+            assert raw.keys("*") == []
+        feed = thoonk.feed("{orders}")
+        with feed.subscribe() as notices:
+            feed.publish("x", id="a")
+            assert notices.get(timeout=5) == Published("{orders}", "a", "x")
+
+
+def test_a_name_without_braces_spreads_over_slots_and_is_refused(cluster: servers.Server) -> None:
+    # Shows that the server minds what the tests above rely on.
+    with Thoonk(backend=cluster.url) as thoonk:
+        feed = thoonk.feed("orders")
+        with pytest.raises(BackendError, match="hash to the same slot"):
+            feed.publish("x")

@@ -1,0 +1,1047 @@
+"""Each operation: the exact keys it leaves and the exact notices it sends.
+
+The table below has rows for every operation. ``keys`` is the whole db afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+import pytest
+import redis
+from conftest import World
+from peer import Notices
+
+from thoonk import operations as ops
+from thoonk.backends import Backend, open_backend
+from thoonk.exceptions import (
+    FeedDoesNotExist,
+    ItemDoesNotExist,
+    NotClaimed,
+    NotStalled,
+    WrongFeedType,
+)
+from thoonk.operations import Ending, Entry, JobClaim, Position, Priority, Where
+
+SECONDS = 30
+"""How far from this clock a time may be that counts as now."""
+
+
+@attrs.frozen(eq=False)
+class Now:
+    """Equal to times (ms) that are about now, or about so many seconds after it."""
+
+    after: float = 0
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, int | float) and self.is_near(other)
+
+    def is_near(self, value: float) -> bool:
+        return abs(value - (time.time() + self.after) * 1000) < SECONDS * 1000
+
+
+@attrs.frozen(eq=False)
+class Holder:
+    """Equal to a holder's entry of that token, made now."""
+
+    token: bytes
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, bytes):
+            return False
+        token, _, since = other.rpartition(b" ")
+        return token == self.token and since.isdigit() and Now().is_near(int(since))
+
+
+@attrs.frozen(eq=False)
+class Announcement:
+    """Equal to F, NUL, and a UUID of version 8 that ends in the db's number (0)."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, bytes):
+            return False
+        name, _, instance = other.partition(b"\0")
+        number = uuid.UUID(instance.decode())
+        return (
+            name == b"F"
+            and str(number).encode() == instance
+            and number.version == 8
+            and instance.endswith(b"0000")
+        )
+
+
+@attrs.frozen
+class Expiring:
+    """A key that goes after so many seconds (within half a minute)."""
+
+    content: Any
+    seconds: float = attrs.field(eq=lambda seconds: round(seconds / 30))
+
+
+UNCHANGED = "unchanged"
+NOW = Now()
+ANNOUNCED = Announcement()
+
+Step = ops.Operation[Any] | tuple[Any, ...]
+
+
+@attrs.frozen
+class Row:
+    """One case: what is done before, the operation, and all that must come of it."""
+
+    says: str
+    operation: ops.Operation[Any]
+    before: tuple[Step, ...] = ()
+    keys: Any = UNCHANGED
+    notices: tuple[tuple[bytes, Any], ...] = ()
+    answer: Any = None
+    raises: type[Exception] | None = None
+
+
+def feed(**fields: str) -> Step:
+    return ops.CreateFeed("F", {"type": "feed", **fields})
+
+
+def sorted_feed() -> Step:
+    return ops.CreateFeed("F", {"type": "sorted_feed"})
+
+
+def queue() -> Step:
+    return ops.CreateFeed("F", {"type": "queue"})
+
+
+def job(**fields: str) -> Step:
+    return ops.CreateFeed("F", {"type": "job", **fields})
+
+
+def publish(*ids: str) -> Step:
+    return ops.FeedPublish("F", tuple(Entry(id, b"item " + id.encode()) for id in ids))
+
+
+def insert(*items: bytes) -> tuple[Step, ...]:
+    return tuple(ops.SortedInsert("F", item) for item in items)
+
+
+def queued(*ids: str) -> Step:
+    return ops.QueuePut("F", tuple(Entry(id, b"item " + id.encode()) for id in ids))
+
+
+def put(*ids: str) -> Step:
+    return ops.JobPut("F", tuple(Entry(id, b"item " + id.encode()) for id in ids))
+
+
+def old(word: str, id: str, seconds: float = 60) -> Step:
+    """A raw command that dates a time in a sorted set back."""
+    return (b"ZADD", f"feed.{word}:F", int((time.time() - seconds) * 1000), id)
+
+
+FEED_CONFIG = {b"type": b"feed"}
+SORTED_CONFIG = {b"type": b"sorted_feed"}
+QUEUE_CONFIG = {b"type": b"queue"}
+JOB_CONFIG = {b"type": b"job"}
+BINARY = bytes(range(256))
+
+ROWS = [
+    # --- the list of names -----------------------------------------------------------------
+    Row(
+        "the names are read from the set",
+        ops.FeedNames(),
+        before=((b"SADD", b"feeds", b"F", b"G"),),
+        answer=frozenset({"F", "G"}),
+    ),
+    Row(
+        "a new name is announced as created, then as configured",
+        ops.RegisterFeed("F"),
+        keys={b"feeds": {b"F"}},
+        notices=((b"newfeed", ANNOUNCED), (b"conffeed", ANNOUNCED)),
+        answer=True,
+    ),
+    Row(
+        "a name that is there is not announced again",
+        ops.RegisterFeed("F"),
+        before=(ops.RegisterFeed("F"),),
+        answer=False,
+    ),
+    Row(
+        "a name that was there is announced as gone",
+        ops.UnregisterFeed("F"),
+        before=((b"SADD", b"feeds", b"F", b"G"),),
+        keys={b"feeds": {b"G"}},
+        notices=((b"delfeed", ANNOUNCED),),
+        answer=True,
+    ),
+    Row("a name that was not there is not", ops.UnregisterFeed("F"), answer=False),
+    Row(
+        "a name on the list is found",
+        ops.FeedIsRegistered("F"),
+        before=((b"SADD", b"feeds", b"F"),),
+        answer=True,
+    ),
+    # --- configuration -------------------------------------------------------------------
+    Row(
+        "the configuration is stored, and nothing said",
+        ops.CreateFeed("F", {"type": "feed", "max_length": "3", "colour": "blå"}),
+        keys={b"feed.config:F": {b"type": b"feed", b"max_length": b"3", b"colour": "blå".encode()}},
+        answer=ops.Opened(
+            created=True, config={"type": "feed", "max_length": "3", "colour": "blå"}
+        ),
+    ),
+    Row(
+        "a configuration that is there stays",
+        ops.CreateFeed("F", {"type": "queue", "title": "other"}),
+        before=(feed(title="first"),),
+        answer=ops.Opened(created=False, config={"type": "feed", "title": "first"}),
+    ),
+    Row(
+        "setting fields is announced and keeps the others",
+        ops.SetConfig("F", {"title": "new", "max_length": "5", "colour": None}),
+        before=(feed(title="old", colour="red", size="9"),),
+        keys={
+            b"feed.config:F": {
+                b"type": b"feed",
+                b"title": b"new",
+                b"max_length": b"5",
+                b"size": b"9",
+            }
+        },
+        notices=((b"conffeed", ANNOUNCED),),
+        answer=(),
+    ),
+    Row(
+        "a lower max_length retracts the oldest at once, before the notice of the configuration",
+        ops.SetConfig("F", {"max_length": "1"}),
+        before=(feed(), publish("a", "b", "c")),
+        keys={
+            b"feed.config:F": {**FEED_CONFIG, b"max_length": b"1"},
+            b"feed.ids:F": [(b"c", NOW)],
+            b"feed.items:F": {b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+        },
+        notices=(
+            (b"feed.retract:F", b"a"),
+            (b"feed.retract:F", b"b"),
+            (b"conffeed", ANNOUNCED),
+        ),
+        answer=("a", "b"),
+    ),
+    Row(
+        "another type is refused and nothing is set",
+        ops.SetConfig("F", {"title": "new", "type": "queue"}),
+        before=(feed(),),
+        raises=WrongFeedType,
+    ),
+    Row(
+        "a feed that is not there cannot be configured",
+        ops.SetConfig("F", {"title": "new"}),
+        raises=FeedDoesNotExist,
+    ),
+    Row(
+        "the configuration is read as it is stored",
+        ops.GetConfig("F"),
+        before=((b"HSET", b"feed.config:F", b"type", b"odd", b"max_length", b"many"),),
+        answer={"type": "odd", "max_length": "many"},
+    ),
+    # --- delete -------------------------------------------------------------------------
+    Row(
+        "every key of the feed goes, also those of other types, and no other feed's",
+        ops.DeleteFeed("F"),
+        before=(
+            job(),
+            put("a"),
+            *((b"SET", f"feed.{word}:F", b"x") for word in ("publishes", "idincr", "finishes")),
+            *((b"HSET", f"feed.{word}:F", b"a", b"1") for word in ("cancelled", "holders")),
+            *((b"ZADD", f"feed.{word}:F", 1, b"a") for word in ("claimed", "published")),
+            (b"SADD", b"feed.stalled:F", b"a"),
+            (b"LPUSH", b"feed.reserved:F", b"a"),
+            (b"SADD", b"feeds", b"F"),
+            (b"HSET", b"feed.config:F2", b"type", b"feed"),
+        ),
+        keys={b"feeds": {b"F"}, b"feed.config:F2": {b"type": b"feed"}},
+        answer=(),
+    ),
+    Row(
+        "results that are left have to be named first, and nothing goes before",
+        ops.DeleteFeed("F"),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            ops.JobFinish("F", (Ending("a", has_result=True, result=b"r", timeout=0),)),
+        ),
+        answer=("a",),
+    ),
+    Row(
+        "results that are named go with the feed",
+        ops.DeleteFeed("F", ("a",)),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            ops.JobFinish("F", (Ending("a", has_result=True, result=b"r", timeout=0),)),
+        ),
+        keys={},
+        answer=(),
+    ),
+    Row("a feed that is not there cannot be deleted", ops.DeleteFeed("F"), raises=FeedDoesNotExist),
+    # --- reading ------------------------------------------------------------------------
+    Row("an item", ops.ReadItem("F", "a"), before=(feed(), publish("a")), answer=b"item a"),
+    Row("no item", ops.ReadItem("F", "b"), before=(feed(), publish("a")), answer=None),
+    Row(
+        "all items",
+        ops.ReadItems("F"),
+        before=(feed(), publish("a", "b")),
+        answer={"a": b"item a", "b": b"item b"},
+    ),
+    Row("the count", ops.CountItems("F"), before=(feed(), publish("a", "b")), answer=2),
+    Row("an item is there", ops.HasItem("F", "a"), before=(feed(), publish("a")), answer=True),
+    Row(
+        "ids of a feed as published",
+        ops.ReadIds("F", "feed"),
+        before=(feed(), publish("b", "a", "b")),
+        answer=("a", "b"),
+    ),
+    Row(
+        "ids of a sorted feed from first to last",
+        ops.ReadIds("F", "sorted_feed"),
+        before=(sorted_feed(), *insert(b"x"), ops.SortedInsert("F", b"y", Position(Where.BEGIN))),
+        answer=("2", "1"),
+    ),
+    Row(
+        "ids of a queue, the next one first",
+        ops.ReadIds("F", "queue"),
+        before=(queue(), queued("a", "b")),
+        answer=("a", "b"),
+    ),
+    Row("ids of jobs", ops.ReadIds("F", "job"), before=(job(), put("a")), answer=("a",)),
+    # --- feed ---------------------------------------------------------------------------
+    Row(
+        "entries are published in order, with any bytes as item",
+        ops.FeedPublish("F", (Entry("a", BINARY), Entry("ø", b""))),
+        before=(feed(),),
+        keys={
+            b"feed.config:F": FEED_CONFIG,
+            b"feed.ids:F": [(b"a", NOW), ("ø".encode(), NOW)],
+            b"feed.items:F": {b"a": BINARY, "ø".encode(): b""},
+            b"feed.publishes:F": b"2",
+        },
+        notices=(
+            (b"feed.publish:F", b"a\0" + BINARY),
+            (b"feed.publish:F", "ø".encode() + b"\0"),
+        ),
+        answer=(True, True),
+    ),
+    Row(
+        "an id that is there is edited and moves to the end, and a full feed drops nothing",
+        ops.FeedPublish("F", (Entry("a", b"new"),)),
+        before=(feed(max_length="2"), publish("a", "b")),
+        keys={
+            b"feed.config:F": {**FEED_CONFIG, b"max_length": b"2"},
+            b"feed.ids:F": [(b"b", NOW), (b"a", NOW)],
+            b"feed.items:F": {b"a": b"new", b"b": b"item b"},
+            b"feed.publishes:F": b"3",
+        },
+        notices=((b"feed.edit:F", b"a\0new"),),
+        answer=(False,),
+    ),
+    Row(
+        "max_length pushes out the oldest, told before what is new",
+        ops.FeedPublish("F", (Entry("c", b"3"), Entry("d", b"4"))),
+        before=(feed(max_length="2"), publish("a", "b")),
+        keys={
+            b"feed.config:F": {**FEED_CONFIG, b"max_length": b"2"},
+            b"feed.ids:F": [(b"c", NOW), (b"d", NOW)],
+            b"feed.items:F": {b"c": b"3", b"d": b"4"},
+            b"feed.publishes:F": b"4",
+        },
+        notices=(
+            (b"feed.retract:F", b"a"),
+            (b"feed.publish:F", b"c\x003"),
+            (b"feed.retract:F", b"b"),
+            (b"feed.publish:F", b"d\x004"),
+        ),
+        answer=(True, True),
+    ),
+    Row(
+        "a feed that is not there is not published to",
+        ops.FeedPublish("F", (Entry("a", b"1"),)),
+        raises=FeedDoesNotExist,
+    ),
+    Row(
+        "a queue is not published to",
+        ops.FeedPublish("F", (Entry("a", b"1"),)),
+        before=(queue(),),
+        raises=WrongFeedType,
+    ),
+    Row(
+        "only what was there is retracted and told",
+        ops.FeedRetract("F", ("a", "x")),
+        before=(feed(), publish("a", "b")),
+        keys={
+            b"feed.config:F": FEED_CONFIG,
+            b"feed.ids:F": [(b"b", NOW)],
+            b"feed.items:F": {b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+        },
+        notices=((b"feed.retract:F", b"a"),),
+        answer=(True, False),
+    ),
+    # --- sorted feed --------------------------------------------------------------------
+    *(
+        Row(
+            f"an item is inserted at {position}",
+            ops.SortedInsert("F", b"z\0z", Position.parse(position)),
+            before=(sorted_feed(), *insert(b"x", b"y")),
+            keys={
+                b"feed.config:F": SORTED_CONFIG,
+                b"feed.ids:F": order,
+                b"feed.items:F": {b"1": b"x", b"2": b"y", b"3": b"z\0z"},
+                b"feed.publishes:F": b"3",
+                b"feed.idincr:F": b"3",
+            },
+            notices=(
+                (b"feed.publish:F", b"3\0z\0z"),
+                (b"feed.position:F", b"3\0" + position.encode()),
+            ),
+            answer="3",
+        )
+        for position, order in (
+            ("begin:", [b"3", b"1", b"2"]),
+            (":end", [b"1", b"2", b"3"]),
+            (":2", [b"1", b"3", b"2"]),
+            ("1:", [b"1", b"3", b"2"]),
+        )
+    ),
+    Row(
+        "a missing neighbour uses up no id",
+        ops.SortedInsert("F", b"z", Position.parse(":9")),
+        before=(sorted_feed(), *insert(b"x")),
+        raises=ItemDoesNotExist,
+    ),
+    Row(
+        "an item is edited in its place",
+        ops.SortedEdit("F", Entry("1", b"new")),
+        before=(sorted_feed(), *insert(b"x", b"y")),
+        keys={
+            b"feed.config:F": SORTED_CONFIG,
+            b"feed.ids:F": [b"1", b"2"],
+            b"feed.items:F": {b"1": b"new", b"2": b"y"},
+            b"feed.publishes:F": b"3",
+            b"feed.idincr:F": b"2",
+        },
+        notices=((b"feed.edit:F", b"1\0new"),),
+    ),
+    Row(
+        "an item that is not there is not edited",
+        ops.SortedEdit("F", Entry("9", b"new")),
+        before=(sorted_feed(), *insert(b"x")),
+        raises=ItemDoesNotExist,
+    ),
+    *(
+        Row(
+            f"item 2 is moved to {position}",
+            ops.SortedMove("F", "2", Position.parse(position)),
+            before=(sorted_feed(), *insert(b"x", b"y", b"z")),
+            keys={
+                b"feed.config:F": SORTED_CONFIG,
+                b"feed.ids:F": order,
+                b"feed.items:F": {b"1": b"x", b"2": b"y", b"3": b"z"},
+                b"feed.publishes:F": b"3",
+                b"feed.idincr:F": b"3",
+            },
+            notices=((b"feed.position:F", b"2\0" + position.encode()),),
+        )
+        for position, order in (
+            ("begin:", [b"2", b"1", b"3"]),
+            (":end", [b"1", b"3", b"2"]),
+            (":1", [b"2", b"1", b"3"]),
+            ("3:", [b"1", b"3", b"2"]),
+            (":3", [b"1", b"2", b"3"]),
+        )
+    ),
+    Row(
+        "an item is not moved next to itself",
+        ops.SortedMove("F", "1", Position.parse("1:")),
+        before=(sorted_feed(), *insert(b"x", b"y")),
+    ),
+    Row(
+        "nothing is moved next to what is not there",
+        ops.SortedMove("F", "1", Position.parse("9:")),
+        before=(sorted_feed(), *insert(b"x", b"y")),
+        raises=ItemDoesNotExist,
+    ),
+    Row(
+        "what is not there is not moved",
+        ops.SortedMove("F", "9", Position.parse("1:")),
+        before=(sorted_feed(), *insert(b"x", b"y")),
+        raises=ItemDoesNotExist,
+    ),
+    Row(
+        "only what was there is retracted and told, and ids are not given again",
+        ops.SortedRetract("F", ("2", "9")),
+        before=(sorted_feed(), *insert(b"x", b"y")),
+        keys={
+            b"feed.config:F": SORTED_CONFIG,
+            b"feed.ids:F": [b"1"],
+            b"feed.items:F": {b"1": b"x"},
+            b"feed.publishes:F": b"2",
+            b"feed.idincr:F": b"2",
+        },
+        notices=((b"feed.retract:F", b"2"),),
+        answer=(True, False),
+    ),
+    # --- queue --------------------------------------------------------------------------
+    Row(
+        "normal items join at the left",
+        ops.QueuePut("F", (Entry("a", b"1"), Entry("b", BINARY))),
+        before=(queue(),),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"b", b"a"],
+            b"feed.items:F": {b"a": b"1", b"b": BINARY},
+            b"feed.publishes:F": b"2",
+        },
+    ),
+    Row(
+        "high priority joins at the right",
+        ops.QueuePut("F", (Entry("c", b"3"),), Priority.HIGH),
+        before=(queue(), queued("a", "b")),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"b", b"a", b"c"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"3"},
+            b"feed.publishes:F": b"3",
+        },
+    ),
+    Row(
+        "items are taken from the right and gone",
+        ops.QueueTake("F", 2),
+        before=(queue(), queued("a", "b", "c")),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"c"],
+            b"feed.items:F": {b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+        },
+        answer=ops.Taken(
+            (ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0)), None
+        ),
+    ),
+    Row(
+        "what is reserved is taken first, and an id without item is passed over",
+        ops.QueueTake("F", 1),
+        before=(
+            queue(),
+            queued("a", "b"),
+            (b"RPUSH", b"feed.ids:F", b"ghost"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+        ),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"b"],
+            b"feed.items:F": {b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+        },
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),), None),
+    ),
+    Row(
+        "of an empty queue nothing is taken",
+        ops.QueueTake("F", 1),
+        before=(queue(),),
+        answer=ops.Taken((), None),
+    ),
+    Row(
+        "what goes back is next again, in its order, and no publish",
+        ops.QueueReturn("F", (Entry("a", b"1"), Entry("b", b"2"))),
+        before=(queue(), queued("c")),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"c", b"b", b"a"],
+            b"feed.items:F": {b"a": b"1", b"b": b"2", b"c": b"item c"},
+            b"feed.publishes:F": b"1",
+        },
+    ),
+    # --- job ----------------------------------------------------------------------------
+    Row(
+        "jobs join at the left, with their time",
+        ops.JobPut("F", (Entry("a", b"1"), Entry("b", b"2"))),
+        before=(job(),),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"b", b"a"],
+            b"feed.items:F": {b"a": b"1", b"b": b"2"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
+        },
+    ),
+    Row(
+        "jobs of high priority join at the right",
+        ops.JobPut("F", (Entry("b", b"2"),), Priority.HIGH),
+        before=(job(), put("a")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"a", b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"2"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
+        },
+    ),
+    Row(
+        "a claim is dated and held under its token",
+        JobClaim("F", "T"),
+        before=(job(), put("a", "b"), (b"HSET", b"feed.cancelled:F", b"a", b"4")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.cancelled:F": {b"a": b"4"},
+            b"feed.holders:F": {b"a": Holder(b"T")},
+        },
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 4),), None),
+    ),
+    Row(
+        "a claim that ran out is cancelled and comes back to whoever gets next",
+        JobClaim("F", "T2"),
+        before=(
+            job(claim_timeout="5"),
+            put("a"),
+            JobClaim("F", "T1"),
+            old("claimed", "a"),
+        ),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"claim_timeout": b"5"},
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+            b"feed.published:F": [(b"a", NOW)],
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.cancelled:F": {b"a": b"1"},
+            b"feed.holders:F": {b"a": Holder(b"T2")},
+        },
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 1),), None),
+    ),
+    Row(
+        "finished without a result leaves nothing but the counter, and says nothing",
+        ops.JobFinish("F", (Ending("a", "T"),)),
+        before=(job(), put("a"), (b"HSET", b"feed.cancelled:F", b"a", b"1"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.publishes:F": b"1",
+            b"feed.finishes:F": b"1",
+        },
+    ),
+    Row(
+        "a result is stored behind the query for its time, and announced",
+        ops.JobFinish("F", (Ending("a", has_result=True, result=b"r\0r", timeout=600),)),
+        before=(job(), put("a"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.publishes:F": b"1",
+            b"feed.finishes:F": b"1",
+            b"feed.jobfinished:F\0a": Expiring([b"item a", b"r\0r"], 600),
+            b"feed.results:F": [(b"a", Now(600))],
+        },
+        notices=((b"job.finish:F", b"a\0r\0r"),),
+    ),
+    Row(
+        "an empty result counts, and is kept as configured",
+        ops.JobFinish("F", (Ending("a", has_result=True, result=b""),)),
+        before=(job(result_timeout="1200"), put("a"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"result_timeout": b"1200"},
+            b"feed.publishes:F": b"1",
+            b"feed.finishes:F": b"1",
+            b"feed.jobfinished:F\0a": Expiring([b"item a", b""], 1200),
+            b"feed.results:F": [(b"a", Now(1200))],
+        },
+        notices=((b"job.finish:F", b"a\0"),),
+    ),
+    Row(
+        "no value is stored as three, for one day when nothing is configured",
+        ops.JobFinish("F", (Ending("a", has_result=True, result=None),)),
+        before=(job(), put("a"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.publishes:F": b"1",
+            b"feed.finishes:F": b"1",
+            b"feed.jobfinished:F\0a": Expiring([b"none", b"item a", b""], 86_400),
+            b"feed.results:F": [(b"a", Now(86_400))],
+        },
+        notices=((b"job.finish:F", b"a\0"),),
+    ),
+    Row(
+        "a result for ever does not expire, and the index forgets those that did",
+        ops.JobFinish("F", (Ending("a", has_result=True, result=b"r", timeout=0),)),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            old("results", "gone"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.publishes:F": b"1",
+            b"feed.finishes:F": b"1",
+            b"feed.jobfinished:F\0a": [b"item a", b"r"],
+            b"feed.results:F": [(b"a", float("inf"))],
+        },
+        notices=((b"job.finish:F", b"a\0r"),),
+    ),
+    Row(
+        "of several all are finished or none",
+        ops.JobFinish("F", (Ending("a", has_result=True, result=b"r"), Ending("b"))),
+        before=(job(), put("a", "b"), JobClaim("F", "T")),
+        raises=NotClaimed,
+    ),
+    Row(
+        "under another token nothing is finished",
+        ops.JobFinish("F", (Ending("a", "other"),)),
+        before=(job(), put("a"), JobClaim("F", "T")),
+        raises=NotClaimed,
+    ),
+    Row(
+        "a claim is dated anew",
+        ops.JobExtend("F", "a", "T"),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            (b"ZADD", b"feed.claimed:F", 1_700_000_000_000, b"a"),
+            (b"HSET", b"feed.holders:F", b"a", b"T 1700000000000"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+            b"feed.published:F": [(b"a", NOW)],
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T")},
+        },
+    ),
+    Row(
+        "dating a peer's claim anew does not bring the former holder back",
+        ops.JobExtend("F", "a"),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            (b"ZADD", b"feed.claimed:F", 1_700_000_000_000, b"a"),
+            (b"HSET", b"feed.holders:F", b"a", b"T 1600000000000"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+            b"feed.published:F": [(b"a", NOW)],
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.holders:F": {b"a": b"T 1600000000000"},
+        },
+    ),
+    Row(
+        "a claim of a peer since then makes the token void",
+        ops.JobExtend("F", "a", "T"),
+        before=(job(), put("a"), JobClaim("F", "T"), old("claimed", "a")),
+        raises=NotClaimed,
+    ),
+    Row(
+        "a cancelled job waits at the left and its failures are counted",
+        ops.JobCancel("F", "a", "T"),
+        before=(job(), put("a", "b"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"a", b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
+            b"feed.cancelled:F": {b"a": b"1"},
+        },
+    ),
+    Row(
+        "cancelled max_failures times it is stalled",
+        ops.JobCancel("F", "a"),
+        before=(
+            job(max_failures="2"),
+            put("a"),
+            (b"HSET", b"feed.cancelled:F", b"a", b"1"),
+            JobClaim("F", "T"),
+        ),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"max_failures": b"2"},
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+            b"feed.stalled:F": {b"a"},
+        },
+    ),
+    Row(
+        "a job that waits cannot be cancelled",
+        ops.JobCancel("F", "a"),
+        before=(job(), put("a")),
+        raises=NotClaimed,
+    ),
+    Row(
+        "released jobs are next again, in their order, with no failure",
+        ops.JobRelease("F", ("a", "b", "x"), "T"),
+        before=(job(), put("a", "b", "c"), JobClaim("F", "T", 2)),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"c", b"b", b"a"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW), (b"c", NOW)],
+        },
+        answer=(True, True, False),
+    ),
+    Row(
+        "a stalled job keeps its item and nothing else",
+        ops.JobStall("F", "a", "T"),
+        before=(job(), put("a"), (b"HSET", b"feed.cancelled:F", b"a", b"1"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+            b"feed.stalled:F": {b"a"},
+        },
+    ),
+    Row(
+        "a job that waits cannot be stalled",
+        ops.JobStall("F", "a"),
+        before=(job(), put("a")),
+        raises=NotClaimed,
+    ),
+    Row(
+        "a retried job waits at the left with a new time",
+        ops.JobRetry("F", "a"),
+        before=(job(), put("a", "b"), JobClaim("F", "T"), ops.JobStall("F", "a")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"a", b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": Any,
+        },
+    ),
+    Row(
+        "a job that is not stalled cannot be retried",
+        ops.JobRetry("F", "a"),
+        before=(job(), put("a")),
+        raises=NotStalled,
+    ),
+    Row(
+        "jobs are retracted in whatever state, without a word",
+        ops.JobRetract("F", ("waiting", "claimed", "stalled", "reserved", "x")),
+        before=(
+            job(),
+            put("stalled", "claimed", "reserved", "waiting"),
+            JobClaim("F", "T", 2),
+            ops.JobStall("F", "stalled"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            (b"HSET", b"feed.cancelled:F", b"waiting", b"1"),
+        ),
+        keys={b"feed.config:F": JOB_CONFIG, b"feed.publishes:F": b"4"},
+        answer=(True, True, True, True, False),
+    ),
+    Row(
+        "failures are read",
+        ops.JobFailures("F", "a"),
+        before=(job(), put("a"), (b"HSET", b"feed.cancelled:F", b"a", b"3")),
+        answer=3,
+    ),
+    Row(
+        "jobs are counted by state",
+        ops.CountJobs("F"),
+        before=(
+            job(),
+            put("a", "b", "c", "d", "e", "f"),
+            JobClaim("F", "T", 3),
+            ops.JobStall("F", "a"),
+            ops.JobFinish("F", (Ending("b"),)),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+        ),
+        answer=ops.JobCounts(waiting=3, claimed=1, stalled=1, finished=1),
+    ),
+    Row(
+        "a result is read and stays",
+        ops.ReadResult("F", "a"),
+        before=(job(), (b"RPUSH", b"feed.jobfinished:F\0a", b"q", b"r")),
+        answer=ops.StoredResult(b"q", b"r"),
+    ),
+    Row(
+        "a result without query",
+        ops.ReadResult("F", "a"),
+        before=(job(), (b"RPUSH", b"feed.jobfinished:F\0a", b"r")),
+        answer=ops.StoredResult(None, b"r"),
+    ),
+    Row(
+        "a result of no value",
+        ops.ReadResult("F", "a"),
+        before=(job(), (b"RPUSH", b"feed.jobfinished:F\0a", b"none", b"q", b"")),
+        answer=ops.StoredResult(b"q", None),
+    ),
+    Row("no result", ops.ReadResult("F", "a"), before=(job(), put("a")), answer=None),
+    Row(
+        "maintenance mends all that can be broken",
+        ops.JobMaintain("F"),
+        before=(
+            job(claim_timeout="30", max_failures="2"),
+            put("young", "expired", "failed", "first", "second", "lost", "leftover"),
+            (b"HSET", b"feed.cancelled:F", b"failed", b"1"),
+            JobClaim("F", "T", 3),
+            old("claimed", "expired"),
+            old("claimed", "failed"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            (b"LREM", b"feed.ids:F", 1, b"lost"),
+            (b"LREM", b"feed.ids:F", 1, b"leftover"),
+            (b"ZREM", b"feed.published:F", b"leftover"),
+        ),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"claim_timeout": b"30", b"max_failures": b"2"},
+            b"feed.ids:F": [b"lost", b"expired", b"second", b"first"],
+            b"feed.items:F": {
+                b"young": b"item young",
+                b"expired": b"item expired",
+                b"failed": b"item failed",
+                b"first": b"item first",
+                b"second": b"item second",
+                b"lost": b"item lost",
+            },
+            b"feed.publishes:F": b"7",
+            b"feed.published:F": [
+                (b"expired", NOW),
+                (b"first", NOW),
+                (b"lost", NOW),
+                (b"second", NOW),
+                (b"young", NOW),
+            ],
+            b"feed.claimed:F": [(b"young", NOW)],
+            b"feed.cancelled:F": {b"expired": b"1"},
+            b"feed.stalled:F": {b"failed"},
+            b"feed.holders:F": {b"young": Holder(b"T")},
+        },
+        answer=ops.MaintenanceReport(
+            expired=("expired",), stalled=("failed",), recovered=("lost",), discarded=("leftover",)
+        ),
+    ),
+]
+
+
+def content(raw: redis.Redis, key: bytes) -> Any:
+    match raw.type(key):
+        case b"set":
+            found: Any = raw.smembers(key)
+        case b"hash":
+            found = raw.hgetall(key)
+        case b"list":
+            found = raw.lrange(key, 0, -1)
+        case b"zset":
+            found = raw.zrange(key, 0, -1, withscores=True)
+        case _:
+            found = raw.get(key)
+    left = raw.pttl(key)
+    return found if left < 0 else Expiring(found, left / 1000)
+
+
+def dump(raw: redis.Redis) -> dict[bytes, Any]:
+    return {key: content(raw, key) for key in raw.scan_iter(count=1000)}
+
+
+@contextlib.contextmanager
+def opened(world: World) -> Iterator[tuple[Backend, Notices]]:
+    backend, _ = open_backend(world.url)
+    notices = Notices(world.raw)
+    try:
+        yield backend, notices
+    finally:
+        notices.close()
+        backend.close()
+
+
+def do(world: World, backend: Backend, steps: Iterable[Step]) -> None:
+    for step in steps:
+        if isinstance(step, tuple):
+            world.raw.execute_command(*step)
+        else:
+            backend.execute(step)
+
+
+def test_every_operation_has_a_row() -> None:
+    kinds = [k for k in vars(ops).values() if isinstance(k, type) and issubclass(k, ops.Operation)]
+    # Those that others are made from cannot be executed.
+    names = {kind.__name__ for kind in kinds if not any(kind in k.__mro__[1:] for k in kinds)}
+    assert len(names) > 30
+    assert {type(row.operation).__name__ for row in ROWS} == names
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{type(row.operation).__name__}: {row.says}")
+def test_keys_and_notices(world: World, row: Row) -> None:
+    with opened(world) as (backend, notices):
+        do(world, backend, row.before)
+        notices.so_far()
+        before = dump(world.raw)
+        if row.raises is None:
+            answer = backend.execute(row.operation)
+        else:
+            with pytest.raises(row.raises):
+                backend.execute(row.operation)
+            answer = row.answer
+        seen = notices.so_far()
+        after = dump(world.raw)
+    assert answer == row.answer
+    if row.keys is UNCHANGED:
+        assert after == before
+    else:
+        expected = {key: after.get(key) if v is Any else v for key, v in row.keys.items()}
+        assert after == expected
+        assert None not in after.values()
+    assert [(channel, payload) for channel, payload in seen] == [*row.notices]
+
+
+def test_the_entry_of_a_holder_has_the_time_of_the_claim(world: World) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [job(), put("a"), JobClaim("F", "T")])
+        since = world.raw.zscore("feed.claimed:F", "a")
+        assert world.raw.hget("feed.holders:F", "a") == b"T %d" % since
+        begin = world.raw.time()
+        while world.raw.time() < (begin[0], begin[1] + 1000):
+            pass
+        backend.execute(ops.JobExtend("F", "a", "T"))
+        extended = world.raw.zscore("feed.claimed:F", "a")
+        assert extended > since
+        assert world.raw.hget("feed.holders:F", "a") == b"T %d" % extended
+
+
+def test_scores_of_one_step_increase_strictly_also_after_a_clock_that_was_ahead(
+    world: World,
+) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [feed()])
+        ahead = int((time.time() + 3600) * 1000)
+        world.raw.zadd("feed.ids:F", {"future": ahead})
+        world.raw.hset("feed.items:F", "future", "x")
+        do(world, backend, [publish("b", "a"), publish("0")])
+        assert world.raw.zrange("feed.ids:F", 0, -1, withscores=True) == [
+            (b"future", ahead),
+            (b"b", ahead + 1 / 1024),
+            (b"a", ahead + 2 / 1024),
+            (b"0", ahead + 3 / 1024),
+        ]
+
+
+def test_a_claim_tells_when_it_is_worth_looking_again(world: World) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [job(claim_timeout="600"), put("a"), JobClaim("F", "T")])
+        taken = backend.execute(JobClaim("F", "T2"))
+        assert taken.entries == ()
+        assert taken.wake_after is not None
+        assert 600 - SECONDS < taken.wake_after <= 600
