@@ -117,8 +117,9 @@ def check_priority(priority: object) -> Priority:
     """
     if priority is None:
         return Priority.NORMAL
-    if isinstance(priority, Priority):
-        return priority
+    if isinstance(priority, Priority | bool):
+        # True and False are what some programs of 1.x pass.
+        return Priority(priority)
     raise InvalidType(f"priority must be NORMAL, HIGH or None, not {priority!r:.80}")
 
 

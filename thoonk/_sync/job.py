@@ -260,7 +260,10 @@ class Job(Collection[T]):
     ) -> bytes | None:
         """The result in the notice of a job's end; None when notices may have been missed."""
         while True:
-            notice = subscription.get(deadline.remaining())
+            try:
+                notice = subscription.get(deadline.remaining())
+            except Empty:
+                raise Empty(f"job {id!r} has no result within the timeout") from None
             if isinstance(notice, Finished) and notice.id == id:
                 result: bytes = notice.result
                 return result

@@ -8,6 +8,7 @@ nothing of storage. ``docs/writing-a-backend.md`` tells how to write one.
 from __future__ import annotations
 
 import importlib
+import inspect
 from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
@@ -166,6 +167,15 @@ def _is_backend(target: object) -> bool:
     return all(callable(getattr(target, method, None)) for method in methods)
 
 
+def _check_object(target: Any, options: dict[str, Any], *, asynchronous: bool) -> None:
+    if options:
+        raise InvalidValue(f"a backend object takes no options, so not {', '.join(options)}")
+    # A backend of the other world would fail late and darkly.
+    if inspect.iscoroutinefunction(target.execute) != asynchronous:
+        wanted = "asyncio" if asynchronous else "synchronous"
+        raise InvalidType(f"this client needs a backend that is {wanted}, not {target!r:.80}")
+
+
 def open_backend(target: object, **options: Any) -> tuple[Backend, bool]:
     """The backend that ``target`` stands for, and whether it was opened here.
 
@@ -181,13 +191,15 @@ def open_backend(target: object, **options: Any) -> tuple[Backend, bool]:
         InvalidType: not one of these.
         BackendNotInstalled: its packages are missing.
     """
-    if _is_backend(target) and not options:
+    if _is_backend(target):
+        _check_object(target, options, asynchronous=False)
         return cast("Backend", target), False
     return _opener_for(target).open(cast("str", target), **options), True
 
 
 def open_async_backend(target: object, **options: Any) -> tuple[AsyncBackend, bool]:
     """`open_backend` for asyncio."""
-    if _is_backend(target) and not options:
+    if _is_backend(target):
+        _check_object(target, options, asynchronous=True)
         return cast("AsyncBackend", target), False
     return _opener_for(target).open_async(cast("str", target), **options), True

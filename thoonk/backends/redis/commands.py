@@ -586,15 +586,12 @@ def _(op: ops.CountJobs, call: Call) -> Command[ops.JobCounts]:
 def _(op: ops.ReadResult, call: Call) -> Command[ops.StoredResult | None]:
     def parse(reply: list[bytes]) -> ops.StoredResult | None:
         match reply:
-            case []:
-                return None
-            case [result]:  # a peer that keeps no query
+            case [kind, query, result]:
+                return ops.StoredResult(query, None if kind == b"none" else result)
+            case [result]:  # of a peer, which keeps no query
                 return ops.StoredResult(None, result)
-            case [query, result]:
-                return ops.StoredResult(query, result)
-            case [*_, query, _]:
-                return ops.StoredResult(query, None)
-        raise AssertionError(reply)
+            case _:  # none, or consumed by a peer
+                return None
 
     return _read((b"LRANGE", keys_of(op.feed).result(op.id), 0, -1), parse, op.feed)
 

@@ -53,6 +53,19 @@ def check_no_decoding(options: Mapping[str, Any]) -> None:
         )
 
 
+def check_db(db: object) -> int:
+    """The number of a db; None is 0.
+
+    Raises:
+        InvalidValue: it is not a number, or below 0.
+    """
+    if db is None:
+        return 0
+    if not str(db).isdecimal():
+        raise InvalidValue(f"db must be a number, 0 or more, not {db!r:.80}")
+    return int(str(db))
+
+
 def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """The caller's options over our own settings."""
     check_no_decoding(options)

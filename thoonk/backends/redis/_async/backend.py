@@ -30,7 +30,7 @@ from thoonk.backends.redis._async.connection import (
 )
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
-from thoonk.backends.redis.settings import check_no_decoding, with_defaults
+from thoonk.backends.redis.settings import check_db, check_no_decoding, with_defaults
 from thoonk.backends.redis.slots import Slots
 from thoonk.backends.redis.wire import new_instance
 from thoonk.concurrency._async import Event, event_within, to_the_end
@@ -112,7 +112,7 @@ class AsyncRedisBackend:
             dedicated_connection(self._pool)
         except TypeError as error:
             raise InvalidValue(f"redis-py does not know an option: {error}") from error
-        self._db = int(self._pool.connection_kwargs.get("db") or 0)
+        self._db = check_db(self._pool.connection_kwargs.get("db"))
         self._instance = new_instance(self._db)
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()

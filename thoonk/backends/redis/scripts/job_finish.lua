@@ -34,11 +34,8 @@ for index = 3, #ARGV, 5 do
     local key = KEYS[9 + (index + 2) / 5]
     local query = redis.call('HGET', KEYS[2], id) or ''
     redis.call('DEL', key)
-    if kind == 'none' then
-      redis.call('RPUSH', key, 'none', query, '')
-    else
-      redis.call('RPUSH', key, query, result)
-    end
+    -- A peer's BRPOP gets the result. Three elements tell what it left from a peer's own.
+    redis.call('RPUSH', key, kind, query, result)
     -- A peer may have configured more than the server can count.
     local keep = math.min(tonumber(ARGV[index + 4]) or configured, 1e14)
     if keep > 0 then
