@@ -85,6 +85,13 @@ class Gap(Notice):
     """
 
 
+@attrs.frozen
+class Marker(Notice):
+    """Answer to a `ReadSnapshot`; for the subscription itself, handed to no one."""
+
+    token: str
+
+
 AnyNotice: TypeAlias = (
     Published[T]
     | Edited[T]

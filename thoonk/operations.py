@@ -210,6 +210,21 @@ class MaintenanceReport:
     discarded: tuple[str, ...] = ()
 
 
+@attrs.frozen
+class Snapshot:
+    """Answer of `ReadSnapshot`.
+
+    Attributes:
+        version: what to ask the next time, to be told only of later changes.
+        ids: all ids, in order.
+        items: the items that may have changed since the version that was asked for.
+    """
+
+    version: str
+    ids: tuple[str, ...]
+    items: Mapping[str, bytes] = attrs.field(hash=False)
+
+
 # --- operations ---------------------------------------------------------------------
 
 
@@ -313,6 +328,19 @@ class ReadIds(FeedOperation[tuple[str, ...]]):
     """
 
     kind: str = attrs.field(validator=attrs.validators.in_((FEED, SORTED_FEED, QUEUE, JOB)))
+
+
+@attrs.frozen
+class ReadSnapshot(FeedOperation[Snapshot]):
+    """What is in a feed or sorted feed, at a point among its notices.
+
+    A subscription that was given ``marker`` gets a `Marker` with it: what came before
+    that is in the snapshot, what comes after is not.
+    """
+
+    kind: str = attrs.field(validator=attrs.validators.in_((FEED, SORTED_FEED)))
+    marker: str = attrs.field(validator=_check_id)
+    since: str = ""
 
 
 @attrs.frozen

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from thoonk._async.subscription import AsyncFeedSubscription
 from thoonk.backends import AsyncBackend
+from thoonk.config import FEED, SORTED_FEED
+from thoonk.exceptions import InvalidValue
 from thoonk.flows import Codec
 from thoonk.operations import CountItems, HasItem, Operation, ReadIds, ReadItem, ReadItems
 from thoonk.serializers import Serializer
@@ -78,9 +80,20 @@ class AsyncCollection(Generic[T]):
     # sync: def __contains__(self, id: object) -> bool:
     # sync:     return isinstance(id, str) and self.has_id(id)
 
-    def subscribe(self) -> AsyncFeedSubscription[T]:
+    def subscribe(self, resync: bool = False) -> AsyncFeedSubscription[T]:
         """The feed's notices as they happen, to be used in a ``with`` block.
 
-        Whatever happens after the block was entered is delivered, in order.
+        Whatever happens after the block was entered is delivered, in order. Where the
+        connection was lost for a while, a `Gap` says so.
+
+        Args:
+            resync: begin with a `Published` for each item that is there, and instead of a
+                `Gap` give the notices that make up for what was missed: who applies all
+                notices has what is in the feed. For feeds and sorted feeds.
+
+        Raises:
+            InvalidValue: ``resync`` is asked of a queue or job feed.
         """
-        return AsyncFeedSubscription(self._backend, self._codec)
+        if resync and self.kind not in (FEED, SORTED_FEED):
+            raise InvalidValue(f"only feeds and sorted feeds can be resynced, not a {self.kind}")
+        return AsyncFeedSubscription(self._backend, self._codec, self.kind, resync=resync)

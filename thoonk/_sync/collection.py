@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from thoonk._sync.subscription import FeedSubscription
 from thoonk.backends import Backend
+from thoonk.config import FEED, SORTED_FEED
+from thoonk.exceptions import InvalidValue
 from thoonk.flows import Codec
 from thoonk.operations import CountItems, HasItem, Operation, ReadIds, ReadItem, ReadItems
 from thoonk.serializers import Serializer
@@ -79,9 +81,20 @@ class Collection(Generic[T]):
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self.has_id(id)
 
-    def subscribe(self) -> FeedSubscription[T]:
+    def subscribe(self, resync: bool = False) -> FeedSubscription[T]:
         """The feed's notices as they happen, to be used in a ``with`` block.
 
-        Whatever happens after the block was entered is delivered, in order.
+        Whatever happens after the block was entered is delivered, in order. Where the
+        connection was lost for a while, a `Gap` says so.
+
+        Args:
+            resync: begin with a `Published` for each item that is there, and instead of a
+                `Gap` give the notices that make up for what was missed: who applies all
+                notices has what is in the feed. For feeds and sorted feeds.
+
+        Raises:
+            InvalidValue: ``resync`` is asked of a queue or job feed.
         """
-        return FeedSubscription(self._backend, self._codec)
+        if resync and self.kind not in (FEED, SORTED_FEED):
+            raise InvalidValue(f"only feeds and sorted feeds can be resynced, not a {self.kind}")
+        return FeedSubscription(self._backend, self._codec, self.kind, resync=resync)

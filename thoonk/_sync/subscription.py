@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk.backends import Backend, Subscription
-from thoonk.exceptions import Closed, SerializerError
+from thoonk.exceptions import Closed, FeedDoesNotExist, SerializerError
 from thoonk.flows import Codec, Deadline
-from thoonk.notices import AnyNotice
+from thoonk.notices import AnyNotice, Deleted, Gap, Marker, Notice
+from thoonk.operations import ReadSnapshot
+from thoonk.pictures import Picture
 
 T = TypeVar("T")
 
@@ -20,9 +23,13 @@ logger = logging.getLogger("thoonk.notices")
 class FeedSubscription(Generic[T]):
     """Iterate over it for notices; it ends when it is closed."""
 
-    def __init__(self, backend: Backend, codec: Codec[T]) -> None:
+    def __init__(self, backend: Backend, codec: Codec[T], kind: str, *, resync: bool) -> None:
         self._backend = backend
         self._codec = codec
+        self._kind = kind
+        self._picture = Picture(codec.feed, kind) if resync else None
+        self._is_stale = resync
+        self._pending: deque[Notice] = deque()
         self._subscription: Subscription | None = None
 
     def __enter__(self) -> Self:
@@ -60,12 +67,50 @@ class FeedSubscription(Generic[T]):
         """
         deadline = Deadline(timeout)
         while self._subscription is not None:
-            notice = self._subscription.get(deadline.remaining())
+            notice = self._next(self._subscription, deadline)
             try:
-                return self._codec.notice(notice)
+                if notice is not None:
+                    return self._codec.notice(notice)
             except SerializerError as error:
                 logger.warning("notice passed over: %s", error)
         raise Closed("the subscription is not open: use it in a with block")
+
+    def _next(self, subscription: Subscription, deadline: Deadline) -> Notice | None:
+        if self._picture is not None and self._is_stale:
+            self._pending.extend(self._missed(self._picture, subscription, deadline))
+            self._is_stale = False
+        if self._pending:
+            return self._pending.popleft()
+        notice = subscription.get(deadline.remaining())
+        if self._picture is None:
+            return notice
+        if isinstance(notice, Gap):
+            self._is_stale = True
+            return None
+        self._picture.apply(notice)
+        return None if isinstance(notice, Marker) else notice
+
+    def _missed(
+        self, picture: Picture, subscription: Subscription, deadline: Deadline
+    ) -> list[Notice]:
+        """What turns the picture into what is there."""
+        feed, marker = self._codec.feed, subscription.marker
+        while True:
+            try:
+                snapshot = self._backend.execute(
+                    ReadSnapshot(feed, self._kind, marker, picture.version)
+                )
+            except FeedDoesNotExist:
+                deleted = Deleted(feed)
+                picture.apply(deleted)
+                return [deleted]
+            # What arrives before the marker is in the snapshot already. A gap may have
+            # swallowed the marker.
+            notice = subscription.get(deadline.remaining())
+            while not isinstance(notice, Marker | Gap):
+                notice = subscription.get(deadline.remaining())
+            if isinstance(notice, Marker):
+                return picture.catch_up(snapshot)
 
     def close(self) -> None:
         """End it; whoever iterates, also in another thread, comes to the end."""

@@ -32,6 +32,10 @@ R = TypeVar("R")
 class Subscription(Protocol):
     """Notices as they arrive, from the moment `Backend.listen` returned."""
 
+    @property
+    def marker(self) -> str:
+        """The token by which a `ReadSnapshot` reaches this subscription."""
+
     def get(self, timeout: float | None = None) -> Notice:
         """The next notice; items in it are bytes.
 
@@ -84,6 +88,10 @@ class Backend(Protocol):
 
 class AsyncSubscription(Protocol):
     """`Subscription` for asyncio."""
+
+    @property
+    def marker(self) -> str:
+        """As `Subscription.marker`."""
 
     async def get(self, timeout: float | None = None) -> Notice:
         """As `Subscription.get`."""

@@ -287,6 +287,20 @@ def _(op: ops.ReadIds, call: Call) -> Command[tuple[str, ...]]:
     return _read((word, keys.ids, 0, -1), _names, op.feed, op.kind)
 
 
+@_handles(ops.ReadSnapshot)
+def _(op: ops.ReadSnapshot, call: Call) -> Command[ops.Snapshot]:
+    def parse(reply: list[Any]) -> ops.Snapshot:
+        version, ids, items = reply
+        pairs = ((decode_name(id), item) for id, item in _pairs(items))
+        return ops.Snapshot(decode_name(version), _names(ids), dict(pairs))
+
+    keys = keys_of(op.feed)
+    marker = wire.marker_channel(op.marker)
+    arguments = (op.kind, op.since, marker, encode_name(op.feed))
+    used = (keys.config, keys.ids, keys.items)
+    return _script("read_snapshot", op, call, used, arguments, parse, kind=op.kind, writes=False)
+
+
 # --- feed -----------------------------------------------------------------------------------
 
 

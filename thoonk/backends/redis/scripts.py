@@ -10,6 +10,7 @@ from importlib import resources
 import attrs
 
 _INCLUDE = re.compile(r"^--@ include (\w+)$", re.MULTILINE)
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 _ONCE = "--@ once\n"
 
 
@@ -41,7 +42,8 @@ def load(name: str) -> Script:
         source = (
             f"{header}{guard}\nlocal function operation()\n{body}end\n\nreturn once(operation)\n"
         )
-    text = _INCLUDE.sub(include, source).encode()
+    # Comments are for readers of the files; fakeredis would parse them at every call.
+    text = _COMMENT.sub("", _INCLUDE.sub(include, source)).encode()
     # The protocol names scripts by SHA-1; nothing secret depends on it.
     return Script(
         name, bool(once), text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()

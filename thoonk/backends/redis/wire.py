@@ -16,6 +16,7 @@ from thoonk.notices import (
     Deleted,
     Edited,
     Finished,
+    Marker,
     Moved,
     Notice,
     Published,
@@ -96,6 +97,11 @@ _PREFIXES = {
 }
 
 
+def marker_channel(token: str) -> bytes:
+    """The channel on which a subscription gets the markers of its own snapshots."""
+    return b"feed.marker:" + encode_name(token)
+
+
 @functools.lru_cache(maxsize=4096)
 def keys_of(feed: str) -> Keys:
     """The keys and channels of the feed of that name."""
@@ -143,11 +149,11 @@ class Received:
     db: int | None = None
 
 
-def channels_of(feed: str) -> list[bytes]:
-    """The channels on which a feed's notices arrive."""
+def channels_of(feed: str, marker: str) -> list[bytes]:
+    """The channels on which a feed's notices arrive, and its markers."""
     keys = keys_of(feed)
     own = [keys.publish, keys.edit, keys.retract, keys.position, keys.finish]
-    return [*CATALOGUE_CHANNELS, *own]
+    return [*CATALOGUE_CHANNELS, *own, marker_channel(marker)]
 
 
 def patterns() -> Iterable[bytes]:
@@ -169,6 +175,8 @@ def read_notice(channel: bytes, payload: bytes) -> Received | None:
             kind = {NEWFEED: Created, DELFEED: Deleted, CONFFEED: Configured}[channel]
             return Received(kind(feed), db_of_instance(instance))
         event, _, name = channel.partition(b":")
+        if event == b"feed.marker":
+            return Received(Marker(check_name(decode_name(payload)), decode_name(name)))
         feed = check_name(decode_name(name))
         if event == b"feed.retract":
             return Received(Retracted(feed, check_name(decode_name(payload), "item id")))

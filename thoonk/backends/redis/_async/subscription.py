@@ -22,6 +22,7 @@ from thoonk.backends.redis._async.connection import (
 )
 from thoonk.concurrency._async import Event, Lock, event_within
 from thoonk.exceptions import Closed, Empty, ThoonkError
+from thoonk.names import new_token
 from thoonk.notices import Created, Deleted, Gap, Notice
 from thoonk.operations import FeedIsRegistered, FeedNames, Operation
 
@@ -51,6 +52,7 @@ class AsyncRedisSubscription:
         execute: Callable[[Operation[Any]], Coroutine[Any, Any, Any]],
     ) -> None:
         self._connection = connection
+        self.marker = new_token()
         self._feed = feed
         self._db = db
         self._execute = execute
@@ -116,7 +118,7 @@ class AsyncRedisSubscription:
             patterns = tuple(wire.patterns())
             commands = [(b"SUBSCRIBE", *wire.CATALOGUE_CHANNELS), (b"PSUBSCRIBE", *patterns)]
         else:
-            commands = [(b"SUBSCRIBE", *wire.channels_of(self._feed))]
+            commands = [(b"SUBSCRIBE", *wire.channels_of(self._feed, self.marker))]
         await send(self._connection, PING_DEADLINE, *commands)
         self._early.clear()
         unconfirmed = sum(len(command) - 1 for command in commands)
