@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -16,6 +18,9 @@ from fakeredis import FakeRedis
 from thoonk.backends.memory import World as Memory
 
 MEMORY = "memory"
+RESTRICTED = "valkey-8.1"
+"""In this world the library works as a user with no rights but those it needs."""
+
 _numbers = itertools.count()
 
 
@@ -57,6 +62,14 @@ def running_server() -> Iterator[Callable[[str], servers.Server]]:
         yield get
 
 
+def smallest_rule() -> list[str]:
+    """The words of the command in docs/security.md that makes such a user."""
+    text = (Path(__file__).parent.parent / "docs/security.md").read_text("utf-8")
+    block = re.search(r"```text\n(ACL SETUSER .*?)```", text, re.DOTALL)
+    assert block is not None
+    return block[1].split()
+
+
 def _world(name: str, running_server: Callable[[str], servers.Server]) -> Iterator[World]:
     if name == MEMORY:
         memory = f"test-{next(_numbers)}"
@@ -65,10 +78,14 @@ def _world(name: str, running_server: Callable[[str], servers.Server]) -> Iterat
         fake.close()
         return
     server = running_server(name)
+    url = server.url
     with contextlib.closing(server.client()) as raw:
         raw.flushall()
         raw.script_flush()
-        yield World(name, server.url, raw, server)
+        if name == RESTRICTED:
+            raw.execute_command(*smallest_rule())
+            url = url.replace("//", "//thoonk:PASSWORD@")
+        yield World(name, url, raw, server)
 
 
 @pytest.fixture(params=[MEMORY, *servers.binaries()])

@@ -440,7 +440,7 @@ async def test_bad_ids_items_and_arguments_are_refused_before_anything_is_sent(
     for timeout in (-1, math.nan, math.inf, "5", True, [1]):
         attempts += [(queue.get, (timeout,)), (job.get, (timeout,))]
         attempts += [(job.get_result, ("1", timeout)), (job.finish, ("1", "x", True, timeout))]
-    for priority in (1, 0, "high", True):
+    for priority in (1, 0, "high", [True]):
         attempts += [(queue.put, ("x", priority)), (job.put, ("x", priority))]
     for attempt, arguments in attempts:
         try:

@@ -20,6 +20,7 @@ from thoonk import (
     Empty,
     FeedDoesNotExist,
     Finished,
+    InvalidType,
     JobCounts,
     JobResult,
     NotClaimed,
@@ -488,6 +489,23 @@ async def test_a_peers_claim_in_seconds_runs_out_like_ours(
 
 
 # --- results ----------------------------------------------------------------------------
+
+
+async def test_a_result_in_the_place_of_its_switch_is_refused_and_nothing_is_finished(
+    world: World, thoonk: AsyncThoonk
+) -> None:
+    job = await thoonk.job("j")
+    id = await job.put("x")
+    claim = await job.get()
+    before = everything(world)
+    for refused in ("text", "", 0, 1, None):
+        with pytest.raises(InvalidType):
+            await job.finish(id, result=refused)  # type: ignore[arg-type]
+        with pytest.raises(InvalidType):
+            await claim.finish("item", result=refused)  # type: ignore[arg-type]
+    assert everything(world) == before
+    await claim.finish("text")
+    assert await job.get_result(id, timeout=5) == ("x", "text")
 
 
 async def test_a_result_that_was_there_before_one_asks(

@@ -19,6 +19,7 @@ from thoonk import (
     Empty,
     FeedDoesNotExist,
     Finished,
+    InvalidType,
     Job,
     JobCounts,
     JobResult,
@@ -481,6 +482,23 @@ def test_a_peers_claim_in_seconds_runs_out_like_ours(
 
 
 # --- results ----------------------------------------------------------------------------
+
+
+def test_a_result_in_the_place_of_its_switch_is_refused_and_nothing_is_finished(
+    world: World, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    id = job.put("x")
+    claim = job.get()
+    before = everything(world)
+    for refused in ("text", "", 0, 1, None):
+        with pytest.raises(InvalidType):
+            job.finish(id, result=refused)  # type: ignore[arg-type]
+        with pytest.raises(InvalidType):
+            claim.finish("item", result=refused)  # type: ignore[arg-type]
+    assert everything(world) == before
+    claim.finish("text")
+    assert job.get_result(id, timeout=5) == ("x", "text")
 
 
 def test_a_result_that_was_there_before_one_asks(thoonk: Thoonk, other: Thoonk) -> None:
