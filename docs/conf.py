@@ -71,7 +71,16 @@ nitpick_ignore_regex = [
 MADE_FOR_YOU = {
     prefix + name
     for prefix in ("thoonk.", "thoonk.Async")
-    for name in ("Collection", "Feed", "SortedFeed", "Queue", "Job", "Claim", "FeedSubscription")
+    for name in (
+        "Collection",
+        "Feed",
+        "SortedFeed",
+        "Queue",
+        "Job",
+        "Claim",
+        "FeedSubscription",
+        "Heartbeat",
+    )
 }
 
 

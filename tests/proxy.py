@@ -24,6 +24,7 @@ class Proxy:
 
     ``armed`` is a list of cuts: each request (what the client sends in one go) uses up the
     first of them. None in it lets a request pass. ``refuse`` closes new connections.
+    Between ``freeze()`` and ``thaw()`` nothing is forwarded and nothing is closed.
     """
 
     def __init__(self, port: int) -> None:
@@ -32,6 +33,8 @@ class Proxy:
         self.done: list[Cut] = []
         self.refuse = False
         self._lock = threading.Lock()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -40,6 +43,17 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
+
+    def freeze(self) -> None:
+        """Keep connections open, half-open in effect: what is sent is held back."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Forward again, what was held back first."""
+        self._flowing.set()
+
+    def wait_until_flowing(self) -> None:
+        self._flowing.wait()
 
     def cut_all(self) -> None:
         """Cut whatever is open now."""
@@ -53,6 +67,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.thaw()
         self.cut_all()
 
     def _accept(self) -> None:
@@ -64,7 +79,11 @@ class Proxy:
             if self.refuse:
                 client.close()
                 continue
-            server = socket.create_connection(("127.0.0.1", self._target))
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target))
+            except OSError:
+                client.close()  # the server is away
+                continue
             for side in (client, server):
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             link = _Link(self, client, server)
@@ -97,6 +116,7 @@ class _Link:
     def upstream(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._client.recv(1 << 20):
+                self._proxy.wait_until_flowing()
                 cut = self._proxy.next_cut()
                 if cut is Cut.BEFORE:
                     break
@@ -110,6 +130,7 @@ class _Link:
     def downstream(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._server.recv(1 << 20):
+                self._proxy.wait_until_flowing()
                 if self._reply_cut is Cut.AFTER:
                     break
                 if self._reply_cut is Cut.HALF_REPLY:

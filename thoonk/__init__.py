@@ -14,6 +14,7 @@ from thoonk import exceptions
 from thoonk._async.client import AsyncThoonk
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.feed import AsyncFeed
+from thoonk._async.heartbeat import AsyncHeartbeat
 from thoonk._async.job import AsyncClaim, AsyncJob
 from thoonk._async.queue import AsyncQueue
 from thoonk._async.sorted_feed import AsyncSortedFeed
@@ -21,6 +22,7 @@ from thoonk._async.subscription import AsyncFeedSubscription
 from thoonk._sync.client import Thoonk
 from thoonk._sync.collection import Collection
 from thoonk._sync.feed import Feed
+from thoonk._sync.heartbeat import Heartbeat
 from thoonk._sync.job import Claim, Job
 from thoonk._sync.queue import Queue
 from thoonk._sync.sorted_feed import SortedFeed
@@ -81,6 +83,7 @@ __all__ = [
     "AsyncCollection",
     "AsyncFeed",
     "AsyncFeedSubscription",
+    "AsyncHeartbeat",
     "AsyncJob",
     "AsyncQueue",
     "AsyncSortedFeed",
@@ -104,6 +107,7 @@ __all__ = [
     "FeedSubscription",
     "Finished",
     "Gap",
+    "Heartbeat",
     "InvalidType",
     "InvalidValue",
     "ItemDoesNotExist",

@@ -64,6 +64,7 @@ def sorted_feed(thoonk: Thoonk) -> SortedFeed[str]:
 def queue(thoonk: Thoonk) -> Queue[str]:
     opened = thoonk.queue("f")
     opened.put("x")
+    opened.put("y")
     return opened
 
 
@@ -92,6 +93,11 @@ def finished(thoonk: Thoonk) -> tuple[Job[str], str]:
     opened, id = claimed(thoonk)
     opened.finish(id, "result")
     return opened, id
+
+
+def beat(heartbeat: contextlib.AbstractContextManager[Any]) -> None:
+    with heartbeat:
+        pass
 
 
 def existing(thoonk: Thoonk) -> Thoonk:
@@ -193,8 +199,9 @@ CALLS = [
     Call("SortedFeed.move_after", ("sorted_move",), lambda f: f.move_after("2", "1"), sorted_feed),
     Call("SortedFeed.retract", ("sorted_retract",), lambda f: f.retract("1"), sorted_feed),
     Call("Queue.put", ("queue_put",), lambda q: q.put("x", priority=q.HIGH), queue),
-    Call("Queue.get", ("queue_take",), lambda q: q.get(timeout=5), queue),
-    Call("Queue.get_nowait", ("queue_take",), lambda q: q.get_nowait(), queue),
+    # Taking is two steps: the second says that the item has arrived.
+    Call("Queue.get", ("queue_take", "queue_confirm"), lambda q: q.get(timeout=5), queue),
+    Call("Queue.get_nowait", ("queue_take", "queue_confirm"), lambda q: q.get_nowait(), queue),
     Call("Job.put", ("job_put",), lambda j: j.put("x", priority=j.HIGH), job),
     Call("Job.get", ("job_claim",), lambda j: j.get(timeout=5), job),
     Call("Job.get_nowait", ("job_claim",), lambda j: j.get_nowait(), job),
@@ -215,6 +222,9 @@ CALLS = [
     Call("Claim.stall", ("job_stall",), lambda c: c.stall(), claim),
     Call("Claim.extend", ("job_extend",), lambda c: c.extend(), claim),
     Call("Claim.finish", ("job_finish",), lambda c: c.__exit__(None, None, None), claim),
+    # It asks how often to beat, when it is not told.
+    Call("Claim.heartbeat", ("HGETALL",), lambda c: beat(c.heartbeat()), claim),
+    Call("Claim.heartbeat", (), lambda c: beat(c.heartbeat(60)), claim),
 ]
 
 OTHERWISE = {
@@ -296,10 +306,11 @@ def test_every_public_method_has_a_row() -> None:
 
 
 def test_every_script_is_sent_by_some_method() -> None:
-    # Only interrupted takes send these two.
+    # Only interrupted takes send the first two, and subscriptions that resync the third.
     assert {*scripts.names()} - {w for call in CALLS for w in call.sends} == {
         "queue_return",
-        "job_release",
+        "release",
+        "read_snapshot",
     }
 
 
@@ -441,7 +452,8 @@ def test_gets_that_block_results_and_notices_work_in_a_cluster(cluster: servers.
 
 def test_a_name_without_braces_spreads_over_slots_and_is_refused(cluster: servers.Server) -> None:
     # Shows that the server minds what the tests above rely on.
-    with Thoonk(backend=cluster.url) as thoonk:
-        feed = thoonk.feed("orders")
-        with pytest.raises(BackendError, match="hash to the same slot"):
-            feed.publish("x")
+    with (
+        Thoonk(backend=cluster.url) as thoonk,
+        pytest.raises(BackendError, match="hash to the same slot"),
+    ):
+        thoonk.feed("orders")

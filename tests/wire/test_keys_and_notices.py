@@ -19,6 +19,7 @@ from peer import Notices
 
 from thoonk import operations as ops
 from thoonk.backends import Backend, open_backend
+from thoonk.backends.redis.commands import Call, Command, command_for
 from thoonk.exceptions import (
     FeedDoesNotExist,
     ItemDoesNotExist,
@@ -26,7 +27,7 @@ from thoonk.exceptions import (
     NotStalled,
     WrongFeedType,
 )
-from thoonk.operations import Ending, Entry, JobClaim, Position, Priority, Where
+from thoonk.operations import Ending, Entry, JobClaim, Position, Priority, QueueTake, Where
 
 SECONDS = 30
 """How far from this clock a time may be that counts as now."""
@@ -79,6 +80,37 @@ class Announcement:
         )
 
 
+@attrs.frozen(eq=False)
+class Answer:
+    """Equal to the entry of the answer to that call of a slot, made now."""
+
+    call: int
+    answer: bytes
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, bytes):
+            return False
+        time, call, answer = other.split(b" ", 2)
+        return (
+            time.isdigit()
+            and Now().is_near(int(time) * 1000)
+            and call == b"%d" % self.call
+            and answer == self.answer
+        )
+
+
+@attrs.frozen(eq=False)
+class About:
+    """Equal to numbers of seconds from half a minute less up to that many, but above 0."""
+
+    seconds: float
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, float) and max(0, self.seconds - SECONDS) < other <= self.seconds
+
+
 @attrs.frozen
 class Expiring:
     """A key that goes after so many seconds (within half a minute)."""
@@ -91,12 +123,29 @@ UNCHANGED = "unchanged"
 NOW = Now()
 ANNOUNCED = Announcement()
 
-Step = ops.Operation[Any] | tuple[Any, ...]
+
+@attrs.frozen
+class Old:
+    """A raw command that dates a time in a sorted set back."""
+
+    word: str
+    id: str
+    seconds: float
+
+    def command(self) -> tuple[Any, ...]:
+        return (b"ZADD", f"feed.{self.word}:F", int((time.time() - self.seconds) * 1000), self.id)
+
+
+Step = ops.Operation[Any] | tuple[Any, ...] | Old
 
 
 @attrs.frozen
 class Row:
-    """One case: what is done before, the operation, and all that must come of it."""
+    """One case: what is done before, the operation, and all that must come of it.
+
+    ``keeps``: the answer that the server remembers for the caller; None: it remembers
+    no other than before. ``keys`` says nothing of these.
+    """
 
     says: str
     operation: ops.Operation[Any]
@@ -104,6 +153,7 @@ class Row:
     keys: Any = UNCHANGED
     notices: tuple[tuple[bytes, Any], ...] = ()
     answer: Any = None
+    keeps: bytes | None = None
     raises: type[Exception] | None = None
 
 
@@ -140,8 +190,8 @@ def put(*ids: str) -> Step:
 
 
 def old(word: str, id: str, seconds: float = 60) -> Step:
-    """A raw command that dates a time in a sorted set back."""
-    return (b"ZADD", f"feed.{word}:F", int((time.time() - seconds) * 1000), id)
+    """Dates a time in a sorted set back, from the moment in which it is done."""
+    return Old(word, id, seconds)
 
 
 FEED_CONFIG = {b"type": b"feed"}
@@ -194,6 +244,7 @@ ROWS = [
         answer=ops.Opened(
             created=True, config={"type": "feed", "max_length": "3", "colour": "blå"}
         ),
+        keeps=b"n1",
     ),
     Row(
         "a configuration that is there stays",
@@ -215,6 +266,7 @@ ROWS = [
         },
         notices=((b"conffeed", ANNOUNCED),),
         answer=(),
+        keeps=b"S",
     ),
     Row(
         "a lower max_length retracts the oldest at once, before the notice of the configuration",
@@ -232,6 +284,7 @@ ROWS = [
             (b"conffeed", ANNOUNCED),
         ),
         answer=("a", "b"),
+        keeps=b"Sa\0b",
     ),
     Row(
         "another type is refused and nothing is set",
@@ -258,7 +311,10 @@ ROWS = [
             job(),
             put("a"),
             *((b"SET", f"feed.{word}:F", b"x") for word in ("publishes", "idincr", "finishes")),
-            *((b"HSET", f"feed.{word}:F", b"a", b"1") for word in ("cancelled", "holders")),
+            *(
+                (b"HSET", f"feed.{word}:F", b"a", b"1")
+                for word in ("cancelled", "holders", "tokens")
+            ),
             *((b"ZADD", f"feed.{word}:F", 1, b"a") for word in ("claimed", "published")),
             (b"SADD", b"feed.stalled:F", b"a"),
             (b"LPUSH", b"feed.reserved:F", b"a"),
@@ -322,6 +378,35 @@ ROWS = [
         answer=("a", "b"),
     ),
     Row("ids of jobs", ops.ReadIds("F", "job"), before=(job(), put("a")), answer=("a",)),
+    Row(
+        "a feed as it is, and a marker among the notices",
+        ops.ReadSnapshot("F", "feed", "M"),
+        before=(
+            feed(),
+            publish("a", "b"),
+            (b"ZADD", b"feed.ids:F", 1_700_000_000_000, b"a", 1_700_000_000_001.5, b"b"),
+        ),
+        notices=((b"feed.marker:M", b"F"),),
+        answer=ops.Snapshot("1700000000001.5", ("a", "b"), {"a": b"item a", "b": b"item b"}),
+    ),
+    Row(
+        "of a feed only the items that came later than the last snapshot",
+        ops.ReadSnapshot("F", "feed", "M", "1700000000000"),
+        before=(
+            feed(),
+            publish("a", "b"),
+            (b"ZADD", b"feed.ids:F", 1_700_000_000_000, b"a", 1_700_000_000_001.5, b"b"),
+        ),
+        notices=((b"feed.marker:M", b"F"),),
+        answer=ops.Snapshot("1700000000001.5", ("a", "b"), {"b": b"item b"}),
+    ),
+    Row(
+        "all items of a sorted feed, for edits leave no trace",
+        ops.ReadSnapshot("F", "sorted_feed", "M"),
+        before=(sorted_feed(), *insert(b"x"), ops.SortedInsert("F", b"y", Position(Where.BEGIN))),
+        notices=((b"feed.marker:M", b"F"),),
+        answer=ops.Snapshot("", ("2", "1"), {"1": b"x", "2": b"y"}),
+    ),
     # --- feed ---------------------------------------------------------------------------
     Row(
         "entries are published in order, with any bytes as item",
@@ -338,6 +423,7 @@ ROWS = [
             (b"feed.publish:F", "ø".encode() + b"\0"),
         ),
         answer=(True, True),
+        keeps=b"N1,1",
     ),
     Row(
         "an id that is there is edited and moves to the end, and a full feed drops nothing",
@@ -351,6 +437,7 @@ ROWS = [
         },
         notices=((b"feed.edit:F", b"a\0new"),),
         answer=(False,),
+        keeps=b"N0",
     ),
     Row(
         "max_length pushes out the oldest, told before what is new",
@@ -369,6 +456,7 @@ ROWS = [
             (b"feed.publish:F", b"d\x004"),
         ),
         answer=(True, True),
+        keeps=b"N1,1",
     ),
     Row(
         "a feed that is not there is not published to",
@@ -393,6 +481,7 @@ ROWS = [
         },
         notices=((b"feed.retract:F", b"a"),),
         answer=(True, False),
+        keeps=b"N1,0",
     ),
     # --- sorted feed --------------------------------------------------------------------
     *(
@@ -412,6 +501,7 @@ ROWS = [
                 (b"feed.position:F", b"3\0" + position.encode()),
             ),
             answer="3",
+            keeps=b"s3",
         )
         for position, order in (
             ("begin:", [b"3", b"1", b"2"]),
@@ -438,6 +528,7 @@ ROWS = [
             b"feed.idincr:F": b"2",
         },
         notices=((b"feed.edit:F", b"1\0new"),),
+        keeps=b"n1",
     ),
     Row(
         "an item that is not there is not edited",
@@ -458,6 +549,7 @@ ROWS = [
                 b"feed.idincr:F": b"3",
             },
             notices=((b"feed.position:F", b"2\0" + position.encode()),),
+            keeps=b"n1",
         )
         for position, order in (
             ("begin:", [b"2", b"1", b"3"]),
@@ -471,6 +563,7 @@ ROWS = [
         "an item is not moved next to itself",
         ops.SortedMove("F", "1", Position.parse("1:")),
         before=(sorted_feed(), *insert(b"x", b"y")),
+        keeps=b"n0",
     ),
     Row(
         "nothing is moved next to what is not there",
@@ -497,6 +590,7 @@ ROWS = [
         },
         notices=((b"feed.retract:F", b"2"),),
         answer=(True, False),
+        keeps=b"N1,0",
     ),
     # --- queue --------------------------------------------------------------------------
     Row(
@@ -509,6 +603,7 @@ ROWS = [
             b"feed.items:F": {b"a": b"1", b"b": BINARY},
             b"feed.publishes:F": b"2",
         },
+        keeps=b"n2",
     ),
     Row(
         "high priority joins at the right",
@@ -520,24 +615,28 @@ ROWS = [
             b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"3"},
             b"feed.publishes:F": b"3",
         },
+        keeps=b"n1",
     ),
     Row(
-        "items are taken from the right and gone",
-        ops.QueueTake("F", 2),
+        "items are taken from the right, held under the token, and still there",
+        QueueTake("F", "T", 2),
         before=(queue(), queued("a", "b", "c")),
         keys={
             b"feed.config:F": QUEUE_CONFIG,
             b"feed.ids:F": [b"c"],
-            b"feed.items:F": {b"c": b"item c"},
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"item c"},
             b"feed.publishes:F": b"3",
+            b"feed.claimed:F": [(b"a", NOW), (b"b", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T"), b"b": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a\0b"},
         },
         answer=ops.Taken(
-            (ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0)), None
+            (ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0)), 10.0
         ),
     ),
     Row(
         "what is reserved is taken first, and an id without item is passed over",
-        ops.QueueTake("F", 1),
+        QueueTake("F", "T"),
         before=(
             queue(),
             queued("a", "b"),
@@ -548,27 +647,134 @@ ROWS = [
         keys={
             b"feed.config:F": QUEUE_CONFIG,
             b"feed.ids:F": [b"b"],
-            b"feed.items:F": {b"b": b"item b"},
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
             b"feed.publishes:F": b"2",
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a"},
         },
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),), None),
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),), 10.0),
     ),
     Row(
         "of an empty queue nothing is taken",
-        ops.QueueTake("F", 1),
+        QueueTake("F", "T"),
         before=(queue(),),
-        answer=ops.Taken((), None),
+        answer=ops.Taken((), 10.0),
     ),
     Row(
-        "what goes back is next again, in its order, and no publish",
-        ops.QueueReturn("F", (Entry("a", b"1"), Entry("b", b"2"))),
-        before=(queue(), queued("c")),
+        "asked again with the same token, it answers the same and takes no more",
+        QueueTake("F", "T", 2),
+        before=(queue(), queued("a", "b", "c"), QueueTake("F", "T", 2)),
+        answer=ops.Taken(
+            (ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0)), About(10)
+        ),
+    ),
+    Row(
+        "what was not confirmed in time comes back, what was taken first is next",
+        QueueTake("F", "T3"),
+        before=(
+            queue(),
+            queued("a", "b", "c"),
+            QueueTake("F", "T1"),
+            QueueTake("F", "T2"),
+            old("claimed", "a", 12),
+            old("claimed", "b", 11),
+        ),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"c", b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T3")},
+            b"feed.tokens:F": {b"T3": b"a"},
+        },
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),), 10.0),
+    ),
+    Row(
+        "what was not confirmed for nine seconds does not come back, but soon",
+        QueueTake("F", "T2"),
+        before=(queue(), queued("a"), QueueTake("F", "T1"), old("claimed", "a", 9)),
+        answer=ops.Taken((), About(1)),
+    ),
+    Row(
+        "what has arrived is gone",
+        ops.QueueConfirm("F", ("a", "b"), "T"),
+        before=(queue(), queued("a", "b", "c"), QueueTake("F", "T", 2)),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"c"],
+            b"feed.items:F": {b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+        },
+        keeps=b"n2",
+    ),
+    Row(
+        "what has arrived in part stays in part",
+        ops.QueueConfirm("F", ("b",), "T"),
+        before=(queue(), queued("a", "b", "c"), QueueTake("F", "T", 3)),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.items:F": {b"a": b"item a", b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+            b"feed.claimed:F": [(b"a", NOW), (b"c", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T"), b"c": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a\0c"},
+        },
+        keeps=b"n1",
+    ),
+    Row(
+        "nothing is confirmed under another token",
+        ops.QueueConfirm("F", ("a",), "T2"),
+        before=(queue(), queued("a"), QueueTake("F", "T")),
+        raises=NotClaimed,
+    ),
+    Row(
+        "of several all are confirmed or none",
+        ops.QueueConfirm("F", ("a", "b"), "T"),
+        before=(queue(), queued("a", "b"), QueueTake("F", "T")),
+        raises=NotClaimed,
+    ),
+    Row(
+        "what goes back unconfirmed is next again, in its order, and no publish",
+        ops.QueueReturn("F", (Entry("a", b"item a"), Entry("b", b"item b")), "T"),
+        before=(queue(), queued("a", "b", "c"), QueueTake("F", "T", 2)),
         keys={
             b"feed.config:F": QUEUE_CONFIG,
             b"feed.ids:F": [b"c", b"b", b"a"],
-            b"feed.items:F": {b"a": b"1", b"b": b"2", b"c": b"item c"},
-            b"feed.publishes:F": b"1",
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"item c"},
+            b"feed.publishes:F": b"3",
         },
+        keeps=b"n2",
+    ),
+    Row(
+        "what goes back after it was confirmed is next again, too",
+        ops.QueueReturn("F", (Entry("a", b"item a"), Entry("b", b"item b")), "T"),
+        before=(
+            queue(),
+            queued("a", "b", "c"),
+            QueueTake("F", "T", 2),
+            ops.QueueConfirm("F", ("a", "b"), "T"),
+        ),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"c", b"b", b"a"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+        },
+        keeps=b"n2",
+    ),
+    Row(
+        "what has come back by itself, to whomever, does not go back again",
+        ops.QueueReturn("F", (Entry("a", b"item a"), Entry("b", b"item b")), "T"),
+        before=(
+            queue(),
+            queued("a", "b"),
+            QueueTake("F", "T", 2),
+            ops.Release("F", "T"),
+            QueueTake("F", "T2"),
+        ),
+        keeps=b"n0",
     ),
     # --- job ----------------------------------------------------------------------------
     Row(
@@ -582,6 +788,7 @@ ROWS = [
             b"feed.publishes:F": b"2",
             b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
         },
+        keeps=b"n2",
     ),
     Row(
         "jobs of high priority join at the right",
@@ -594,6 +801,7 @@ ROWS = [
             b"feed.publishes:F": b"2",
             b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
         },
+        keeps=b"n1",
     ),
     Row(
         "a claim is dated and held under its token",
@@ -608,6 +816,7 @@ ROWS = [
             b"feed.claimed:F": [(b"a", NOW)],
             b"feed.cancelled:F": {b"a": b"4"},
             b"feed.holders:F": {b"a": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a"},
         },
         answer=ops.Taken((ops.TakenEntry("a", b"item a", 4),), None),
     ),
@@ -628,8 +837,44 @@ ROWS = [
             b"feed.claimed:F": [(b"a", NOW)],
             b"feed.cancelled:F": {b"a": b"1"},
             b"feed.holders:F": {b"a": Holder(b"T2")},
+            b"feed.tokens:F": {b"T2": b"a"},
         },
         answer=ops.Taken((ops.TakenEntry("a", b"item a", 1),), None),
+    ),
+    Row(
+        "asked again with the same token, it answers the same and claims no more",
+        JobClaim("F", "T", 2),
+        before=(job(), put("a", "b", "c"), JobClaim("F", "T", 2)),
+        answer=ops.Taken(
+            (ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0)), None
+        ),
+    ),
+    Row(
+        "asked again after a part was ended, it answers the rest",
+        JobClaim("F", "T", 2),
+        before=(
+            job(),
+            put("a", "b", "c"),
+            JobClaim("F", "T", 2),
+            ops.JobFinish("F", (Ending("a", "T"),)),
+        ),
+        answer=ops.Taken((ops.TakenEntry("b", b"item b", 0),), None),
+    ),
+    Row(
+        "asked again after all was ended, the token is a new one",
+        JobClaim("F", "T"),
+        before=(job(), put("a", "b"), JobClaim("F", "T"), ops.JobFinish("F", (Ending("a"),))),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"b", NOW)],
+            b"feed.claimed:F": [(b"b", NOW)],
+            b"feed.finishes:F": b"1",
+            b"feed.holders:F": {b"b": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"b"},
+        },
+        answer=ops.Taken((ops.TakenEntry("b", b"item b", 0),), None),
     ),
     Row(
         "finished without a result leaves nothing but the counter, and says nothing",
@@ -640,6 +885,7 @@ ROWS = [
             b"feed.publishes:F": b"1",
             b"feed.finishes:F": b"1",
         },
+        keeps=b"n1",
     ),
     Row(
         "a result is stored behind the query for its time, and announced",
@@ -649,10 +895,11 @@ ROWS = [
             b"feed.config:F": JOB_CONFIG,
             b"feed.publishes:F": b"1",
             b"feed.finishes:F": b"1",
-            b"feed.jobfinished:F\0a": Expiring([b"item a", b"r\0r"], 600),
+            b"feed.jobfinished:F\0a": Expiring([b"some", b"item a", b"r\0r"], 600),
             b"feed.results:F": [(b"a", Now(600))],
         },
         notices=((b"job.finish:F", b"a\0r\0r"),),
+        keeps=b"n1",
     ),
     Row(
         "an empty result counts, and is kept as configured",
@@ -662,13 +909,14 @@ ROWS = [
             b"feed.config:F": {**JOB_CONFIG, b"result_timeout": b"1200"},
             b"feed.publishes:F": b"1",
             b"feed.finishes:F": b"1",
-            b"feed.jobfinished:F\0a": Expiring([b"item a", b""], 1200),
+            b"feed.jobfinished:F\0a": Expiring([b"some", b"item a", b""], 1200),
             b"feed.results:F": [(b"a", Now(1200))],
         },
         notices=((b"job.finish:F", b"a\0"),),
+        keeps=b"n1",
     ),
     Row(
-        "no value is stored as three, for one day when nothing is configured",
+        "no value is told from the empty text, and kept for one day when nothing is configured",
         ops.JobFinish("F", (Ending("a", has_result=True, result=None),)),
         before=(job(), put("a"), JobClaim("F", "T")),
         keys={
@@ -679,6 +927,7 @@ ROWS = [
             b"feed.results:F": [(b"a", Now(86_400))],
         },
         notices=((b"job.finish:F", b"a\0"),),
+        keeps=b"n1",
     ),
     Row(
         "a result for ever does not expire, and the index forgets those that did",
@@ -693,10 +942,11 @@ ROWS = [
             b"feed.config:F": JOB_CONFIG,
             b"feed.publishes:F": b"1",
             b"feed.finishes:F": b"1",
-            b"feed.jobfinished:F\0a": [b"item a", b"r"],
+            b"feed.jobfinished:F\0a": [b"some", b"item a", b"r"],
             b"feed.results:F": [(b"a", float("inf"))],
         },
         notices=((b"job.finish:F", b"a\0r"),),
+        keeps=b"n1",
     ),
     Row(
         "of several all are finished or none",
@@ -727,7 +977,9 @@ ROWS = [
             b"feed.published:F": [(b"a", NOW)],
             b"feed.claimed:F": [(b"a", NOW)],
             b"feed.holders:F": {b"a": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a"},
         },
+        keeps=b"n1",
     ),
     Row(
         "dating a peer's claim anew does not bring the former holder back",
@@ -746,7 +998,9 @@ ROWS = [
             b"feed.published:F": [(b"a", NOW)],
             b"feed.claimed:F": [(b"a", NOW)],
             b"feed.holders:F": {b"a": b"T 1600000000000"},
+            b"feed.tokens:F": {b"T": b"a"},
         },
+        keeps=b"n1",
     ),
     Row(
         "a claim of a peer since then makes the token void",
@@ -766,6 +1020,7 @@ ROWS = [
             b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
             b"feed.cancelled:F": {b"a": b"1"},
         },
+        keeps=b"n0",
     ),
     Row(
         "cancelled max_failures times it is stalled",
@@ -782,6 +1037,7 @@ ROWS = [
             b"feed.publishes:F": b"1",
             b"feed.stalled:F": {b"a"},
         },
+        keeps=b"n1",
     ),
     Row(
         "a job that waits cannot be cancelled",
@@ -791,7 +1047,7 @@ ROWS = [
     ),
     Row(
         "released jobs are next again, in their order, with no failure",
-        ops.JobRelease("F", ("a", "b", "x"), "T"),
+        ops.Release("F", "T"),
         before=(job(), put("a", "b", "c"), JobClaim("F", "T", 2)),
         keys={
             b"feed.config:F": JOB_CONFIG,
@@ -800,7 +1056,53 @@ ROWS = [
             b"feed.publishes:F": b"3",
             b"feed.published:F": [(b"a", NOW), (b"b", NOW), (b"c", NOW)],
         },
-        answer=(True, True, False),
+        answer=("b", "a"),
+    ),
+    Row(
+        "what is released is what the token still holds",
+        ops.Release("F", "T"),
+        before=(
+            job(),
+            put("ended", "kept", "taken over"),
+            JobClaim("F", "T", 3),
+            ops.JobFinish("F", (Ending("ended"),)),
+            old("claimed", "taken over"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"kept"],
+            b"feed.items:F": {b"kept": b"item kept", b"taken over": b"item taken over"},
+            b"feed.publishes:F": b"3",
+            b"feed.published:F": [(b"kept", NOW), (b"taken over", NOW)],
+            b"feed.claimed:F": [(b"taken over", Now(-60))],
+            b"feed.finishes:F": b"1",
+            b"feed.holders:F": {b"taken over": Holder(b"T")},
+        },
+        answer=("kept",),
+    ),
+    Row(
+        "released items of a queue are next again, in their order",
+        ops.Release("F", "T"),
+        before=(queue(), queued("a", "b", "c"), QueueTake("F", "T", 2)),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"c", b"b", b"a"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+        },
+        answer=("b", "a"),
+    ),
+    Row(
+        "a token under which nothing is held releases nothing",
+        ops.Release("F", "T2"),
+        before=(queue(), queued("a"), QueueTake("F", "T")),
+        answer=(),
+    ),
+    Row(
+        "a feed has nothing to release",
+        ops.Release("F", "T"),
+        before=(feed(),),
+        raises=WrongFeedType,
     ),
     Row(
         "a stalled job keeps its item and nothing else",
@@ -812,6 +1114,7 @@ ROWS = [
             b"feed.publishes:F": b"1",
             b"feed.stalled:F": {b"a"},
         },
+        keeps=b"n1",
     ),
     Row(
         "a job that waits cannot be stalled",
@@ -830,6 +1133,7 @@ ROWS = [
             b"feed.publishes:F": b"2",
             b"feed.published:F": Any,
         },
+        keeps=b"n1",
     ),
     Row(
         "a job that is not stalled cannot be retried",
@@ -850,6 +1154,7 @@ ROWS = [
         ),
         keys={b"feed.config:F": JOB_CONFIG, b"feed.publishes:F": b"4"},
         answer=(True, True, True, True, False),
+        keeps=b"N1,1,1,1,0",
     ),
     Row(
         "failures are read",
@@ -873,11 +1178,11 @@ ROWS = [
     Row(
         "a result is read and stays",
         ops.ReadResult("F", "a"),
-        before=(job(), (b"RPUSH", b"feed.jobfinished:F\0a", b"q", b"r")),
+        before=(job(), (b"RPUSH", b"feed.jobfinished:F\0a", b"some", b"q", b"r")),
         answer=ops.StoredResult(b"q", b"r"),
     ),
     Row(
-        "a result without query",
+        "a peer's result, without query",
         ops.ReadResult("F", "a"),
         before=(job(), (b"RPUSH", b"feed.jobfinished:F\0a", b"r")),
         answer=ops.StoredResult(None, b"r"),
@@ -887,6 +1192,12 @@ ROWS = [
         ops.ReadResult("F", "a"),
         before=(job(), (b"RPUSH", b"feed.jobfinished:F\0a", b"none", b"q", b"")),
         answer=ops.StoredResult(b"q", None),
+    ),
+    Row(
+        "two elements are what a peer has left of a result that it consumed",
+        ops.ReadResult("F", "a"),
+        before=(job(), (b"RPUSH", b"feed.jobfinished:F\0a", b"some", b"q")),
+        answer=None,
     ),
     Row("no result", ops.ReadResult("F", "a"), before=(job(), put("a")), answer=None),
     Row(
@@ -928,6 +1239,7 @@ ROWS = [
             b"feed.cancelled:F": {b"expired": b"1"},
             b"feed.stalled:F": {b"failed"},
             b"feed.holders:F": {b"young": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"young"},
         },
         answer=ops.MaintenanceReport(
             expired=("expired",), stalled=("failed",), recovered=("lost",), discarded=("leftover",)
@@ -952,8 +1264,16 @@ def content(raw: redis.Redis, key: bytes) -> Any:
     return found if left < 0 else Expiring(found, left / 1000)
 
 
+ANSWERS = b"feed.answers:F"
+
+
 def dump(raw: redis.Redis) -> dict[bytes, Any]:
     return {key: content(raw, key) for key in raw.scan_iter(count=1000)}
+
+
+def answers_apart(keys: dict[bytes, Any]) -> tuple[dict[bytes, Any], dict[bytes, Any]]:
+    """The other keys, and the answers that are remembered."""
+    return {k: v for k, v in keys.items() if k != ANSWERS}, keys.get(ANSWERS, {})
 
 
 @contextlib.contextmanager
@@ -969,7 +1289,9 @@ def opened(world: World) -> Iterator[tuple[Backend, Notices]]:
 
 def do(world: World, backend: Backend, steps: Iterable[Step]) -> None:
     for step in steps:
-        if isinstance(step, tuple):
+        if isinstance(step, Old):
+            world.raw.execute_command(*step.command())
+        elif isinstance(step, tuple):
             world.raw.execute_command(*step)
         else:
             backend.execute(step)
@@ -988,7 +1310,7 @@ def test_keys_and_notices(world: World, row: Row) -> None:
     with opened(world) as (backend, notices):
         do(world, backend, row.before)
         notices.so_far()
-        before = dump(world.raw)
+        before, remembered = answers_apart(dump(world.raw))
         if row.raises is None:
             answer = backend.execute(row.operation)
         else:
@@ -996,7 +1318,7 @@ def test_keys_and_notices(world: World, row: Row) -> None:
                 backend.execute(row.operation)
             answer = row.answer
         seen = notices.so_far()
-        after = dump(world.raw)
+        after, answers = answers_apart(dump(world.raw))
     assert answer == row.answer
     if row.keys is UNCHANGED:
         assert after == before
@@ -1004,7 +1326,127 @@ def test_keys_and_notices(world: World, row: Row) -> None:
         expected = {key: after.get(key) if v is Any else v for key, v in row.keys.items()}
         assert after == expected
         assert None not in after.values()
+    if row.keeps is not None:
+        # One caller, one entry: that of its last call.
+        calls = sum(isinstance(step, ops.Operation) for step in row.before) + 1
+        assert list(answers.values()) == [Answer(calls, row.keeps)]
+    elif b"feed.config:F" in after:
+        assert answers == remembered
+    else:
+        assert answers == {}
     assert [(channel, payload) for channel, payload in seen] == [*row.notices]
+
+
+# --- the answers that are remembered --------------------------------------------------------
+
+
+def sent(world: World, operation: ops.Operation[Any], slot: str, number: int) -> Any:
+    """Send an operation's command by hand, as that call of that slot; the raw reply."""
+    command: Command[Any] = command_for(operation, Call(str(uuid.uuid4()), slot, number))
+    try:
+        return world.raw.execute_command(*command.with_text())
+    except redis.ResponseError as error:
+        return str(error)
+
+
+REMEMBERED = [row for row in ROWS if row.keeps is not None]
+
+
+def test_all_operations_that_write_are_remembered_or_harmless_to_repeat() -> None:
+    repeatable = {
+        # These say of a name or a feed what is true after them.
+        ops.RegisterFeed,
+        ops.UnregisterFeed,
+        ops.DeleteFeed,
+        # These have a token, which remembers.
+        ops.QueueTake,
+        JobClaim,
+        ops.Release,
+        # What was mended needs no mending.
+        ops.JobMaintain,
+    }
+    remembered = {type(row.operation) for row in REMEMBERED}
+    assert not remembered & repeatable
+    writing = {
+        type(row.operation)
+        for row in ROWS
+        if command_for(row.operation, Call(str(uuid.uuid4()))).writes
+    }
+    assert writing == remembered | repeatable
+
+
+@pytest.mark.parametrize(
+    "row", REMEMBERED, ids=lambda row: f"{type(row.operation).__name__}: {row.says}"
+)
+def test_a_call_that_is_repeated_does_nothing_and_is_answered_the_same(
+    world: World, row: Row
+) -> None:
+    with opened(world) as (backend, notices):
+        do(world, backend, row.before)
+        first = sent(world, row.operation, "S", 7)
+        notices.so_far()
+        before = dump(world.raw)
+        assert before[ANSWERS][b"S"] == Answer(7, row.keeps or b"")
+        again = sent(world, row.operation, "S", 7)
+        late = sent(world, row.operation, "S", 6)
+        seen = notices.so_far()
+        after = dump(world.raw)
+    assert again == first
+    assert late.startswith("OVERTAKEN")
+    assert after == before
+    assert seen == []
+
+
+def test_the_next_call_of_a_slot_is_done_and_takes_the_entry_over(world: World) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [queue()])
+        world.raw.delete(ANSWERS)
+        put_one = queued("a")
+        assert isinstance(put_one, ops.QueuePut)
+        for number in (1, 2, 9):
+            assert sent(world, put_one, "S", number) == 1
+        assert sent(world, put_one, "another", 1) == 1
+        assert world.raw.get("feed.publishes:F") == b"4"
+        assert world.raw.hgetall(ANSWERS) == {b"S": Answer(9, b"n1"), b"another": Answer(1, b"n1")}
+
+
+def test_a_call_that_was_refused_is_tried_again_when_it_is_repeated(world: World) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [sorted_feed(), *insert(b"x")])
+        edit = ops.SortedEdit("F", Entry("2", b"new"))
+        assert sent(world, edit, "S", 1).startswith("NOITEM")
+        do(world, backend, insert(b"y"))
+        assert sent(world, edit, "S", 1) == 1
+        assert world.raw.hget("feed.items:F", "2") == b"new"
+
+
+@pytest.mark.parametrize(
+    ("others", "age", "left"),
+    [(20, 700, {17, 18}), (20, 500, {21}), (15, 700, {16})],
+    ids=["silent for long", "silent for a while", "few"],
+)
+def test_with_a_new_slot_some_go_that_have_been_silent_for_ten_minutes(
+    world: World, others: int, age: int, left: set[int]
+) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [queue(), queued("a")])
+        world.raw.delete(ANSWERS)
+        since = int(time.time()) - age
+        world.raw.hset(ANSWERS, mapping={f"old {n}": f"{since} 1 n1" for n in range(others)})
+        take_one = ops.QueueConfirm("F", ("a",), "T")
+        do(world, backend, [QueueTake("F", "T")])
+        # Of the four that are looked at, one may be the new one.
+        assert sent(world, take_one, "new", 1) == 1
+        assert world.raw.hlen(ANSWERS) in left
+        assert world.raw.hget(ANSWERS, "new") == Answer(1, b"n1")
+        before = world.raw.hkeys(ANSWERS)
+        put_one = queued("b")
+        assert isinstance(put_one, ops.QueuePut)
+        assert sent(world, put_one, "new", 2) == 1
+        assert world.raw.hkeys(ANSWERS) == before
+
+
+# --- times and scores -----------------------------------------------------------------------
 
 
 def test_the_entry_of_a_holder_has_the_time_of_the_claim(world: World) -> None:

@@ -28,6 +28,7 @@ from thoonk import (
     Thoonk,
 )
 from thoonk import flows as thoonk_flows
+from thoonk.operations import QueueTake, Release
 
 NUL = "a\0b"
 
@@ -151,7 +152,8 @@ def test_what_a_peers_delete_leaves_does_no_harm_to_a_new_feed(peer: Peer, thoon
     lost = job.get()
     peer.client.rpoplpush("feed.ids:f", "feed.reserved:f")
     peer.delete("f")
-    assert peer.client.exists("feed.reserved:f", "feed.holders:f", "feed.results:f") == 3
+    left = ("reserved", "holders", "tokens", "results", "answers")
+    assert peer.client.exists(*(f"feed.{word}:f" for word in left)) == len(left)
     again = thoonk.job("f")
     assert again.get_counts().claimed == 0
     again.put("new")
@@ -369,6 +371,22 @@ def test_a_queue_goes_both_ways_in_one_order(peer: Peer, thoonk: Thoonk) -> None
     assert len(queue) == 0
     with pytest.raises(Empty):
         queue.get_nowait()
+
+
+def test_a_peer_gets_what_a_taker_of_ours_died_with_once_we_have_brought_it_back(
+    world: World, peer: Peer, thoonk: Thoonk
+) -> None:
+    queue = thoonk.queue("f")
+    ids = [queue.put(item) for item in ("1", "2")]
+    thoonk.backend.execute(QueueTake("f", "of a taker that died"))
+    assert queue.get_ids() == ids[1:]
+    assert peer.queue_get("f") == b"2"
+    world.raw.zincrby("feed.claimed:f", -11_000, ids[0])
+    taken = thoonk.backend.execute(QueueTake("f", "T"))
+    assert [entry.id for entry in taken.entries] == ids[:1]
+    thoonk.backend.execute(Release("f", "T"))
+    assert peer.queue_get("f") == b"1"
+    assert world.raw.exists("feed.items:f", "feed.claimed:f", "feed.tokens:f") == 0
 
 
 def test_items_of_a_peer_that_puts_at_the_other_end_are_all_taken(
@@ -596,6 +614,17 @@ def test_a_result_of_ours_is_taken_by_a_peer_that_waits_for_it(
     until(is_blocked(world))
     job.get(timeout=5).finish("result")
     assert waiting.result() == b"result"
+
+
+def test_a_result_of_ours_that_a_peer_consumed_is_gone_for_us(peer: Peer, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    for result in ("result", None):
+        id = job.put("query")
+        job.get(timeout=5).finish(result, result=True)
+        assert tuple(job.get_result(id, timeout=5)) == ("query", result)
+        assert peer.job_take_result("j", id) == (result or "").encode()
+        with pytest.raises(Empty):
+            job.get_result(id, timeout=0.1)
 
 
 def test_a_peer_hears_our_result_and_we_hear_theirs(

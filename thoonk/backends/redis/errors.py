@@ -24,7 +24,7 @@ CONNECTION_ERRORS = (driver.ConnectionError, driver.TimeoutError, OSError)
 _CODE = re.compile(r"^(?:.*?@user_script: ?\d+: ?|-)?(?:-)?([A-Z]+)\b ?(.*)", re.DOTALL)
 
 
-_TRANSIENT = {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"}
+_TRANSIENT = {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"}
 """Replies of a server that is not (or no more) the one to ask. Nothing was done."""
 
 _DENIED = (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)

@@ -19,6 +19,7 @@ from thoonk.backends.redis._async.connection import (
     Client,
     Connection,
     Pool,
+    close_pool,
     dedicated_connection,
     disconnect,
     give_connection,
@@ -255,7 +256,7 @@ class AsyncRedisBackend:
         try:
             try:
                 await self._block(waiter, operation, command, timeout)
-                return command.parse(await self._woken(waiter, timeout))
+                return command.parse(await self._woken(waiter, command, timeout))
             except NoScriptError:
                 pass
             except ResponseError as error:
@@ -305,20 +306,23 @@ class AsyncRedisBackend:
         blocking = wait_command(operation.feed, max(timeout, 0.001))
         await send(waiter.connection, REPLY_MARGIN, blocking, command.arguments)
 
-    async def _woken(self, waiter: _Waiter, timeout: float) -> Any:
-        margin = timeout + REPLY_MARGIN
-        while True:
-            try:
-                reply = await read_reply(waiter.connection, margin)
-            except ResponseError:
-                waiter.unread -= 1
-                if waiter.unread == 0:
-                    raise
-            else:
-                waiter.unread -= 1
-                if waiter.unread == 0:
-                    return reply
-            margin = REPLY_MARGIN
+    async def _woken(self, waiter: _Waiter, command: Command[Taken], timeout: float) -> Any:
+        blocking_refused: ResponseError | None = None
+        try:
+            await read_reply(waiter.connection, timeout + REPLY_MARGIN)
+        except ResponseError as error:
+            blocking_refused = error
+        waiter.unread = 1
+        try:
+            reply = await read_reply(waiter.connection, REPLY_MARGIN)
+        except ResponseError:
+            waiter.unread = 0
+            raise
+        waiter.unread = 0
+        if blocking_refused is not None and not command.parse(reply).entries:
+            # It did not wait: asking again would be a busy loop.
+            raise blocking_refused
+        return reply
 
     async def _abandon(self, waiter: _Waiter, operation: TakeOperation) -> None:
         """End a wait early, so that it takes nothing later and has lost nothing."""
@@ -378,4 +382,4 @@ class AsyncRedisBackend:
         while self._idle:
             await disconnect(self._idle.pop().connection)
         if self._owns_pool:
-            await self._pool.disconnect()
+            await close_pool(self._pool)

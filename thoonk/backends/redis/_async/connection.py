@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, TypeAlias
 
+from redis import exceptions as driver
 from redis.asyncio import BlockingConnectionPool, SSLConnection
 from redis.asyncio import Connection as TcpConnection
 from redis.asyncio import UnixDomainSocketConnection as UnixConnection
@@ -35,6 +36,7 @@ def open_pool(url: str | None, settings: dict[str, Any]) -> tuple[Pool, float | 
     # redis-py would start a task for every command that it times.
     timeout: float | None = settings.pop("socket_timeout")
     settings["socket_timeout"] = None
+    settings.setdefault("redis_connect_func", _greet)
     if url is not None and url.startswith(SCHEMES):
         return _sentinel_pool(SentinelUrl.parse(url), settings), timeout
     if url is not None:
@@ -53,6 +55,16 @@ def open_pool(url: str | None, settings: dict[str, Any]) -> tuple[Pool, float | 
     return pool, timeout
 
 
+async def _greet(connection: Connection) -> None:
+    """What follows connecting. A server that is stopped accepts connections and says nothing."""
+    try:
+        async with asyncio.timeout(connection.socket_connect_timeout):
+            await connection.on_connect()
+    except TimeoutError as error:
+        await disconnect(connection)
+        raise driver.TimeoutError("the server accepted the connection and is silent") from error
+
+
 def _sentinel_pool(url: SentinelUrl, settings: dict[str, Any]) -> Pool:
     # This pool of redis-py has no waiting for a free connection: it opens as many as it needs.
     for name in POOL_SETTINGS:
@@ -66,6 +78,14 @@ def dedicated_connection(pool: Pool) -> Connection:
     """A connection to the same server that belongs to one waiter or listener."""
     settings = {**pool.connection_kwargs, **DEDICATED_SETTINGS, "retry": Retry(*NO_RETRIES)}
     return pool.connection_class(**settings)
+
+
+async def close_pool(pool: Pool) -> None:
+    """Close a pool's connections, and those to Sentinels."""
+    await pool.disconnect()
+    manager = getattr(pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager else ():
+        await sentinel.connection_pool.disconnect()
 
 
 async def take_connection(pool: Pool) -> Connection:

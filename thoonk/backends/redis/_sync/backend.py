@@ -20,6 +20,7 @@ from thoonk.backends.redis._sync.connection import (
     Client,
     Connection,
     Pool,
+    close_pool,
     dedicated_connection,
     disconnect,
     give_connection,
@@ -256,7 +257,7 @@ class RedisBackend:
         try:
             try:
                 self._block(waiter, operation, command, timeout)
-                return command.parse(self._woken(waiter, timeout))
+                return command.parse(self._woken(waiter, command, timeout))
             except NoScriptError:
                 pass
             except ResponseError as error:
@@ -306,20 +307,23 @@ class RedisBackend:
         blocking = wait_command(operation.feed, max(timeout, 0.001))
         send(waiter.connection, REPLY_MARGIN, blocking, command.arguments)
 
-    def _woken(self, waiter: _Waiter, timeout: float) -> Any:
-        margin = timeout + REPLY_MARGIN
-        while True:
-            try:
-                reply = read_reply(waiter.connection, margin)
-            except ResponseError:
-                waiter.unread -= 1
-                if waiter.unread == 0:
-                    raise
-            else:
-                waiter.unread -= 1
-                if waiter.unread == 0:
-                    return reply
-            margin = REPLY_MARGIN
+    def _woken(self, waiter: _Waiter, command: Command[Taken], timeout: float) -> Any:
+        blocking_refused: ResponseError | None = None
+        try:
+            read_reply(waiter.connection, timeout + REPLY_MARGIN)
+        except ResponseError as error:
+            blocking_refused = error
+        waiter.unread = 1
+        try:
+            reply = read_reply(waiter.connection, REPLY_MARGIN)
+        except ResponseError:
+            waiter.unread = 0
+            raise
+        waiter.unread = 0
+        if blocking_refused is not None and not command.parse(reply).entries:
+            # It did not wait: asking again would be a busy loop.
+            raise blocking_refused
+        return reply
 
     def _abandon(self, waiter: _Waiter, operation: TakeOperation) -> None:
         """End a wait early, so that it takes nothing later and has lost nothing."""
@@ -379,4 +383,4 @@ class RedisBackend:
         while self._idle:
             disconnect(self._idle.pop().connection)
         if self._owns_pool:
-            self._pool.disconnect()
+            close_pool(self._pool)

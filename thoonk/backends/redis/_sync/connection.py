@@ -65,6 +65,14 @@ def dedicated_connection(pool: Pool) -> Connection:
     return pool.connection_class(**settings)
 
 
+def close_pool(pool: Pool) -> None:
+    """Close a pool's connections, and those to Sentinels."""
+    pool.disconnect()
+    manager = getattr(pool, "sentinel_manager", None)
+    for sentinel in manager.sentinels if manager else ():
+        sentinel.connection_pool.disconnect()
+
+
 def take_connection(pool: Pool) -> Connection:
     """A connection that is open, from the pool."""
     return pool.get_connection()

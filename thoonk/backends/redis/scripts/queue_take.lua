@@ -16,10 +16,15 @@ local keys = {
   tokens = KEYS[7],
 }
 local time, timeout = now(), tonumber(ARGV[3])
+local late = {}
 expire(keys, time, timeout, 100, function(id)
   let_go(keys, id)
-  redis.call('RPUSH', keys.ids, id)
+  late[#late + 1] = id
 end)
+-- The one that was taken first is next.
+for index = #late, 1, -1 do
+  redis.call('RPUSH', keys.ids, late[index])
+end
 local taken = {}
 for _, pair in ipairs(take(keys, ARGV[2], tonumber(ARGV[1]), time)) do
   taken[#taken + 1] = pair[1]

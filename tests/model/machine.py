@@ -1,0 +1,931 @@
+"""The machine: random operations on the library and on the model, compared after each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from model.arena import Arena
+from model.model import Mirror, Model, SortedMirror
+
+from thoonk.backends.redis.wire import keys_of
+from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
+from thoonk.exceptions import Empty, ThoonkError
+from thoonk.notices import Notice
+from thoonk.operations import (
+    Ending,
+    Entry,
+    FeedPublish,
+    FeedRetract,
+    JobClaim,
+    JobCounts,
+    JobFinish,
+    JobPut,
+    JobRetract,
+    Position,
+    Priority,
+    QueueConfirm,
+    QueuePut,
+    QueueReturn,
+    QueueTake,
+    ReadResult,
+    Release,
+    SortedInsert,
+    SortedRetract,
+    Where,
+)
+
+_examples = itertools.count()
+
+# Times are multiples of five seconds, or well between two of them: the time that a step
+# takes on a real server, where the clock does not stand still, makes no difference.
+PASSING = st.sampled_from([5, 10, 25])
+CLAIM_TIMEOUTS = st.sampled_from([20.0, 50.0, None])
+RESULT_TIMEOUTS = st.sampled_from([None, 13.0, 0.0])
+ENDINGS = st.sampled_from(
+    [
+        # item, result, timeout
+        (None, False, None),
+        ("done", False, None),
+        ("", True, 13.0),
+        (None, True, None),
+        ("for ever", True, 0.0),
+        ("a\0b", True, 38.0),
+    ]
+)
+LIMITS = st.sampled_from([1, 2, 3, 5, 0, None])
+
+WHO = st.integers(0, 1)
+NUMBERS = st.integers(0, 7)
+"""Which of the things that there are, counted round and round."""
+TEXTS = st.sampled_from(["", "x", "é", "a\0b", "n\n"])
+IDS = st.sampled_from(["a", "b", "c", "d", "ü:1", ":e"])
+POSITIONS = st.sampled_from(["begin:", ":end", ":{}", "{}:"])
+
+KINDS = {"plain": FEED, "bounded": FEED, "sorted": SORTED_FEED, "queue": QUEUE, "job": JOB}
+GAMES = st.sampled_from(
+    [
+        ["plain", "bounded"],
+        ["sorted"],
+        ["queue"],
+        ["job"],
+        ["queue", "job"],
+        [*KINDS],
+    ]
+)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "bounded": {"max_length": 3},
+    "job": {"claim_timeout": 20.0, "max_failures": 3},
+}
+
+
+@attrs.define
+class Subscriber:
+    """A subscription, what it has been told, and the mirror it builds from that."""
+
+    name: str
+    subscription: Any
+    heard: int
+    mirror: Mirror | None
+
+
+@attrs.define
+class Take:
+    """What was taken from the queue under a token."""
+
+    token: str
+    entries: tuple[Entry, ...]
+    confirmed: bool = False
+
+
+@attrs.frozen
+class Answer:
+    """What a call returned or raised."""
+
+    value: Any = None
+    error: ThoonkError | None = None
+
+    def compared(self) -> object:
+        """What two answers have to share."""
+        if self.error is None:
+            return self.value
+        return type(self.error), getattr(self.error, "feed", None), getattr(self.error, "id", None)
+
+
+def answer_of(call: Callable[[], Any]) -> Answer:
+    try:
+        return Answer(call())
+    except ThoonkError as error:
+        return Answer(error=error)
+
+
+def plays(*labels: str) -> Callable[[Any], Any]:
+    """The rule is for games with one of these feeds."""
+    return precondition(lambda machine: any(label in machine.labels for label in labels))
+
+
+def of(things: Sequence[Any], number: int) -> Any:
+    """One of the things, the last one for 0."""
+    return things[-1 - number % len(things)]
+
+
+class Machine(RuleBasedStateMachine):
+    """Five feeds, two clients, and the model."""
+
+    def __init__(self, arena: Arena) -> None:
+        super().__init__()
+        self.arena = arena
+        self.model = Model()
+        self.clock = arena.clock
+        prefix = f"{next(_examples)}:"
+        self.names = {label: prefix + label for label in KINDS}
+        self.kinds = {self.names[label]: kind for label, kind in KINDS.items()}
+        self.subscribers: list[Subscriber] = []
+        self.catalogue_heard = 0
+        self.claims: list[Any] = []
+        self.job_tokens: list[str] = []
+        self.takes: list[Take] = []
+        self.jobs: list[str] = []
+        self.numbers = itertools.count(1)
+        self.sound = True
+        self.labels: Sequence[str] = ()
+        self.feeds: list[dict[str, Any]] = [{}, {}]
+        for label in KINDS:
+            self.begin(label)
+        self.hear()
+
+    def begin(self, label: str) -> None:
+        """Both clients open the feed; only its creation is told."""
+        name, kind, config = self.names[label], KINDS[label], SETTINGS.get(label, {})
+        backend = self.arena.clients[0].backend
+        # Before it is there, so that nothing of it is missed.
+        subscription = self.run(lambda: backend.listen(name))
+        self.subscribers.append(self.subscriber(name, subscription))
+        self.feeds[0][label] = self.run(lambda: self.opener(0, kind)(name, config))
+        self.feeds[1][label] = self.run(lambda: self.opener(1, kind)(name))
+        self.model.open(name, kind, config)
+
+    @initialize(labels=GAMES)
+    def choose(self, labels):
+        """Fewer feeds, longer stories of each."""
+        self.labels = labels
+
+    # --- doing and comparing --------------------------------------------------------------
+
+    def run(self, call: Callable[[], Any]) -> Any:
+        return self.arena.driver.run(call)
+
+    def opener(self, who: int, kind: str) -> Any:
+        return getattr(self.arena.clients[who], kind)
+
+    def execute(self, who: int, operation: Any) -> Any:
+        return self.run(lambda: self.arena.clients[who].backend.execute(operation))
+
+    def step(self, name: str, real: Callable[[], Any], expected: Callable[[Any], Any]) -> Answer:
+        """Do it, let the model do it (given the answer, for ids made by us), compare all."""
+        self.sound = False
+        answer = answer_of(lambda: self.run(real))
+        predicted = answer_of(lambda: expected(answer.value))
+        assert answer.compared() == predicted.compared(), (answer, predicted)
+        self.compare(name)
+        self.hear()
+        self.sound = True
+        return answer
+
+    def operation(self, who: int, operation: Any, expected: Callable[[Any], Any]) -> Answer:
+        backend = self.arena.clients[who].backend
+        return self.step(operation.feed, lambda: backend.execute(operation), expected)
+
+    def tick(self) -> None:
+        """No two claims have the same time, so that their order is known."""
+        self.clock.tick()
+        self.model.now += 1
+
+    def number(self) -> str:
+        return f"{next(self.numbers):04}"
+
+    def entries(self, texts: list[str]) -> tuple[Entry, ...]:
+        return tuple(Entry(f"id{self.number()}", text.encode()) for text in texts)
+
+    def compare(self, name: str) -> None:
+        """What the feed shows, to either client and on the wire, is what the model shows."""
+        client = self.arena.clients[next(self.numbers) % 2]
+        model = self.model.feeds.get(name)
+        if model is None:
+            with pytest.raises(ThoonkError):
+                self.run(lambda: client.get_config(name))
+            assert self.arena.raw.exists(*keys_of(name).stored()) == 0
+            assert not self.run(lambda: client.feed_exists(name))
+            return
+        assert dict(self.run(lambda: client.get_config(name))) == model.config
+        feed = self.feeds[client is self.arena.clients[1]][self.label_of(name)]
+        ids = self.run(feed.get_ids)
+        if model.kind == JOB:
+            assert sorted(ids) == sorted(model.ids())
+            self.compare_counts(feed, model)
+        else:
+            assert ids == model.ids()
+        assert self.run(feed.get_all) == model.items
+        if model.kind in (QUEUE, JOB):
+            assert self.stored(name, model.kind) == self.predicted(model)
+
+    def compare_counts(self, feed: Any, model: Any) -> None:
+        waiting = len(model.waiting) + len(model.reserved)
+        counts = JobCounts(waiting, len(model.held), len(model.stalled), model.finished)
+        assert self.run(feed.get_counts) == counts
+
+    def stored(self, name: str, kind: str) -> dict[str, Any]:
+        """What is on the wire of a queue or job feed."""
+        keys = keys_of(name)
+        with self.arena.raw.pipeline(transaction=False) as pipe:
+            pipe.lrange(keys.ids, 0, -1)
+            pipe.lrange(keys.reserved, 0, -1)
+            pipe.zrange(keys.claimed, 0, -1, withscores=True)
+            pipe.hgetall(keys.holders)
+            pipe.hgetall(keys.tokens)
+            pipe.smembers(keys.stalled)
+            pipe.hgetall(keys.cancelled)
+            pipe.zrange(keys.published, 0, -1)
+            ids, reserved, claimed, holders, tokens, stalled, cancelled, published = pipe.execute()
+        since = {id: b"%d" % time for id, time in claimed}
+        held = {id.decode(): holder.split(b" ") for id, holder in holders.items()}
+        assert {id: time for id, (_, time) in held.items()} == {
+            id.decode(): since[id] for id in holders
+        }
+        seen: dict[str, Any] = {
+            "waiting": [id.decode() for id in reversed(ids)],
+            "reserved": [id.decode() for id in reversed(reserved)],
+            "claimed": [id.decode() for id, _ in claimed],
+            "holders": {id: token.decode() for id, (token, _) in held.items()},
+            "tokens": {token.decode(): ids.decode().split("\0") for token, ids in tokens.items()},
+        }
+        if kind == JOB:
+            seen["stalled"] = {id.decode() for id in stalled}
+            seen["failures"] = {id.decode(): int(count) for id, count in cancelled.items()}
+            seen["published"] = {id.decode() for id in published}
+        return seen
+
+    def predicted(self, model: Any) -> dict[str, Any]:
+        held = model.held.items()
+        seen: dict[str, Any] = {
+            "waiting": model.waiting,
+            "reserved": model.reserved,
+            "claimed": model.held_in_order(),
+            "holders": {id: hold.token for id, hold in held if hold.token is not None},
+            "tokens": model.tokens,
+        }
+        if model.kind == JOB:
+            seen["stalled"] = model.stalled
+            seen["failures"] = model.failures
+            seen["published"] = set(model.items) - model.stalled
+        return seen
+
+    # --- notices --------------------------------------------------------------------------
+
+    def label_of(self, name: str) -> str:
+        return name.partition(":")[2]
+
+    def subscriber(self, name: str, subscription: Any) -> Subscriber:
+        """Someone who listens from now on, and has seen what is there."""
+        there = self.model.feeds.get(name)
+        copy = (there.ids(), there.items) if there else ()
+        mirrors = {FEED: Mirror, SORTED_FEED: SortedMirror}
+        mirror = mirrors.get(KINDS[self.label_of(name)])
+        heard = len(self.model.notices)
+        return Subscriber(name, subscription, heard, mirror(*copy) if mirror else None)
+
+    def hear(self) -> None:
+        """Every subscriber is told what the model says, in that order."""
+        notices = self.model.notices
+        for subscriber in self.subscribers:
+            for expected in notices[subscriber.heard :]:
+                if expected.feed == subscriber.name:
+                    assert self.next_of(subscriber.subscription) == expected
+                    if subscriber.mirror is not None:
+                        subscriber.mirror.hear(expected)
+            subscriber.heard = len(notices)
+            self.compare_mirror(subscriber)
+        for expected in notices[self.catalogue_heard :]:
+            notice = self.next_of(self.arena.catalogue)
+            while notice.feed not in self.kinds:  # left over by an earlier example
+                notice = self.next_of(self.arena.catalogue)
+            assert notice == expected
+        self.catalogue_heard = len(notices)
+
+    def next_of(self, subscription: Any) -> Notice:
+        notice: Any = self.run(lambda: subscription.get(timeout=5))
+        for field in ("item", "result"):
+            if isinstance(getattr(notice, field, None), bytes):
+                notice = attrs.evolve(notice, **{field: getattr(notice, field).decode()})
+        return notice
+
+    def compare_mirror(self, subscriber: Subscriber) -> None:
+        model = self.model.feeds.get(subscriber.name)
+        if subscriber.mirror is not None:
+            assert subscriber.mirror.order == (model.ids() if model else [])
+            assert subscriber.mirror.items == (model.items if model else {})
+
+    @precondition(lambda self: len(self.subscribers) < len(KINDS) + 3)
+    @rule(who=WHO, label=NUMBERS)
+    def subscribe(self, who, label):
+        label = of(self.labels, label)
+        block = self.feeds[who][label].subscribe()
+        subscription = self.arena.driver.enter(block)
+        self.subscribers.append(self.subscriber(self.names[label], subscription))
+
+    def teardown(self) -> None:
+        try:
+            if self.sound:
+                self.end()
+        finally:
+            for subscriber in self.subscribers:
+                self.run(subscriber.subscription.close)
+            client = self.arena.clients[0]
+            for name in self.names.values():
+                if self.run(lambda name=name: client.feed_exists(name)):
+                    self.run(lambda name=name: client.delete_feed(name))
+
+    def end(self) -> None:
+        """A last notice for each, before which there is none too many; and what remains."""
+        for label, name in self.names.items():
+            self.open_feed(0, name, KINDS[label], {"title": "end"})
+        for subscriber in self.subscribers:
+            if subscriber.mirror is not None:
+                feed = self.feeds[1][self.label_of(subscriber.name)]
+                assert subscriber.mirror.order == self.run(feed.get_ids)
+                assert subscriber.mirror.items == self.run(feed.get_all)
+
+    # --- feeds ------------------------------------------------------------------------------
+
+    @plays("plain", "bounded")
+    @rule(who=WHO, label=st.sampled_from(["plain", "bounded"]), id=IDS | st.none(), text=TEXTS)
+    def publish(self, who, label, id, text):
+        name, item = self.names[label], self.number() + text
+        feed = self.feeds[who][label]
+
+        def expected(answer):
+            self.model[name].publish([(answer or id, item)])
+            return answer if id is None else id
+
+        self.step(name, lambda: feed.publish(item, id=id), expected)
+
+    @plays("plain", "bounded")
+    @rule(who=WHO, label=st.sampled_from(["plain", "bounded"]), id=IDS, text=TEXTS)
+    def edit(self, who, label, id, text):
+        name, item = self.names[label], self.number() + text
+        feed = self.feeds[who][label]
+
+        def expected(_):
+            self.model[name].publish([(id, item)])
+            return id
+
+        self.step(name, lambda: feed.edit(id, item), expected)
+
+    @plays("plain", "bounded")
+    @rule(
+        who=WHO,
+        label=st.sampled_from(["plain", "bounded"]),
+        ids=st.lists(IDS, min_size=1, max_size=4),
+    )
+    def publish_many(self, who, label, ids):
+        name = self.names[label]
+        items = [(id, self.number()) for id in ids]
+        entries = tuple(Entry(id, item.encode()) for id, item in items)
+        self.operation(
+            who, FeedPublish(name, entries), lambda _: tuple(self.model[name].publish(items))
+        )
+
+    @plays("plain", "bounded")
+    @rule(who=WHO, label=st.sampled_from(["plain", "bounded"]), id=IDS)
+    def retract(self, who, label, id):
+        name, feed = self.names[label], self.feeds[who][label]
+        self.step(name, lambda: feed.retract(id), lambda _: self.model[name].retract([id])[0])
+
+    @plays("plain", "bounded")
+    @rule(who=WHO, label=st.sampled_from(["plain", "bounded"]), ids=st.lists(IDS, max_size=3))
+    def retract_many(self, who, label, ids):
+        name = self.names[label]
+        operation = FeedRetract(name, tuple(ids))
+        self.operation(who, operation, lambda _: tuple(self.model[name].retract(ids)))
+
+    # --- the sorted feed --------------------------------------------------------------------
+
+    def sorted_id(self, number: int) -> str:
+        """An id that is there, or one that never was."""
+        feed = self.model.feeds.get(self.names["sorted"])
+        return of(["missing", *(feed.ids() if feed else [])], number)
+
+    @plays("sorted")
+    @rule(who=WHO, form=POSITIONS, number=NUMBERS, text=TEXTS)
+    def insert(self, who, form, number, text):
+        name, item, feed = self.names["sorted"], self.number() + text, self.feeds[who]["sorted"]
+        position = form.format(self.sorted_id(number))
+        calls = {
+            "begin:": lambda: feed.prepend(item),
+            ":end": lambda: feed.append(item) if number % 2 else feed.publish(item),
+            ":{}": lambda: feed.publish_before(position[1:], item),
+            "{}:": lambda: feed.publish_after(position[:-1], item),
+        }
+        self.step(name, calls[form], lambda _: self.model[name].insert(position, item))
+
+    @plays("sorted")
+    @rule(who=WHO, number=NUMBERS, text=TEXTS)
+    def sorted_edit(self, who, number, text):
+        name, item, feed = self.names["sorted"], self.number() + text, self.feeds[who]["sorted"]
+        id = self.sorted_id(number)
+        self.step(name, lambda: feed.edit(id, item), lambda _: self.model[name].edit(id, item))
+
+    @plays("sorted")
+    @rule(who=WHO, form=POSITIONS, number=NUMBERS, other=NUMBERS, by_name=st.booleans())
+    def move(self, who, form, number, other, by_name):
+        name, feed = self.names["sorted"], self.feeds[who]["sorted"]
+        id, neighbour = self.sorted_id(number), self.sorted_id(other)
+        position = form.format(neighbour)
+        calls = {
+            "begin:": lambda: feed.move_first(id),
+            ":end": lambda: feed.move_last(id),
+            ":{}": lambda: feed.move_before(neighbour, id),
+            "{}:": lambda: feed.move_after(neighbour, id),
+        }
+        call = calls[form] if by_name else lambda: feed.move(position, id)
+        self.step(name, call, lambda _: self.model[name].move(position, id))
+
+    @plays("sorted")
+    @rule(who=WHO, number=NUMBERS)
+    def sorted_retract(self, who, number):
+        name, feed = self.names["sorted"], self.feeds[who]["sorted"]
+        id = self.sorted_id(number)
+        self.step(name, lambda: feed.retract(id), lambda _: self.model[name].retract([id])[0])
+
+    @plays("sorted")
+    @rule(who=WHO, numbers=st.lists(NUMBERS, max_size=3))
+    def sorted_retract_many(self, who, numbers):
+        name = self.names["sorted"]
+        ids = tuple(map(self.sorted_id, numbers))
+        operation = SortedRetract(name, ids)
+        self.operation(who, operation, lambda _: tuple(self.model[name].retract(ids)))
+
+    # --- the queue ----------------------------------------------------------------------------
+
+    @plays("queue", "job")
+    @rule(who=WHO, label=st.sampled_from(["queue", "job"]), high=st.booleans(), text=TEXTS)
+    def put(self, who, label, high, text):
+        if label not in self.labels:
+            label = "job" if label == "queue" else "queue"
+        name, item, feed = self.names[label], self.number() + text, self.feeds[who][label]
+
+        def expected(id):
+            self.model[name].put([(id, item)], high=high)
+            self.note_job(label, id)
+            return id
+
+        self.step(name, lambda: feed.put(item, priority=feed.HIGH if high else None), expected)
+
+    @plays("queue", "job")
+    @rule(
+        who=WHO,
+        label=st.sampled_from(["queue", "job"]),
+        high=st.booleans(),
+        texts=st.lists(TEXTS, min_size=1, max_size=3),
+    )
+    def put_many(self, who, label, high, texts):
+        if label not in self.labels:
+            label = "job" if label == "queue" else "queue"
+        name, entries = self.names[label], self.entries(texts)
+        operation = (QueuePut if label == "queue" else JobPut)(name, entries, Priority(high))
+
+        def expected(_):
+            self.model[name].put([(e.id, e.item.decode()) for e in entries], high=high)
+            for entry in entries:
+                self.note_job(label, entry.id)
+
+        self.operation(who, operation, expected)
+
+    @plays("queue")
+    @rule(who=WHO, blocking=st.booleans())
+    def queue_get(self, who, blocking):
+        name, feed = self.names["queue"], self.feeds[who]["queue"]
+        self.tick()
+
+        def expected(_):
+            item = self.model[name].get()
+            if item is None:
+                raise Empty
+            return item
+
+        self.step(name, lambda: feed.get(timeout=0.01) if blocking else feed.get_nowait(), expected)
+
+    def entries_of(self, feed: Any, ids: list[str]) -> tuple[Entry, ...]:
+        return tuple(Entry(id, feed.items[id].encode()) for id in ids)
+
+    @plays("queue")
+    @rule(who=WHO, count=st.integers(1, 3), blocking=st.booleans())
+    def take(self, who, count, blocking):
+        """Take, and not yet say that it has arrived."""
+        name, backend = self.names["queue"], self.arena.clients[who].backend
+        take = Take(f"t{self.number()}", ())
+        operation = QueueTake(name, take.token, count)
+        self.tick()
+
+        def expected(taken):
+            feed = self.model[name]
+            if blocking and self.arena.takers_reserve:
+                feed.reserve()
+            take.entries = self.entries_of(feed, feed.take(take.token, count))
+            return taken and [(e.id, e.item) for e in take.entries]
+
+        def real():
+            return backend.wait(operation, 0.01) if blocking else backend.execute(operation)
+
+        self.take_step(name, real, expected)
+        if take.entries:
+            self.takes.append(take)
+
+    def take_step(self, name: str, real: Callable[[], Any], expected: Callable[[Any], Any]) -> None:
+        def predicted(taken):
+            entries = expected(taken)
+            assert [(e.id, e.item) for e in taken.entries] == entries
+            return taken
+
+        self.step(name, real, predicted)
+
+    @plays("queue")
+    @precondition(lambda self: self.takes)
+    @rule(who=WHO, number=NUMBERS)
+    def take_again(self, who, number):
+        """The answer was lost, perhaps long ago."""
+        name, take = self.names["queue"], of(self.takes, number)
+        backend = self.arena.clients[who].backend
+        self.tick()
+
+        def expected(_):
+            feed = self.model[name]
+            entries = self.entries_of(feed, feed.take(take.token))
+            if entries and {e.id for e in entries} != {e.id for e in take.entries}:
+                # It took anew, once what it had taken was ended.
+                self.takes.append(Take(take.token, entries))
+            return [(e.id, e.item) for e in entries]
+
+        operation = QueueTake(name, take.token)
+        self.take_step(name, lambda: backend.execute(operation), expected)
+
+    @plays("queue")
+    @precondition(lambda self: self.takes)
+    @rule(who=WHO, number=NUMBERS)
+    def confirm(self, who, number):
+        name, take = self.names["queue"], of(self.takes, number)
+        ids = tuple(entry.id for entry in take.entries)
+        operation = QueueConfirm(name, ids, take.token)
+        answer = self.operation(who, operation, lambda _: self.model[name].confirm(ids, take.token))
+        take.confirmed = take.confirmed or answer.error is None
+
+    @plays("queue")
+    @precondition(lambda self: self.takes)
+    @rule(who=WHO, number=NUMBERS)
+    def give_back(self, who, number):
+        """The taker was interrupted, before or after the confirmation."""
+        name, take = self.names["queue"], of(self.takes, number)
+        feed = self.model.feeds.get(name)
+        gone = feed and any(entry.id not in feed.items for entry in take.entries)
+        if gone and not take.confirmed:
+            return  # someone else had it: nobody gives back what is not theirs
+        items = [(entry.id, entry.item.decode()) for entry in take.entries]
+        operation = QueueReturn(name, take.entries, take.token)
+        self.operation(who, operation, lambda _: self.model[name].give_back(items, take.token))
+        self.takes.remove(take)
+
+    @plays("queue", "job")
+    @rule(label=st.sampled_from(["queue", "job"]))
+    def waiter_dies(self, label):
+        """A blocked taker has reserved the next item, and that was all."""
+        if label not in self.labels:
+            label = "job" if label == "queue" else "queue"
+        name = self.names[label]
+        if name in self.model.feeds:
+            keys = keys_of(name)
+            self.arena.raw.rpoplpush(keys.ids, keys.reserved)
+            self.model[name].reserve()
+            self.compare(name)
+
+    # --- jobs -----------------------------------------------------------------------------------
+
+    def note_job(self, label: str, id: str) -> None:
+        if label == "job":
+            self.jobs.append(id)
+
+    @plays("job")
+    @rule(who=WHO, blocking=st.booleans())
+    def claim(self, who, blocking):
+        name, feed = self.names["job"], self.feeds[who]["job"]
+        self.tick()
+
+        def expected(claim):
+            token = claim._token if claim else "nobody"
+            claimed = self.model[name].claim(token)
+            if not claimed:
+                raise Empty
+            return claimed[0]
+
+        call = (lambda: feed.get(timeout=0.01)) if blocking else feed.get_nowait
+        answer = self.step(name, call, expected)
+        if answer.error is None:
+            self.claims.append(answer.value)
+            self.job_tokens.append(answer.value._token)
+
+    @plays("job")
+    @rule(who=WHO, count=st.integers(1, 3), blocking=st.booleans(), again=st.none() | NUMBERS)
+    def claim_many(self, who, count, blocking, again):
+        """Claim under a token, new or used before."""
+        name, backend = self.names["job"], self.arena.clients[who].backend
+        token = f"t{self.number()}"
+        if again is not None and self.job_tokens:
+            token = of(self.job_tokens, again)
+        operation = JobClaim(name, token, count)
+        self.tick()
+
+        def expected(_):
+            feed = self.model[name]
+            if blocking and self.arena.takers_reserve:
+                feed.reserve()
+            return feed.claim(token, count)
+
+        def real():
+            return backend.wait(operation, 0.01) if blocking else backend.execute(operation)
+
+        def predicted(taken):
+            claimed = expected(taken)
+            assert [(e.id, e.item.decode(), e.cancelled) for e in taken.entries] == claimed
+            return taken
+
+        self.step(name, real, predicted)
+        self.job_tokens.append(token)
+
+    @plays("job")
+    @precondition(lambda self: self.claims)
+    @rule(
+        number=NUMBERS,
+        how=st.sampled_from(["finish", "cancel", "stall", "extend"]),
+        ending=ENDINGS,
+    )
+    def end_claim(self, number, how, ending):
+        """By its holder, who may not hold it any more."""
+        name, claim = self.names["job"], of(self.claims, number)
+        self.end_job(name, claim, how, ending, claim.id, claim._token)
+
+    @plays("job")
+    @precondition(lambda self: self.jobs)
+    @rule(
+        who=WHO, number=NUMBERS, how=st.sampled_from(["finish", "cancel", "stall"]), ending=ENDINGS
+    )
+    def end_job_by_id(self, who, number, how, ending):
+        """As in 2011, by whoever knows the id."""
+        name, feed, id = self.names["job"], self.feeds[who]["job"], of(self.jobs, number)
+        self.end_job(name, feed, how, ending, id, "")
+
+    def end_job(self, name, actor, how, ending, id, token):  # noqa: PLR0917
+        arguments = () if token else (id,)
+        if how == "extend":
+            self.tick()
+
+        def real():
+            if how != "finish":
+                return getattr(actor, how)(*arguments)
+            item, result, timeout = ending
+            return actor.finish(*arguments, item, result=result, timeout=timeout)
+
+        def expected(_):
+            feed = self.model[name]
+            if how != "finish":
+                getattr(feed, how)(id, token)
+                return
+            item, result, timeout = ending
+            feed.finish([(id, token, result or item is not None, item, timeout)])
+
+        self.step(name, real, expected)
+
+    @plays("job")
+    @precondition(lambda self: self.jobs)
+    @rule(who=WHO, numbers=st.lists(NUMBERS, min_size=1, max_size=3), with_token=NUMBERS)
+    def finish_many(self, who, numbers, with_token):
+        """All or none."""
+        name = self.names["job"]
+        ids = [*dict.fromkeys(of(self.jobs, number) for number in numbers)]
+        token = of(["", *self.job_tokens], with_token)
+        endings = tuple(Ending(id, token, has_result=True, result=b"r") for id in ids)
+        self.operation(
+            who,
+            JobFinish(name, endings),
+            lambda _: self.model[name].finish([(id, token, True, "r", None) for id in ids]),
+        )
+
+    @plays("queue", "job")
+    @precondition(lambda self: self.job_tokens or self.takes)
+    @rule(who=WHO, label=st.sampled_from(["queue", "job"]), number=NUMBERS)
+    def release(self, who, label, number):
+        if label not in self.labels:
+            label = "job" if label == "queue" else "queue"
+        tokens = self.job_tokens if label == "job" else [take.token for take in self.takes]
+        if tokens:
+            name, token = self.names[label], of(tokens, number)
+            backend = self.arena.clients[who].backend
+
+            def expected(released):
+                # In which order the answer names them is nobody's promise.
+                assert sorted(released or ()) == sorted(self.model[name].release(token))
+                return released
+
+            self.step(name, lambda: backend.execute(Release(name, token)), expected)
+
+    @plays("job")
+    @precondition(lambda self: self.jobs)
+    @rule(who=WHO, number=NUMBERS)
+    def retry(self, who, number):
+        name, feed = self.names["job"], self.feeds[who]["job"]
+        model = self.model.feeds.get(name)
+        id = of([*self.jobs, *sorted(model.stalled if model else ())], number)
+        self.step(name, lambda: feed.retry(id), lambda _: self.model[name].retry(id))
+
+    @plays("job")
+    @precondition(lambda self: self.jobs)
+    @rule(who=WHO, number=NUMBERS)
+    def job_retract(self, who, number):
+        name, feed, id = self.names["job"], self.feeds[who]["job"], of(self.jobs, number)
+        self.step(name, lambda: feed.retract(id), lambda _: self.model[name].retract([id])[0])
+
+    @plays("job")
+    @precondition(lambda self: self.jobs)
+    @rule(who=WHO, numbers=st.lists(NUMBERS, max_size=3))
+    def job_retract_many(self, who, numbers):
+        name = self.names["job"]
+        ids = tuple(of(self.jobs, number) for number in numbers)
+        operation = JobRetract(name, ids)
+        self.operation(who, operation, lambda _: tuple(self.model[name].retract(ids)))
+
+    @plays("job")
+    @precondition(lambda self: self.jobs)
+    @rule(who=WHO, number=NUMBERS)
+    def failure_count(self, who, number):
+        name, feed, id = self.names["job"], self.feeds[who]["job"], of(self.jobs, number)
+        model = self.model.feeds.get(name)
+        failures = model.failures.get(id, 0) if model else 0
+        self.step(name, lambda: feed.get_failure_count(id), lambda _: failures)
+
+    @plays("job")
+    @precondition(lambda self: self.jobs)
+    @rule(who=WHO, number=NUMBERS, blocking=st.booleans())
+    def get_result(self, who, number, blocking):
+        name, feed, id = self.names["job"], self.feeds[who]["job"], of(self.jobs, number)
+        model = self.model.feeds.get(name)
+        result = model.result(id) if model else None
+        if result is None and not blocking:
+            self.operation(who, ReadResult(name, id), lambda _: None)
+            return
+
+        def expected(_):
+            if result is None:
+                raise Empty
+            return result
+
+        self.step(name, lambda: feed.get_result(id, timeout=5 if result else 0.01), expected)
+
+    @plays("job")
+    @rule(who=WHO)
+    def maintenance(self, who):
+        name, feed = self.names["job"], self.feeds[who]["job"]
+
+        def expected(report):
+            expired, stalled, lost = self.model[name].maintain(report.recovered if report else ())
+            assert report.expired == tuple(expired)
+            assert report.stalled == tuple(stalled)
+            assert sorted(report.recovered) == sorted(lost)
+            assert report.discarded == ()
+            return report
+
+        self.step(name, feed.maintenance, expected)
+
+    @plays("job")
+    @rule()
+    def peer_claims(self):
+        """A peer that knows neither tokens nor reservations claims the next job."""
+        name, raw = self.names["job"], self.arena.raw
+        if name in self.model.feeds:
+            keys = keys_of(name)
+            self.tick()
+            id = raw.rpop(keys.ids)
+            if id is not None:
+                seconds, microseconds = raw.time()
+                raw.zadd(keys.claimed, {id: seconds * 1000 + microseconds // 1000})
+            self.model[name].claim_by_peer()
+            self.compare(name)
+
+    @plays("job")
+    @rule()
+    def peer_dies(self):
+        """A peer takes an id off the list, and does no more."""
+        name = self.names["job"]
+        if name in self.model.feeds:
+            self.arena.raw.rpop(keys_of(name).ids)
+            self.model[name].lose()
+            self.compare(name)
+
+    # --- time and configuration -------------------------------------------------------------
+
+    @plays("queue", "job")
+    @rule(seconds=PASSING)
+    def time_passes(self, seconds):
+        self.clock.go_on(seconds, (self.names["queue"], self.names["job"]))
+        self.model.now += seconds * 1000
+
+    def configure(self, who: int, name: str, config: dict[str, Any]) -> None:
+        client = self.arena.clients[who]
+        self.step(
+            name,
+            lambda: client.set_config(name, config),
+            lambda _: self.model.set_config(name, config),
+        )
+
+    @rule(who=WHO, label=NUMBERS, limit=LIMITS)
+    def set_max_length(self, who, label, limit):
+        label = of(self.labels, label)
+        self.configure(who, self.names[label], {"max_length": limit})
+
+    @plays("job")
+    @rule(who=WHO, timeout=CLAIM_TIMEOUTS, failures=st.sampled_from([1, 2, 0, None]))
+    def set_claim_timeout(self, who, timeout, failures):
+        config = {"claim_timeout": timeout, "max_failures": failures}
+        self.configure(who, self.names["job"], config)
+
+    @plays("job")
+    @rule(who=WHO, timeout=RESULT_TIMEOUTS)
+    def set_result_timeout(self, who, timeout):
+        self.configure(who, self.names["job"], {"result_timeout": timeout})
+
+    @rule(who=WHO, label=NUMBERS, type=st.sampled_from([*KINDS.values()]))
+    def set_type(self, who, label, type):
+        """Which only goes where it is that type already."""
+        label = of(self.labels, label)
+        self.configure(who, self.names[label], {"title": "t", "type": type})
+
+    # --- deleting, creating, mistaking ----------------------------------------------------------
+
+    @rule(who=WHO, label=NUMBERS, sure=st.integers(0, 2))
+    def delete(self, who, label, sure):
+        label = of(self.labels, label)
+        name, client = self.names[label], self.arena.clients[who]
+        if sure or name not in self.model.feeds:
+            return  # not too often, or nothing lives long
+        self.step(name, lambda: client.delete_feed(name), lambda _: self.model.delete(name))
+
+    @rule(who=WHO, label=NUMBERS)
+    def delete_missing(self, who, label):
+        label = of(self.labels, label)
+        name, client = self.names[label], self.arena.clients[who]
+        if name not in self.model.feeds:
+            self.step(name, lambda: client.delete_feed(name), lambda _: self.model.delete(name))
+
+    @rule(who=WHO, label=NUMBERS)
+    def create(self, who, label):
+        label = of(self.labels, label)
+        name, kind, client = self.names[label], KINDS[label], self.arena.clients[who]
+        config = SETTINGS.get(label, {})
+        self.step(
+            name,
+            lambda: client.create_feed(name, {"type": kind, **config}),
+            lambda _: self.model.create(name, kind, config),
+        )
+
+    @rule(who=WHO, label=NUMBERS, kind=st.sampled_from([*KINDS.values()]))
+    def open(self, who, label, kind):
+        """With its configuration, or as another type: that does not go."""
+        label = of(self.labels, label)
+        name, config = self.names[label], SETTINGS.get(label, {})
+        if name not in self.model.feeds:
+            kind = KINDS[label]
+
+        self.open_feed(who, name, kind, config)
+
+    def open_feed(self, who: int, name: str, kind: str, config: dict[str, Any]) -> None:
+        def expected(feed: Any) -> Any:
+            self.model.open(name, kind, config)
+            return feed
+
+        self.step(name, lambda: self.opener(who, kind)(name, config), expected)
+
+    @rule(who=WHO, label=NUMBERS, kind=st.sampled_from([*KINDS.values()]))
+    def mistake(self, who, label, kind):
+        """An operation of another type changes nothing."""
+        label = of(self.labels, label)
+        name, entries = self.names[label], self.entries(["mistaken"])
+        operations = {
+            FEED: FeedPublish(name, entries),
+            SORTED_FEED: SortedInsert(name, b"mistaken", Position(Where.END)),
+            QUEUE: QueuePut(name, entries),
+            JOB: JobPut(name, entries),
+        }
+        if kind != KINDS[label]:
+            self.operation(who, operations[kind], lambda _: self.model.check_kind(name, kind))

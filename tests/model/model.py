@@ -1,0 +1,516 @@
+"""What the library promises, as plain Python: dicts, lists and a number for the time.
+
+Each method is one operation. It returns what the operation answers, raises what it
+raises, and appends to `Model.notices` what subscribers are told. Nothing here knows of
+Redis; where the wire shows through (a list of reservations, say) it is because the
+contract gives it a meaning that users can see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import attrs
+
+from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
+from thoonk.exceptions import (
+    FeedDoesNotExist,
+    FeedExists,
+    ItemDoesNotExist,
+    NotClaimed,
+    NotStalled,
+    WrongFeedType,
+)
+from thoonk.notices import (
+    Configured,
+    Created,
+    Deleted,
+    Edited,
+    Finished,
+    Moved,
+    Notice,
+    Published,
+    Retracted,
+)
+
+CONFIRM_WITHIN = 10_000
+"""Milliseconds after which an unconfirmed take from a queue is undone."""
+
+ONE_DAY = 86_400_000
+"""Milliseconds that a result is kept when nobody says otherwise."""
+
+
+@attrs.frozen
+class Hold:
+    """Who has something since when; a peer that knows no tokens has none."""
+
+    token: str | None
+    since: int
+
+
+@attrs.define
+class Result:
+    """A stored result; ``until`` is when it goes, None: never."""
+
+    query: str
+    value: str | None
+    until: int | None
+
+
+class ModelFeed:
+    """A feed: a dict that remembers in which order its items were published."""
+
+    kind: ClassVar[str] = FEED
+
+    def __init__(self, model: Model, name: str, config: dict[str, Any]) -> None:
+        self.model = model
+        self.name = name
+        self.config = config
+        self.items: dict[str, str] = {}
+
+    def tell(self, notice: Notice) -> None:
+        self.model.notices.append(notice)
+
+    def ids(self) -> list[str]:
+        return list(self.items)
+
+    def require(self, id: str) -> None:
+        if id not in self.items:
+            raise ItemDoesNotExist(self.name, id)
+
+    def trim(self, room_for: int) -> None:
+        """Drop the oldest until there is room for so many more."""
+        limit = self.config.get("max_length") or 0
+        while limit and len(self.items) + room_for > limit:
+            self.retract([next(iter(self.items))])
+
+    def publish(self, entries: Iterable[tuple[str, str]]) -> list[bool]:
+        fresh = []
+        for id, item in entries:
+            is_new = id not in self.items
+            if is_new:
+                self.trim(1)
+            self.items.pop(id, None)
+            self.items[id] = item
+            self.tell((Published if is_new else Edited)(self.name, id, item))
+            fresh.append(is_new)
+        return fresh
+
+    def retract(self, ids: Iterable[str]) -> list[bool]:
+        was_there = []
+        for id in ids:
+            was_there.append(id in self.items)
+            if self.items.pop(id, None) is not None:
+                self.tell(Retracted(self.name, id))
+        return was_there
+
+    def configured(self) -> None:
+        """The configuration has changed."""
+        self.trim(0)
+
+
+class ModelSortedFeed(ModelFeed):
+    """A sorted feed: a list of ids, and a number that only grows."""
+
+    kind = SORTED_FEED
+
+    def __init__(self, model: Model, name: str, config: dict[str, Any]) -> None:
+        super().__init__(model, name, config)
+        self.order: list[str] = []
+        self.last_id = 0
+
+    def ids(self) -> list[str]:
+        return list(self.order)
+
+    def insert(self, position: str, item: str) -> str:
+        id = str(self.last_id + 1)
+        self._place(id, position)
+        self.last_id += 1
+        self.items[id] = item
+        self.tell(Published(self.name, id, item))
+        self.tell(Moved(self.name, id, position))
+        return id
+
+    def edit(self, id: str, item: str) -> None:
+        self.require(id)
+        self.items[id] = item
+        self.tell(Edited(self.name, id, item))
+
+    def move(self, position: str, id: str) -> None:
+        self.require(id)
+        neighbour = neighbour_of(position)
+        if neighbour == id:
+            return
+        if neighbour is not None:
+            self.require(neighbour)
+        self.order.remove(id)
+        self._place(id, position)
+        self.tell(Moved(self.name, id, position))
+
+    def retract(self, ids: Iterable[str]) -> list[bool]:
+        ids = list(ids)
+        was_there = super().retract(ids)
+        self.order = [id for id in self.order if id in self.items]
+        return was_there
+
+    def _place(self, id: str, position: str) -> None:
+        neighbour = neighbour_of(position)
+        if neighbour is not None:
+            self.require(neighbour)
+        place(self.order, id, position)
+
+    def configured(self) -> None:
+        """A sorted feed has no bound."""
+
+
+def neighbour_of(position: str) -> str | None:
+    """The id in a position, None for ``begin:`` and ``:end``."""
+    return None if position in ("begin:", ":end") else position.strip(":")
+
+
+def place(order: list[str], id: str, position: str) -> None:
+    """Put an id where a position says."""
+    if position == "begin:":
+        order.insert(0, id)
+    elif position == ":end":
+        order.append(id)
+    else:
+        after = position.endswith(":")
+        order.insert(order.index(position.strip(":")) + after, id)
+
+
+class _Taking(ModelFeed):
+    """What queues and job feeds have in common.
+
+    Attributes:
+        waiting: ids, the next one first.
+        reserved: ids that a blocked taker has reserved and not taken: they come before
+            all that waits.
+        held: id to who has taken it.
+        tokens: token to the ids that were taken under it and are not ended.
+    """
+
+    def __init__(self, model: Model, name: str, config: dict[str, Any]) -> None:
+        super().__init__(model, name, config)
+        self.waiting: list[str] = []
+        self.reserved: list[str] = []
+        self.held: dict[str, Hold] = {}
+        self.tokens: dict[str, list[str]] = {}
+
+    def put(self, entries: Iterable[tuple[str, str]], *, high: bool) -> None:
+        for id, item in entries:
+            assert id not in self.items, "ids are fresh"
+            self.items[id] = item
+            self.waiting.insert(0 if high else len(self.waiting), id)
+
+    def take(self, token: str, count: int = 1) -> list[str]:
+        """Up to so many ids; under a token that has taken before, the same again."""
+        self.bring_back()
+        if token not in self.tokens:
+            taken = []
+            while len(taken) < count and (self.reserved or self.waiting):
+                taken.append((self.reserved or self.waiting).pop(0))
+            for id in taken:
+                self.held[id] = Hold(token, self.model.now)
+            if taken:
+                self.tokens[token] = taken
+        return list(self.tokens.get(token, ()))
+
+    def release(self, token: str) -> list[str]:
+        released = list(self.tokens.get(token, ()))
+        for id in released:
+            self.let_go(id)
+        self.waiting = released + self.waiting
+        return released
+
+    def reserve(self) -> None:
+        """A blocked taker woke up, and is not seen again."""
+        if self.waiting:
+            self.reserved.append(self.waiting.pop(0))
+
+    def check_held(self, id: str, token: str = "") -> None:
+        hold = self.held.get(id)
+        if hold is None or (token and hold.token != token):
+            raise NotClaimed(self.name, id)
+
+    def let_go(self, id: str) -> None:
+        token = self.held.pop(id).token
+        if token is not None:
+            self.tokens[token].remove(id)
+            if not self.tokens[token]:
+                del self.tokens[token]
+
+    def held_in_order(self) -> list[str]:
+        """Oldest first; of one time, by id."""
+        return sorted(self.held, key=lambda held: (self.held[held].since, held.encode()))
+
+    def held_longer_than(self, timeout: int) -> list[str]:
+        now = self.model.now
+        return [id for id in self.held_in_order() if now - self.held[id].since >= timeout]
+
+    def bring_back(self) -> None:
+        raise NotImplementedError
+
+    def configured(self) -> None:
+        """It has no bound."""
+
+
+class ModelQueue(_Taking):
+    """A queue."""
+
+    kind = QUEUE
+
+    def ids(self) -> list[str]:
+        return list(self.waiting)
+
+    def get(self) -> str | None:
+        """The item of the next one, gone at once."""
+        ids = self.take("get")
+        if not ids:
+            return None
+        item = self.items[ids[0]]
+        self.confirm(ids, "get")
+        return item
+
+    def confirm(self, ids: Iterable[str], token: str) -> None:
+        ids = list(ids)
+        for id in ids:
+            self.check_held(id, token)
+        for id in ids:
+            self.let_go(id)
+            del self.items[id]
+
+    def give_back(self, entries: Iterable[tuple[str, str]], token: str) -> None:
+        """What was taken, and perhaps confirmed, reached nobody."""
+        returned = []
+        for id, item in entries:
+            if id not in self.items:
+                self.items[id] = item
+            elif id in self.held and self.held[id].token == token:
+                self.let_go(id)
+            else:
+                continue  # it has come back by itself
+            returned.append(id)
+        self.waiting = returned + self.waiting
+
+    def bring_back(self) -> None:
+        """Takes that nobody confirmed are next, in the order in which they were taken."""
+        late = self.held_longer_than(CONFIRM_WITHIN)
+        for id in late:
+            self.let_go(id)
+        self.waiting = late + self.waiting
+
+
+class ModelJob(_Taking):
+    """A job feed. Every job waits, is reserved, held, stalled, or lost by a peer."""
+
+    kind = JOB
+
+    def __init__(self, model: Model, name: str, config: dict[str, Any]) -> None:
+        super().__init__(model, name, config)
+        self.stalled: set[str] = set()
+        self.failures: dict[str, int] = {}
+        self.finished = 0
+        self.results: dict[str, Result] = {}
+        self.lost: set[str] = set()
+
+    def claim(self, token: str, count: int = 1) -> list[tuple[str, str, int]]:
+        ids = self.take(token, count)
+        return [(id, self.items[id], self.failures.get(id, 0)) for id in ids]
+
+    def claim_by_peer(self) -> None:
+        """A peer that knows neither tokens nor reservations."""
+        if self.waiting:
+            self.held[self.waiting.pop(0)] = Hold(None, self.model.now)
+
+    def lose(self) -> None:
+        """A peer dies between taking an id and marking it claimed."""
+        if self.waiting:
+            self.lost.add(self.waiting.pop(0))
+
+    def finish(self, endings: Iterable[tuple[str, str, bool, str | None, float | None]]) -> None:
+        """Each ending: id, token, whether there is a result, the result, seconds to keep it."""
+        endings = list(endings)
+        for id, token, *_ in endings:
+            self.check_held(id, token)
+        for id, _, has_result, value, timeout in endings:
+            self.finished += 1
+            if has_result:
+                self._store(id, value, timeout)
+                self.tell(Finished(self.name, id, value or ""))
+            self._forget(id)
+
+    def _store(self, id: str, value: str | None, timeout: float | None) -> None:
+        if timeout is None:
+            timeout = self.config.get("result_timeout")
+        keep = ONE_DAY if timeout is None else timeout * 1000
+        until = self.model.now + keep if keep else None
+        self.results[id] = Result(self.items[id], value, until)
+
+    def result(self, id: str) -> tuple[str, str | None] | None:
+        stored = self.results.get(id)
+        if stored is None or (stored.until is not None and self.model.now >= stored.until):
+            return None
+        return stored.query, stored.value
+
+    def extend(self, id: str, token: str = "") -> None:
+        self.check_held(id, token)
+        self.held[id] = Hold(self.held[id].token, self.model.now)
+
+    def cancel(self, id: str, token: str = "") -> None:
+        self.check_held(id, token)
+        self._fail(id)
+
+    def _fail(self, id: str) -> bool:
+        """It waits again, at the end, or is stalled: true."""
+        self.let_go(id)
+        self.failures[id] = self.failures.get(id, 0) + 1
+        limit = self.config.get("max_failures") or 0
+        if limit and self.failures[id] >= limit:
+            del self.failures[id]
+            self.stalled.add(id)
+            return True
+        self.waiting.append(id)
+        return False
+
+    def stall(self, id: str, token: str = "") -> None:
+        self.check_held(id, token)
+        self.let_go(id)
+        self.failures.pop(id, None)
+        self.stalled.add(id)
+
+    def retry(self, id: str) -> None:
+        if id not in self.stalled:
+            raise NotStalled(self.name, id)
+        self.stalled.remove(id)
+        self.waiting.append(id)
+
+    def retract(self, ids: Iterable[str]) -> list[bool]:
+        was_there = []
+        for id in ids:
+            was_there.append(id in self.items)
+            if id in self.items:
+                self._forget(id)
+        return was_there
+
+    def _forget(self, id: str) -> None:
+        if id in self.held:
+            self.let_go(id)
+        for ids in (self.waiting, self.reserved):
+            if id in ids:
+                ids.remove(id)
+        self.stalled.discard(id)
+        self.lost.discard(id)
+        self.failures.pop(id, None)
+        del self.items[id]
+
+    def bring_back(self) -> tuple[list[str], list[str]]:
+        """Claims that ran out; returns those that wait again and those that are stalled."""
+        expired: list[str] = []
+        stalled: list[str] = []
+        timeout = self.config.get("claim_timeout")
+        if timeout:
+            for id in self.held_longer_than(int(timeout * 1000)):
+                (stalled if self._fail(id) else expired).append(id)
+        return expired, stalled
+
+    def maintain(self, recovered: Iterable[str]) -> tuple[list[str], list[str], set[str]]:
+        """``recovered`` only gives the order, which is nobody's promise."""
+        expired, stalled = self.bring_back()
+        self.waiting = self.reserved + self.waiting
+        self.reserved = []
+        lost, self.lost = self.lost, set()
+        self.waiting += [id for id in recovered if id in lost]
+        return expired, stalled, lost
+
+
+MODEL_OF: dict[str, type[ModelFeed]] = {
+    model.kind: model for model in (ModelFeed, ModelSortedFeed, ModelQueue, ModelJob)
+}
+
+
+class Model:
+    """A world of feeds, its time in milliseconds, and all notices so far."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.feeds: dict[str, ModelFeed] = {}
+        self.notices: list[Notice] = []
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.feeds:
+            raise FeedDoesNotExist(name)
+        return self.feeds[name]
+
+    def create(self, name: str, kind: str, config: dict[str, Any]) -> None:
+        if name in self.feeds:
+            raise FeedExists(name)
+        self.feeds[name] = MODEL_OF[kind](self, name, {"type": kind, **config})
+        self.notices += [Created(name), Configured(name)]
+
+    def open(self, name: str, kind: str, config: dict[str, Any]) -> None:
+        """As ``thoonk.feed(name, config)`` and its like."""
+        if name not in self.feeds:
+            self.create(name, kind, config)
+            return
+        self.check_kind(name, kind)
+        if config:
+            self.set_config(name, config)
+
+    def check_kind(self, name: str, kind: str) -> None:
+        feed = self[name]
+        if feed.kind != kind:
+            raise WrongFeedType(name, expected=kind, actual=feed.kind)
+
+    def set_config(self, name: str, config: dict[str, Any]) -> None:
+        feed = self[name]
+        if "type" in config:
+            self.check_kind(name, config["type"])
+        merged = {**feed.config, **config}
+        feed.config = {key: value for key, value in merged.items() if value is not None}
+        feed.configured()
+        self.notices.append(Configured(name))
+
+    def delete(self, name: str) -> None:
+        self[name]
+        del self.feeds[name]
+        self.notices.append(Deleted(name))
+
+
+class Mirror:
+    """A copy of a feed or a sorted feed, kept up to date by its notices alone."""
+
+    def __init__(self, ids: Iterable[str] = (), items: dict[str, str] | None = None) -> None:
+        self.order = list(ids)
+        self.items = dict(items or {})
+
+    def hear(self, notice: Notice) -> None:
+        match notice:
+            case Published(_, id, item):
+                self.items[id] = item
+                self.order.append(id)
+            case Edited(_, id, item):
+                self.items[id] = item
+                self.edited(id)
+            case Retracted(_, id):
+                del self.items[id]
+                self.order.remove(id)
+            case Moved(_, id, position):
+                self.order.remove(id)
+                place(self.order, id, position)
+            case Deleted():
+                self.items.clear()
+                self.order.clear()
+
+    def edited(self, id: str) -> None:
+        """In a feed an edited item moves to the end."""
+        self.order.remove(id)
+        self.order.append(id)
+
+
+class SortedMirror(Mirror):
+    """A mirror of a sorted feed."""
+
+    def edited(self, id: str) -> None:
+        """It stays where it is."""
