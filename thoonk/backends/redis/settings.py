@@ -40,6 +40,13 @@ NO_RETRIES = (NoBackoff(), 0)
 """Arguments of a Retry: a command whose reply was lost is not simply sent again."""
 
 
+def of_dedicated(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a pool, changed for a connection that belongs to one waiter or listener."""
+    # redis-py 8 refuses its maintenance notifications on RESP2 where hiredis is missing.
+    kept = {k: v for k, v in options.items() if "maint_notifications" not in k}
+    return {**kept, **DEDICATED_SETTINGS}
+
+
 def check_no_decoding(options: Mapping[str, Any]) -> None:
     """Refuse ``decode_responses``: it would destroy items that are not text.
 

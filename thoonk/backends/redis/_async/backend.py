@@ -286,8 +286,12 @@ class AsyncRedisBackend:
     async def _idle_waiter(self) -> _Waiter:
         while self._idle:
             waiter = self._idle.pop()
-            if waiter.pid == os.getpid() and await is_usable(waiter.connection):
-                return waiter
+            try:
+                if waiter.pid == os.getpid() and await is_usable(waiter.connection):
+                    return waiter
+            except BaseException:
+                await disconnect(waiter.connection)
+                raise
             await disconnect(waiter.connection)
         return _Waiter(dedicated_connection(self._pool))
 

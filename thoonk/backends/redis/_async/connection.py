@@ -18,7 +18,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.sentinel import SCHEMES, SentinelUrl
-from thoonk.backends.redis.settings import DEDICATED_SETTINGS, NO_RETRIES, POOL_SETTINGS
+from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
 from thoonk.exceptions import InvalidValue
 
 # redis-py's own annotations change from version to version.
@@ -76,7 +76,7 @@ def _sentinel_pool(url: SentinelUrl, settings: dict[str, Any]) -> Pool:
 
 def dedicated_connection(pool: Pool) -> Connection:
     """A connection to the same server that belongs to one waiter or listener."""
-    settings = {**pool.connection_kwargs, **DEDICATED_SETTINGS, "retry": Retry(*NO_RETRIES)}
+    settings = {**of_dedicated(pool.connection_kwargs), "retry": Retry(*NO_RETRIES)}
     return pool.connection_class(**settings)
 
 
@@ -98,6 +98,15 @@ async def give_connection(pool: Pool, connection: Connection) -> None:
     await pool.release(connection)
 
 
+async def _connect(connection: Connection) -> None:
+    try:
+        await connection.connect()
+    except BaseException:
+        # Before redis-py 8, cancelled in the middle, it stays half open.
+        await connection.disconnect(nowait=True)
+        raise
+
+
 async def send(connection: Connection, timeout: float | None, *commands: tuple[Any, ...]) -> None:
     """Send commands in one go, opening the connection when it is not.
 
@@ -108,7 +117,7 @@ async def send(connection: Connection, timeout: float | None, *commands: tuple[A
     cancels = task.cancelling() if task else 0
     async with asyncio.timeout(timeout):
         if not connection.is_connected:
-            await connection.connect()
+            await _connect(connection)
         packed = connection.pack_commands(commands)
         await connection.send_packed_command(packed, check_health=False)
     # Where a connection has a `socket_timeout`, redis-py sends inside `asyncio.wait_for`, which

@@ -287,8 +287,12 @@ class RedisBackend:
     def _idle_waiter(self) -> _Waiter:
         while self._idle:
             waiter = self._idle.pop()
-            if waiter.pid == os.getpid() and is_usable(waiter.connection):
-                return waiter
+            try:
+                if waiter.pid == os.getpid() and is_usable(waiter.connection):
+                    return waiter
+            except BaseException:
+                disconnect(waiter.connection)
+                raise
             disconnect(waiter.connection)
         return _Waiter(dedicated_connection(self._pool))
 

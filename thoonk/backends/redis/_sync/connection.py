@@ -16,7 +16,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.sentinel import SCHEMES, SentinelUrl
-from thoonk.backends.redis.settings import DEDICATED_SETTINGS, NO_RETRIES, POOL_SETTINGS
+from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
 from thoonk.exceptions import InvalidValue
 
 # redis-py's own annotations change from version to version.
@@ -61,7 +61,7 @@ def _sentinel_pool(url: SentinelUrl, settings: dict[str, Any]) -> Pool:
 
 def dedicated_connection(pool: Pool) -> Connection:
     """A connection to the same server that belongs to one waiter or listener."""
-    settings = {**pool.connection_kwargs, **DEDICATED_SETTINGS, "retry": Retry(*NO_RETRIES)}
+    settings = {**of_dedicated(pool.connection_kwargs), "retry": Retry(*NO_RETRIES)}
     return pool.connection_class(**settings)
 
 

@@ -1,0 +1,184 @@
+"""The wheel: what is in it, what it needs, and that it is what tox tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import thoonk
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = ROOT / "thoonk/backends/redis/scripts"
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout, built in a copy so that nothing is left behind."""
+    source = tmp_path_factory.mktemp("source")
+    shutil.copytree(ROOT / "thoonk", source / "thoonk")
+    shutil.copytree(ROOT / "tests", source / "tests")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    done = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", cwd=source)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (built,) = (source / "dist").glob("*.whl")
+    return built
+
+
+def requirements(name: str) -> Iterator[str]:
+    """A distribution installed here and all that it needs (without extras)."""
+    yield name
+    for line in metadata.requires(name) or ():
+        needed = Requirement(line)
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            yield from requirements(needed.name)
+
+
+@pytest.fixture(scope="module")
+def bare_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel and what it requires, no extras."""
+    folder = tmp_path_factory.mktemp("bare")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    where = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder)
+    packages = Path(where.stdout.strip())
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    (info,) = packages.glob("thoonk-*.dist-info")
+    for line in metadata.PathDistribution(info).requires or ():
+        required = Requirement(line)
+        if required.marker is not None and not required.marker.evaluate({"extra": ""}):
+            continue
+        # Copied from here instead of downloaded: the test needs no network.
+        for name in requirements(required.name):
+            for file in metadata.files(name) or ():
+                if ".." not in file.parts and "__pycache__" not in file.parts:
+                    (packages / file).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(str(file.locate()), packages / file)
+    return python
+
+
+def test_the_wheel_has_every_script_and_the_marker_of_types(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    scripts = {file.relative_to(ROOT).as_posix() for file in SCRIPTS.rglob("*.lua")}
+    assert "thoonk/backends/redis/scripts/lib/clock.lua" in scripts
+    assert scripts <= names
+    assert "thoonk/py.typed" in names
+
+
+def test_the_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "thoonk").rglob("*.py")}
+    assert modules <= names
+    outside = {name for name in names if not name.startswith("thoonk/")}
+    assert all(re.match(r"thoonk-[^/]+\.dist-info/", name) for name in outside), outside
+    assert any(name.endswith("/licenses/LICENSE") for name in outside)
+    assert not [name for name in names if "__pycache__" in name or "/tests/" in name]
+
+
+def test_without_extras_it_imports_and_tells_what_the_memory_backend_needs(
+    bare_python: Path, tmp_path: Path
+) -> None:
+    program = """
+import thoonk
+try:
+    thoonk.Thoonk(backend="memory")
+except thoonk.BackendNotInstalled as error:
+    print(error)
+"""
+    done = run(bare_python, "-c", program, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'thoonk[memory]'" in done.stdout
+
+
+def test_without_extras_a_redis_client_can_be_made(bare_python: Path, tmp_path: Path) -> None:
+    done = run(
+        bare_python, "-c", "import thoonk; print(thoonk.Thoonk('localhost', 6379))", cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Thoonk on <RedisBackend localhost:6379 db 0>" in done.stdout
+
+
+def test_importing_it_imports_no_driver(tmp_path: Path) -> None:
+    program = """
+import sys, thoonk
+print(sorted({name.partition(".")[0] for name in sys.modules}
+             & {"redis", "fakeredis", "hiredis", "lupa", "rich", "valkey"}))
+"""
+    done = run(sys.executable, "-c", program, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_without_the_redis_backend_it_still_imports(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "thoonk", tmp_path / "thoonk")
+    shutil.rmtree(tmp_path / "thoonk/backends/redis")
+    program = """
+import thoonk, thoonk.backends
+print(thoonk.__file__)
+try:
+    thoonk.Thoonk()
+except thoonk.BackendNotInstalled as error:
+    print(error)
+"""
+    done = run(sys.executable, "-c", program, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+    assert "pip install redis" in done.stdout
+
+
+def test_the_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert thoonk.__version__ == project["version"]
+
+
+def test_the_constraints_for_the_oldest_versions_are_the_lower_bounds() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    lines = [*settings["project"]["dependencies"], *settings["dependency-groups"]["test"]]
+    for extra in settings["project"]["optional-dependencies"].values():
+        lines += extra
+    wanted = {}
+    for requirement in map(Requirement, lines):
+        (bound,) = (s.version for s in requirement.specifier if s.operator == ">=")
+        wanted[requirement.name] = bound
+    text = (ROOT / "tests/oldest.txt").read_text("utf-8")
+    pinned = dict(line.split("==") for line in text.splitlines() if "==" in line)
+    assert pinned == wanted
+
+
+@pytest.mark.skipif("THOONK_EXPECT_WHEEL" not in os.environ, reason="only tox installs the wheel")
+def test_what_is_tested_is_the_installed_wheel() -> None:
+    assert thoonk.__file__ is not None
+    assert "site-packages" in Path(thoonk.__file__).parts
+    editable = metadata.distribution("thoonk").read_text("direct_url.json") or ""
+    assert '"editable": true' not in editable
+
+
+@pytest.mark.skipif("THOONK_EXPECT_HIREDIS" not in os.environ, reason="only tox knows")
+def test_the_parser_is_the_one_that_is_meant() -> None:
+    from redis.utils import HIREDIS_AVAILABLE
+
+    assert HIREDIS_AVAILABLE is (os.environ["THOONK_EXPECT_HIREDIS"] == "1")
