@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from thoonk import AsyncThoonk, Empty, NotClaimed, Thoonk, ThoonkError, operations  # noqa: E402
-from thoonk.backends import open_async_backend, open_backend  # noqa: E402
-from thoonk.exceptions import OutcomeUnknown  # noqa: E402
+from thoonk import AsyncThoonk, Empty, NotClaimed, Thoonk, ThoonkError, operations
+from thoonk.backends import open_async_backend, open_backend
+from thoonk.exceptions import OutcomeUnknown
 
 T = TypeVar("T")
 
@@ -220,7 +220,9 @@ class Role:
         """The same with handlers."""
         with Thoonk(backend=self.url, listen=True) as thoonk:
             thoonk.register_handler("gap", lambda _: self.journal.write("gap"))
-            thoonk.register_handler("publish", lambda _f, _i, id: self.journal.write("notice", id))
+            thoonk.register_handler(
+                "publish", lambda *words: self.journal.write("notice", words[2])
+            )
             self.journal.write("subscribed")
             self.journal.write("ready")
             while not self.stop.exists():

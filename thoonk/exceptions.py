@@ -154,7 +154,13 @@ class OutcomeUnknown(BackendError):
     """The connection was lost after the operation was sent.
 
     It may or may not have taken effect: look before repeating it.
+
+    Attributes:
+        item: what `Queue.get` had in its hands. It is the caller's alone if the
+            operation took effect; if not, it is back in the queue after ten seconds.
     """
+
+    item: object = None
 
 
 class BackendNotInstalled(BackendError, ImportError):

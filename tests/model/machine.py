@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model.arena import Arena
 from model.model import Mirror, Model, SortedMirror
 
@@ -46,6 +46,7 @@ _examples = itertools.count()
 # takes on a real server, where the clock does not stand still, makes no difference.
 PASSING = st.sampled_from([5, 10, 25])
 CLAIM_TIMEOUTS = st.sampled_from([20.0, 50.0, None])
+FAILURES = st.sampled_from([1, 2, 0, None])
 RESULT_TIMEOUTS = st.sampled_from([None, 13.0, 0.0])
 ENDINGS = st.sampled_from(
     [
@@ -68,16 +69,15 @@ IDS = st.sampled_from(["a", "b", "c", "d", "ü:1", ":e"])
 POSITIONS = st.sampled_from(["begin:", ":end", ":{}", "{}:"])
 
 KINDS = {"plain": FEED, "bounded": FEED, "sorted": SORTED_FEED, "queue": QUEUE, "job": JOB}
-GAMES = st.sampled_from(
-    [
-        ["plain", "bounded"],
-        ["sorted"],
-        ["queue"],
-        ["job"],
-        ["queue", "job"],
-        [*KINDS],
-    ]
-)
+GAMES = {
+    "feed": ["plain", "bounded"],
+    "sorted": ["sorted"],
+    "queue": ["queue"],
+    "job": ["job"],
+    "all": [*KINDS],
+}
+"""Which feeds are played with: fewer feeds, longer stories of each."""
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "bounded": {"max_length": 3},
     "job": {"claim_timeout": 20.0, "max_failures": 3},
@@ -137,7 +137,7 @@ def of(things: Sequence[Any], number: int) -> Any:
 class Machine(RuleBasedStateMachine):
     """Five feeds, two clients, and the model."""
 
-    def __init__(self, arena: Arena) -> None:
+    def __init__(self, arena: Arena, labels: Sequence[str]) -> None:
         super().__init__()
         self.arena = arena
         self.model = Model()
@@ -153,9 +153,9 @@ class Machine(RuleBasedStateMachine):
         self.jobs: list[str] = []
         self.numbers = itertools.count(1)
         self.sound = True
-        self.labels: Sequence[str] = ()
+        self.labels = labels
         self.feeds: list[dict[str, Any]] = [{}, {}]
-        for label in KINDS:
+        for label in labels:
             self.begin(label)
         self.hear()
 
@@ -169,11 +169,6 @@ class Machine(RuleBasedStateMachine):
         self.feeds[0][label] = self.run(lambda: self.opener(0, kind)(name, config))
         self.feeds[1][label] = self.run(lambda: self.opener(1, kind)(name))
         self.model.open(name, kind, config)
-
-    @initialize(labels=GAMES)
-    def choose(self, labels):
-        """Fewer feeds, longer stories of each."""
-        self.labels = labels
 
     # --- doing and comparing --------------------------------------------------------------
 
@@ -352,7 +347,8 @@ class Machine(RuleBasedStateMachine):
 
     def end(self) -> None:
         """A last notice for each, before which there is none too many; and what remains."""
-        for label, name in self.names.items():
+        for label in self.labels:
+            name = self.names[label]
             self.open_feed(0, name, KINDS[label], {"title": "end"})
         for subscriber in self.subscribers:
             if subscriber.mirror is not None:
@@ -600,11 +596,21 @@ class Machine(RuleBasedStateMachine):
         self.takes.remove(take)
 
     @plays("queue", "job")
-    @rule(label=st.sampled_from(["queue", "job"]))
-    def waiter_dies(self, label):
-        """A blocked taker has reserved the next item, and that was all."""
+    @rule(
+        label=st.sampled_from(["queue", "job"]),
+        what=st.sampled_from(["waiter_dies", "peer_claims", "peer_dies"]),
+    )
+    def accident(self, label, what):
+        """Something on the server that no client of ours does while it lives."""
         if label not in self.labels:
             label = "job" if label == "queue" else "queue"
+        if label == "job":
+            getattr(self, what)(label)
+        else:
+            self.waiter_dies(label)
+
+    def waiter_dies(self, label):
+        """A blocked taker has reserved the next item, and that was all."""
         name = self.names[label]
         if name in self.model.feeds:
             keys = keys_of(name)
@@ -808,9 +814,7 @@ class Machine(RuleBasedStateMachine):
 
         self.step(name, feed.maintenance, expected)
 
-    @plays("job")
-    @rule()
-    def peer_claims(self):
+    def peer_claims(self, label):
         """A peer that knows neither tokens nor reservations claims the next job."""
         name, raw = self.names["job"], self.arena.raw
         if name in self.model.feeds:
@@ -823,9 +827,7 @@ class Machine(RuleBasedStateMachine):
             self.model[name].claim_by_peer()
             self.compare(name)
 
-    @plays("job")
-    @rule()
-    def peer_dies(self):
+    def peer_dies(self, label):
         """A peer takes an id off the list, and does no more."""
         name = self.names["job"]
         if name in self.model.feeds:
@@ -855,42 +857,34 @@ class Machine(RuleBasedStateMachine):
         self.configure(who, self.names[label], {"max_length": limit})
 
     @plays("job")
-    @rule(who=WHO, timeout=CLAIM_TIMEOUTS, failures=st.sampled_from([1, 2, 0, None]))
-    def set_claim_timeout(self, who, timeout, failures):
-        config = {"claim_timeout": timeout, "max_failures": failures}
+    @rule(
+        who=WHO,
+        config=st.fixed_dictionaries({"claim_timeout": CLAIM_TIMEOUTS, "max_failures": FAILURES})
+        | st.fixed_dictionaries({"result_timeout": RESULT_TIMEOUTS}),
+    )
+    def configure_jobs(self, who, config):
         self.configure(who, self.names["job"], config)
 
-    @plays("job")
-    @rule(who=WHO, timeout=RESULT_TIMEOUTS)
-    def set_result_timeout(self, who, timeout):
-        self.configure(who, self.names["job"], {"result_timeout": timeout})
-
-    @rule(who=WHO, label=NUMBERS, type=st.sampled_from([*KINDS.values()]))
-    def set_type(self, who, label, type):
+    def set_type(self, who, label, kind):
         """Which only goes where it is that type already."""
-        label = of(self.labels, label)
-        self.configure(who, self.names[label], {"title": "t", "type": type})
+        self.configure(who, self.names[label], {"title": "t", "type": kind})
 
     # --- deleting, creating, mistaking ----------------------------------------------------------
 
-    @rule(who=WHO, label=NUMBERS, sure=st.integers(0, 2))
-    def delete(self, who, label, sure):
-        label = of(self.labels, label)
+    @rule(
+        who=WHO,
+        label=NUMBERS,
+        what=st.sampled_from(["create", "open", "mistake", "set_type", "delete"]),
+        kind=st.sampled_from([*KINDS.values()]),
+    )
+    def manage(self, who, label, what, kind):
+        getattr(self, what)(who, of(self.labels, label), kind)
+
+    def delete(self, who, label, _):
         name, client = self.names[label], self.arena.clients[who]
-        if sure or name not in self.model.feeds:
-            return  # not too often, or nothing lives long
         self.step(name, lambda: client.delete_feed(name), lambda _: self.model.delete(name))
 
-    @rule(who=WHO, label=NUMBERS)
-    def delete_missing(self, who, label):
-        label = of(self.labels, label)
-        name, client = self.names[label], self.arena.clients[who]
-        if name not in self.model.feeds:
-            self.step(name, lambda: client.delete_feed(name), lambda _: self.model.delete(name))
-
-    @rule(who=WHO, label=NUMBERS)
-    def create(self, who, label):
-        label = of(self.labels, label)
+    def create(self, who, label, _):
         name, kind, client = self.names[label], KINDS[label], self.arena.clients[who]
         config = SETTINGS.get(label, {})
         self.step(
@@ -899,10 +893,8 @@ class Machine(RuleBasedStateMachine):
             lambda _: self.model.create(name, kind, config),
         )
 
-    @rule(who=WHO, label=NUMBERS, kind=st.sampled_from([*KINDS.values()]))
     def open(self, who, label, kind):
         """With its configuration, or as another type: that does not go."""
-        label = of(self.labels, label)
         name, config = self.names[label], SETTINGS.get(label, {})
         if name not in self.model.feeds:
             kind = KINDS[label]
@@ -916,10 +908,8 @@ class Machine(RuleBasedStateMachine):
 
         self.step(name, lambda: self.opener(who, kind)(name, config), expected)
 
-    @rule(who=WHO, label=NUMBERS, kind=st.sampled_from([*KINDS.values()]))
     def mistake(self, who, label, kind):
         """An operation of another type changes nothing."""
-        label = of(self.labels, label)
         name, entries = self.names[label], self.entries(["mistaken"])
         operations = {
             FEED: FeedPublish(name, entries),

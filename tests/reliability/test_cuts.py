@@ -131,21 +131,22 @@ CASES = [
     Case(
         "publish",
         lambda t, _: t.f.publish("x"),
-        lambda g, _, id: g.t.f.get_ids() == [id]
-        and g.raw.get("feed.publishes:f") == b"1",
+        lambda g, _, id: g.t.f.get_ids() == [id] and g.raw.get("feed.publishes:f") == b"1",
     ),
     Case(
         "publish to a full feed",
         lambda t, _: t.f.publish("x", id="4"),
-        lambda g, _, id: g.t.f.get_ids() == ["2", "3", "4"]
-        and g.raw.get("feed.publishes:f") == b"4",
+        lambda g, _, id: (
+            g.t.f.get_ids() == ["2", "3", "4"] and g.raw.get("feed.publishes:f") == b"4"
+        ),
         _full,
     ),
     Case(
         "edit",
         lambda t, _: t.f.edit("1", "y"),
-        lambda g, _, id: g.t.f.get_ids() == ["2", "3", "1"]
-        and g.raw.get("feed.publishes:f") == b"4",
+        lambda g, _, id: (
+            g.t.f.get_ids() == ["2", "3", "1"] and g.raw.get("feed.publishes:f") == b"4"
+        ),
         _full,
     ),
     Case(
@@ -187,24 +188,24 @@ CASES = [
     Case(
         "queue put",
         lambda t, _: t.q.put("x"),
-        lambda g, _, id: g.t.q.get_ids() == [id]
-        and g.raw.get("feed.publishes:q") == b"1",
+        lambda g, _, id: g.t.q.get_ids() == [id] and g.raw.get("feed.publishes:q") == b"1",
     ),
     Case(
         "queue get",
         lambda t, _: t.q.get(timeout=2),
-        lambda g, _, item: item == "a"
-        and g.t.q.get_nowait() == "b"
-        and g.raw.hlen("feed.items:q") == 0
-        and not g.raw.exists("feed.claimed:q", "feed.holders:q", "feed.tokens:q"),
+        lambda g, _, item: (
+            item == "a"
+            and g.t.q.get_nowait() == "b"
+            and g.raw.hlen("feed.items:q") == 0
+            and not g.raw.exists("feed.claimed:q", "feed.holders:q", "feed.tokens:q")
+        ),
         lambda t: [t.q.put(item) for item in "ab"],
         requests=2,
     ),
     Case(
         "job put",
         lambda t, _: t.j.put("x"),
-        lambda g, _, id: g.t.j.get_ids() == [id]
-        and g.t.j.get_counts().waiting == 1,
+        lambda g, _, id: g.t.j.get_ids() == [id] and g.t.j.get_counts().waiting == 1,
     ),
     Case(
         "job get",
@@ -215,15 +216,15 @@ CASES = [
     Case(
         "finish",
         lambda _, claim: claim.finish("done"),
-        lambda g, claim, _: _counts(g) == (0, 0, 0, 1)
-        and g.t.j.get_result(claim.id, timeout=1) == ("work", "done"),
+        lambda g, claim, _: (
+            _counts(g) == (0, 0, 0, 1) and g.t.j.get_result(claim.id, timeout=1) == ("work", "done")
+        ),
         _claimed,
     ),
     Case(
         "cancel",
         lambda _, claim: claim.cancel(),
-        lambda g, claim, _: _counts(g) == (1, 0, 0, 0)
-        and g.t.j.get_failure_count(claim.id) == 1,
+        lambda g, claim, _: _counts(g) == (1, 0, 0, 0) and g.t.j.get_failure_count(claim.id) == 1,
         _claimed,
     ),
     Case(
@@ -253,7 +254,9 @@ CASES = [
     Case(
         "create_feed",
         lambda t, _: t.thoonk.create_feed("new", {"title": "T"}),
-        lambda g, _, __: g.t.thoonk.get_config("new").title == "T" and g.t.thoonk.feed_exists("new"),
+        lambda g, _, __: (
+            g.t.thoonk.get_config("new").title == "T" and g.t.thoonk.feed_exists("new")
+        ),
         requests=2,
     ),
     Case(

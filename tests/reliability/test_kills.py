@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -270,7 +271,7 @@ def test_a_killed_workers_job_runs_elsewhere_within_a_second_of_its_timeout(
         for _ in range(rounds):
             id = jobs.put("work")
             worker = nursery.start("hold", "j")
-            poll(lambda: worker.told("got"))
+            poll(functools.partial(worker.told, "got"))
             before = claimed_at(real_world, id)
             worker.kill()
             if waiting == "sync":

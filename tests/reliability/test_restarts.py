@@ -213,7 +213,7 @@ def test_handlers_are_told_of_the_gap_a_restart_makes(server: servers.Server) ->
     heard: list[str] = []
     with Thoonk(backend=server.url, listen=True) as thoonk:
         thoonk.register_handler("gap", lambda feed: heard.append("gap"))
-        thoonk.register_handler("publish", lambda feed, item, id: heard.append(id))
+        thoonk.register_handler("publish", lambda *words: heard.append(words[2]))
         feed = thoonk.feed("f")
         restart(server)
         poll(lambda: heard)
@@ -669,8 +669,11 @@ def watched_by_sentinel(master: servers.Server, folder: Path) -> Iterator[int]:
 async def test_a_failover_under_load_is_ridden_out(
     name: str, client: Callable[..., Any], tmp_path: Path
 ) -> None:
-    with servers.running(_binary(name)) as master, replica_of(master) as replica:
-        with watched_by_sentinel(master, tmp_path) as port:
+    with contextlib.ExitStack() as stack:
+        master = stack.enter_context(servers.running(_binary(name)))
+        replica = stack.enter_context(replica_of(master))
+        port = stack.enter_context(watched_by_sentinel(master, tmp_path))
+        if True:
             url = f"redis+sentinel://127.0.0.1:{port}/mymaster/0"
             taken: list[str] = []
 

@@ -50,13 +50,13 @@ def answers(backend: Backend) -> None:
     assert_type(backend.execute(ReadItems("f")), dict[str, bytes])
     assert_type(backend.execute(CountItems("f")), int)
     assert_type(backend.execute(FeedPublish("f", ())), tuple[bool, ...])
-    assert_type(backend.wait(QueueTake("q"), 5.0), Taken)
+    assert_type(backend.wait(QueueTake("q", "token"), 5.0), Taken)
     assert_type(backend.listen("f").get(5), Notice)
 
 
 async def async_answers(backend: AsyncBackend) -> None:
     assert_type(await backend.execute(ReadItem("f", "i")), bytes | None)
-    assert_type(await backend.wait(QueueTake("q"), 5.0), Taken)
+    assert_type(await backend.wait(QueueTake("q", "token"), 5.0), Taken)
     listening: AsyncSubscription = await backend.listen()
     assert_type(await listening.get(), Notice)
 

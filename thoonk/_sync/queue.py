@@ -9,7 +9,7 @@ from thoonk._sync.collection import Collection
 from thoonk._sync.taking import take
 from thoonk.concurrency._sync import to_the_end
 from thoonk.config import QUEUE
-from thoonk.exceptions import Empty, NotClaimed, ThoonkError
+from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, ThoonkError
 from thoonk.flows import Deadline, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import Entry, Priority, QueueConfirm, QueuePut, QueueReturn, QueueTake, Taken
@@ -75,6 +75,9 @@ class Queue(Collection[T]):
             self._execute(QueueConfirm(self.name, ids, operation.token))
         except NotClaimed:
             return False
+        except OutcomeUnknown as error:
+            error.item = self._codec.decode(entries[0].item)
+            raise
         except ThoonkError:
             raise
         except BaseException:

@@ -8,6 +8,7 @@ from typing import Any
 from redis.backoff import NoBackoff
 
 from thoonk.exceptions import InvalidValue
+from thoonk.names import check_timeout
 
 POOL_SETTINGS: Mapping[str, Any] = {
     # More callers than this wait for a free connection, for `timeout` seconds at most.
@@ -58,6 +59,23 @@ def check_no_decoding(options: Mapping[str, Any]) -> None:
             "decode_responses=True cannot be used: items are bytes; "
             "leave it out, the feed's serializer makes text of them"
         )
+
+
+MOST_RETRYING = 300.0
+"""Seconds. The server forgets an answer after ten minutes of silence, see once.lua."""
+
+
+def check_retry_for(seconds: object) -> float:
+    """For how long calls are repeated; 0: not at all.
+
+    Raises:
+        InvalidType: not a number.
+        InvalidValue: negative, or longer than answers are sure to be remembered.
+    """
+    checked = check_timeout(seconds, "retry_for") or 0.0
+    if checked > MOST_RETRYING:
+        raise InvalidValue(f"retry_for may be {MOST_RETRYING:.0f} seconds at most, not {checked}")
+    return checked
 
 
 def check_db(db: object) -> int:

@@ -31,7 +31,12 @@ from thoonk.backends.redis._async.connection import (
 )
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
-from thoonk.backends.redis.settings import check_db, check_no_decoding, with_defaults
+from thoonk.backends.redis.settings import (
+    check_db,
+    check_no_decoding,
+    check_retry_for,
+    with_defaults,
+)
 from thoonk.backends.redis.slots import Slots
 from thoonk.backends.redis.wire import new_instance
 from thoonk.concurrency._async import Event, event_within, to_the_end
@@ -42,7 +47,6 @@ from thoonk.exceptions import (
     OutcomeUnknown,
     ThoonkError,
 )
-from thoonk.names import check_timeout
 from thoonk.operations import Operation, Release, Taken, TakeOperation
 
 R = TypeVar("R")
@@ -100,7 +104,7 @@ class AsyncRedisBackend:
                 set: it would destroy binary items.
         """
         self._owns_pool = client is None
-        self._retry_for = check_timeout(retry_for, "retry_for") or 0.0
+        self._retry_for = check_retry_for(retry_for)
         self._pool: Pool
         self._reply_timeout: float | None = None
         if client is None:

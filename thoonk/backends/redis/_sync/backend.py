@@ -32,7 +32,12 @@ from thoonk.backends.redis._sync.connection import (
 )
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
-from thoonk.backends.redis.settings import check_db, check_no_decoding, with_defaults
+from thoonk.backends.redis.settings import (
+    check_db,
+    check_no_decoding,
+    check_retry_for,
+    with_defaults,
+)
 from thoonk.backends.redis.slots import Slots
 from thoonk.backends.redis.wire import new_instance
 from thoonk.concurrency._sync import Event, event_within, to_the_end
@@ -43,7 +48,6 @@ from thoonk.exceptions import (
     OutcomeUnknown,
     ThoonkError,
 )
-from thoonk.names import check_timeout
 from thoonk.operations import Operation, Release, Taken, TakeOperation
 
 R = TypeVar("R")
@@ -101,7 +105,7 @@ class RedisBackend:
                 set: it would destroy binary items.
         """
         self._owns_pool = client is None
-        self._retry_for = check_timeout(retry_for, "retry_for") or 0.0
+        self._retry_for = check_retry_for(retry_for)
         self._pool: Pool
         self._reply_timeout: float | None = None
         if client is None:
