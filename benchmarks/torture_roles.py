@@ -155,7 +155,7 @@ class Role:
                     self.journal.write("error", type(error).__name__)
                 else:
                     self.journal.write("put", feed, item, id)
-            await asyncio.sleep(random.uniform(0.01, 0.06))  # noqa: S311
+            await asyncio.sleep(random.uniform(0.01, 0.06))
 
     async def work(self, thoonk: Any) -> None:
         """Claim and finish; some jobs take longer than a claim lasts and are kept alive."""
@@ -167,21 +167,21 @@ class Role:
                 claim = await settle(jobs.get(timeout=1))
             except Empty:
                 continue
-            self.journal.write("got", claim.id, claim.item)
+            self.journal.write("got", claim.id, str(claim.cancelled))
             # A sync sleep in a sync process, so that the heartbeat has to do without the loop.
             pause = asyncio.sleep if self.style == "async" else time.sleep
             try:
-                if random.random() < 0.01:  # noqa: PLR2004, S311
+                if random.random() < 0.01:
                     async with Beat(claim.heartbeat()):
-                        await settle(pause(timeout * random.uniform(1.1, 1.5)))  # type: ignore[func-returns-value]  # noqa: S311
+                        await settle(pause(timeout * random.uniform(1.1, 1.5)))  # type: ignore[func-returns-value]
                 else:
-                    await settle(pause(random.uniform(0.01, 0.06)))  # type: ignore[func-returns-value]  # noqa: S311
+                    await settle(pause(random.uniform(0.01, 0.06)))  # type: ignore[func-returns-value]
                 self.journal.write("finish?", claim.id)
                 await settle(claim.finish("done"))
             except NotClaimed:
                 self.journal.write("fenced", claim.id)
             else:
-                self.journal.write("finish", claim.id, claim.item)
+                self.journal.write("finish", claim.id, claim.item, str(claim.cancelled))
 
     async def take(self, thoonk: Any) -> None:
         """Take from the queue."""

@@ -64,6 +64,7 @@ LIMITS = st.sampled_from([1, 2, 3, 5, 0, None])
 WHO = st.integers(0, 1)
 NUMBERS = st.integers(0, 7)
 """Which of the things that there are, counted round and round."""
+RARE = 7
 TEXTS = st.sampled_from(["", "x", "é", "a\0b", "n\n"])
 IDS = st.sampled_from(["a", "b", "c", "d", "ü:1", ":e"])
 POSITIONS = st.sampled_from(["begin:", ":end", ":{}", "{}:"])
@@ -158,6 +159,8 @@ class Machine(RuleBasedStateMachine):
         for label in labels:
             self.begin(label)
         self.hear()
+        for label in labels:
+            self.fill(label)
 
     def begin(self, label: str) -> None:
         """Both clients open the feed; only its creation is told."""
@@ -170,6 +173,16 @@ class Machine(RuleBasedStateMachine):
         self.feeds[1][label] = self.run(lambda: self.opener(1, kind)(name))
         self.model.open(name, kind, config)
 
+    def fill(self, label: str) -> None:
+        """Something to play with."""
+        for number in range(4):
+            if KINDS[label] == FEED:
+                self.publish_to(0, label, "abcd"[number], "")
+            elif KINDS[label] == SORTED_FEED:
+                self.insert_at(0, "begin:" if number % 2 else ":end", number, "")
+            else:
+                self.put_to(0, label, high=number == 1, text="")
+
     # --- doing and comparing --------------------------------------------------------------
 
     def run(self, call: Callable[[], Any]) -> Any:
@@ -177,9 +190,6 @@ class Machine(RuleBasedStateMachine):
 
     def opener(self, who: int, kind: str) -> Any:
         return getattr(self.arena.clients[who], kind)
-
-    def execute(self, who: int, operation: Any) -> Any:
-        return self.run(lambda: self.arena.clients[who].backend.execute(operation))
 
     def step(self, name: str, real: Callable[[], Any], expected: Callable[[Any], Any]) -> Answer:
         """Do it, let the model do it (given the answer, for ids made by us), compare all."""
@@ -361,6 +371,9 @@ class Machine(RuleBasedStateMachine):
     @plays("plain", "bounded")
     @rule(who=WHO, label=st.sampled_from(["plain", "bounded"]), id=IDS | st.none(), text=TEXTS)
     def publish(self, who, label, id, text):
+        self.publish_to(who, label, id, text)
+
+    def publish_to(self, who, label, id, text):
         name, item = self.names[label], self.number() + text
         feed = self.feeds[who][label]
 
@@ -397,15 +410,16 @@ class Machine(RuleBasedStateMachine):
         )
 
     @plays("plain", "bounded")
-    @rule(who=WHO, label=st.sampled_from(["plain", "bounded"]), id=IDS)
-    def retract(self, who, label, id):
+    @rule(
+        who=WHO,
+        label=st.sampled_from(["plain", "bounded"]),
+        ids=st.lists(IDS, min_size=1, max_size=3),
+    )
+    def retract(self, who, label, ids):
         name, feed = self.names[label], self.feeds[who][label]
-        self.step(name, lambda: feed.retract(id), lambda _: self.model[name].retract([id])[0])
-
-    @plays("plain", "bounded")
-    @rule(who=WHO, label=st.sampled_from(["plain", "bounded"]), ids=st.lists(IDS, max_size=3))
-    def retract_many(self, who, label, ids):
-        name = self.names[label]
+        if len(ids) == 1:
+            self.step(name, lambda: feed.retract(*ids), lambda _: self.model[name].retract(ids)[0])
+            return
         operation = FeedRetract(name, tuple(ids))
         self.operation(who, operation, lambda _: tuple(self.model[name].retract(ids)))
 
@@ -414,11 +428,18 @@ class Machine(RuleBasedStateMachine):
     def sorted_id(self, number: int) -> str:
         """An id that is there, or one that never was."""
         feed = self.model.feeds.get(self.names["sorted"])
+        if feed is None or not feed.order or number == RARE:
+            return "missing"
+        return of(feed.order, number)
+
         return of(["missing", *(feed.ids() if feed else [])], number)
 
     @plays("sorted")
     @rule(who=WHO, form=POSITIONS, number=NUMBERS, text=TEXTS)
     def insert(self, who, form, number, text):
+        self.insert_at(who, form, number, text)
+
+    def insert_at(self, who, form, number, text):
         name, item, feed = self.names["sorted"], self.number() + text, self.feeds[who]["sorted"]
         position = form.format(self.sorted_id(number))
         calls = {
@@ -452,17 +473,13 @@ class Machine(RuleBasedStateMachine):
         self.step(name, call, lambda _: self.model[name].move(position, id))
 
     @plays("sorted")
-    @rule(who=WHO, number=NUMBERS)
-    def sorted_retract(self, who, number):
+    @rule(who=WHO, numbers=st.lists(NUMBERS, min_size=1, max_size=2))
+    def sorted_retract(self, who, numbers):
         name, feed = self.names["sorted"], self.feeds[who]["sorted"]
-        id = self.sorted_id(number)
-        self.step(name, lambda: feed.retract(id), lambda _: self.model[name].retract([id])[0])
-
-    @plays("sorted")
-    @rule(who=WHO, numbers=st.lists(NUMBERS, max_size=3))
-    def sorted_retract_many(self, who, numbers):
-        name = self.names["sorted"]
         ids = tuple(map(self.sorted_id, numbers))
+        if len(ids) == 1:
+            self.step(name, lambda: feed.retract(*ids), lambda _: self.model[name].retract(ids)[0])
+            return
         operation = SortedRetract(name, ids)
         self.operation(who, operation, lambda _: tuple(self.model[name].retract(ids)))
 
@@ -473,6 +490,9 @@ class Machine(RuleBasedStateMachine):
     def put(self, who, label, high, text):
         if label not in self.labels:
             label = "job" if label == "queue" else "queue"
+        self.put_to(who, label, high=high, text=text)
+
+    def put_to(self, who, label, *, high, text):
         name, item, feed = self.names[label], self.number() + text, self.feeds[who][label]
 
         def expected(id):
@@ -598,7 +618,7 @@ class Machine(RuleBasedStateMachine):
     @plays("queue", "job")
     @rule(
         label=st.sampled_from(["queue", "job"]),
-        what=st.sampled_from(["waiter_dies", "peer_claims", "peer_dies"]),
+        what=st.sampled_from(["waiter_dies", "peer_claims", "peer_dies", "maintenance"]),
     )
     def accident(self, label, what):
         """Something on the server that no client of ours does while it lives."""
@@ -619,6 +639,13 @@ class Machine(RuleBasedStateMachine):
             self.compare(name)
 
     # --- jobs -----------------------------------------------------------------------------------
+
+    def job_id(self, number: int) -> str:
+        """An id, rather of a job that is there, and rather of one that is claimed."""
+        model = self.model.feeds.get(self.names["job"])
+        if model is None or not model.items or number == RARE:
+            return of(self.jobs, number)
+        return of([*model.items, *model.held_in_order()], number)
 
     def note_job(self, label: str, id: str) -> None:
         if label == "job":
@@ -690,7 +717,7 @@ class Machine(RuleBasedStateMachine):
     )
     def end_job_by_id(self, who, number, how, ending):
         """As in 2011, by whoever knows the id."""
-        name, feed, id = self.names["job"], self.feeds[who]["job"], of(self.jobs, number)
+        name, feed, id = self.names["job"], self.feeds[who]["job"], self.job_id(number)
         self.end_job(name, feed, how, ending, id, "")
 
     def end_job(self, name, actor, how, ending, id, token):  # noqa: PLR0917
@@ -720,8 +747,11 @@ class Machine(RuleBasedStateMachine):
     def finish_many(self, who, numbers, with_token):
         """All or none."""
         name = self.names["job"]
-        ids = [*dict.fromkeys(of(self.jobs, number) for number in numbers)]
         token = of(["", *self.job_tokens], with_token)
+        ids = [*dict.fromkeys(map(self.job_id, numbers))]
+        model = self.model.feeds.get(name)
+        if model and token in model.tokens and len(numbers) > 1:
+            ids = model.tokens[token][:]
         endings = tuple(Ending(id, token, has_result=True, result=b"r") for id in ids)
         self.operation(
             who,
@@ -753,33 +783,22 @@ class Machine(RuleBasedStateMachine):
     def retry(self, who, number):
         name, feed = self.names["job"], self.feeds[who]["job"]
         model = self.model.feeds.get(name)
-        id = of([*self.jobs, *sorted(model.stalled if model else ())], number)
+        id = self.job_id(number)
+        if model and model.stalled and number % 2 == 0:
+            id = of(sorted(model.stalled), number)
         self.step(name, lambda: feed.retry(id), lambda _: self.model[name].retry(id))
 
     @plays("job")
     @precondition(lambda self: self.jobs)
-    @rule(who=WHO, number=NUMBERS)
-    def job_retract(self, who, number):
-        name, feed, id = self.names["job"], self.feeds[who]["job"], of(self.jobs, number)
-        self.step(name, lambda: feed.retract(id), lambda _: self.model[name].retract([id])[0])
-
-    @plays("job")
-    @precondition(lambda self: self.jobs)
-    @rule(who=WHO, numbers=st.lists(NUMBERS, max_size=3))
-    def job_retract_many(self, who, numbers):
-        name = self.names["job"]
-        ids = tuple(of(self.jobs, number) for number in numbers)
+    @rule(who=WHO, numbers=st.lists(NUMBERS, min_size=1, max_size=2))
+    def job_retract(self, who, numbers):
+        name, feed = self.names["job"], self.feeds[who]["job"]
+        ids = tuple(map(self.job_id, numbers))
+        if len(ids) == 1:
+            self.step(name, lambda: feed.retract(*ids), lambda _: self.model[name].retract(ids)[0])
+            return
         operation = JobRetract(name, ids)
         self.operation(who, operation, lambda _: tuple(self.model[name].retract(ids)))
-
-    @plays("job")
-    @precondition(lambda self: self.jobs)
-    @rule(who=WHO, number=NUMBERS)
-    def failure_count(self, who, number):
-        name, feed, id = self.names["job"], self.feeds[who]["job"], of(self.jobs, number)
-        model = self.model.feeds.get(name)
-        failures = model.failures.get(id, 0) if model else 0
-        self.step(name, lambda: feed.get_failure_count(id), lambda _: failures)
 
     @plays("job")
     @precondition(lambda self: self.jobs)
@@ -787,6 +806,8 @@ class Machine(RuleBasedStateMachine):
     def get_result(self, who, number, blocking):
         name, feed, id = self.names["job"], self.feeds[who]["job"], of(self.jobs, number)
         model = self.model.feeds.get(name)
+        failures = model.failures.get(id, 0) if model else 0
+        self.step(name, lambda: feed.get_failure_count(id), lambda _: failures)
         result = model.result(id) if model else None
         if result is None and not blocking:
             self.operation(who, ReadResult(name, id), lambda _: None)
@@ -799,10 +820,9 @@ class Machine(RuleBasedStateMachine):
 
         self.step(name, lambda: feed.get_result(id, timeout=5 if result else 0.01), expected)
 
-    @plays("job")
-    @rule(who=WHO)
-    def maintenance(self, who):
-        name, feed = self.names["job"], self.feeds[who]["job"]
+    def maintenance(self, label):
+        """What mends them."""
+        name, feed = self.names["job"], self.feeds[1]["job"]
 
         def expected(report):
             expired, stalled, lost = self.model[name].maintain(report.recovered if report else ())

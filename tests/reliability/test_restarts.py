@@ -673,38 +673,37 @@ async def test_a_failover_under_load_is_ridden_out(
         master = stack.enter_context(servers.running(_binary(name)))
         replica = stack.enter_context(replica_of(master))
         port = stack.enter_context(watched_by_sentinel(master, tmp_path))
-        if True:
-            url = f"redis+sentinel://127.0.0.1:{port}/mymaster/0"
-            taken: list[str] = []
+        url = f"redis+sentinel://127.0.0.1:{port}/mymaster/0"
+        taken: list[str] = []
 
-            def take() -> None:
-                with Thoonk(backend=url, retry_for=30.0) as thoonk:
-                    queue = thoonk.queue("q")
-                    while (item := queue.get(timeout=40)) != "end":
-                        taken.append(item)
+        def take() -> None:
+            with Thoonk(backend=url, retry_for=30.0) as thoonk:
+                queue = thoonk.queue("q")
+                while (item := queue.get(timeout=40)) != "end":
+                    taken.append(item)
 
-            async with entered(client(backend=url, retry_for=30.0)) as thoonk:
-                queue = await settle(thoonk.queue("q"))
-                with meanwhile(take):
-                    put: list[str] = []
-                    certain = 0
-                    with contextlib.closing(replica.client()) as raw:
-                        until = time.monotonic() + 1.0
-                        killed = False
-                        while time.monotonic() < until:
-                            put.append(str(len(put)))
-                            await settle(queue.put(put[-1]))
-                            await asyncio.sleep(0.01)
-                            if not killed and len(put) == 20:
-                                poll(lambda: raw.get("feed.publishes:q") == b"20")
-                                certain = len(put)
-                                master.kill(signal.SIGKILL)
-                                killed = True
-                                until = time.monotonic() + 30
-                            if killed and len(put) == 60:
-                                break
-                    await settle(queue.put("end"))
-            assert len(put) == 60
-            assert len(taken) == len(set(taken))
-            # What the replica had, and what the new master acknowledged.
-            assert set(put[:certain]) | set(put[certain + 1 :]) <= set(taken)
+        async with entered(client(backend=url, retry_for=30.0)) as thoonk:
+            queue = await settle(thoonk.queue("q"))
+            with meanwhile(take):
+                put: list[str] = []
+                certain = 0
+                with contextlib.closing(replica.client()) as raw:
+                    until = time.monotonic() + 1.0
+                    killed = False
+                    while time.monotonic() < until:
+                        put.append(str(len(put)))
+                        await settle(queue.put(put[-1]))
+                        await asyncio.sleep(0.01)
+                        if not killed and len(put) == 20:
+                            poll(lambda: raw.get("feed.publishes:q") == b"20")
+                            certain = len(put)
+                            master.kill(signal.SIGKILL)
+                            killed = True
+                            until = time.monotonic() + 30
+                        if killed and len(put) == 60:
+                            break
+                await settle(queue.put("end"))
+        assert len(put) == 60
+        assert len(taken) == len(set(taken))
+        # What the replica had, and what the new master acknowledged.
+        assert set(put[:certain]) | set(put[certain + 1 :]) <= set(taken)
