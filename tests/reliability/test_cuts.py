@@ -288,7 +288,7 @@ CASES = [
         "get_result",
         lambda t, claim: t.j.get_result(claim.id, timeout=5),
         lambda _, __, result: result == ("work", "done"),
-        lambda t: _finished(t),
+        _finished,
     ),
     Case("get_ids", lambda t, _: t.f.get_ids(), lambda g, _, ids: len(ids) == 3, _full),
 ]
