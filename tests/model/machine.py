@@ -720,7 +720,7 @@ class Machine(RuleBasedStateMachine):
         name, feed, id = self.names["job"], self.feeds[who]["job"], self.job_id(number)
         self.end_job(name, feed, how, ending, id, "")
 
-    def end_job(self, name, actor, how, ending, id, token):  # noqa: PLR0917
+    def end_job(self, name, actor, how, ending, id, token):
         arguments = () if token else (id,)
         if how == "extend":
             self.tick()

@@ -12,6 +12,7 @@ from conftest import World
 from contract._async.helpers import Background, pause, until
 from contract.peek import blocked, everything
 from thoonk import AsyncThoonk, Closed, Empty, FeedDoesNotExist, SerializerError
+from thoonk.operations import QueueTake
 
 
 async def test_items_come_out_as_they_went_in(thoonk: AsyncThoonk) -> None:
@@ -209,3 +210,12 @@ async def test_closing_the_client_wakes_a_blocked_get(
     mine = await thoonk.queue("q")
     await mine.put("x")
     assert await mine.get(timeout=5) == "x"
+
+
+async def test_the_shortest_wait_ends(thoonk: AsyncThoonk) -> None:
+    await thoonk.queue("q")
+    started = time.monotonic()
+    for seconds in (0.0, 0.0004, 0.001, 0.0015):
+        taken = await thoonk.backend.wait(QueueTake("q", "token"), seconds)
+        assert taken.entries == ()
+    assert time.monotonic() - started < 3

@@ -13,6 +13,7 @@ from conftest import World
 from contract._sync.helpers import Background, pause, until
 from contract.peek import blocked, everything
 from thoonk import Closed, Empty, FeedDoesNotExist, SerializerError, Thoonk
+from thoonk.operations import QueueTake
 
 
 def test_items_come_out_as_they_went_in(thoonk: Thoonk) -> None:
@@ -208,3 +209,12 @@ def test_closing_the_client_wakes_a_blocked_get(
     mine = thoonk.queue("q")
     mine.put("x")
     assert mine.get(timeout=5) == "x"
+
+
+def test_the_shortest_wait_ends(thoonk: Thoonk) -> None:
+    thoonk.queue("q")
+    started = time.monotonic()
+    for seconds in (0.0, 0.0004, 0.001, 0.0015):
+        taken = thoonk.backend.wait(QueueTake("q", "token"), seconds)
+        assert taken.entries == ()
+    assert time.monotonic() - started < 3

@@ -625,4 +625,5 @@ def wait_command(feed: str, seconds: float) -> tuple[Argument, ...]:
     first: a taker that dies between the two has lost nothing.
     """
     keys = keys_of(feed)
-    return (b"BRPOPLPUSH", keys.ids, keys.reserved, f"{seconds:.3f}")
+    # 0 means "for ever", and redis-server 6.2 also takes 0.001 for it.
+    return (b"BRPOPLPUSH", keys.ids, keys.reserved, f"{max(seconds, 0.002):.3f}")

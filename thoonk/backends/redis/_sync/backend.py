@@ -311,8 +311,7 @@ class RedisBackend:
             disconnect(waiter.connection)
             raise errors.not_sent(error) from error
         waiter.unread = 2
-        # BRPOPLPUSH would take 0 for "for ever".
-        blocking = wait_command(operation.feed, max(timeout, 0.001))
+        blocking = wait_command(operation.feed, timeout)
         send(waiter.connection, REPLY_MARGIN, blocking, command.arguments)
 
     def _woken(self, waiter: _Waiter, command: Command[Taken], timeout: float) -> Any:
