@@ -57,13 +57,16 @@ class Server:
         """A plain redis-py client, to look at the server behind the library's back."""
         return redis.Redis(port=self.port, protocol=2, **options)  # type: ignore[arg-type]
 
-    def start(self) -> None:
+    def start(self, *, ready: bool = True) -> None:
+        """Start it, and wait until it answers unless ``ready`` is false."""
         log = self.folder / "server.log"
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         defaults = ["--save", "", "--appendonly", "no", "--logfile", str(log)]
         self.process = subprocess.Popen(
             [self.binary, *arguments, *defaults, *self.options], stdout=subprocess.DEVNULL
         )
+        if not ready:
+            return
         deadline = time.monotonic() + 20
         while True:
             try:

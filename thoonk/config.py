@@ -80,6 +80,7 @@ def _check_text(name: str, value: object) -> str:
 _CHECKS: Mapping[str, Callable[[str, object], int | float | str | None]] = {
     "type": lambda name, value: check_name(value, name),
     "max_length": _check_count,
+    "max_item_size": _check_count,
     "title": _check_text,
     "serializer": lambda name, value: check_name(value, name),
     "claim_timeout": check_seconds,
@@ -95,6 +96,7 @@ class FeedConfig(Mapping[str, Any]):
     Attributes:
         type: ``feed``, ``sorted_feed``, ``queue``, ``job``, or a registered or peer's name.
         max_length: how many items a feed keeps; None or 0: unbounded.
+        max_item_size: bytes that an item may have; None or 0: no limit of ours.
         title: a title for people.
         serializer: the name of the serializer; None: ``text``.
         claim_timeout: seconds until an unfinished claim of a job ends; None or 0: never.
@@ -105,6 +107,7 @@ class FeedConfig(Mapping[str, Any]):
 
     type: str
     max_length: int | None = None
+    max_item_size: int | None = None
     title: str | None = None
     serializer: str | None = None
     claim_timeout: float | None = None

@@ -88,6 +88,20 @@ class WrongFeedType(FeedError, TypeError):
         self.actual = actual
 
 
+class ItemTooLarge(FeedError, ValueError):
+    """The feed's ``max_item_size`` does not allow an item. Nothing was done.
+
+    Attributes:
+        size: bytes of the item.
+        allowed: bytes that are allowed.
+    """
+
+    def __init__(self, feed: str, *, size: int, allowed: int) -> None:
+        super().__init__(feed, f"feed {feed!r} takes items of {allowed} bytes at most, not {size}")
+        self.size = size
+        self.allowed = allowed
+
+
 class ItemError(FeedError):
     """Something about one item. ``feed`` and ``id`` name it."""
 

@@ -20,7 +20,7 @@ _SHARED = settings(
     deadline=None, print_blob=True, suppress_health_check=[*HealthCheck], report_multiple_bugs=False
 )
 PROFILES = {
-    "default": settings(_SHARED, max_examples=10, stateful_step_count=50, database=None),
+    "default": settings(_SHARED, max_examples=10, stateful_step_count=40, database=None),
     "long": settings(
         _SHARED,
         max_examples=int(os.environ.get("THOONK_MODEL_EXAMPLES", "1000")),

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from blocking import blocking_client
 from conftest import World
 from proxy import Cut, Proxy, between
 
@@ -19,7 +20,7 @@ from thoonk.backends.redis import scripts
 class Handles:
     """A client and a feed of each type."""
 
-    def __init__(self, thoonk: Thoonk) -> None:
+    def __init__(self, thoonk: Any) -> None:
         self.thoonk = thoonk
         self.f = thoonk.feed("f", {"max_length": 3})
         self.s = thoonk.sorted_feed("s")
@@ -37,24 +38,20 @@ class Ground:
     events: list[tuple[Any, ...]]
 
 
-@pytest.fixture
-def ground(real_world: World) -> Iterator[Ground]:
+@pytest.fixture(params=["sync", "async"])
+def ground(request: pytest.FixtureRequest, real_world: World) -> Iterator[Ground]:
     assert real_world.server is not None
     events: list[tuple[Any, ...]] = []
     DIRECT[:] = [real_world.url]
-    with between(real_world.server) as proxy, Thoonk(backend=proxy.url) as thoonk:
+    client: Any = Thoonk if request.param == "sync" else blocking_client
+    with between(real_world.server) as proxy, client(backend=proxy.url) as thoonk:
         with Thoonk(backend=real_world.url, listen=True) as watcher:
             for event in ("publish", "edit", "retract", "position", "finish", "create", "delete"):
                 watcher.register_handler(event, lambda *a, event=event: events.append((event, *a)))
             watcher.register_handler("config:f", lambda feed: events.append(("config", feed)))
             for name in scripts.names():
                 real_world.raw.script_load(scripts.load(name).text)
-            ground = Ground(Handles(thoonk), proxy, real_world.raw, events)
-            # The connection on which a taker blocks is open before the cutting begins.
-            for feed in (ground.t.q, ground.t.j):
-                with pytest.raises(Empty):
-                    feed.get(timeout=0.01)
-            yield ground
+            yield Ground(Handles(thoonk), proxy, real_world.raw, events)
 
 
 @attrs.frozen
@@ -75,9 +72,14 @@ def poll(condition: Callable[[], bool], seconds: float = 5) -> None:
         time.sleep(0.005)
 
 
-def _get_while_blocked(t: Handles, get: Callable[..., Any]) -> Any:
+def _blocked_once(feed: Any) -> None:
+    """Open the connection on which a taker blocks, before the cutting begins."""
+    with pytest.raises(Empty):
+        feed.get(timeout=0.01)
+
+
+def _get_while_blocked(feed: Any) -> Any:
     """Put an item, past the proxy, once a client is blocked; meanwhile get."""
-    feed = get.__self__
 
     def put() -> None:
         # Blocked, or cut off and blocked again: an item that comes before is taken as well.
@@ -88,7 +90,7 @@ def _get_while_blocked(t: Handles, get: Callable[..., Any]) -> Any:
     thread = threading.Thread(target=put)
     thread.start()
     try:
-        return get(timeout=8)
+        return feed.get(timeout=8)
     finally:
         thread.join()
 
@@ -274,14 +276,16 @@ CASES = [
     ),
     Case(
         "blocked queue get",
-        lambda t, _: _get_while_blocked(t, t.q.get),
+        lambda t, _: _get_while_blocked(t.q),
         lambda g, _, item: item == "late" and not g.raw.exists("feed.items:q", "feed.claimed:q"),
+        lambda t: _blocked_once(t.q),
         requests=3,
     ),
     Case(
         "blocked job get",
-        lambda t, _: _get_while_blocked(t, t.j.get),
+        lambda t, _: _get_while_blocked(t.j),
         lambda g, _, claim: claim.item == "late" and _counts(g) == (0, 1, 0, 0),
+        lambda t: _blocked_once(t.j),
         requests=2,
     ),
     Case(

@@ -18,6 +18,7 @@ from thoonk.config import DEFAULT_RESULT_TIMEOUT, FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import (
     FeedDoesNotExist,
     ItemDoesNotExist,
+    ItemTooLarge,
     NotClaimed,
     NotStalled,
     ThoonkError,
@@ -135,6 +136,9 @@ def _script(
                 return FeedDoesNotExist(feed)
             case "FEEDTYPE":
                 return WrongFeedType(feed, expected=kind, actual=detail)
+            case "TOOLARGE":
+                size, allowed = detail.split()
+                return ItemTooLarge(feed, size=int(size), allowed=int(allowed))
             case "NOITEM":
                 return ItemDoesNotExist(feed, ids[int(detail.split(maxsplit=1)[0]) - 1])
             case "NOTCLAIMED":

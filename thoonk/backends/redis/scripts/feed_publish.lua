@@ -7,8 +7,8 @@
 --@ once
 --@ include feed
 --@ include clock
-local config = redis.call('HMGET', KEYS[1], 'type', 'max_length')
-local refusal = refuse(config[1], 'feed')
+local config = redis.call('HMGET', KEYS[1], 'type', 'max_length', 'max_item_size')
+local refusal = refuse(config[1], 'feed') or oversized(config[3], 5)
 if refusal then
   return refusal
 end

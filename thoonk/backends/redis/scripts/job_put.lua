@@ -7,7 +7,8 @@
 --@ once
 --@ include feed
 --@ include clock
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
+local refusal = refuse(config[1], 'job') or oversized(config[2], 3)
 if refusal then
   return refusal
 end

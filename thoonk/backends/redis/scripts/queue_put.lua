@@ -6,7 +6,8 @@
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ once
 --@ include feed
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
+local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
+local refusal = refuse(config[1], 'queue') or oversized(config[2], 3)
 if refusal then
   return refusal
 end

@@ -5,7 +5,8 @@
 -- Notices: edit.
 --@ once
 --@ include feed
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'sorted_feed')
+local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
+local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 3)
 if refusal then
   return refusal
 end

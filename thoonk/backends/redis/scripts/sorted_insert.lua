@@ -6,7 +6,8 @@
 -- Notices: publish, then position.
 --@ once
 --@ include feed
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'sorted_feed')
+local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
+local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 6)
 if refusal then
   return refusal
 end
