@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from typing import Any
 
 import pytest
 from conftest import World
@@ -13,6 +14,7 @@ from contract._async.helpers import until
 from contract.holding import holding_proxy
 from contract.peek import blocked
 from thoonk import AsyncJob, AsyncQueue, AsyncThoonk, Empty, JobCounts
+from thoonk.operations import QueueConfirm, Release
 
 ROUNDS = 60
 
@@ -193,3 +195,33 @@ async def test_cancelling_a_subscriber_loses_no_later_notice(world: World) -> No
                     await getting
                 await feed.publish("x", id=f"{number}")
                 assert (await notices.get(5)).id == f"{number}"  # type: ignore[union-attr]
+
+
+async def test_a_cancelled_get_gives_nothing_back_that_is_another_s(real_world: World) -> None:
+    """Its take has run out, another has taken and confirmed the item, then it is cancelled."""
+    async with AsyncThoonk(backend=real_world.url) as thoonk:
+        queue = await thoonk.queue("q")
+        await queue.put("item")
+        execute = queue._execute
+        confirming, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(operation: Any) -> Any:
+            if isinstance(operation, QueueConfirm):
+                confirming.set()
+                await go_on.wait()
+            return await execute(operation)
+
+        queue._execute = slow
+        get = asyncio.create_task(queue.get())
+        await confirming.wait()
+        # As if ten seconds had passed.
+        (token,) = real_world.raw.hkeys("feed.tokens:q")
+        await thoonk.backend.execute(Release("q", token.decode()))
+        other = await thoonk.queue("q")
+        assert await other.get(timeout=5) == "item"
+        get.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await get
+        assert await other.count() == 0

@@ -70,17 +70,28 @@ class AsyncQueue(AsyncCollection[T]):
         """Say that the items have arrived; False when that was too late."""
         entries = tuple(Entry(entry.id, entry.item) for entry in taken.entries)
         ids = tuple(entry.id for entry in entries)
+        answers: list[bool] = []
+
+        async def confirm() -> None:
+            try:
+                await self._execute(QueueConfirm(self.name, ids, operation.token))
+            except NotClaimed:
+                answers.append(False)
+            else:
+                answers.append(True)
+
         try:
-            await self._execute(QueueConfirm(self.name, ids, operation.token))
-        except NotClaimed:
-            return False
+            # To the end: what becomes of the items has to be known.
+            await to_the_end(confirm)
         except OutcomeUnknown as error:
             error.item = self._codec.decode(entries[0].item)
             raise
         except ThoonkError:
             raise
         except BaseException:
-            # Cancelled or interrupted, perhaps after the items were removed.
-            await to_the_end(self._execute, QueueReturn(self.name, entries, operation.token))
+            # Cancelled or interrupted: they go back, unless they have already.
+            if answers != [False]:
+                back = QueueReturn(self.name, entries, operation.token)
+                await to_the_end(self._execute, back)
             raise
-        return True
+        return answers[0]
