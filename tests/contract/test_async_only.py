@@ -75,7 +75,7 @@ async def test_cancelling_some_of_many_takers_loses_no_item(world: World, kind: 
         async def work(own: AsyncQueue[str] | AsyncJob[str]) -> None:
             while received.total() < len(items):
                 getting = asyncio.create_task(own.get())
-                done, _ = await asyncio.wait([getting], timeout=chance.uniform(0, 0.005))
+                done, _ = await asyncio.wait([getting], timeout=chance.uniform(0, 0.03))
                 if not done:
                     getting.cancel()
                 try:
