@@ -254,6 +254,19 @@ CASES = [
         _claimed,
     ),
     Case(
+        "get_nowait",
+        lambda t, _: t.q.get_nowait(),
+        lambda g, _, item: item == "a" and g.t.q.count() == 0,
+        lambda t: t.q.put("a"),
+        requests=2,
+    ),
+    Case(
+        "maintenance",
+        lambda t, _: t.j.maintenance(),
+        lambda g, _, __: _counts(g) == (1, 0, 0, 0),
+        lambda t: t.j.put("work"),
+    ),
+    Case(
         "create_feed",
         lambda t, _: t.thoonk.create_feed("new", {"title": "T"}),
         lambda g, _, __: (

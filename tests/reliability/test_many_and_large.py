@@ -9,7 +9,7 @@ import pytest
 from conftest import World
 from servers import Server
 
-from thoonk import Gap, ItemTooLarge, Published, Thoonk
+from thoonk import Empty, Gap, ItemTooLarge, Published, Thoonk, flows
 
 
 def calls(world: World) -> int:
@@ -156,3 +156,27 @@ def test_max_item_size_refuses_what_is_larger(world: World) -> None:
         thoonk.set_config("q", {"max_item_size": 0})
         queue.put(large)
         assert queue.get(timeout=1) == large
+
+
+def test_an_idle_taker_sends_two_commands_each_time_it_looks(
+    real_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert flows.LONGEST_WAIT == 10
+    monkeypatch.setattr(flows, "LONGEST_WAIT", 0.2)
+
+    def commands() -> int:
+        stats = real_world.raw.info("commandstats")
+        # What a script calls counts as a command, too; only that of scripts is no client's.
+        sent = ("evalsha", "eval", "brpoplpush", "client", "client|id", "ping")
+        return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in sent)
+
+    with Thoonk(backend=real_world.url) as thoonk:
+        queue = thoonk.queue("q")
+        with pytest.raises(Empty):
+            queue.get(timeout=0.1)
+        before = commands()
+        with pytest.raises(Empty):
+            queue.get(timeout=3)
+        sent = commands() - before
+    looks = 3 / 0.2
+    assert looks <= sent <= 2 * looks + 8
