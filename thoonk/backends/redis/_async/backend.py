@@ -178,7 +178,7 @@ class AsyncRedisBackend:
                 except BaseException:
                     # Cancelled or interrupted: a take must not go on behind our back.
                     if isinstance(operation, TakeOperation):
-                        await to_the_end(self._late_replies, connection, 1)
+                        await to_the_end(self._late_reply, connection)
                     else:
                         await disconnect(connection)
                     raise
@@ -223,13 +223,11 @@ class AsyncRedisBackend:
             await disconnect(connection)
             raise errors.answer_lost(error, command) from error
 
-    async def _late_replies(self, connection: Connection, unread: int) -> None:
-        """Read the replies that an interrupted caller left unread."""
+    async def _late_reply(self, connection: Connection) -> None:
+        """Read the reply that an interrupted caller left unread."""
         try:
-            while unread:
-                unread -= 1
-                with contextlib.suppress(ResponseError):
-                    await read_reply(connection, REPLY_MARGIN)
+            with contextlib.suppress(ResponseError):
+                await read_reply(connection, REPLY_MARGIN)
         except errors.CONNECTION_ERRORS:
             await disconnect(connection)
 
@@ -346,7 +344,7 @@ class AsyncRedisBackend:
             except errors.CONNECTION_ERRORS:
                 break
         if waiter.unread == 1:
-            await self._late_replies(waiter.connection, 1)
+            await self._late_reply(waiter.connection)
         await disconnect(waiter.connection)
         waiter.client_id = waiter.unread = 0
         await self._release(operation)

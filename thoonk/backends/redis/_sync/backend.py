@@ -179,7 +179,7 @@ class RedisBackend:
                 except BaseException:
                     # Cancelled or interrupted: a take must not go on behind our back.
                     if isinstance(operation, TakeOperation):
-                        to_the_end(self._late_replies, connection, 1)
+                        to_the_end(self._late_reply, connection)
                     else:
                         disconnect(connection)
                     raise
@@ -224,13 +224,11 @@ class RedisBackend:
             disconnect(connection)
             raise errors.answer_lost(error, command) from error
 
-    def _late_replies(self, connection: Connection, unread: int) -> None:
-        """Read the replies that an interrupted caller left unread."""
+    def _late_reply(self, connection: Connection) -> None:
+        """Read the reply that an interrupted caller left unread."""
         try:
-            while unread:
-                unread -= 1
-                with contextlib.suppress(ResponseError):
-                    read_reply(connection, REPLY_MARGIN)
+            with contextlib.suppress(ResponseError):
+                read_reply(connection, REPLY_MARGIN)
         except errors.CONNECTION_ERRORS:
             disconnect(connection)
 
@@ -347,7 +345,7 @@ class RedisBackend:
             except errors.CONNECTION_ERRORS:
                 break
         if waiter.unread == 1:
-            self._late_replies(waiter.connection, 1)
+            self._late_reply(waiter.connection)
         disconnect(waiter.connection)
         waiter.client_id = waiter.unread = 0
         self._release(operation)
