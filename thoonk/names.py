@@ -6,6 +6,7 @@ that are not UTF-8 survive as surrogate escapes, so they round-trip exactly.
 
 from __future__ import annotations
 
+import binascii
 import math
 import os
 import time
@@ -16,6 +17,9 @@ MAX_NAME_BYTES = 65_536
 """Longest name or id, in bytes of UTF-8."""
 
 _ALPHABET = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+_FROM_BASE64 = bytes.maketrans(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", _ALPHABET
+)
 
 
 def encode_name(text: str) -> bytes:
@@ -86,11 +90,15 @@ def new_id() -> str:
     order.
     """
     milliseconds = time.time_ns() // 1_000_000
-    number = milliseconds << 78 | int.from_bytes(os.urandom(10)) >> 2
-    return bytes(_ALPHABET[number >> shift & 63] for shift in range(114, -1, -6)).decode()
+    return _characters(milliseconds << 78 | int.from_bytes(os.urandom(10)) >> 2, 15)
 
 
 def new_token() -> str:
-    """A fresh secret for one claim: 22 random characters."""
-    number = int.from_bytes(os.urandom(17))
-    return bytes(_ALPHABET[number >> shift & 63] for shift in range(126, -1, -6)).decode()
+    """A fresh secret for one claim: 20 random characters."""
+    return _characters(int.from_bytes(os.urandom(15)), 15)
+
+
+def _characters(number: int, size: int) -> str:
+    """``size`` bytes of a number, a multiple of three, as text in the alphabet above."""
+    base64 = binascii.b2a_base64(number.to_bytes(size), newline=False)
+    return base64.translate(_FROM_BASE64).decode()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 
@@ -86,7 +86,18 @@ def _check_id(_: object, __: attrs.Attribute[str], id: str) -> None:
     check_id(id)
 
 
-def _check_ids(_: object, __: attrs.Attribute[tuple[str, ...]], ids: tuple[str, ...]) -> None:
+def _check_many(_: object, attribute: attrs.Attribute[Any], values: tuple[object, ...]) -> None:
+    if not 0 < len(values) <= MOST:
+        raise InvalidValue(f"{attribute.name} must be 1 to {MOST}, not {len(values)}")
+
+
+def _check_most(_: object, attribute: attrs.Attribute[Any], values: tuple[object, ...]) -> None:
+    if len(values) > MOST:
+        raise InvalidValue(f"{attribute.name} must be {MOST} at most, not {len(values)}")
+
+
+def _check_ids(_: object, attribute: attrs.Attribute[Any], ids: tuple[str, ...]) -> None:
+    _check_many(_, attribute, ids)
     for id in ids:
         check_id(id)
 
@@ -100,17 +111,33 @@ def _check_item(_: object, attribute: attrs.Attribute[bytes], item: bytes) -> No
         raise InvalidType(f"{attribute.name} must be bytes, not {type(item).__name__}")
 
 
+def _check_items(_: object, attribute: attrs.Attribute[Any], items: tuple[bytes, ...]) -> None:
+    _check_many(_, attribute, items)
+    for item in items:
+        _check_item(_, attribute, item)
+
+
 def _check_count(_: object, attribute: attrs.Attribute[int], value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidType(f"{attribute.name} must be an int, not {type(value).__name__}")
-    if value < 1:
-        raise InvalidValue(f"{attribute.name} must be 1 or more, not {value}")
+    if not 0 < value <= MOST:
+        raise InvalidValue(f"{attribute.name} must be 1 to {MOST}, not {value}")
+
+
+def _check_start(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"{attribute.name} must be an int, not {type(value).__name__}")
+    if value < 0:
+        raise InvalidValue(f"{attribute.name} must be 0 or more, not {value}")
 
 
 def _check_priority(_: object, __: attrs.Attribute[Priority], value: Priority) -> None:
     if not isinstance(value, Priority):
         raise InvalidType(f"priority must be NORMAL or HIGH, not {value!r:.80}")
 
+
+MOST = 1000
+"""How many entries, ids or claims one operation may have: the server is busy for a few ms."""
 
 CONFIRM_WITHIN = 10.0
 """Seconds within which what was taken from a queue is confirmed, or it is available again."""
@@ -148,12 +175,24 @@ class TakenEntry:
 class Taken:
     """Answer of a take: what was taken, and when it is worth looking again.
 
-    ``wake_after``: seconds until a claim may expire and its job be available, or
-    None when only a put can help.
+    Attributes:
+        entries: what was taken.
+        wake_after: seconds until a claim may expire and its job be available, or None
+            when only a put can help.
+        lost: of a `JobNext`, the jobs that were to be ended and are not claimed any more.
     """
 
     entries: tuple[TakenEntry, ...]
     wake_after: float | None = None
+    lost: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Held:
+    """A claim: a job's id, and the token that it was claimed under (empty: any holder)."""
+
+    id: str = attrs.field(validator=_check_id)
+    token: str = ""
 
 
 @attrs.frozen
@@ -208,6 +247,21 @@ class MaintenanceReport:
     stalled: tuple[str, ...] = ()
     recovered: tuple[str, ...] = ()
     discarded: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Page:
+    """Answer of `ReadPage`.
+
+    Attributes:
+        ids: ids, in the order that was asked for.
+        items: their items, when these were asked for.
+        cursor: what to ask with for the next page; empty: this was the last one.
+    """
+
+    ids: tuple[str, ...]
+    items: tuple[bytes, ...]
+    cursor: str
 
 
 @attrs.frozen
@@ -304,7 +358,11 @@ class ReadItem(FeedOperation[bytes | None]):
 
 @attrs.frozen
 class ReadItems(FeedOperation[dict[str, bytes]]):
-    """All items by id, in no particular order. For every type of feed."""
+    """Items by id: those of ``ids`` that there are, or all. For every type of feed."""
+
+    ids: tuple[str, ...] | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_ids)
+    )
 
 
 @attrs.frozen
@@ -331,6 +389,27 @@ class ReadIds(FeedOperation[tuple[str, ...]]):
 
 
 @attrs.frozen
+class ReadPage(FeedOperation[Page]):
+    """A part of the ids, in the order of `ReadIds` or in reverse, with their items if asked.
+
+    Attributes:
+        kind: as of `ReadIds`. A job feed has no order: it starts at 0, not in reverse.
+        start: how many to leave out before the first one, where there is no cursor.
+        count: how many at most. With large items a page has fewer.
+        reverse: from the last one to the first.
+        with_items: read the items, too.
+        cursor: of the page before.
+    """
+
+    kind: str = attrs.field(validator=attrs.validators.in_((FEED, SORTED_FEED, QUEUE, JOB)))
+    start: int = attrs.field(default=0, validator=_check_start)
+    count: int = attrs.field(default=MOST, validator=_check_count)
+    reverse: bool = False
+    with_items: bool = False
+    cursor: str = ""
+
+
+@attrs.frozen
 class ReadSnapshot(FeedOperation[Snapshot]):
     """What is in a feed or sorted feed, at a point among its notices.
 
@@ -347,7 +426,7 @@ class ReadSnapshot(FeedOperation[Snapshot]):
 class FeedPublish(FeedOperation[tuple[bool, ...]]):
     """Publish entries at the end, in order. Returns for each whether its id was new."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen
@@ -358,10 +437,13 @@ class FeedRetract(FeedOperation[tuple[bool, ...]]):
 
 
 @attrs.frozen
-class SortedInsert(FeedOperation[str]):
-    """Insert an item at a position; returns the id it got. `ItemDoesNotExist`: no neighbour."""
+class SortedInsert(FeedOperation[tuple[str, ...]]):
+    """Insert items at a position, in their order; returns the ids they got.
 
-    item: bytes = attrs.field(validator=_check_item)
+    `ItemDoesNotExist`: there is no such neighbour.
+    """
+
+    items: tuple[bytes, ...] = attrs.field(validator=_check_items)
     position: Position = attrs.field(default=Position(Where.END))
 
 
@@ -393,7 +475,7 @@ class QueuePut(FeedOperation[None]):
 
     makes_available: ClassVar[bool] = True
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
     priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
 
 
@@ -434,7 +516,7 @@ class QueueReturn(FeedOperation[None]):
 
     makes_available: ClassVar[bool] = True
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
     token: str = attrs.field(validator=_check_id)
 
 
@@ -456,7 +538,7 @@ class JobPut(FeedOperation[None]):
 
     makes_available: ClassVar[bool] = True
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
     priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
 
 
@@ -471,20 +553,33 @@ class JobClaim(TakeOperation):
 class JobFinish(FeedOperation[None]):
     """Finish jobs, all or none. `NotClaimed`: one is not claimed (under its token)."""
 
-    endings: tuple[Ending, ...]
+    endings: tuple[Ending, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen
-class JobExtend(FeedOperation[None]):
-    """Start a claim's time anew. `NotClaimed`: not claimed (under the token, if any)."""
+class JobNext(TakeOperation):
+    """End jobs and claim the next ones, as `JobFinish`, `JobCancel` and `JobClaim` do.
 
-    id: str = attrs.field(validator=_check_id)
-    token: str = ""
+    A job that is not claimed (any more) under its token is passed over, and told in the
+    answer.
+    """
+
+    makes_available: ClassVar[bool] = True
+
+    finished: tuple[Ending, ...] = attrs.field(default=(), validator=_check_most)
+    cancelled: tuple[Held, ...] = attrs.field(default=(), validator=_check_most)
+
+
+@attrs.frozen
+class JobExtend(FeedOperation[tuple[bool, ...]]):
+    """Start the time of claims anew. Returns for each whether it still holds."""
+
+    held: tuple[Held, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen
 class JobCancel(FeedOperation[None]):
-    """Give a claimed job back; too many failures stall it. `NotClaimed`: as `JobExtend`."""
+    """Give a claimed job back; too many failures stall it. `NotClaimed`: as `JobFinish`."""
 
     makes_available: ClassVar[bool] = True
 
@@ -494,7 +589,7 @@ class JobCancel(FeedOperation[None]):
 
 @attrs.frozen
 class JobStall(FeedOperation[None]):
-    """Take a claimed job out of circulation. `NotClaimed`: as `JobExtend`."""
+    """Take a claimed job out of circulation. `NotClaimed`: as `JobFinish`."""
 
     id: str = attrs.field(validator=_check_id)
     token: str = ""

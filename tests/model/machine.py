@@ -933,7 +933,7 @@ class Machine(RuleBasedStateMachine):
         name, entries = self.names[label], self.entries(["mistaken"])
         operations = {
             FEED: FeedPublish(name, entries),
-            SORTED_FEED: SortedInsert(name, b"mistaken", Position(Where.END)),
+            SORTED_FEED: SortedInsert(name, (b"mistaken",), Position(Where.END)),
             QUEUE: QueuePut(name, entries),
             JOB: JobPut(name, entries),
         }

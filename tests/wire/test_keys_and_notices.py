@@ -27,7 +27,7 @@ from thoonk.exceptions import (
     NotStalled,
     WrongFeedType,
 )
-from thoonk.operations import Ending, Entry, JobClaim, Position, Priority, QueueTake, Where
+from thoonk.operations import Ending, Entry, Held, JobClaim, Position, Priority, QueueTake, Where
 
 SECONDS = 30
 """How far from this clock a time may be that counts as now."""
@@ -178,7 +178,7 @@ def publish(*ids: str) -> Step:
 
 
 def insert(*items: bytes) -> tuple[Step, ...]:
-    return tuple(ops.SortedInsert("F", item) for item in items)
+    return tuple(ops.SortedInsert("F", (item,)) for item in items)
 
 
 def queued(*ids: str) -> Step:
@@ -368,7 +368,11 @@ ROWS = [
     Row(
         "ids of a sorted feed from first to last",
         ops.ReadIds("F", "sorted_feed"),
-        before=(sorted_feed(), *insert(b"x"), ops.SortedInsert("F", b"y", Position(Where.BEGIN))),
+        before=(
+            sorted_feed(),
+            *insert(b"x"),
+            ops.SortedInsert("F", (b"y",), Position(Where.BEGIN)),
+        ),
         answer=("2", "1"),
     ),
     Row(
@@ -403,7 +407,11 @@ ROWS = [
     Row(
         "all items of a sorted feed, for edits leave no trace",
         ops.ReadSnapshot("F", "sorted_feed", "M"),
-        before=(sorted_feed(), *insert(b"x"), ops.SortedInsert("F", b"y", Position(Where.BEGIN))),
+        before=(
+            sorted_feed(),
+            *insert(b"x"),
+            ops.SortedInsert("F", (b"y",), Position(Where.BEGIN)),
+        ),
         notices=((b"feed.marker:M", b"F"),),
         answer=ops.Snapshot("", ("2", "1"), {"1": b"x", "2": b"y"}),
     ),
@@ -487,7 +495,7 @@ ROWS = [
     *(
         Row(
             f"an item is inserted at {position}",
-            ops.SortedInsert("F", b"z\0z", Position.parse(position)),
+            ops.SortedInsert("F", (b"z\0z",), Position.parse(position)),
             before=(sorted_feed(), *insert(b"x", b"y")),
             keys={
                 b"feed.config:F": SORTED_CONFIG,
@@ -500,8 +508,8 @@ ROWS = [
                 (b"feed.publish:F", b"3\0z\0z"),
                 (b"feed.position:F", b"3\0" + position.encode()),
             ),
-            answer="3",
-            keeps=b"s3",
+            answer=("3",),
+            keeps=b"S3",
         )
         for position, order in (
             ("begin:", [b"3", b"1", b"2"]),
@@ -512,7 +520,7 @@ ROWS = [
     ),
     Row(
         "a missing neighbour uses up no id",
-        ops.SortedInsert("F", b"z", Position.parse(":9")),
+        ops.SortedInsert("F", (b"z",), Position.parse(":9")),
         before=(sorted_feed(), *insert(b"x")),
         raises=ItemDoesNotExist,
     ),
@@ -962,7 +970,7 @@ ROWS = [
     ),
     Row(
         "a claim is dated anew",
-        ops.JobExtend("F", "a", "T"),
+        ops.JobExtend("F", (Held("a", "T"),)),
         before=(
             job(),
             put("a"),
@@ -979,11 +987,12 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"a"},
         },
-        keeps=b"n1",
+        answer=(True,),
+        keeps=b"N1",
     ),
     Row(
         "dating a peer's claim anew does not bring the former holder back",
-        ops.JobExtend("F", "a"),
+        ops.JobExtend("F", (Held("a"),)),
         before=(
             job(),
             put("a"),
@@ -1000,13 +1009,15 @@ ROWS = [
             b"feed.holders:F": {b"a": b"T 1600000000000"},
             b"feed.tokens:F": {b"T": b"a"},
         },
-        keeps=b"n1",
+        answer=(True,),
+        keeps=b"N1",
     ),
     Row(
         "a claim of a peer since then makes the token void",
-        ops.JobExtend("F", "a", "T"),
+        ops.JobExtend("F", (Held("a", "T"),)),
         before=(job(), put("a"), JobClaim("F", "T"), old("claimed", "a")),
-        raises=NotClaimed,
+        answer=(False,),
+        keeps=b"N0",
     ),
     Row(
         "a cancelled job waits at the left and its failures are counted",
@@ -1457,7 +1468,7 @@ def test_the_entry_of_a_holder_has_the_time_of_the_claim(world: World) -> None:
         begin = world.raw.time()
         while world.raw.time() < (begin[0], begin[1] + 1000):
             pass
-        backend.execute(ops.JobExtend("F", "a", "T"))
+        backend.execute(ops.JobExtend("F", (Held("a", "T"),)))
         extended = world.raw.zscore("feed.claimed:F", "a")
         assert extended > since
         assert world.raw.hget("feed.holders:F", "a") == b"T %d" % extended

@@ -12,13 +12,14 @@ from thoonk._async.taking import take
 from thoonk.backends import AsyncSubscription
 from thoonk.concurrency._async import to_the_end
 from thoonk.config import JOB
-from thoonk.exceptions import Empty, SerializerError, ThoonkError
+from thoonk.exceptions import Empty, NotClaimed, SerializerError, ThoonkError
 from thoonk.flows import Deadline, JobResult, check_priority
 from thoonk.names import check_id, check_timeout, new_id, new_token
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
     CountJobs,
     Entry,
+    Held,
     JobCancel,
     JobClaim,
     JobCounts,
@@ -105,7 +106,12 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         Raises:
             NotClaimed: the claim has been lost.
         """
-        await self._job._execute(JobExtend(self._job.name, self.id, self._token))  # noqa: SLF001
+        job = self._job
+        held: tuple[bool, ...] = await job._execute(  # noqa: SLF001
+            JobExtend(job.name, (Held(self.id, self._token),))
+        )
+        if not held[0]:
+            raise NotClaimed(job.name, self.id)
 
     def heartbeat(self, interval: float | None = None) -> AsyncHeartbeat:
         """Extend the claim in the background for the length of a ``with`` block.

@@ -105,8 +105,8 @@ class AsyncSortedFeed(AsyncCollection[T]):
 
     async def _insert(self, item: T, position: Position) -> str:
         data = self._codec.encode(item)
-        id: str = await self._execute(SortedInsert(self.name, data, position))
-        return id
+        ids: tuple[str, ...] = await self._execute(SortedInsert(self.name, (data,), position))
+        return ids[0]
 
     async def __aiter__(self) -> AsyncIterator[str]:
         for id in await self.get_ids():

@@ -106,8 +106,8 @@ class SortedFeed(Collection[T]):
 
     def _insert(self, item: T, position: Position) -> str:
         data = self._codec.encode(item)
-        id: str = self._execute(SortedInsert(self.name, data, position))
-        return id
+        ids: tuple[str, ...] = self._execute(SortedInsert(self.name, (data,), position))
+        return ids[0]
 
     def __iter__(self) -> Iterator[str]:
         for id in self.get_ids():

@@ -143,9 +143,9 @@ async def test_order_is_publish_order_for_thousands_within_one_millisecond(
     feed = await thoonk.feed("f")
     expected = [f"{9999 - number}" for number in range(5000)]
     entries = [Entry(id, b"x") for id in expected]
-    for start in range(0, 5000, 1250):
-        operation = FeedPublish("f", tuple(entries[start : start + 1250]))
-        assert await thoonk.backend.execute(operation) == (True,) * 1250
+    for start in range(0, 5000, 1000):
+        operation = FeedPublish("f", tuple(entries[start : start + 1000]))
+        assert await thoonk.backend.execute(operation) == (True,) * 1000
     assert await feed.get_ids() == expected
 
 

@@ -27,6 +27,9 @@ from thoonk.exceptions import (
 )
 from thoonk.names import decode_name, encode_name
 
+LARGE_PAGE = 1_000_000
+"""Bytes of items after which a page ends, however few they are."""
+
 R = TypeVar("R")
 Op = TypeVar("Op", bound="ops.Operation[Any]")
 Argument = bytes | str | int | float
@@ -262,10 +265,19 @@ def _(op: ops.ReadItem, call: Call) -> Command[bytes | None]:
 
 @_handles(ops.ReadItems)
 def _(op: ops.ReadItems, call: Call) -> Command[dict[str, bytes]]:
-    def parse(reply: list[bytes] | Mapping[bytes, bytes]) -> dict[str, bytes]:
-        return {decode_name(id): item for id, item in _pairs(reply)}
+    items = keys_of(op.feed).items
+    ids = op.ids
+    if ids is None:
 
-    return _read((b"HGETALL", keys_of(op.feed).items), parse, op.feed)
+        def parse(reply: list[bytes] | Mapping[bytes, bytes]) -> dict[str, bytes]:
+            return {decode_name(id): item for id, item in _pairs(reply)}
+
+        return _read((b"HGETALL", items), parse, op.feed)
+
+    def parse_some(reply: list[bytes | None]) -> dict[str, bytes]:
+        return {id: item for id, item in zip(ids, reply, strict=True) if item is not None}
+
+    return _read((b"HMGET", items, *_ids(ids)), parse_some, op.feed)
 
 
 @_handles(ops.CountItems)
@@ -289,6 +301,19 @@ def _(op: ops.ReadIds, call: Call) -> Command[tuple[str, ...]]:
         return _read(words, lambda reply: _names(reversed(reply)), op.feed, QUEUE)
     word = b"ZRANGE" if op.kind == FEED else b"LRANGE"
     return _read((word, keys.ids, 0, -1), _names, op.feed, op.kind)
+
+
+@_handles(ops.ReadPage)
+def _(op: ops.ReadPage, call: Call) -> Command[ops.Page]:
+    def parse(reply: list[Any]) -> ops.Page:
+        cursor, ids, items = reply
+        return ops.Page(_names(ids), tuple(items), decode_name(cursor))
+
+    keys = keys_of(op.feed)
+    flags = (int(op.reverse), int(op.with_items))
+    arguments = (op.kind, op.start, op.count, *flags, encode_name(op.cursor), LARGE_PAGE)
+    used = (keys.config, keys.ids, keys.items)
+    return _script("read_page", op, call, used, arguments, parse, kind=op.kind, writes=False)
 
 
 @_handles(ops.ReadSnapshot)
@@ -342,15 +367,15 @@ def _place(position: ops.Position) -> tuple[bytes, bytes, bytes]:
 
 
 @_handles(ops.SortedInsert)
-def _(op: ops.SortedInsert, call: Call) -> Command[str]:
+def _(op: ops.SortedInsert, call: Call) -> Command[tuple[str, ...]]:
     keys = keys_of(op.feed)
     return _script(
         "sorted_insert",
         op,
         call,
         (keys.config, keys.ids, keys.items, keys.publishes, keys.idincr),
-        (keys.publish, keys.position, *_place(op.position), op.item),
-        decode_name,
+        (keys.publish, keys.position, *_place(op.position), *op.items),
+        _names,
         kind=SORTED_FEED,
         ids=("", op.position.neighbour),
     )
@@ -397,14 +422,14 @@ def _(op: ops.SortedRetract, call: Call) -> Command[tuple[bool, ...]]:
 # --- queue --------------------------------------------------------------------------------------
 
 
-def _taken(size: int) -> Callable[[list[Any]], ops.Taken]:
-    def parse(reply: list[Any]) -> ops.Taken:
-        wake, flat = reply
-        rows = zip(*(flat[column::size] for column in range(size)), strict=True)
-        entries = tuple(ops.TakenEntry(decode_name(row[0]), *row[1:]) for row in rows)
-        return ops.Taken(entries, None if wake < 0 else wake / 1000)
-
-    return parse
+def _taken(reply: list[Any]) -> ops.Taken:
+    wake, ids, *columns = reply
+    # Of items, of how often each was cancelled, and of ids that were lost; a queue has the first.
+    lost = columns.pop() if len(columns) > 2 else ()  # noqa: PLR2004
+    entries = tuple(
+        ops.TakenEntry(decode_name(id), *values) for id, *values in zip(ids, *columns, strict=True)
+    )
+    return ops.Taken(entries, None if wake < 0 else wake / 1000, _names(lost))
 
 
 @_handles(ops.QueuePut)
@@ -428,7 +453,7 @@ def _(op: ops.QueueTake, call: Call) -> Command[ops.Taken]:
         keys.tokens,
     )
     arguments = (op.count, encode_name(op.token), ops.CONFIRM_WITHIN * 1000)
-    return _script("queue_take", op, call, used, arguments, _taken(2), kind=QUEUE)
+    return _script("queue_take", op, call, used, arguments, _taken, kind=QUEUE)
 
 
 @_handles(ops.QueueConfirm)
@@ -458,6 +483,7 @@ def _(op: ops.Release, call: Call) -> Command[tuple[str, ...]]:
 
 
 def _job_keys(keys: Keys) -> tuple[bytes, ...]:
+    """As lib/job.lua names them."""
     return (
         keys.config,
         keys.ids,
@@ -472,6 +498,11 @@ def _job_keys(keys: Keys) -> tuple[bytes, ...]:
     )
 
 
+def _finish_keys(keys: Keys, endings: Iterable[ops.Ending]) -> Iterable[bytes]:
+    results = (keys.result(ending.id) for ending in endings)
+    return (*_job_keys(keys), keys.finishes, keys.results, *results)
+
+
 @_handles(ops.JobPut)
 def _(op: ops.JobPut, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
@@ -483,9 +514,7 @@ def _(op: ops.JobPut, call: Call) -> Command[None]:
 @_handles(ops.JobClaim)
 def _(op: ops.JobClaim, call: Call) -> Command[ops.Taken]:
     arguments: tuple[Argument, ...] = (op.count, encode_name(op.token))
-    return _script(
-        "job_claim", op, call, _job_keys(keys_of(op.feed)), arguments, _taken(3), kind=JOB
-    )
+    return _script("job_claim", op, call, _job_keys(keys_of(op.feed)), arguments, _taken, kind=JOB)
 
 
 def _ending(ending: ops.Ending) -> Iterable[Argument]:
@@ -497,24 +526,12 @@ def _ending(ending: ops.Ending) -> Iterable[Argument]:
 @_handles(ops.JobFinish)
 def _(op: ops.JobFinish, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
-    used = (
-        keys.config,
-        keys.items,
-        keys.published,
-        keys.claimed,
-        keys.cancelled,
-        keys.finishes,
-        keys.holders,
-        keys.tokens,
-        keys.results,
-        *(keys.result(ending.id) for ending in op.endings),
-    )
     words = [word for ending in op.endings for word in _ending(ending)]
     return _script(
         "job_finish",
         op,
         call,
-        used,
+        _finish_keys(keys, op.endings),
         (keys.finish, DEFAULT_RESULT_TIMEOUT * 1000, *words),
         _nothing,
         kind=JOB,
@@ -522,12 +539,40 @@ def _(op: ops.JobFinish, call: Call) -> Command[None]:
     )
 
 
+@_handles(ops.JobNext)
+def _(op: ops.JobNext, call: Call) -> Command[ops.Taken]:
+    keys = keys_of(op.feed)
+    words = [word for ending in op.finished for word in _ending(ending)]
+    return _script(
+        "job_next",
+        op,
+        call,
+        _finish_keys(keys, op.finished),
+        (
+            op.count,
+            encode_name(op.token),
+            keys.finish,
+            DEFAULT_RESULT_TIMEOUT * 1000,
+            len(op.finished),
+            *words,
+            *_held(op.cancelled),
+        ),
+        _taken,
+        kind=JOB,
+    )
+
+
+def _held(claims: Iterable[ops.Held]) -> Iterable[bytes]:
+    for claim in claims:
+        yield encode_name(claim.id)
+        yield encode_name(claim.token)
+
+
 @_handles(ops.JobExtend)
-def _(op: ops.JobExtend, call: Call) -> Command[None]:
+def _(op: ops.JobExtend, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     used = (keys.config, keys.claimed, keys.holders)
-    arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_extend", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script("job_extend", op, call, used, _held(op.held), _flags, kind=JOB)
 
 
 @_handles(ops.JobCancel)

@@ -28,7 +28,8 @@ _TRANSIENT = {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "U
 """Replies of a server that is not (or no more) the one to ask. Nothing was done."""
 
 _DENIED = (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)
-_DENIED_CODES = {"NOAUTH", "WRONGPASS", "NOPERM"}
+# "ACL failure in script: User ..." is what a script meets.
+_DENIED_CODES = {"NOAUTH", "WRONGPASS", "NOPERM", "ACL"}
 
 
 def _code_of(error: BaseException) -> tuple[str, str]:

@@ -9,9 +9,8 @@ from importlib import resources
 
 import attrs
 
-_INCLUDE = re.compile(r"^--@ include (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^--@ include (\w+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-_ONCE = "--@ once\n"
 
 
 @attrs.frozen
@@ -31,23 +30,21 @@ class Script:
 def load(name: str) -> Script:
     """The script of that name, with what it includes from ``scripts/lib``."""
     folder = resources.files(__package__) / "scripts"
+    included: set[str] = set()
 
     def include(match: re.Match[str]) -> str:
-        return (folder / "lib" / f"{match[1]}.lua").read_text("utf-8").rstrip()
+        part = match[1]
+        if part in included:
+            return ""
+        included.add(part)
+        return _INCLUDE.sub(include, (folder / "lib" / f"{part}.lua").read_text("utf-8"))
 
-    source = (folder / f"{name}.lua").read_text("utf-8")
-    header, once, body = source.partition(_ONCE)
-    if once:
-        guard = (folder / "lib" / "once.lua").read_text("utf-8")
-        source = (
-            f"{header}{guard}\nlocal function operation()\n{body}end\n\nreturn once(operation)\n"
-        )
+    source = _INCLUDE.sub(include, (folder / f"{name}.lua").read_text("utf-8"))
     # Comments are for readers of the files; fakeredis would parse them at every call.
-    text = _COMMENT.sub("", _INCLUDE.sub(include, source)).encode()
+    text = _COMMENT.sub("", source).encode()
     # The protocol names scripts by SHA-1; nothing secret depends on it.
-    return Script(
-        name, bool(once), text, hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
-    )
+    sha = hashlib.sha1(text, usedforsecurity=False).hexdigest().encode()
+    return Script(name, "once" in included, text, sha)
 
 
 def names() -> list[str]:

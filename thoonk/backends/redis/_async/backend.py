@@ -22,6 +22,7 @@ from thoonk.backends.redis._async.connection import (
     close_pool,
     dedicated_connection,
     disconnect,
+    exchange,
     give_connection,
     is_usable,
     open_pool,
@@ -29,6 +30,7 @@ from thoonk.backends.redis._async.connection import (
     send,
     take_connection,
 )
+from thoonk.backends.redis._async.lines import Line, Lines
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
 from thoonk.backends.redis.settings import (
@@ -37,7 +39,6 @@ from thoonk.backends.redis.settings import (
     check_retry_for,
     with_defaults,
 )
-from thoonk.backends.redis.slots import Slots
 from thoonk.backends.redis.wire import new_instance
 from thoonk.concurrency._async import Event, event_within, to_the_end
 from thoonk.exceptions import (
@@ -122,7 +123,7 @@ class AsyncRedisBackend:
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
         self._subscriptions: WeakSet[AsyncRedisSubscription] = WeakSet()
-        self._slots = Slots()
+        self._lines = Lines(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
 
@@ -139,20 +140,30 @@ class AsyncRedisBackend:
         When the connection is lost the command is sent again, for as long as
         ``retry_for`` says. The server knows a call that it has answered before.
         """
-        slot = self._slots.take()
-        command = command_for(operation, Call(self._instance, slot.name, slot.number))
+        line = self._lines.take()
         try:
-            return command.parse(await self._until_answered(operation, command))
-        finally:
-            self._slots.give(slot)
+            try:
+                command = command_for(operation, Call(self._instance, line.slot, line.number))
+                reply = await self._until_answered(line, operation, command)
+            finally:
+                await self._lines.give(line)
+        except ThoonkError:
+            raise
+        except BaseException:
+            if isinstance(operation, TakeOperation):
+                await to_the_end(self._release, operation)
+            raise
+        return command.parse(reply)
 
-    async def _until_answered(self, operation: Operation[Any], command: Command[Any]) -> Any:
+    async def _until_answered(
+        self, line: Line, operation: Operation[Any], command: Command[Any]
+    ) -> Any:
         deadline = time.monotonic() + self._retry_for
         pause = FIRST_PAUSE
         may_be_done = False
         while True:
             try:
-                reply = await self._attempt(operation, command)
+                reply = await self._attempt(line, operation, command)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
                 # What was never reached is more likely to be a wrong address.
@@ -166,53 +177,18 @@ class AsyncRedisBackend:
             await event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _attempt(self, operation: Operation[Any], command: Command[Any]) -> Any:
-        connection = await self._take_connection()
-        try:
-            try:
-                try:
-                    await self._send(connection, command)
-                    return await self._read(connection, command)
-                except ThoonkError:
-                    raise
-                except BaseException:
-                    # Cancelled or interrupted: a take must not go on behind our back.
-                    if isinstance(operation, TakeOperation):
-                        await to_the_end(self._late_reply, connection)
-                    else:
-                        await disconnect(connection)
-                    raise
-            finally:
-                await to_the_end(give_connection, self._pool, connection)
-        except ThoonkError:
-            raise
-        except BaseException:
-            if isinstance(operation, TakeOperation):
-                await to_the_end(self._release, operation)
-            raise
-
-    async def _take_connection(self) -> Connection:
+    async def _attempt(self, line: Line, operation: Operation[Any], command: Command[Any]) -> Any:
         self._check_open()
         try:
-            return await take_connection(self._pool)
+            connection = await self._lines.connect(line)
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
-
-    async def _send(self, connection: Connection, command: Command[Any]) -> None:
-        try:
-            await send(connection, self._reply_timeout, command.arguments)
-        except errors.CONNECTION_ERRORS as error:
-            await disconnect(connection)
-            raise errors.answer_lost(error, command) from error
-
-    async def _read(self, connection: Connection, command: Command[Any]) -> Any:
         try:
             try:
-                return await read_reply(connection, self._reply_timeout)
+                return await exchange(connection, self._reply_timeout, command.arguments)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
-                await send(connection, self._reply_timeout, command.with_text())
-                return await read_reply(connection, self._reply_timeout)
+                return await exchange(connection, self._reply_timeout, command.with_text())
         except ResponseError as error:
             refusal = errors.refused(error, command)
             if isinstance(refusal, BackendUnavailable):
@@ -222,6 +198,13 @@ class AsyncRedisBackend:
         except errors.CONNECTION_ERRORS as error:
             await disconnect(connection)
             raise errors.answer_lost(error, command) from error
+        except BaseException:
+            # Cancelled or interrupted: a take must not go on behind our back.
+            if isinstance(operation, TakeOperation):
+                await to_the_end(self._late_reply, connection)
+            else:
+                await disconnect(connection)
+            raise
 
     async def _late_reply(self, connection: Connection) -> None:
         """Read the reply that an interrupted caller left unread."""

@@ -126,6 +126,19 @@ async def send(connection: Connection, timeout: float | None, *commands: tuple[A
         raise asyncio.CancelledError
 
 
+async def exchange(
+    connection: Connection, timeout: float | None, arguments: tuple[Any, ...]
+) -> Any:
+    """Send one command and read its reply.
+
+    Args:
+        timeout: seconds for both; None: as long as the connection's own ``socket_timeout``.
+    """
+    async with asyncio.timeout(timeout):
+        await send(connection, None, arguments)
+        return await connection.read_response(disconnect_on_error=False)
+
+
 async def read_reply(connection: Connection, timeout: float | None) -> Any:
     """The next reply. It can be called again after it was interrupted.
 

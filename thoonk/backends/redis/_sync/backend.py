@@ -23,6 +23,7 @@ from thoonk.backends.redis._sync.connection import (
     close_pool,
     dedicated_connection,
     disconnect,
+    exchange,
     give_connection,
     is_usable,
     open_pool,
@@ -30,6 +31,7 @@ from thoonk.backends.redis._sync.connection import (
     send,
     take_connection,
 )
+from thoonk.backends.redis._sync.lines import Line, Lines
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
 from thoonk.backends.redis.settings import (
@@ -38,7 +40,6 @@ from thoonk.backends.redis.settings import (
     check_retry_for,
     with_defaults,
 )
-from thoonk.backends.redis.slots import Slots
 from thoonk.backends.redis.wire import new_instance
 from thoonk.concurrency._sync import Event, event_within, to_the_end
 from thoonk.exceptions import (
@@ -123,7 +124,7 @@ class RedisBackend:
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
         self._subscriptions: WeakSet[RedisSubscription] = WeakSet()
-        self._slots = Slots()
+        self._lines = Lines(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
 
@@ -140,20 +141,28 @@ class RedisBackend:
         When the connection is lost the command is sent again, for as long as
         ``retry_for`` says. The server knows a call that it has answered before.
         """
-        slot = self._slots.take()
-        command = command_for(operation, Call(self._instance, slot.name, slot.number))
+        line = self._lines.take()
         try:
-            return command.parse(self._until_answered(operation, command))
-        finally:
-            self._slots.give(slot)
+            try:
+                command = command_for(operation, Call(self._instance, line.slot, line.number))
+                reply = self._until_answered(line, operation, command)
+            finally:
+                self._lines.give(line)
+        except ThoonkError:
+            raise
+        except BaseException:
+            if isinstance(operation, TakeOperation):
+                to_the_end(self._release, operation)
+            raise
+        return command.parse(reply)
 
-    def _until_answered(self, operation: Operation[Any], command: Command[Any]) -> Any:
+    def _until_answered(self, line: Line, operation: Operation[Any], command: Command[Any]) -> Any:
         deadline = time.monotonic() + self._retry_for
         pause = FIRST_PAUSE
         may_be_done = False
         while True:
             try:
-                reply = self._attempt(operation, command)
+                reply = self._attempt(line, operation, command)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
                 # What was never reached is more likely to be a wrong address.
@@ -167,53 +176,18 @@ class RedisBackend:
             event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _attempt(self, operation: Operation[Any], command: Command[Any]) -> Any:
-        connection = self._take_connection()
-        try:
-            try:
-                try:
-                    self._send(connection, command)
-                    return self._read(connection, command)
-                except ThoonkError:
-                    raise
-                except BaseException:
-                    # Cancelled or interrupted: a take must not go on behind our back.
-                    if isinstance(operation, TakeOperation):
-                        to_the_end(self._late_reply, connection)
-                    else:
-                        disconnect(connection)
-                    raise
-            finally:
-                to_the_end(give_connection, self._pool, connection)
-        except ThoonkError:
-            raise
-        except BaseException:
-            if isinstance(operation, TakeOperation):
-                to_the_end(self._release, operation)
-            raise
-
-    def _take_connection(self) -> Connection:
+    def _attempt(self, line: Line, operation: Operation[Any], command: Command[Any]) -> Any:
         self._check_open()
         try:
-            return take_connection(self._pool)
+            connection = self._lines.connect(line)
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
-
-    def _send(self, connection: Connection, command: Command[Any]) -> None:
-        try:
-            send(connection, self._reply_timeout, command.arguments)
-        except errors.CONNECTION_ERRORS as error:
-            disconnect(connection)
-            raise errors.answer_lost(error, command) from error
-
-    def _read(self, connection: Connection, command: Command[Any]) -> Any:
         try:
             try:
-                return read_reply(connection, self._reply_timeout)
+                return exchange(connection, self._reply_timeout, command.arguments)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
-                send(connection, self._reply_timeout, command.with_text())
-                return read_reply(connection, self._reply_timeout)
+                return exchange(connection, self._reply_timeout, command.with_text())
         except ResponseError as error:
             refusal = errors.refused(error, command)
             if isinstance(refusal, BackendUnavailable):
@@ -223,6 +197,13 @@ class RedisBackend:
         except errors.CONNECTION_ERRORS as error:
             disconnect(connection)
             raise errors.answer_lost(error, command) from error
+        except BaseException:
+            # Cancelled or interrupted: a take must not go on behind our back.
+            if isinstance(operation, TakeOperation):
+                to_the_end(self._late_reply, connection)
+            else:
+                disconnect(connection)
+            raise
 
     def _late_reply(self, connection: Connection) -> None:
         """Read the reply that an interrupted caller left unread."""

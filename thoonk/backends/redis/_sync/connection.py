@@ -95,6 +95,16 @@ def send(connection: Connection, timeout: float | None, *commands: tuple[Any, ..
     connection.send_packed_command(packed, check_health=False)
 
 
+def exchange(connection: Connection, timeout: float | None, arguments: tuple[Any, ...]) -> Any:
+    """Send one command and read its reply.
+
+    Args:
+        timeout: not needed here: a connection has its own ``socket_timeout``.
+    """
+    send(connection, timeout, arguments)
+    return connection.read_response(disconnect_on_error=False)
+
+
 def read_reply(connection: Connection, timeout: float | None) -> Any:
     """The next reply. It can be called again after it was interrupted.
 

@@ -3,11 +3,12 @@
 -- ARGV: field, value, field, value ..., then slot and call
 -- Returns 1 when created, {field, value ...} of what is there otherwise.
 -- Notices: none (register_feed announces).
---@ once
+--@ include once
+if answered then
+  return answered
+end
 if redis.call('HEXISTS', KEYS[1], 'type') == 1 then
-  return redis.call('HGETALL', KEYS[1]), 'nothing done'
+  return redis.call('HGETALL', KEYS[1])
 end
-for index = 1, #ARGV, 2 do
-  redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1])
-end
-return 1
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return remember(1)

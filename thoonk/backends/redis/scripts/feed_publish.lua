@@ -4,9 +4,11 @@
 --       then slot and call
 -- Returns 1 for each id that was new, 0 for each that was edited.
 -- Notices: for each entry retract (of what max_length pushed out), then publish or edit.
---@ once
+--@ include once
 --@ include feed
---@ include clock
+if answered then
+  return answered
+end
 local config = redis.call('HMGET', KEYS[1], 'type', 'max_length', 'max_item_size')
 local refusal = refuse(config[1], 'feed') or oversized(config[3], 5)
 if refusal then
@@ -39,25 +41,37 @@ local function after(previous)
   return previous + step
 end
 
-local fresh = {}
+redis.call('HSET', KEYS[3], unpack(ARGV, 4))
+redis.call('INCRBY', KEYS[4], (#ARGV - 3) / 2)
+-- Published at the end: nobody is to hear of what the server then has no room for.
+local fresh, notices, pushed_out = {}, {}, {}
+local function notice(channel, payload)
+  notices[#notices + 1] = channel
+  notices[#notices + 1] = payload
+end
 for index = 4, #ARGV, 2 do
   local id, item = ARGV[index], ARGV[index + 1]
-  local is_new = not redis.call('ZSCORE', KEYS[2], id)
-  if is_new and limit > 0 then
-    local excess = redis.call('ZCARD', KEYS[2]) + 1 - limit
+  score = after(score)
+  local added = redis.call('ZADD', KEYS[2], text_of(score), id)
+  if added == 1 and limit > 0 then
+    local excess = redis.call('ZCARD', KEYS[2]) - limit
     if excess > 0 then
       for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do
         redis.call('ZREM', KEYS[2], old)
         redis.call('HDEL', KEYS[3], old)
-        redis.call('PUBLISH', ARGV[3], old)
+        notice(ARGV[3], old)
+        pushed_out[old] = true
       end
     end
   end
-  score = after(score)
-  redis.call('ZADD', KEYS[2], text_of(score), id)
-  redis.call('INCR', KEYS[4])
-  redis.call('HSET', KEYS[3], id, item)
-  redis.call('PUBLISH', is_new and ARGV[1] or ARGV[2], id .. '\0' .. item)
-  fresh[#fresh + 1] = is_new and 1 or 0
+  if pushed_out[id] then
+    -- The same id twice, with so many between that the first was pushed out.
+    redis.call('HSET', KEYS[3], id, item)
+  end
+  notice(added == 1 and ARGV[1] or ARGV[2], id .. '\0' .. item)
+  fresh[#fresh + 1] = added
 end
-return fresh
+for index = 1, #notices, 2 do
+  redis.call('PUBLISH', notices[index], notices[index + 1])
+end
+return remember(fresh)

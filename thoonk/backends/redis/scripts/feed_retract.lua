@@ -3,19 +3,23 @@
 -- ARGV: 1 retract channel, then ids, then slot and call
 -- Returns 1 for each id that was there, else 0.
 -- Notices: retract for each that was there.
---@ once
+--@ include once
 --@ include feed
+if answered then
+  return answered
+end
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'feed')
 if refusal then
   return refusal
 end
 local removed = {}
 for index = 2, #ARGV do
-  local was_there = redis.call('ZREM', KEYS[2], ARGV[index])
-  if was_there == 1 then
-    redis.call('HDEL', KEYS[3], ARGV[index])
-    redis.call('PUBLISH', ARGV[1], ARGV[index])
-  end
-  removed[#removed + 1] = was_there
+  removed[index - 1] = redis.call('ZREM', KEYS[2], ARGV[index])
 end
-return removed
+redis.call('HDEL', KEYS[3], unpack(ARGV, 2))
+for index, was_there in ipairs(removed) do
+  if was_there == 1 then
+    redis.call('PUBLISH', ARGV[1], ARGV[index + 1])
+  end
+end
+return remember(removed)

@@ -4,10 +4,12 @@
 -- ARGV: 1 id, 2 token, 3 slot, 4 call
 -- Returns 0 when it waits again, 1 when it was stalled. A job that is not claimed is an error.
 -- Notices: none; a blocked taker wakes by the push itself.
---@ once
+--@ include once
 --@ include feed
---@ include clock
 --@ include claim
+if answered then
+  return answered
+end
 local config = redis.call('HMGET', KEYS[1], 'type', 'max_failures')
 local refusal = refuse(config[1], 'job')
 if refusal then
@@ -17,7 +19,8 @@ local keys = {
   ids = KEYS[2], published = KEYS[3], claimed = KEYS[4], stalled = KEYS[5],
   cancelled = KEYS[6], holders = KEYS[7], tokens = KEYS[8],
 }
-if not holds(keys, ARGV[1], ARGV[2]) then
+local since, holders = claims_on(keys, {ARGV[1]})
+if not holds(since[1], holders[1], ARGV[2]) then
   return redis.error_reply('NOTCLAIMED 1')
 end
-return give_back(keys, ARGV[1], tonumber(config[2] or '') or 0) and 1 or 0
+return remember(give_back(keys, ARGV[1], tonumber(config[2] or '') or 0) and 1 or 0)

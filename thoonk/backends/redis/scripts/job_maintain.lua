@@ -5,7 +5,6 @@
 -- Returns {ids of expired claims, ids stalled for their failures, ids recovered, ids discarded}.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
---@ include clock
 --@ include claim
 local config = redis.call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
 local refusal = refuse(config[1], 'job')
@@ -37,7 +36,7 @@ end
 -- Peers end claims without knowing of holders and tokens.
 for _, claimed in ipairs(redis.call('HKEYS', KEYS[9])) do
   if not redis.call('ZSCORE', KEYS[6], claimed) then
-    let_go(keys, claimed)
+    let_go(keys, {claimed}, redis.call('HMGET', keys.holders, claimed))
   end
 end
 

@@ -4,20 +4,25 @@
 --       then slot and call
 -- Returns the count of entries.
 -- Notices: none; a blocked taker wakes by the push itself.
---@ once
+--@ include once
 --@ include feed
---@ include clock
+if answered then
+  return answered
+end
 local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
 local refusal = refuse(config[1], 'job') or oversized(config[2], 3)
 if refusal then
   return refusal
 end
-local push = ARGV[1] == '1' and 'RPUSH' or 'LPUSH'
 local time = text_of(now())
+local ids, times = {}, {}
 for index = 2, #ARGV, 2 do
-  redis.call('HSET', KEYS[3], ARGV[index], ARGV[index + 1])
-  redis.call('INCR', KEYS[4])
-  redis.call('ZADD', KEYS[5], time, ARGV[index])
-  redis.call(push, KEYS[2], ARGV[index])
+  ids[#ids + 1] = ARGV[index]
+  times[#times + 1] = time
+  times[#times + 1] = ARGV[index]
 end
-return (#ARGV - 1) / 2
+redis.call('HSET', KEYS[3], unpack(ARGV, 2))
+redis.call('INCRBY', KEYS[4], #ids)
+redis.call('ZADD', KEYS[5], unpack(times))
+redis.call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', KEYS[2], unpack(ids))
+return remember(#ids)

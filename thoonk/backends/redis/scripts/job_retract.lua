@@ -4,10 +4,12 @@
 -- ARGV: ids, then slot and call
 -- Returns 1 for each id that was there, else 0.
 -- Notices: none.
---@ once
+--@ include once
 --@ include feed
---@ include clock
 --@ include claim
+if answered then
+  return answered
+end
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
@@ -20,9 +22,9 @@ for _, id in ipairs(ARGV) do
   redis.call('ZREM', KEYS[5], id)
   redis.call('SREM', KEYS[7], id)
   if redis.call('ZSCORE', KEYS[6], id) then
-    let_go(keys, id)
+    let_go(keys, {id}, redis.call('HMGET', keys.holders, id))
   elseif redis.call('LREM', KEYS[2], 1, id) == 0 then
     redis.call('LREM', KEYS[4], 1, id)
   end
 end
-return removed
+return remember(removed)

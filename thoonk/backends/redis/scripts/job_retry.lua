@@ -3,9 +3,11 @@
 -- ARGV: 1 id, 2 slot, 3 call
 -- Returns 1. A job that is not stalled is an error.
 -- Notices: none; a blocked taker wakes by the push itself.
---@ once
+--@ include once
 --@ include feed
---@ include clock
+if answered then
+  return answered
+end
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
@@ -15,4 +17,4 @@ if redis.call('SREM', KEYS[4], ARGV[1]) == 0 then
 end
 redis.call('ZADD', KEYS[3], text_of(now()), ARGV[1])
 redis.call('LPUSH', KEYS[2], ARGV[1])
-return 1
+return remember(1)

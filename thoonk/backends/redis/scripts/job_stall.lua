@@ -4,20 +4,23 @@
 -- ARGV: 1 id, 2 token, 3 slot, 4 call
 -- Returns 1. A job that is not claimed is an error.
 -- Notices: none.
---@ once
+--@ include once
 --@ include feed
---@ include clock
 --@ include claim
+if answered then
+  return answered
+end
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[3], holders = KEYS[6], tokens = KEYS[7]}
-if not holds(keys, ARGV[1], ARGV[2]) then
+local since, holders = claims_on(keys, {ARGV[1]})
+if not holds(since[1], holders[1], ARGV[2]) then
   return redis.error_reply('NOTCLAIMED 1')
 end
-let_go(keys, ARGV[1])
+let_go(keys, {ARGV[1]}, holders)
 redis.call('HDEL', KEYS[5], ARGV[1])
 redis.call('SADD', KEYS[4], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
-return 1
+return remember(1)

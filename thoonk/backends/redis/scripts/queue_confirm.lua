@@ -3,22 +3,24 @@
 -- ARGV: 1 token, then ids, then slot and call
 -- Returns the count. An id that is not taken under the token is an error, and nothing is done.
 -- Notices: none.
---@ once
+--@ include once
 --@ include feed
---@ include clock
 --@ include claim
+if answered then
+  return answered
+end
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[3], holders = KEYS[4], tokens = KEYS[5]}
-for index = 2, #ARGV do
-  if not holds(keys, ARGV[index], ARGV[1]) then
-    return redis.error_reply('NOTCLAIMED ' .. index - 1)
+local ids = {unpack(ARGV, 2)}
+local since, holders = claims_on(keys, ids)
+for index in ipairs(ids) do
+  if not holds(since[index], holders[index], ARGV[1]) then
+    return redis.error_reply('NOTCLAIMED ' .. index)
   end
 end
-for index = 2, #ARGV do
-  let_go(keys, ARGV[index])
-  redis.call('HDEL', KEYS[2], ARGV[index])
-end
-return #ARGV - 1
+let_go(keys, ids, holders)
+redis.call('HDEL', KEYS[2], unpack(ids))
+return remember(#ids)

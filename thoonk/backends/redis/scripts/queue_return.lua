@@ -4,10 +4,12 @@
 --       then slot and call
 -- Returns the count of those that wait again because of this.
 -- Notices: none; a blocked taker wakes by the push itself.
---@ once
+--@ include once
 --@ include feed
---@ include clock
 --@ include claim
+if answered then
+  return answered
+end
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then
   return refusal
@@ -16,13 +18,13 @@ local keys = {claimed = KEYS[4], holders = KEYS[5], tokens = KEYS[6]}
 local returned = 0
 for index = #ARGV - 1, 2, -2 do
   local id, item = ARGV[index], ARGV[index + 1]
-  local held = holds(keys, id, ARGV[1])
+  local since, holders = claims_on(keys, {id})
   -- Not held, but there: it has come back by itself.
-  if held or redis.call('HEXISTS', KEYS[3], id) == 0 then
-    let_go(keys, id)
+  if holds(since[1], holders[1], ARGV[1]) or redis.call('HEXISTS', KEYS[3], id) == 0 then
+    let_go(keys, {id}, holders)
     redis.call('HSET', KEYS[3], id, item)
     redis.call('RPUSH', KEYS[2], id)
     returned = returned + 1
   end
 end
-return returned
+return remember(returned)

@@ -1,11 +1,10 @@
 -- Contract: queue get
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 claimed, 6 holders, 7 tokens
 -- ARGV: 1 how many at most, 2 token, 3 ms after which an unconfirmed take is undone
--- Returns {ms until a take may be undone, {id, item, id, item ...}}. With a token that has
+-- Returns {ms until a take may be undone, {id ...}, {item ...}}. With a token that has
 -- taken before: the same again.
 -- Notices: none.
 --@ include feed
---@ include clock
 --@ include claim
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then
@@ -18,16 +17,12 @@ local keys = {
 local time, timeout = now(), tonumber(ARGV[3])
 local late = {}
 expire(keys, time, timeout, 100, function(id)
-  let_go(keys, id)
-  late[#late + 1] = id
+  table.insert(late, 1, id)
 end)
--- The one that was taken first is next.
-for index = #late, 1, -1 do
-  redis.call('RPUSH', keys.ids, late[index])
+if #late > 0 then
+  -- The one that was taken first is next.
+  let_go(keys, late, redis.call('HMGET', keys.holders, unpack(late)))
+  redis.call('RPUSH', keys.ids, unpack(late))
 end
-local taken = {}
-for _, pair in ipairs(take(keys, ARGV[2], tonumber(ARGV[1]), time)) do
-  taken[#taken + 1] = pair[1]
-  taken[#taken + 1] = pair[2]
-end
-return {time_left(keys, time, timeout), taken}
+local taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time)
+return {time_left(keys, time, timeout), taken, items}

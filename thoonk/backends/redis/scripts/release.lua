@@ -4,7 +4,6 @@
 -- Returns the ids that were taken under the token and wait again, as the next ones.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
---@ include clock
 --@ include claim
 local kind = redis.call('HGET', KEYS[1], 'type')
 local refusal = refuse(kind, 'job') and refuse(kind, 'queue')
@@ -12,16 +11,23 @@ if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[3], holders = KEYS[4], tokens = KEYS[5]}
-local ids, released = {}, {}
-for id in string.gmatch((redis.call('HGET', keys.tokens, ARGV[1]) or '') .. '\0', '(.-)%z') do
-  ids[#ids + 1] = id
+local ids = {}
+for id in string.gmatch(redis.call('HGET', keys.tokens, ARGV[1]) or '', '%Z+') do
+  table.insert(ids, 1, id)
 end
-for index = #ids, 1, -1 do
-  if holds(keys, ids[index], ARGV[1]) then
-    let_go(keys, ids[index])
-    redis.call('RPUSH', KEYS[2], ids[index])
-    released[#released + 1] = ids[index]
+if #ids == 0 then
+  return {}
+end
+local since, holders = claims_on(keys, ids)
+local released, held_by = {}, {}
+for index, id in ipairs(ids) do
+  if holds(since[index], holders[index], ARGV[1]) then
+    released[#released + 1], held_by[#held_by + 1] = id, holders[index]
   end
+end
+if #released > 0 then
+  let_go(keys, released, held_by)
+  redis.call('RPUSH', KEYS[2], unpack(released))
 end
 redis.call('HDEL', keys.tokens, ARGV[1])
 return released

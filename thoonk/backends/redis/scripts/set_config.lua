@@ -5,8 +5,11 @@
 -- A type that is not the feed's own is an error, and nothing is set.
 -- Returns the ids that a lower max_length pushed out.
 -- Notices: retract for each of these, then conffeed.
---@ once
+--@ include once
 --@ include feed
+if answered then
+  return answered
+end
 local kind = redis.call('HGET', KEYS[1], 'type')
 if not kind then
   return refuse(kind, '')
@@ -37,4 +40,4 @@ if refuse(kind, 'feed') == nil and redis.call('TYPE', KEYS[2]).ok == 'zset' then
   end
 end
 redis.call('PUBLISH', ARGV[2], ARGV[1])
-return trimmed
+return remember(trimmed)

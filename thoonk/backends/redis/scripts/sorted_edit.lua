@@ -3,8 +3,11 @@
 -- ARGV: 1 edit channel, 2 id, 3 item, 4 slot, 5 call
 -- Returns 1. An unknown id is an error.
 -- Notices: edit.
---@ once
+--@ include once
 --@ include feed
+if answered then
+  return answered
+end
 local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
 local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 3)
 if refusal then
@@ -16,4 +19,4 @@ end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
 redis.call('INCR', KEYS[3])
 redis.call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[3])
-return 1
+return remember(1)

@@ -1,27 +1,53 @@
 -- Contract: sorted append / prepend / before / after
 -- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 idincr, 6 answers
 -- ARGV: 1 publish channel, 2 position channel, 3 where (begin, end, before, after),
---       4 neighbour, 5 position as text, 6 item, 7 slot, 8 call
--- Returns the new id. A missing neighbour is an error, writes nothing and uses up no id.
--- Notices: publish, then position.
---@ once
+--       4 neighbour, 5 position as text, then items, then slot and call
+-- Several are inserted so that they stand in their order: the first at the position, each
+-- other after the one before it.
+-- Returns the new ids. A missing neighbour is an error, writes nothing and uses up no id.
+-- Notices: for each publish, then position.
+--@ include once
 --@ include feed
+if answered then
+  return answered
+end
 local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
-local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 6)
+local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 6, 1)
 if refusal then
   return refusal
 end
-local id = string.format('%.0f', (tonumber(redis.call('GET', KEYS[5]) or '') or 0) + 1)
-if ARGV[3] == 'begin' then
-  redis.call('LPUSH', KEYS[2], id)
-elseif ARGV[3] == 'end' then
-  redis.call('RPUSH', KEYS[2], id)
-elseif redis.call('LINSERT', KEYS[2], ARGV[3], ARGV[4], id) < 1 then
-  return redis.error_reply('NOITEM 2 (the neighbour)')
+local where, neighbour, position = ARGV[3], ARGV[4], ARGV[5]
+local count = #ARGV - 5
+local given = tonumber(redis.call('GET', KEYS[5]) or '') or 0
+local ids, fields = {}, {}
+for index = 1, count do
+  ids[index] = string.format('%.0f', given + index)
+  fields[2 * index - 1], fields[2 * index] = ids[index], ARGV[5 + index]
 end
-redis.call('INCR', KEYS[5])
-redis.call('HSET', KEYS[3], id, ARGV[6])
-redis.call('INCR', KEYS[4])
-redis.call('PUBLISH', ARGV[1], id .. '\0' .. ARGV[6])
-redis.call('PUBLISH', ARGV[2], id .. '\0' .. ARGV[5])
-return id
+if where == 'end' then
+  redis.call('RPUSH', KEYS[2], unpack(ids))
+else
+  -- Before X each goes right before it. Elsewhere the last one goes first.
+  local from, to, step = count, 1, -1
+  if where == 'before' then
+    from, to, step = 1, count, 1
+  end
+  for index = from, to, step do
+    if where == 'begin' then
+      redis.call('LPUSH', KEYS[2], ids[index])
+    elseif redis.call('LINSERT', KEYS[2], where, neighbour, ids[index]) < 1 then
+      return redis.error_reply('NOITEM 2 (the neighbour)')
+    end
+  end
+end
+redis.call('INCRBY', KEYS[5], count)
+redis.call('HSET', KEYS[3], unpack(fields))
+redis.call('INCRBY', KEYS[4], count)
+for index, id in ipairs(ids) do
+  redis.call('PUBLISH', ARGV[1], id .. '\0' .. ARGV[5 + index])
+  redis.call('PUBLISH', ARGV[2], id .. '\0' .. position)
+  if where == 'begin' or where == 'after' then
+    position = id .. ':'
+  end
+end
+return remember(ids)

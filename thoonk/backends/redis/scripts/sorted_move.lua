@@ -5,8 +5,11 @@
 -- Returns 1 when moved, 0 when the neighbour is the item itself (nothing happens then).
 -- An unknown id or neighbour is an error.
 -- Notices: position when moved.
---@ once
+--@ include once
 --@ include feed
+if answered then
+  return answered
+end
 local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'sorted_feed')
 if refusal then
   return refusal
@@ -17,7 +20,7 @@ if not redis.call('LPOS', KEYS[2], ARGV[2]) then
 end
 if relative then
   if ARGV[4] == ARGV[2] then
-    return 0
+    return remember(0)
   end
   if not redis.call('LPOS', KEYS[2], ARGV[4]) then
     return redis.error_reply('NOITEM 2 (the neighbour)')
@@ -32,4 +35,4 @@ else
   redis.call('RPUSH', KEYS[2], ARGV[2])
 end
 redis.call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[5])
-return 1
+return remember(1)

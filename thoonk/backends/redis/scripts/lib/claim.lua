@@ -2,43 +2,48 @@
 -- was made (`claimed`: id -> ms) and its holder (`holders`: id -> token and that time); of
 -- each token the ids it took (`tokens`: token -> ids, joined by NUL), so that a taker whose
 -- answer was lost asks again and gets the same.
+--@ include clock
 
--- Whether the claim on `id` may be ended by whoever shows `token` ('' shows none: any holder).
+-- Of each id the time of its claim and its holder, false where there is none.
+local function claims_on(keys, ids)
+  return redis.call('ZMSCORE', keys.claimed, unpack(ids)),
+    redis.call('HMGET', keys.holders, unpack(ids))
+end
+
+-- Whether a claim may be ended by whoever shows `token` ('' shows none: any holder).
 -- A holder's entry counts only for the claim time it was written with: a peer that claimed
 -- the job since then has left another time and no entry.
-local function holds(keys, id, token)
-  local since = redis.call('ZSCORE', keys.claimed, id)
+local function holds(since, holder, token)
   if not since then
     return false
   end
-  if token == '' then
-    return true
+  return token == '' or holder == token .. ' ' .. text_of(tonumber(since))
+end
+
+-- End the claims on `ids`, whoever holds them; `holders` as from `claims_on`.
+local function let_go(keys, ids, holders)
+  redis.call('ZREM', keys.claimed, unpack(ids))
+  local ended = {}
+  for index, id in ipairs(ids) do
+    local token = holders[index] and string.match(holders[index], '^(.*) %S+$')
+    if token then
+      ended[token] = ended[token] or {}
+      ended[token][id] = true
+    end
   end
-  return redis.call('HGET', keys.holders, id) == token .. ' ' .. text_of(tonumber(since))
-end
-
-local function hold(keys, id, token, time)
-  redis.call('ZADD', keys.claimed, text_of(time), id)
-  redis.call('HSET', keys.holders, id, token .. ' ' .. text_of(time))
-end
-
--- End the claim on `id`, whoever holds it.
-local function let_go(keys, id)
-  redis.call('ZREM', keys.claimed, id)
-  local holder = redis.call('HGET', keys.holders, id)
-  if holder then
-    local token = string.match(holder, '^(.*) %S+$')
-    redis.call('HDEL', keys.holders, id)
-    local ids = redis.call('HGET', keys.tokens, token)
-    if ids == id then
-      redis.call('HDEL', keys.tokens, token)
-    elseif ids then
-      local others = {}
-      for other in string.gmatch(ids .. '\0', '(.-)%z') do
-        if other ~= id then
-          others[#others + 1] = other
-        end
+  if next(ended) then
+    redis.call('HDEL', keys.holders, unpack(ids))
+  end
+  for token, gone in pairs(ended) do
+    local others = {}
+    for id in string.gmatch(redis.call('HGET', keys.tokens, token) or '', '%Z+') do
+      if not gone[id] then
+        others[#others + 1] = id
       end
+    end
+    if #others == 0 then
+      redis.call('HDEL', keys.tokens, token)
+    else
       redis.call('HSET', keys.tokens, token, table.concat(others, '\0'))
     end
   end
@@ -47,7 +52,7 @@ end
 -- Give a claimed job back, or stall it when that has happened `max_failures` times.
 -- Returns true when it was stalled.
 local function give_back(keys, id, max_failures)
-  let_go(keys, id)
+  let_go(keys, {id}, redis.call('HMGET', keys.holders, id))
   local failures = redis.call('HINCRBY', keys.cancelled, id, 1)
   if max_failures > 0 and failures >= max_failures then
     redis.call('HDEL', keys.cancelled, id)
@@ -74,38 +79,51 @@ local function expire(keys, time, timeout, limit, back)
   end
 end
 
--- Up to `count` ids for `token` with their items: what it has already, else the next ones.
+-- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
 local function take(keys, token, count, time)
-  local taken = {}
-  local ids = redis.call('HGET', keys.tokens, token)
-  if ids then
-    for id in string.gmatch(ids .. '\0', '(.-)%z') do
-      local item = redis.call('HGET', keys.items, id)
-      if item and holds(keys, id, token) then
-        taken[#taken + 1] = {id, item}
+  local taken, items = {}, {}
+  local before = redis.call('HGET', keys.tokens, token)
+  if before then
+    local ids = {}
+    for id in string.gmatch(before, '%Z+') do
+      ids[#ids + 1] = id
+    end
+    local since, holders = claims_on(keys, ids)
+    for index, item in ipairs(redis.call('HMGET', keys.items, unpack(ids))) do
+      if item and holds(since[index], holders[index], token) then
+        taken[#taken + 1] = ids[index]
+        items[#items + 1] = item
       end
     end
-    return taken
+    return taken, items
   end
-  local names = {}
-  while #taken < count do
-    -- First those that a waiting taker has reserved and perhaps died before it took them.
-    local id = redis.call('RPOP', keys.reserved) or redis.call('RPOP', keys.ids)
-    if not id then
-      break
+  local since = text_of(time)
+  local holder = token .. ' ' .. since
+  local times, holders = {}, {}
+  -- First those that a waiting taker has reserved and perhaps died before it took them.
+  for _, list in ipairs({keys.reserved, keys.ids}) do
+    while #taken < count do
+      local ids = redis.call('RPOP', list, count - #taken)
+      if not ids or #ids == 0 then
+        break
+      end
+      for index, item in ipairs(redis.call('HMGET', keys.items, unpack(ids))) do
+        -- An id without item was removed by a peer that left it in the list.
+        if item then
+          local id, at = ids[index], 2 * #taken
+          times[at + 1], times[at + 2] = since, id
+          holders[at + 1], holders[at + 2] = id, holder
+          taken[#taken + 1], items[#items + 1] = id, item
+        end
+      end
     end
-    local item = redis.call('HGET', keys.items, id)
-    -- An id without item was removed by a peer that left it in the list.
-    if item then
-      hold(keys, id, token, time)
-      names[#names + 1] = id
-      taken[#taken + 1] = {id, item}
-    end
   end
-  if #names > 0 then
-    redis.call('HSET', keys.tokens, token, table.concat(names, '\0'))
+  if #taken > 0 then
+    redis.call('ZADD', keys.claimed, unpack(times))
+    redis.call('HSET', keys.holders, unpack(holders))
+    redis.call('HSET', keys.tokens, token, table.concat(taken, '\0'))
   end
-  return taken
+  return taken, items
 end
 
 -- Milliseconds until a claim may run out: one made a moment from now does after `timeout`,

@@ -1,44 +1,29 @@
 -- One effect per call. The last three words are the hash of answers (KEYS), the caller's
--- slot and the number of its call there (ARGV). A call that has been answered before gets
--- the same answer and does nothing; one that a later call has overtaken is refused.
-local call = tonumber(table.remove(ARGV))
+-- slot and the number of its call there (ARGV). For a call that has been answered before,
+-- `answered` is that answer; for one that a later call has overtaken, a refusal. The script
+-- returns it then and does nothing, else it returns what it passes through `remember`.
+--@ include clock
+local call = table.remove(ARGV)
 local slot = table.remove(ARGV)
 local answers = table.remove(KEYS)
+local answered
 
-local function written(answer)
+-- An answer as text: a number, a text, or a list of either.
+local function remember(answer)
+  local text
   if type(answer) == 'number' then
-    return 'n' .. string.format('%.0f', answer)
+    text = string.format('n%.0f', answer)
   elseif type(answer) == 'string' then
-    return 's' .. answer
+    text = 's' .. answer
   elseif type(answer[1]) == 'number' then
-    return 'N' .. table.concat(answer, ',')
+    text = 'N' .. table.concat(answer, ',')
+  else
+    text = 'S' .. table.concat(answer, '\0')
   end
-  return 'S' .. table.concat(answer, '\0')
-end
-
-local function read(text)
-  local kind, rest = string.sub(text, 1, 1), string.sub(text, 2)
-  if kind == 'n' then
-    return tonumber(rest)
-  elseif kind == 's' then
-    return rest
-  end
-  local list, separator = {}, kind == 'N' and ',' or '\0'
-  local from = 1
-  while from <= #rest do
-    local to = string.find(rest, separator, from, true) or #rest + 1
-    local element = string.sub(rest, from, to - 1)
-    list[#list + 1] = kind == 'N' and tonumber(element) or element
-    from = to + 1
-  end
-  return list
-end
-
--- An entry is "time call answer". When a new slot comes, some of the others are looked at,
--- and those of callers that have been silent for ten minutes go.
-local function keep(answer)
-  local time = tonumber(redis.call('TIME')[1])
-  local is_new = redis.call('HSET', answers, slot, time .. ' ' .. call .. ' ' .. written(answer))
+  -- An entry is "time call answer". When a new slot comes, some of the others are looked at,
+  -- and those of callers that have been silent for ten minutes go.
+  local time = time_of_server()[1]
+  local is_new = redis.call('HSET', answers, slot, time .. ' ' .. call .. ' ' .. text)
   if is_new == 1 and redis.call('HLEN', answers) > 16 then
     for _, other in ipairs(redis.call('HRANDFIELD', answers, 4)) do
       local since = tonumber(string.match(redis.call('HGET', answers, other), '^%d+'))
@@ -47,21 +32,25 @@ local function keep(answer)
       end
     end
   end
+  return answer
 end
 
-local function once(operation)
-  local kept = redis.call('HGET', answers, slot)
-  if kept then
-    local number, answer = string.match(kept, '^%d+ (%d+) (.*)$')
-    if tonumber(number) == call then
-      return read(answer)
-    elseif tonumber(number) > call then
-      return redis.error_reply('OVERTAKEN a later call has been answered')
+local kept = redis.call('HGET', answers, slot)
+if kept then
+  local number = tonumber(string.match(kept, '^%d+ (%d+)'))
+  if number > tonumber(call) then
+    answered = redis.error_reply('OVERTAKEN a later call has been answered')
+  elseif number == tonumber(call) then
+    local kind, rest = string.match(kept, '^%d+ %d+ (.)(.*)$')
+    if kind == 'n' then
+      answered = tonumber(rest)
+    elseif kind == 's' then
+      answered = rest
+    else
+      answered = {}
+      for element in string.gmatch(rest, kind == 'N' and '[^,]+' or '%Z+') do
+        answered[#answered + 1] = kind == 'N' and tonumber(element) or element
+      end
     end
   end
-  local answer, nothing_done = operation()
-  if not nothing_done and not (type(answer) == 'table' and answer.err) then
-    keep(answer)
-  end
-  return answer
 end

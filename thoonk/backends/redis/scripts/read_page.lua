@@ -1,0 +1,117 @@
+-- Contract: pages
+-- KEYS: 1 config, 2 ids, 3 items
+-- ARGV: 1 kind, 2 how many to leave out (without cursor), 3 how many at most, 4 reverse (0, 1),
+--       5 with items (0, 1), 6 cursor or '', 7 bytes of items after which the page ends
+-- Returns {cursor or '', {id ...}, {item ...}}.
+-- Notices: none.
+--@ include feed
+--@ include clock
+local kind = ARGV[1]
+local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), kind)
+if refusal then
+  return refusal
+end
+local start, count = tonumber(ARGV[2]), tonumber(ARGV[3])
+local reverse, with_items, cursor = ARGV[4] == '1', ARGV[5] == '1', ARGV[6]
+local ids, items = {}, {}
+
+if kind == 'job' then
+  -- In no order: as the hash of items is walked, which also reads the items.
+  local size, at = 0, cursor == '' and '0' or cursor
+  repeat
+    local step = redis.call('HSCAN', KEYS[3], at, 'COUNT', with_items and 10 or count)
+    for index = 1, #step[2], 2 do
+      ids[#ids + 1] = step[2][index]
+      if with_items then
+        items[#items + 1] = step[2][index + 1]
+        size = size + #step[2][index + 1]
+      end
+    end
+    at = step[1]
+  until at == '0' or #ids >= count or size >= tonumber(ARGV[7])
+  return {at == '0' and '' or at, ids, items}
+end
+
+-- A cursor is the place of the id that was read last, a space, and that id: where it still
+-- stands there, the next one is next to it. If not, `moved` finds where to go on.
+local function next_place(at, moved)
+  local place, id = string.match(cursor, '^(%S+) (.*)$')
+  if not place then
+    return start
+  end
+  return at(id, place) or moved(id, place)
+end
+
+-- What the places are, from the end at which reading begins.
+local cursor_of
+if kind == 'feed' then
+  local rank = reverse and 'ZREVRANK' or 'ZRANK'
+  start = next_place(function(id, score)
+    local now_at = redis.call('ZSCORE', KEYS[2], id)
+    return now_at and text_of(tonumber(now_at)) == score and redis.call(rank, KEYS[2], id) + 1
+  end, function(_, score)
+    -- Removed or edited since: after all that stood before it.
+    local before, to = '-inf', score
+    if reverse then
+      before, to = score, '+inf'
+    end
+    return redis.call('ZCOUNT', KEYS[2], before, to)
+  end)
+  local rows = redis.call(
+    reverse and 'ZREVRANGE' or 'ZRANGE', KEYS[2], start, start + count - 1, 'WITHSCORES')
+  local scores = {}
+  for index = 1, #rows, 2 do
+    ids[#ids + 1] = rows[index]
+    scores[#scores + 1] = rows[index + 1]
+  end
+  cursor_of = function(index)
+    return text_of(tonumber(scores[index])) .. ' ' .. ids[index]
+  end
+else
+  -- A queue is read from the right, where items are taken.
+  local from_right = reverse ~= (kind == 'queue')
+  start = next_place(function(id, place)
+    local index = from_right and -place - 1 or tonumber(place)
+    return redis.call('LINDEX', KEYS[2], index) == id and place + 1
+  end, function(id, place)
+    local position = redis.call('LPOS', KEYS[2], id, 'RANK', from_right and -1 or 1)
+    if not position then
+      return tonumber(place)
+    end
+    if from_right then
+      position = redis.call('LLEN', KEYS[2]) - 1 - position
+    end
+    return position + 1
+  end)
+  if from_right then
+    local rows = redis.call('LRANGE', KEYS[2], -(start + count), -(start + 1))
+    for index = #rows, 1, -1 do
+      ids[#ids + 1] = rows[index]
+    end
+  else
+    ids = redis.call('LRANGE', KEYS[2], start, start + count - 1)
+  end
+  cursor_of = function(index)
+    return string.format('%.0f ', start + index - 1) .. ids[index]
+  end
+end
+
+local read = #ids
+local is_last = read < count
+if with_items then
+  local size, there = 0, {}
+  for index, id in ipairs(ids) do
+    local item = redis.call('HGET', KEYS[3], id)
+    if item then
+      there[#there + 1], items[#items + 1] = id, item
+      size = size + #item
+    end
+    if size >= tonumber(ARGV[7]) then
+      is_last = is_last and index == read
+      read = index
+      break
+    end
+  end
+  return {is_last and '' or cursor_of(read), there, items}
+end
+return {is_last and '' or cursor_of(read), ids, items}
