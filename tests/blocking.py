@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Self
 
-from thoonk import AsyncClaim, AsyncCollection, AsyncThoonk
+from thoonk import AsyncClaim, AsyncClaims, AsyncCollection, AsyncThoonk
+
+_WRAPPED = (AsyncClaim, AsyncClaims, AsyncCollection, AsyncIterator)
 
 
 class Blocking:
@@ -18,22 +20,35 @@ class Blocking:
         self._loop = loop
         self._target = target
 
+    def _run(self, call: Any, *arguments: Any, **keywords: Any) -> Any:
+        async def awaited() -> Any:
+            answer = call(*arguments, **keywords)
+            return await answer if inspect.isawaitable(answer) else answer
+
+        answer = self._loop.run_until_complete(awaited())
+        return Blocking(self._loop, answer) if isinstance(answer, _WRAPPED) else answer
+
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._target, name)
         if not callable(value):
             return value
 
         def call(*arguments: Any, **keywords: Any) -> Any:
-            async def awaited() -> Any:
-                answer = value(*arguments, **keywords)
-                return await answer if inspect.isawaitable(answer) else answer
-
-            answer = self._loop.run_until_complete(awaited())
-            if isinstance(answer, AsyncClaim | AsyncCollection):
-                return Blocking(self._loop, answer)
-            return answer
+            return self._run(value, *arguments, **keywords)
 
         return call
+
+    def __enter__(self) -> Self:
+        self._run(self._target.__aenter__)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._run(self._target.__aexit__, *error)
+
+    def __iter__(self) -> Iterator[Any]:
+        iterator = aiter(self._target)
+        while (value := self._run(anext, iterator, self)) is not self:
+            yield value
 
 
 @contextlib.contextmanager

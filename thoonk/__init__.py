@@ -11,19 +11,23 @@
 from __future__ import annotations
 
 from thoonk import exceptions
+from thoonk._async.claim import AsyncClaim
+from thoonk._async.claims import AsyncClaims
 from thoonk._async.client import AsyncThoonk
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.feed import AsyncFeed
 from thoonk._async.heartbeat import AsyncHeartbeat
-from thoonk._async.job import AsyncClaim, AsyncJob
+from thoonk._async.job import AsyncJob
 from thoonk._async.queue import AsyncQueue
 from thoonk._async.sorted_feed import AsyncSortedFeed
 from thoonk._async.subscription import AsyncFeedSubscription
+from thoonk._sync.claim import Claim
+from thoonk._sync.claims import Claims
 from thoonk._sync.client import Thoonk
 from thoonk._sync.collection import Collection
 from thoonk._sync.feed import Feed
 from thoonk._sync.heartbeat import Heartbeat
-from thoonk._sync.job import Claim, Job
+from thoonk._sync.job import Job
 from thoonk._sync.queue import Queue
 from thoonk._sync.sorted_feed import SortedFeed
 from thoonk._sync.subscription import FeedSubscription
@@ -81,6 +85,7 @@ __all__ = [
     "AccessDenied",
     "AnyNotice",
     "AsyncClaim",
+    "AsyncClaims",
     "AsyncCollection",
     "AsyncFeed",
     "AsyncFeedSubscription",
@@ -94,6 +99,7 @@ __all__ = [
     "BackendNotInstalled",
     "BackendUnavailable",
     "Claim",
+    "Claims",
     "Closed",
     "Collection",
     "Configured",

@@ -11,7 +11,14 @@ import queue
 
 
 class ThoonkError(Exception):
-    """The root of all errors of this package."""
+    """The root of all errors of this package.
+
+    Attributes:
+        done: of a call for many, the ids that earlier steps of it have dealt with: they are
+            done, whatever the error says of the rest.
+    """
+
+    done: tuple[str, ...] = ()
 
 
 # --- what the caller passed in ------------------------------------------------
@@ -170,11 +177,17 @@ class OutcomeUnknown(BackendError):
     It may or may not have taken effect: look before repeating it.
 
     Attributes:
-        item: what `Queue.get` had in its hands. It is the caller's alone if the
-            operation took effect; if not, it is back in the queue after ten seconds.
+        items: what `Queue.get` or `Queue.get_many` had in its hands. They are the caller's
+            alone if the operation took effect; if not, they are back in the queue after
+            ten seconds.
     """
 
-    item: object = None
+    items: tuple[object, ...] = ()
+
+    @property
+    def item(self) -> object:
+        """The one of `Queue.get`, None when there is none."""
+        return self.items[0] if self.items else None
 
 
 class BackendNotInstalled(BackendError, ImportError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
 import attrs
@@ -17,7 +17,7 @@ from thoonk.exceptions import (
     SerializerError,
     WrongFeedType,
 )
-from thoonk.names import check_timeout
+from thoonk.names import check_id, check_timeout, new_id
 from thoonk.notices import (
     EVENT_OF,
     AnyNotice,
@@ -30,10 +30,14 @@ from thoonk.notices import (
     Published,
     Retracted,
 )
-from thoonk.operations import Ending, Priority, StoredResult, Taken
+from thoonk.operations import MOST, Ending, Entry, Priority, StoredResult, Taken
 from thoonk.serializers import Serializer, decode_item, encode_item
 
 T = TypeVar("T")
+E = TypeVar("E")
+
+CHUNK_BYTES = 1_000_000
+"""Bytes of items that one operation of a bulk call has at most, unless one item has more."""
 
 LONGEST_WAIT = 10.0
 """Seconds after which a blocked taker looks for itself, whatever it has heard."""
@@ -66,6 +70,12 @@ class Codec(Generic[T]):
     def decode(self, data: bytes) -> T:
         """The item of bytes; raises `SerializerError`."""
         return decode_item(self.serializer, data, self.feed)
+
+    def entries(self, items: Iterable[T] | Mapping[str, T]) -> list[Entry]:
+        """Items as they are published or put: under their ids, or under fresh ones."""
+        if isinstance(items, Mapping):
+            return [Entry(check_id(id), self.encode(item)) for id, item in items.items()]
+        return [Entry(new_id(), self.encode(item)) for item in check_many(items, "items")]
 
     def ending(
         self, id: str, token: str, item: T | None, *, result: bool, timeout: float | None
@@ -139,6 +149,69 @@ def check_type(type: str, registered: Iterable[str]) -> str:
     if type not in known:
         raise InvalidValue(f"type must be one of {', '.join(sorted(known))}, not {type!r:.80}")
     return type
+
+
+def check_count(name: str, value: object) -> int:
+    """Return how many one operation may have, 1 to 1000.
+
+    Raises:
+        InvalidType: not a whole number.
+        InvalidValue: less, or more.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"{name} must be an int, not {type(value).__name__}")
+    if not 0 < value <= MOST:
+        raise InvalidValue(f"{name} must be 1 to {MOST}, not {value}")
+    return value
+
+
+def check_many(items: Iterable[T], what: str) -> list[T]:
+    """The elements of an argument that takes several.
+
+    Raises:
+        InvalidType: a text, or bytes: their characters are hardly meant; or no iterable.
+    """
+    if isinstance(items, str | bytes | bytearray) or not isinstance(items, Iterable):
+        raise InvalidType(f"{what} must be an iterable such as a list, not {items!r:.80}")
+    return list(items)
+
+
+def check_range(start: object, stop: object, *, reverse: bool, ordered: bool) -> int | None:
+    """How many ids a range has at most, None when it has no end.
+
+    Raises:
+        InvalidType: a bound is not an int.
+        InvalidValue: it is negative, or the feed has no order and all is not asked for.
+    """
+    for name, bound in (("start", start), ("stop", stop)):
+        if isinstance(bound, bool) or not isinstance(bound, int | None):
+            raise InvalidType(f"{name} must be an int, not {type(bound).__name__}")
+        if bound is not None and bound < 0:
+            raise InvalidValue(f"{name} must be 0 or more, not {bound}")
+    if not ordered and (start or stop is not None or reverse):
+        raise InvalidValue("the ids of a job feed are in no order: no start, stop or reverse")
+    if not isinstance(start, int):
+        raise InvalidType("start must be an int, not NoneType")
+    return None if not isinstance(stop, int) else max(0, stop - start)
+
+
+def chunked(entries: Iterable[E], size: Callable[[E], int]) -> Iterator[tuple[E, ...]]:
+    """Cut what a bulk call has into what one operation may have; ``size`` is in bytes."""
+    chunk: list[E] = []
+    total = 0
+    for entry in entries:
+        total += size(entry)
+        if chunk and (len(chunk) == MOST or total > CHUNK_BYTES):
+            yield tuple(chunk)
+            chunk, total = [], size(entry)
+        chunk.append(entry)
+    if chunk:
+        yield tuple(chunk)
+
+
+def entry_size(entry: Entry) -> int:
+    """Bytes of an entry's item."""
+    return len(entry.item)
 
 
 # --- waiting --------------------------------------------------------------------------------

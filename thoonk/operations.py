@@ -124,6 +124,11 @@ def _check_count(_: object, attribute: attrs.Attribute[int], value: int) -> None
         raise InvalidValue(f"{attribute.name} must be 1 to {MOST}, not {value}")
 
 
+def _check_count_or_none(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if value != 0:
+        _check_count(_, attribute, value)
+
+
 def _check_start(_: object, attribute: attrs.Attribute[int], value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidType(f"{attribute.name} must be an int, not {type(value).__name__}")
@@ -561,11 +566,12 @@ class JobNext(TakeOperation):
     """End jobs and claim the next ones, as `JobFinish`, `JobCancel` and `JobClaim` do.
 
     A job that is not claimed (any more) under its token is passed over, and told in the
-    answer.
+    answer. A ``count`` of 0 claims none.
     """
 
     makes_available: ClassVar[bool] = True
 
+    count: int = attrs.field(default=1, validator=_check_count_or_none)
     finished: tuple[Ending, ...] = attrs.field(default=(), validator=_check_most)
     cancelled: tuple[Held, ...] = attrs.field(default=(), validator=_check_most)
 

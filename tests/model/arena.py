@@ -27,6 +27,9 @@ class SyncDriver:
     def run(self, call: Callable[[], Any]) -> Any:
         return call()
 
+    def collected(self, iterable: Any) -> list[Any]:
+        return list(iterable)
+
     def enter(self, block: Any) -> Any:
         return block.__enter__()
 
@@ -48,6 +51,12 @@ class AsyncDriver:
             return await answer if inspect.isawaitable(answer) else answer
 
         return self._loop.run_until_complete(awaited())
+
+    def collected(self, iterable: Any) -> list[Any]:
+        async def collect() -> list[Any]:
+            return [value async for value in iterable]
+
+        return self.run(collect)
 
     def enter(self, block: Any) -> Any:
         return self.run(block.__aenter__)

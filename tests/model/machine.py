@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model.arena import Arena
 from model.model import Mirror, Model, SortedMirror
 
-from thoonk.backends.redis.wire import keys_of
+from thoonk.backends.redis.wire import Keys, keys_of
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import Empty, ThoonkError
 from thoonk.notices import Notice
@@ -22,9 +22,11 @@ from thoonk.operations import (
     Entry,
     FeedPublish,
     FeedRetract,
+    Held,
     JobClaim,
     JobCounts,
     JobFinish,
+    JobNext,
     JobPut,
     JobRetract,
     Position,
@@ -224,7 +226,7 @@ class Machine(RuleBasedStateMachine):
         if model is None:
             with pytest.raises(ThoonkError):
                 self.run(lambda: client.get_config(name))
-            assert self.arena.raw.exists(*keys_of(name).stored()) == 0
+            assert self.arena.raw.exists(*(getattr(keys_of(name), key) for key in Keys.STORED)) == 0
             assert not self.run(lambda: client.feed_exists(name))
             return
         assert dict(self.run(lambda: client.get_config(name))) == model.config
@@ -236,8 +238,23 @@ class Machine(RuleBasedStateMachine):
         else:
             assert ids == model.ids()
         assert self.run(feed.get_all) == model.items
+        self.compare_pages(feed, model)
         if model.kind in (QUEUE, JOB):
             assert self.stored(name, model.kind) == self.predicted(model)
+
+    def compare_pages(self, feed: Any, model: Any) -> None:
+        collected = self.arena.driver.collected
+        pairs = collected(feed.items())
+        if model.kind == JOB:
+            assert sorted(pairs) == sorted(model.items.items())
+            return
+        expected = [(id, model.items[id]) for id in model.ids()]
+        assert pairs == expected
+        start, stop = next(self.numbers) % 4, next(self.numbers) % 9
+        ids = collected(feed.ids(start, stop, reverse=True))
+        assert ids == [id for id, _ in reversed(expected)][start:stop]
+        some = {id: model.items[id] for id in model.ids()[::2]}
+        assert self.run(lambda: feed.get_items([*some, "none"])) == some
 
     def compare_counts(self, feed: Any, model: Any) -> None:
         waiting = len(model.waiting) + len(model.reserved)
@@ -658,7 +675,7 @@ class Machine(RuleBasedStateMachine):
         self.tick()
 
         def expected(claim):
-            token = claim._token if claim else "nobody"
+            token = claim.token if claim else "nobody"
             claimed = self.model[name].claim(token)
             if not claimed:
                 raise Empty
@@ -668,7 +685,7 @@ class Machine(RuleBasedStateMachine):
         answer = self.step(name, call, expected)
         if answer.error is None:
             self.claims.append(answer.value)
-            self.job_tokens.append(answer.value._token)
+            self.job_tokens.append(answer.value.token)
 
     @plays("job")
     @rule(who=WHO, count=st.integers(1, 3), blocking=st.booleans(), again=st.none() | NUMBERS)
@@ -708,7 +725,7 @@ class Machine(RuleBasedStateMachine):
     def end_claim(self, number, how, ending):
         """By its holder, who may not hold it any more."""
         name, claim = self.names["job"], of(self.claims, number)
-        self.end_job(name, claim, how, ending, claim.id, claim._token)
+        self.end_job(name, claim, how, ending, claim.id, claim.token)
 
     @plays("job")
     @precondition(lambda self: self.jobs)
@@ -758,6 +775,60 @@ class Machine(RuleBasedStateMachine):
             JobFinish(name, endings),
             lambda _: self.model[name].finish([(id, token, True, "r", None) for id in ids]),
         )
+
+    @plays("job")
+    @rule(
+        who=WHO,
+        finished=st.lists(NUMBERS, max_size=2),
+        cancelled=st.lists(NUMBERS, max_size=2),
+        count=st.integers(0, 2),
+        again=st.none() | NUMBERS,
+    )
+    def next_jobs(self, who, finished, cancelled, count, again):
+        """End what can be ended, claim the next."""
+        name = self.names["job"]
+        token = f"t{self.number()}"
+        if again is not None and self.job_tokens:
+            token = of(self.job_tokens, again)
+        held = [of(self.claims, n) for n in [*finished, *cancelled]] if self.claims else []
+        held = [*{claim.id: claim for claim in held}.values()]
+        done, failed = held[: len(finished)], held[len(finished) :]
+        operation = JobNext(
+            name,
+            token,
+            count,
+            finished=tuple(Ending(c.id, c.token, has_result=True, result=b"n") for c in done),
+            cancelled=tuple(Held(c.id, c.token) for c in failed),
+        )
+        self.tick()
+
+        def expected(answer):
+            feed = self.model[name]
+            lost = feed.end_those_held(
+                [(c.id, c.token, True, "n", None) for c in done], [(c.id, c.token) for c in failed]
+            )
+            claimed = feed.claim(token, count)
+            assert [(e.id, e.item.decode(), e.cancelled) for e in answer.entries] == claimed
+            assert answer.lost == tuple(lost)
+            return answer
+
+        backend = self.arena.clients[who].backend
+        self.step(name, lambda: backend.execute(operation), expected)
+        self.job_tokens.append(token)
+
+    @plays("queue")
+    @rule(who=WHO, count=st.integers(1, 3))
+    def get_many(self, who, count):
+        name, feed = self.names["queue"], self.feeds[who]["queue"]
+        self.tick()
+
+        def expected(_):
+            items = self.model[name].get_many(count)
+            if not items:
+                raise Empty
+            return items
+
+        self.step(name, lambda: feed.get_many(count, timeout=0.01), expected)
 
     @plays("queue", "job")
     @precondition(lambda self: self.job_tokens or self.takes)

@@ -266,12 +266,14 @@ class ModelQueue(_Taking):
 
     def get(self) -> str | None:
         """The item of the next one, gone at once."""
-        ids = self.take("get")
-        if not ids:
-            return None
-        item = self.items[ids[0]]
+        items = self.get_many(1)
+        return items[0] if items else None
+
+    def get_many(self, count: int) -> list[str]:
+        ids = self.take("get", count)
+        items = [self.items[id] for id in ids]
         self.confirm(ids, "get")
-        return item
+        return items
 
     def confirm(self, ids: Iterable[str], token: str) -> None:
         ids = list(ids)
@@ -340,6 +342,25 @@ class ModelJob(_Taking):
                 self._store(id, value, timeout)
                 self.tell(Finished(self.name, id, value or ""))
             self._forget(id)
+
+    def end_those_held(
+        self,
+        finished: Iterable[tuple[str, str, bool, str | None, float | None]],
+        cancelled: Iterable[tuple[str, str]],
+    ) -> list[str]:
+        """Finish and cancel what is held under its token; the ids of the rest."""
+        lost = []
+        for ending in finished:
+            try:
+                self.finish([ending])
+            except NotClaimed:
+                lost.append(ending[0])
+        for id, token in cancelled:
+            try:
+                self.cancel(id, token)
+            except NotClaimed:
+                lost.append(id)
+        return lost
 
     def _store(self, id: str, value: str | None, timeout: float | None) -> None:
         if timeout is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -116,6 +117,20 @@ def _stalled(t: Handles) -> Any:
     claim = _claimed(t)
     claim.stall()
     return claim
+
+
+def _worked_through(job: Any) -> list[tuple[str, int]]:
+    """A loop over three jobs of which one fails at first, with nothing left at the end."""
+    seen = []
+    with job.claims(timeout=5) as claims:
+        for claim in claims:
+            seen.append((claim.item, claim.cancelled))
+            with contextlib.suppress(OSError), claim:
+                if claim.item == "bad" and not claim.cancelled:
+                    raise OSError
+            if len(seen) == 4:
+                break
+    return seen
 
 
 def _finished(t: Handles) -> Any:
@@ -307,6 +322,77 @@ CASES = [
         lambda _, __, result: result == ("work", "done"),
         _finished,
     ),
+    Case(
+        "publish_many",
+        lambda t, _: t.f.publish_many({"4": "x", "2": "y"}),
+        lambda g, _, ids: ids == ["4", "2"] and g.t.f.get_ids() == ["3", "4", "2"],
+        _full,
+    ),
+    Case(
+        "publish_many in two steps",
+        lambda t, _: t.s.publish_many(["x"] * 1500),
+        lambda g, _, ids: len(ids) == 1500 and g.t.s.get_ids() == ids,
+        requests=2,
+    ),
+    Case(
+        "retract_many",
+        lambda t, _: t.f.retract_many(["1", "9", "3"]),
+        lambda g, _, were: were == [True, False, True] and g.t.f.get_ids() == ["2"],
+        _full,
+    ),
+    Case(
+        "put_many",
+        lambda t, _: t.q.put_many(["a", "b"]),
+        lambda g, _, ids: g.t.q.get_ids() == ids and g.raw.get("feed.publishes:q") == b"2",
+    ),
+    Case(
+        "queue get_many",
+        lambda t, _: t.q.get_many(2, timeout=2),
+        lambda g, _, items: items == ["a", "b"] and g.t.q.get_nowait() == "c",
+        lambda t: t.q.put_many("abc"[n] for n in range(3)),
+        requests=2,
+    ),
+    Case(
+        "job put_many",
+        lambda t, _: t.j.put_many(["a", "b"]),
+        lambda g, _, ids: sorted(g.t.j.get_ids()) == sorted(ids) and _counts(g) == (2, 0, 0, 0),
+    ),
+    Case(
+        "job get_many",
+        lambda t, _: t.j.get_many(2, timeout=2),
+        lambda g, _, claims: [c.item for c in claims] == ["a", "b"] and _counts(g) == (1, 2, 0, 0),
+        lambda t: t.j.put_many(["a", "b", "c"]),
+    ),
+    Case(
+        "finish_many",
+        lambda t, claims: t.j.finish_many(claims, ["A", "B"]),
+        lambda g, claims, _: (
+            _counts(g) == (0, 0, 0, 2) and g.t.j.get_result(claims[1].id, timeout=1).result == "B"
+        ),
+        lambda t: t.j.put_many(["a", "b"]) and t.j.get_many(2),
+    ),
+    Case(
+        "claims",
+        lambda t, _: _worked_through(t.j),
+        lambda g, _, seen: (
+            seen == [("a", 0), ("bad", 0), ("c", 0), ("bad", 1)] and _counts(g) == (0, 0, 0, 3)
+        ),
+        lambda t: t.j.put_many(["a", "bad", "c"]),
+        requests=5,
+    ),
+    Case(
+        "items",
+        lambda t, _: list(t.f.items()),
+        lambda g, _, pairs: pairs == [(id, "old") for id in "123"],
+        _full,
+        requests=1,
+    ),
+    Case(
+        "get_items",
+        lambda t, _: t.f.get_items("13"[n] for n in range(2)),
+        lambda g, _, items: items == {"1": "old", "3": "old"},
+        _full,
+    ),
     Case("get_ids", lambda t, _: t.f.get_ids(), lambda g, _, ids: len(ids) == 3, _full),
 ]
 
@@ -315,6 +401,10 @@ NOTICES = {
     "publish to a full feed": {"publish": 4, "retract": 1},
     "edit": {"publish": 3, "edit": 1},
     "retract": {"retract": 1},
+    "publish_many": {"publish": 4, "edit": 1, "retract": 1},
+    "publish_many in two steps": {"publish": 1500, "position": 1500},
+    "retract_many": {"retract": 2},
+    "finish_many": {"finish": 2},
     "append": {"publish": 4, "position": 4},
     "move": {"position": 4},
     "finish": {"finish": 1},

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from thoonk.backends.redis import scripts, wire
+from thoonk.backends.redis.wire import Keys
 
 ROOT = Path(__file__).parents[2]
 CONTRACT = (ROOT / "contract.txt").read_text("utf-8")
@@ -43,7 +44,7 @@ def test_every_script_says_which_section_it_is() -> None:
 def test_every_key_and_channel_is_in_the_contract() -> None:
     keys = wire.keys_of("F")
     channels = {k.decode() for k in wire.channels_of("F", "TOKEN")}
-    stored = {k.decode() for k in keys.stored()}
+    stored = {getattr(keys, name).decode() for name in Keys.STORED}
     for name in {*channels, *stored, keys.result("ID").decode().replace("\0", "\\0")}:
         assert re.search(rf"(?m)^  {re.escape(name)} ", CONTRACT), name
 

@@ -27,7 +27,18 @@ from thoonk.exceptions import (
     NotStalled,
     WrongFeedType,
 )
-from thoonk.operations import Ending, Entry, Held, JobClaim, Position, Priority, QueueTake, Where
+from thoonk.operations import (
+    Ending,
+    Entry,
+    Held,
+    JobClaim,
+    Position,
+    Priority,
+    QueueTake,
+    Taken,
+    TakenEntry,
+    Where,
+)
 
 SECONDS = 30
 """How far from this clock a time may be that counts as now."""
@@ -415,6 +426,59 @@ ROWS = [
         notices=((b"feed.marker:M", b"F"),),
         answer=ops.Snapshot("", ("2", "1"), {"1": b"x", "2": b"y"}),
     ),
+    # --- pages --------------------------------------------------------------------------
+    Row(
+        "a page of a feed ends where the next begins",
+        ops.ReadPage("F", "feed", 1, 2),
+        before=(
+            feed(),
+            publish("a", "b", "c", "d"),
+            (b"ZADD", b"feed.ids:F", *(w for n, i in enumerate("abcd") for w in (1.7e12 + n, i))),
+        ),
+        answer=ops.Page(("b", "c"), (), "1700000000002 c"),
+    ),
+    Row(
+        "in reverse, with items",
+        ops.ReadPage("F", "feed", 0, 3, reverse=True, with_items=True),
+        before=(feed(), publish("a", "b")),
+        answer=ops.Page(("b", "a"), (b"item b", b"item a"), ""),
+    ),
+    Row(
+        "a page of a sorted feed goes on where the item of the cursor is by now",
+        ops.ReadPage("F", "sorted_feed", count=2, cursor="2 3 2"),
+        before=(sorted_feed(), *insert(b"x", b"y", b"z", b"!")),
+        answer=ops.Page(("3", "4"), (), "3 4 4"),
+    ),
+    Row(
+        "or where the items would be that were removed",
+        ops.ReadPage("F", "sorted_feed", count=2, cursor="2 6 99"),
+        before=(sorted_feed(), *insert(b"x", b"y", b"z", b"!")),
+        answer=ops.Page(("2", "3"), (), "2 4 3"),
+    ),
+    Row(
+        "a queue is read from the end where items are taken",
+        ops.ReadPage("F", "queue", count=2, with_items=True),
+        before=(queue(), queued("a", "b", "c")),
+        answer=ops.Page(("a", "b"), (b"item a", b"item b"), "1 3 b"),
+    ),
+    Row(
+        "jobs in whatever state, in no order",
+        ops.ReadPage("F", "job", with_items=True),
+        before=(job(), put("a"), JobClaim("F", "T")),
+        answer=ops.Page(("a",), (b"item a",), ""),
+    ),
+    Row(
+        "a page of another type of feed is refused",
+        ops.ReadPage("F", "feed"),
+        before=(queue(), queued("a")),
+        raises=WrongFeedType,
+    ),
+    Row(
+        "items of the ids that there are",
+        ops.ReadItems("F", ("a", "b", "ø")),
+        before=(feed(), publish("a", "c", "ø")),
+        answer={"a": b"item a", "ø": "item ø".encode()},
+    ),
     # --- feed ---------------------------------------------------------------------------
     Row(
         "entries are published in order, with any bytes as item",
@@ -517,6 +581,54 @@ ROWS = [
             (":2", [b"1", b"3", b"2"]),
             ("1:", [b"1", b"3", b"2"]),
         )
+    ),
+    *(
+        Row(
+            f"several are inserted at {position} and stand in their order",
+            ops.SortedInsert("F", (b"p", b"q"), Position.parse(position)),
+            before=(sorted_feed(), *insert(b"x", b"y")),
+            keys={
+                b"feed.config:F": SORTED_CONFIG,
+                b"feed.ids:F": order,
+                b"feed.items:F": {b"1": b"x", b"2": b"y", b"3": b"p", b"4": b"q"},
+                b"feed.publishes:F": b"4",
+                b"feed.idincr:F": b"4",
+            },
+            notices=(
+                (b"feed.publish:F", b"3\0p"),
+                (b"feed.position:F", b"3\0" + position.encode()),
+                (b"feed.publish:F", b"4\0q"),
+                (b"feed.position:F", b"4\0" + second),
+            ),
+            answer=("3", "4"),
+            keeps=b"S3\x004",
+        )
+        for position, second, order in (
+            ("begin:", b"3:", [b"3", b"4", b"1", b"2"]),
+            (":end", b":end", [b"1", b"2", b"3", b"4"]),
+            (":2", b":2", [b"1", b"3", b"4", b"2"]),
+            ("1:", b"3:", [b"1", b"3", b"4", b"2"]),
+        )
+    ),
+    Row(
+        "an id that comes twice, pushed out between",
+        ops.FeedPublish("F", (Entry("a", b"1"), Entry("b", b"2"), Entry("a", b"3"))),
+        before=(feed(max_length="1"),),
+        keys={
+            b"feed.config:F": {**FEED_CONFIG, b"max_length": b"1"},
+            b"feed.ids:F": [(b"a", NOW)],
+            b"feed.items:F": {b"a": b"3"},
+            b"feed.publishes:F": b"3",
+        },
+        notices=(
+            (b"feed.publish:F", b"a\x001"),
+            (b"feed.retract:F", b"a"),
+            (b"feed.publish:F", b"b\x002"),
+            (b"feed.retract:F", b"b"),
+            (b"feed.publish:F", b"a\x003"),
+        ),
+        answer=(True, True, True),
+        keeps=b"N1,1,1",
     ),
     Row(
         "a missing neighbour uses up no id",
@@ -967,6 +1079,60 @@ ROWS = [
         ops.JobFinish("F", (Ending("a", "other"),)),
         before=(job(), put("a"), JobClaim("F", "T")),
         raises=NotClaimed,
+    ),
+    Row(
+        "the last job is finished and the next one claimed",
+        ops.JobNext("F", "U", finished=(Ending("a", "T", has_result=True, result=b"r"),)),
+        before=(job(), put("a", "b"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.finishes:F": b"1",
+            b"feed.published:F": [(b"b", NOW)],
+            b"feed.claimed:F": [(b"b", NOW)],
+            b"feed.holders:F": {b"b": Holder(b"U")},
+            b"feed.tokens:F": {b"U": b"b"},
+            b"feed.results:F": [(b"a", Now(86400))],
+            b"feed.jobfinished:F\0a": Expiring([b"some", b"item a", b"r"], 86400),
+        },
+        notices=((b"job.finish:F", b"a\0r"),),
+        answer=Taken((TakenEntry("b", b"item b"),)),
+        keeps=b"S",
+    ),
+    Row(
+        "one that failed is cancelled and waits at the end",
+        ops.JobNext("F", "U", 0, cancelled=(Held("a", "T"),)),
+        before=(job(), put("a", "b"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"a", b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
+            b"feed.cancelled:F": {b"a": b"1"},
+        },
+        answer=Taken(()),
+        keeps=b"S",
+    ),
+    Row(
+        "what is held by another is left alone and told",
+        ops.JobNext(
+            "F", "U", finished=(Ending("a", "V"), Ending("b", "T")), cancelled=(Held("c", "T"),)
+        ),
+        before=(job(), put("a", "b"), JobClaim("F", "T", 2)),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"2",
+            b"feed.finishes:F": b"1",
+            b"feed.published:F": [(b"a", NOW)],
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a"},
+        },
+        answer=Taken((), None, ("a", "c")),
+        keeps=b"Sa\0c",
     ),
     Row(
         "a claim is dated anew",

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
+
+import attrs
 
 from thoonk._async.subscription import AsyncFeedSubscription
 from thoonk.backends import AsyncBackend
-from thoonk.config import FEED, SORTED_FEED
-from thoonk.exceptions import InvalidValue
-from thoonk.flows import Codec
-from thoonk.operations import CountItems, HasItem, Operation, ReadIds, ReadItem, ReadItems
+from thoonk.config import FEED, JOB, SORTED_FEED
+from thoonk.exceptions import InvalidValue, ThoonkError
+from thoonk.flows import Codec, check_many, check_range, chunked, entry_size
+from thoonk.names import check_id
+from thoonk.operations import (
+    MOST,
+    CountItems,
+    Entry,
+    HasItem,
+    Operation,
+    Page,
+    ReadIds,
+    ReadItem,
+    ReadItems,
+    ReadPage,
+)
 from thoonk.serializers import Serializer
 
 T = TypeVar("T")
 R = TypeVar("R")
+E = TypeVar("E")
 
 
 class AsyncCollection(Generic[T]):
@@ -52,6 +67,95 @@ class AsyncCollection(Generic[T]):
         data: bytes | None = await self._execute(ReadItem(self.name, id))
         return None if data is None else self._codec.decode(data)
 
+    async def get_items(self, ids: Iterable[str] | None = None) -> dict[str, T]:
+        """The items of those ids that there are, by id; all items without ids.
+
+        Args:
+            ids: the ids; None: as `get_all`.
+
+        Raises:
+            SerializerError: an item's bytes are not what the serializer writes.
+        """
+        if ids is None:
+            return await self.get_all()
+        wanted = [check_id(id) for id in check_many(ids, "ids")]
+        found: dict[str, T] = {}
+        for chunk in chunked(wanted, len):
+            items: dict[str, bytes] = await self._execute(ReadItems(self.name, chunk))
+            found.update((id, self._codec.decode(data)) for id, data in items.items())
+        return found
+
+    def ids(
+        self, start: int = 0, stop: int | None = None, reverse: bool = False
+    ) -> AsyncIterator[str]:
+        """The ids one after another, read in pages: never all of them at once.
+
+        In the order of `get_ids`, where that has one. What is added or removed meanwhile
+        may or may not be among them; an id that stays in its place comes once.
+        (Contract: pages)
+
+        Args:
+            start: how many to leave out at first.
+            stop: where to end, counted as ``start``; None: at the end.
+            reverse: from the last one to the first. A job feed has no order, so none of
+                these three.
+
+        Raises:
+            InvalidValue, InvalidType: a bound is not a whole number, 0 or more.
+        """
+        limit = check_range(start, stop, reverse=reverse, ordered=self.kind != JOB)
+        page = ReadPage(self.name, self.kind, start, reverse=reverse)
+        return self._ids(page, limit)
+
+    def items(
+        self, start: int = 0, stop: int | None = None, reverse: bool = False
+    ) -> AsyncIterator[tuple[str, T]]:
+        """Ids with their items, otherwise as `ids`.
+
+        Raises:
+            SerializerError: an item's bytes are not what the serializer writes.
+        """
+        limit = check_range(start, stop, reverse=reverse, ordered=self.kind != JOB)
+        page = ReadPage(self.name, self.kind, start, reverse=reverse, with_items=True)
+        return self._items(page, limit)
+
+    async def _ids(self, first: ReadPage, limit: int | None) -> AsyncIterator[str]:
+        async for page in self._pages(first, limit):
+            for id in page.ids:
+                yield id
+
+    async def _items(self, first: ReadPage, limit: int | None) -> AsyncIterator[tuple[str, T]]:
+        async for page in self._pages(first, limit):
+            for id, data in zip(page.ids, page.items, strict=True):
+                yield id, self._codec.decode(data)
+
+    async def _pages(self, operation: ReadPage, limit: int | None) -> AsyncIterator[Page]:
+        """Pages, each read before the one before it is handed out.
+
+        So where reading goes on does not depend on items that the caller has in hand, and
+        perhaps removes.
+        """
+        if limit == 0:
+            return
+        operation = attrs.evolve(operation, count=min(limit or MOST, MOST))
+        page: Page = await self._execute(operation)
+        while page.cursor:
+            count = MOST
+            if limit is not None:
+                limit -= len(page.ids)
+                count = min(limit, MOST)
+            if count == 0:
+                break
+            operation = attrs.evolve(operation, count=count, cursor=page.cursor)
+            following: Page = await self._execute(operation)
+            yield page
+            page = following
+        yield page
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        async for id in self.ids():
+            yield id
+
     async def get_all(self) -> dict[str, T]:
         """All items by id, in no particular order. (Contract: get_all)
 
@@ -79,6 +183,44 @@ class AsyncCollection(Generic[T]):
     # sync:
     # sync: def __contains__(self, id: object) -> bool:
     # sync:     return isinstance(id, str) and self.has_id(id)
+
+    async def _execute_many(
+        self,
+        chunks: Iterable[tuple[E, ...]],
+        operation: Callable[[tuple[E, ...]], Operation[R]],
+        ids_of: Callable[[tuple[E, ...], R], Iterable[str]],
+    ) -> list[R]:
+        """One operation for each chunk. An error of one tells the ids of those before it."""
+        answers: list[R] = []
+        done: list[str] = []
+        for chunk in chunks:
+            try:
+                answer = await self._execute(operation(chunk))
+            except ThoonkError as error:
+                error.done = tuple(done)
+                raise
+            answers.append(answer)
+            done.extend(ids_of(chunk, answer))
+        return answers
+
+    async def _put_many(
+        self, entries: Sequence[Entry], operation: Callable[[tuple[Entry, ...]], Operation[Any]]
+    ) -> list[str]:
+        """Publish or put entries; their ids."""
+        await self._execute_many(
+            chunked(entries, entry_size), operation, lambda chunk, _: [entry.id for entry in chunk]
+        )
+        return [entry.id for entry in entries]
+
+    async def _retract_many(
+        self,
+        ids: Iterable[str],
+        operation: Callable[[tuple[str, ...]], Operation[tuple[bool, ...]]],
+    ) -> list[bool]:
+        """Remove items; for each whether it was there."""
+        checked = [check_id(id) for id in check_many(ids, "ids")]
+        answers = await self._execute_many(chunked(checked, len), operation, lambda chunk, _: chunk)
+        return [flag for flags in answers for flag in flags]
 
     def subscribe(self, resync: bool = False) -> AsyncFeedSubscription[T]:
         """The feed's notices as they happen, to be used in a ``with`` block.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
@@ -41,6 +41,22 @@ class AsyncFeed(AsyncCollection[T]):
         await self._execute(FeedPublish(self.name, (entry,)))
         return entry.id
 
+    async def publish_many(self, items: Iterable[T] | Mapping[str, T]) -> list[str]:
+        """Publish items, in order; return their ids.
+
+        Each is published and announced as by `publish`. Up to 1000 are one atomic step; of
+        more, the steps before one that fails are done (``done`` of the error).
+
+        Args:
+            items: items, which get fresh ids; or a mapping of ids to items.
+
+        Raises:
+            InvalidValue, InvalidType, SerializerError: nothing was sent.
+            FeedDoesNotExist: it was deleted.
+        """
+        entries = self._codec.entries(items)
+        return await self._put_many(entries, lambda chunk: FeedPublish(self.name, chunk))
+
     async def edit(self, id: str, item: T) -> str:
         """`publish` under an id, with the arguments the other way round."""
         return await self.publish(item, id=check_id(id))
@@ -50,6 +66,6 @@ class AsyncFeed(AsyncCollection[T]):
         removed: tuple[bool, ...] = await self._execute(FeedRetract(self.name, (id,)))
         return removed[0]
 
-    async def __aiter__(self) -> AsyncIterator[str]:
-        for id in await self.get_ids():
-            yield id
+    async def retract_many(self, ids: Iterable[str]) -> list[bool]:
+        """Remove items; return for each whether it was there. Raises as `publish_many`."""
+        return await self._retract_many(ids, lambda chunk: FeedRetract(self.name, chunk))

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import logging
-from types import TracebackType
-from typing import ClassVar, Generic, Self, TypeVar
+from collections.abc import Iterable
+from typing import ClassVar, TypeVar
 
+from thoonk._async.claim import AsyncClaim
+from thoonk._async.claims import AsyncClaims
 from thoonk._async.collection import AsyncCollection
-from thoonk._async.heartbeat import AsyncHeartbeat
 from thoonk._async.taking import take
 from thoonk.backends import AsyncSubscription
-from thoonk.concurrency._async import to_the_end
 from thoonk.config import JOB
-from thoonk.exceptions import Empty, NotClaimed, SerializerError, ThoonkError
-from thoonk.flows import Deadline, JobResult, check_priority
-from thoonk.names import check_id, check_timeout, new_id, new_token
+from thoonk.exceptions import Empty, InvalidValue, SerializerError, ThoonkError
+from thoonk.flows import Deadline, JobResult, check_count, check_many, check_priority, chunked
+from thoonk.names import check_id, new_id, new_token
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
     CountJobs,
     Entry,
-    Held,
     JobCancel,
     JobClaim,
     JobCounts,
-    JobExtend,
     JobFailures,
     JobFinish,
     JobMaintain,
@@ -37,115 +35,11 @@ from thoonk.operations import (
     ReadResult,
     StoredResult,
     Taken,
-    TakenEntry,
 )
 
 T = TypeVar("T")
 
 logger = logging.getLogger("thoonk.job")
-
-
-class AsyncClaim(tuple[str, T, int], Generic[T]):
-    """A job that was claimed: unpacks into id, item and how often it was cancelled.
-
-    In a ``with`` block it is finished at the end, or cancelled when the block raises,
-    unless one of the methods below was called before. These act only while the claim
-    holds: once it has run out and the job is another's, they raise `NotClaimed`.
-    """
-
-    _job: AsyncJob[T]
-    _token: str
-    _ended: bool
-
-    def __new__(cls, job: AsyncJob[T], entry: TakenEntry, item: T, token: str) -> Self:
-        """Made by `AsyncJob.get`."""
-        self = super().__new__(cls, (entry.id, item, entry.cancelled))
-        self._job = job
-        self._token = token
-        self._ended = False
-        return self
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id!r} of {self._job.name!r}>"
-
-    @property
-    def id(self) -> str:
-        """The job's id."""
-        return self[0]
-
-    @property
-    def item(self) -> T:
-        """What is to be done."""
-        return self[1]
-
-    @property
-    def cancelled(self) -> int:
-        """How often the job was cancelled before."""
-        return self[2]
-
-    async def finish(
-        self, item: T | None = None, result: bool = False, timeout: float | None = None
-    ) -> None:
-        """As `AsyncJob.finish`, for this claim."""
-        ending = self._job._codec.ending(  # noqa: SLF001 - a claim is a part of its job feed
-            self.id, self._token, item, result=result, timeout=timeout
-        )
-        await self._end(JobFinish(self._job.name, (ending,)))
-
-    async def cancel(self) -> None:
-        """As `AsyncJob.cancel`, for this claim."""
-        await self._end(JobCancel(self._job.name, self.id, self._token))
-
-    async def stall(self) -> None:
-        """As `AsyncJob.stall`, for this claim."""
-        await self._end(JobStall(self._job.name, self.id, self._token))
-
-    async def extend(self) -> None:
-        """Start the claim's ``claim_timeout`` anew. (Contract: job extend)
-
-        Raises:
-            NotClaimed: the claim has been lost.
-        """
-        job = self._job
-        held: tuple[bool, ...] = await job._execute(  # noqa: SLF001
-            JobExtend(job.name, (Held(self.id, self._token),))
-        )
-        if not held[0]:
-            raise NotClaimed(job.name, self.id)
-
-    def heartbeat(self, interval: float | None = None) -> AsyncHeartbeat:
-        """Extend the claim in the background for the length of a ``with`` block.
-
-        Args:
-            interval: seconds between two extensions; None: a third of ``claim_timeout``.
-        """
-        job = self._job
-        seconds = check_timeout(interval, "interval")
-        return AsyncHeartbeat(job._backend, job.name, self.extend, seconds)  # noqa: SLF001
-
-    async def _end(self, operation: JobFinish | JobCancel | JobStall) -> None:
-        await self._job._execute(operation)  # noqa: SLF001
-        self._ended = True
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._ended:
-            return
-        if error is None:
-            await self.finish()
-            return
-        try:
-            await to_the_end(self.cancel)
-        except ThoonkError as failure:
-            # The error of the block matters more.
-            logger.warning("claim on job %r was not cancelled: %s", self.id, failure)
 
 
 class AsyncJob(AsyncCollection[T]):
@@ -172,6 +66,20 @@ class AsyncJob(AsyncCollection[T]):
         await self._execute(JobPut(self.name, (entry,), check_priority(priority)))
         return entry.id
 
+    async def put_many(self, items: Iterable[T], priority: Priority | None = None) -> list[str]:
+        """Add jobs, one after another as by `put`; return their ids.
+
+        Up to 1000 are one atomic step; of more, the steps before one that fails are done
+        (``done`` of the error).
+
+        Raises:
+            InvalidType, SerializerError: nothing was sent.
+            FeedDoesNotExist: it was deleted.
+        """
+        which = check_priority(priority)
+        entries = self._codec.entries(check_many(items, "items"))
+        return await self._put_many(entries, lambda chunk: JobPut(self.name, chunk, which))
+
     async def get(self, timeout: float | None = None) -> AsyncClaim[T]:
         """Claim the next job, waiting until there is one. (Contract: job get)
 
@@ -186,10 +94,7 @@ class AsyncJob(AsyncCollection[T]):
             SerializerError: the job is not what the serializer writes. It was
                 cancelled, so it is stalled after ``max_failures`` such attempts.
         """
-        deadline = Deadline(timeout)
-        operation = JobClaim(self.name, new_token())
-        taken = await take(self._backend, operation, deadline)
-        return await self._claim(taken.entries[0], operation.token)
+        return (await self.get_many(1, timeout))[0]
 
     async def get_nowait(self) -> AsyncClaim[T]:
         """Claim the next job if one is available; raises as `get`."""
@@ -197,14 +102,63 @@ class AsyncJob(AsyncCollection[T]):
         taken: Taken = await self._execute(operation)
         if not taken.entries:
             raise Empty(f"no job is available in {self.name!r}")
-        return await self._claim(taken.entries[0], operation.token)
+        return (await self._claims(operation, taken))[0]
 
-    async def _claim(self, entry: TakenEntry, token: str) -> AsyncClaim[T]:
-        try:
-            return AsyncClaim(self, entry, self._codec.decode(entry.item), token)
-        except SerializerError:
-            await self._execute(JobCancel(self.name, entry.id, token))
-            raise
+    async def get_many(self, n: int, timeout: float | None = None) -> list[AsyncClaim[T]]:
+        """Claim what is there, ``n`` jobs at most, waiting until there is one.
+
+        Args:
+            n: 1 to 1000.
+            timeout: seconds to wait for the first; None and 0: for ever.
+
+        Raises:
+            Empty: nothing came in time.
+            SerializerError: none is what the serializer writes. A job that is not was
+                cancelled, so it is stalled after ``max_failures`` such attempts.
+        """
+        operation = JobClaim(self.name, new_token(), check_count("n", n))
+        taken = await take(self._backend, operation, Deadline(timeout))
+        return await self._claims(operation, taken)
+
+    async def _claims(self, operation: JobClaim, taken: Taken) -> list[AsyncClaim[T]]:
+        claims: list[AsyncClaim[T]] = []
+        failure: SerializerError | None = None
+        for entry in taken.entries:
+            try:
+                item = self._codec.decode(entry.item)
+            except SerializerError as error:
+                failure = error
+                logger.warning("job %r was cancelled: %s", entry.id, error)
+                await self._execute(JobCancel(self.name, entry.id, operation.token))
+            else:
+                claims.append(AsyncClaim(self._backend, self._codec, entry, item, operation.token))
+        if failure is not None and not claims:
+            raise failure
+        return claims
+
+    def claims(self, timeout: float | None = None, *, prefetch: int = 1) -> AsyncClaims[T]:
+        """The jobs of the feed, one claim after another, to be looped over.
+
+        Asking for the next one finishes the last one, in the same round trip, unless it
+        was ended before by one of its methods, or by the end of a ``with`` block (which
+        cancels it when it raises). A claim's `set_result` chooses what is stored. Where
+        the loop is left in the middle of a job, that job is available again at once; only
+        asking for the next one finishes it. (Contract: job next)
+
+        A job that was lost meanwhile (its ``claim_timeout`` has passed) and a job that the
+        serializer does not understand (it is stalled) are logged, and the loop goes on.
+
+        Args:
+            timeout: seconds to wait for a job, after which the loop ends; None and 0: for
+                ever.
+            prefetch: how many jobs are claimed at once, 1 to 1000. Those in hand keep
+                their claims. How they ended is told together, after a tenth of a second
+                at most.
+
+        Raises:
+            InvalidValue, InvalidType: an argument is not allowed.
+        """
+        return AsyncClaims(self._backend, self._codec, timeout, prefetch)
 
     async def finish(
         self,
@@ -228,6 +182,53 @@ class AsyncJob(AsyncCollection[T]):
         """
         ending = self._codec.ending(id, "", item, result=result, timeout=timeout)
         await self._execute(JobFinish(self.name, (ending,)))
+
+    async def finish_many(
+        self,
+        claims: Iterable[AsyncClaim[T] | str],
+        items: Iterable[T] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Say that claimed jobs are done, up to 1000 in one atomic step.
+
+        Args:
+            claims: claims, or the ids of jobs that somebody has claimed.
+            items: their results, as many, which are stored and announced; None: no results.
+            timeout: seconds to keep the results, as of `finish`.
+
+        Raises:
+            NotClaimed: one is not claimed, or by someone else. No job of its step was
+                finished; ``done`` of the error has the ids of those before.
+            InvalidValue: as many results as jobs are needed. Nothing was sent.
+        """
+        given = check_many(claims, "claims")
+        results: list[T | None] = [None] * len(given)
+        if items is not None:
+            results = [*check_many(items, "items")]
+            if len(results) != len(given):
+                raise InvalidValue(f"{len(given)} claims need as many items, not {len(results)}")
+        pairs = [
+            (claim.id, claim.token) if isinstance(claim, AsyncClaim) else (claim, "")
+            for claim in given
+        ]
+        endings = [
+            self._codec.ending(id, token, result, result=items is not None, timeout=timeout)
+            for (id, token), result in zip(pairs, results, strict=True)
+        ]
+        done = {id for id, _ in pairs}
+        try:
+            await self._execute_many(
+                chunked(endings, lambda ending: len(ending.result or b"")),
+                lambda chunk: JobFinish(self.name, chunk),
+                lambda chunk, _: [ending.id for ending in chunk],
+            )
+        except ThoonkError as error:
+            done = {*error.done}
+            raise
+        finally:
+            for claim in given:
+                if isinstance(claim, AsyncClaim) and claim.id in done:
+                    claim.ended = True
 
     async def get_result(self, id: str, timeout: float | None = None) -> JobResult[T]:
         """What was asked of a job and its result, waiting until it is there.
@@ -303,6 +304,14 @@ class AsyncJob(AsyncCollection[T]):
         """Remove a job in whatever state; return whether it was there. (Contract: job retract)"""
         removed: tuple[bool, ...] = await self._execute(JobRetract(self.name, (id,)))
         return removed[0]
+
+    async def retract_many(self, ids: Iterable[str]) -> list[bool]:
+        """Remove jobs in whatever state; return for each whether it was there.
+
+        Up to 1000 are one atomic step; of more, the steps before one that fails are done
+        (``done`` of the error).
+        """
+        return await self._retract_many(ids, lambda chunk: JobRetract(self.name, chunk))
 
     async def get_failure_count(self, id: str) -> int:
         """How often a job was cancelled since it was put or retried."""

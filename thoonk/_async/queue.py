@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.taking import take
 from thoonk.concurrency._async import to_the_end
 from thoonk.config import QUEUE
-from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, ThoonkError
-from thoonk.flows import Deadline, check_priority
+from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
+from thoonk.flows import Deadline, check_count, check_many, check_priority
 from thoonk.names import new_id, new_token
-from thoonk.operations import Entry, Priority, QueueConfirm, QueuePut, QueueReturn, QueueTake, Taken
+from thoonk.operations import (
+    Entry,
+    Priority,
+    QueueConfirm,
+    QueuePut,
+    QueueReturn,
+    QueueTake,
+    Release,
+    Taken,
+    TakenEntry,
+)
 
 T = TypeVar("T")
+
+logger = logging.getLogger("thoonk.queue")
 
 
 class AsyncQueue(AsyncCollection[T]):
@@ -36,6 +50,20 @@ class AsyncQueue(AsyncCollection[T]):
         await self._execute(QueuePut(self.name, (entry,), check_priority(priority)))
         return entry.id
 
+    async def put_many(self, items: Iterable[T], priority: Priority | None = None) -> list[str]:
+        """Add items, one after another as by `put`; return their ids.
+
+        Up to 1000 are one atomic step; of more, the steps before one that fails are done
+        (``done`` of the error).
+
+        Raises:
+            InvalidType, SerializerError: nothing was sent.
+            FeedDoesNotExist: it was deleted.
+        """
+        which = check_priority(priority)
+        entries = self._codec.entries(check_many(items, "items"))
+        return await self._put_many(entries, lambda chunk: QueuePut(self.name, chunk, which))
+
     async def get(self, timeout: float | None = None) -> T:
         """Take the next item, waiting until there is one. (Contract: queue get)
 
@@ -49,12 +77,7 @@ class AsyncQueue(AsyncCollection[T]):
             SerializerError: the bytes taken are not what the serializer writes; they
                 are the error's ``data``.
         """
-        deadline = Deadline(timeout)
-        while True:
-            operation = QueueTake(self.name, new_token())
-            taken = await take(self._backend, operation, deadline)
-            if await self._confirm(operation, taken):
-                return self._codec.decode(taken.entries[0].item)
+        return (await self.get_many(1, timeout))[0]
 
     async def get_nowait(self) -> T:
         """Take the next item if there is one; raises as `get`."""
@@ -63,12 +86,59 @@ class AsyncQueue(AsyncCollection[T]):
             taken: Taken = await self._execute(operation)
             if not taken.entries:
                 raise Empty(f"queue {self.name!r} is empty")
-            if await self._confirm(operation, taken):
-                return self._codec.decode(taken.entries[0].item)
+            items = await self._received(operation, taken)
+            if items:
+                return items[0]
 
-    async def _confirm(self, operation: QueueTake, taken: Taken) -> bool:
+    async def get_many(self, n: int, timeout: float | None = None) -> list[T]:
+        """Take what is there, ``n`` items at most, waiting until there is one.
+
+        Args:
+            n: 1 to 1000.
+            timeout: seconds to wait for the first; None and 0: for ever.
+
+        Raises:
+            Empty: nothing came in time.
+            SerializerError: the first one's bytes are not what the serializer writes.
+                They are the error's ``data``, and nothing else was taken. Before a later
+                one of that kind the list ends.
+        """
+        deadline = Deadline(timeout)
+        check_count("n", n)
+        while True:
+            operation = QueueTake(self.name, new_token(), n)
+            items = await self._received(operation, await take(self._backend, operation, deadline))
+            if items:
+                return items
+
+    async def _received(self, operation: QueueTake, taken: Taken) -> list[T]:
+        """The items that were taken, confirmed; none when that was too late."""
+        items: list[T] = []
+        failure: SerializerError | None = None
+        for entry in taken.entries:
+            try:
+                items.append(self._codec.decode(entry.item))
+            except SerializerError as error:
+                failure = error
+                break
+        kept = taken.entries[: len(items) or 1]
+        if not await self._confirm(operation, kept, items):
+            return []
+        if len(kept) < len(taken.entries):
+            try:
+                await self._execute(Release(self.name, operation.token))
+            except ThoonkError as error:
+                # What has arrived matters more; the rest comes back by itself.
+                logger.warning("items of %r are back in ten seconds only: %s", self.name, error)
+        if failure is not None and not items:
+            raise failure
+        return items
+
+    async def _confirm(
+        self, operation: QueueTake, taken: Sequence[TakenEntry], items: list[T]
+    ) -> bool:
         """Say that the items have arrived; False when that was too late."""
-        entries = tuple(Entry(entry.id, entry.item) for entry in taken.entries)
+        entries = tuple(Entry(entry.id, entry.item) for entry in taken)
         ids = tuple(entry.id for entry in entries)
         answers: list[bool] = []
 
@@ -84,7 +154,7 @@ class AsyncQueue(AsyncCollection[T]):
             # To the end: what becomes of the items has to be known.
             await to_the_end(confirm)
         except OutcomeUnknown as error:
-            error.item = self._codec.decode(entries[0].item)
+            error.items = tuple(items)
             raise
         except ThoonkError:
             raise

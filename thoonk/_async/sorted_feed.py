@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterable
 from typing import ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
 from thoonk.config import SORTED_FEED
+from thoonk.flows import check_many, chunked
 from thoonk.operations import (
     Entry,
     Position,
@@ -36,6 +37,24 @@ class AsyncSortedFeed(AsyncCollection[T]):
     async def publish(self, item: T) -> str:
         """As `append`."""
         return await self.append(item)
+
+    async def publish_many(self, items: Iterable[T]) -> list[str]:
+        """Append items, in order; return their ids.
+
+        Each is inserted and announced as by `append`. Up to 1000 are one atomic step; of
+        more, the steps before one that fails are done (``done`` of the error).
+
+        Raises:
+            InvalidType, SerializerError: nothing was sent.
+            FeedDoesNotExist: it was deleted.
+        """
+        encoded = [self._codec.encode(item) for item in check_many(items, "items")]
+        answers = await self._execute_many(
+            chunked(encoded, len),
+            lambda chunk: SortedInsert(self.name, chunk),
+            lambda _, ids: ids,
+        )
+        return [id for ids in answers for id in ids]
 
     async def prepend(self, item: T) -> str:
         """Insert at the beginning; return the new id. (Contract: sorted prepend)"""
@@ -99,15 +118,11 @@ class AsyncSortedFeed(AsyncCollection[T]):
         removed: tuple[bool, ...] = await self._execute(SortedRetract(self.name, (id,)))
         return removed[0]
 
-    async def get_items(self) -> dict[str, T]:
-        """As `get_all`."""
-        return await self.get_all()
+    async def retract_many(self, ids: Iterable[str]) -> list[bool]:
+        """Remove items; return for each whether it was there. Raises as `publish_many`."""
+        return await self._retract_many(ids, lambda chunk: SortedRetract(self.name, chunk))
 
     async def _insert(self, item: T, position: Position) -> str:
         data = self._codec.encode(item)
         ids: tuple[str, ...] = await self._execute(SortedInsert(self.name, (data,), position))
         return ids[0]
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        for id in await self.get_ids():
-            yield id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import sleep
@@ -17,19 +18,33 @@ OUTAGE_PAUSE = 0.5
 
 
 async def take(backend: AsyncBackend, operation: TakeOperation, deadline: Deadline) -> Taken:
-    """Take, waiting until there is something.
+    """Take, waiting until there is something; raises as `wait_for`."""
+    taken = await backend.execute(operation)
+    return taken if taken.entries else await wait_for(backend, operation, deadline, taken)
+
+
+async def wait_for(
+    backend: AsyncBackend,
+    operation: TakeOperation,
+    deadline: Deadline,
+    taken: Taken,
+    is_over: Callable[[], bool] = lambda: False,
+) -> Taken:
+    """Wait until there is something to take, and take it.
 
     Once it waits, it rides out that the backend goes away and comes back: the token of
     the operation makes asking again safe.
 
+    Args:
+        operation: has been executed, and answered by ``taken``, which is empty.
+        is_over: whether not to go on waiting; then the answer may be empty.
+
     Raises:
         Empty: nothing came in time.
-        BackendUnavailable, OutcomeUnknown: the backend is away, at the start or when
-            the time is over.
+        BackendUnavailable, OutcomeUnknown: the backend is away when the time is over.
     """
-    taken = await backend.execute(operation)
     failure: BackendUnavailable | OutcomeUnknown | None = None
-    while not taken.entries:
+    while not taken.entries and not is_over():
         try:
             taken = await backend.wait(operation, deadline.next_wait(taken))
         except (BackendUnavailable, OutcomeUnknown) as error:

@@ -3,19 +3,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
+
+import attrs
 
 from thoonk._sync.subscription import FeedSubscription
 from thoonk.backends import Backend
-from thoonk.config import FEED, SORTED_FEED
-from thoonk.exceptions import InvalidValue
-from thoonk.flows import Codec
-from thoonk.operations import CountItems, HasItem, Operation, ReadIds, ReadItem, ReadItems
+from thoonk.config import FEED, JOB, SORTED_FEED
+from thoonk.exceptions import InvalidValue, ThoonkError
+from thoonk.flows import Codec, check_many, check_range, chunked, entry_size
+from thoonk.names import check_id
+from thoonk.operations import (
+    MOST,
+    CountItems,
+    Entry,
+    HasItem,
+    Operation,
+    Page,
+    ReadIds,
+    ReadItem,
+    ReadItems,
+    ReadPage,
+)
 from thoonk.serializers import Serializer
 
 T = TypeVar("T")
 R = TypeVar("R")
+E = TypeVar("E")
 
 
 class Collection(Generic[T]):
@@ -53,6 +68,93 @@ class Collection(Generic[T]):
         data: bytes | None = self._execute(ReadItem(self.name, id))
         return None if data is None else self._codec.decode(data)
 
+    def get_items(self, ids: Iterable[str] | None = None) -> dict[str, T]:
+        """The items of those ids that there are, by id; all items without ids.
+
+        Args:
+            ids: the ids; None: as `get_all`.
+
+        Raises:
+            SerializerError: an item's bytes are not what the serializer writes.
+        """
+        if ids is None:
+            return self.get_all()
+        wanted = [check_id(id) for id in check_many(ids, "ids")]
+        found: dict[str, T] = {}
+        for chunk in chunked(wanted, len):
+            items: dict[str, bytes] = self._execute(ReadItems(self.name, chunk))
+            found.update((id, self._codec.decode(data)) for id, data in items.items())
+        return found
+
+    def ids(self, start: int = 0, stop: int | None = None, reverse: bool = False) -> Iterator[str]:
+        """The ids one after another, read in pages: never all of them at once.
+
+        In the order of `get_ids`, where that has one. What is added or removed meanwhile
+        may or may not be among them; an id that stays in its place comes once.
+        (Contract: pages)
+
+        Args:
+            start: how many to leave out at first.
+            stop: where to end, counted as ``start``; None: at the end.
+            reverse: from the last one to the first. A job feed has no order, so none of
+                these three.
+
+        Raises:
+            InvalidValue, InvalidType: a bound is not a whole number, 0 or more.
+        """
+        limit = check_range(start, stop, reverse=reverse, ordered=self.kind != JOB)
+        page = ReadPage(self.name, self.kind, start, reverse=reverse)
+        return self._ids(page, limit)
+
+    def items(
+        self, start: int = 0, stop: int | None = None, reverse: bool = False
+    ) -> Iterator[tuple[str, T]]:
+        """Ids with their items, otherwise as `ids`.
+
+        Raises:
+            SerializerError: an item's bytes are not what the serializer writes.
+        """
+        limit = check_range(start, stop, reverse=reverse, ordered=self.kind != JOB)
+        page = ReadPage(self.name, self.kind, start, reverse=reverse, with_items=True)
+        return self._items(page, limit)
+
+    def _ids(self, first: ReadPage, limit: int | None) -> Iterator[str]:
+        for page in self._pages(first, limit):
+            for id in page.ids:
+                yield id
+
+    def _items(self, first: ReadPage, limit: int | None) -> Iterator[tuple[str, T]]:
+        for page in self._pages(first, limit):
+            for id, data in zip(page.ids, page.items, strict=True):
+                yield id, self._codec.decode(data)
+
+    def _pages(self, operation: ReadPage, limit: int | None) -> Iterator[Page]:
+        """Pages, each read before the one before it is handed out.
+
+        So where reading goes on does not depend on items that the caller has in hand, and
+        perhaps removes.
+        """
+        if limit == 0:
+            return
+        operation = attrs.evolve(operation, count=min(limit or MOST, MOST))
+        page: Page = self._execute(operation)
+        while page.cursor:
+            count = MOST
+            if limit is not None:
+                limit -= len(page.ids)
+                count = min(limit, MOST)
+            if count == 0:
+                break
+            operation = attrs.evolve(operation, count=count, cursor=page.cursor)
+            following: Page = self._execute(operation)
+            yield page
+            page = following
+        yield page
+
+    def __iter__(self) -> Iterator[str]:
+        for id in self.ids():
+            yield id
+
     def get_all(self) -> dict[str, T]:
         """All items by id, in no particular order. (Contract: get_all)
 
@@ -80,6 +182,44 @@ class Collection(Generic[T]):
 
     def __contains__(self, id: object) -> bool:
         return isinstance(id, str) and self.has_id(id)
+
+    def _execute_many(
+        self,
+        chunks: Iterable[tuple[E, ...]],
+        operation: Callable[[tuple[E, ...]], Operation[R]],
+        ids_of: Callable[[tuple[E, ...], R], Iterable[str]],
+    ) -> list[R]:
+        """One operation for each chunk. An error of one tells the ids of those before it."""
+        answers: list[R] = []
+        done: list[str] = []
+        for chunk in chunks:
+            try:
+                answer = self._execute(operation(chunk))
+            except ThoonkError as error:
+                error.done = tuple(done)
+                raise
+            answers.append(answer)
+            done.extend(ids_of(chunk, answer))
+        return answers
+
+    def _put_many(
+        self, entries: Sequence[Entry], operation: Callable[[tuple[Entry, ...]], Operation[Any]]
+    ) -> list[str]:
+        """Publish or put entries; their ids."""
+        self._execute_many(
+            chunked(entries, entry_size), operation, lambda chunk, _: [entry.id for entry in chunk]
+        )
+        return [entry.id for entry in entries]
+
+    def _retract_many(
+        self,
+        ids: Iterable[str],
+        operation: Callable[[tuple[str, ...]], Operation[tuple[bool, ...]]],
+    ) -> list[bool]:
+        """Remove items; for each whether it was there."""
+        checked = [check_id(id) for id in check_many(ids, "ids")]
+        answers = self._execute_many(chunked(checked, len), operation, lambda chunk, _: chunk)
+        return [flag for flags in answers for flag in flags]
 
     def subscribe(self, resync: bool = False) -> FeedSubscription[T]:
         """The feed's notices as they happen, to be used in a ``with`` block.

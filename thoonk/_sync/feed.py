@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, TypeVar
 
 from thoonk._sync.collection import Collection
@@ -42,6 +42,22 @@ class Feed(Collection[T]):
         self._execute(FeedPublish(self.name, (entry,)))
         return entry.id
 
+    def publish_many(self, items: Iterable[T] | Mapping[str, T]) -> list[str]:
+        """Publish items, in order; return their ids.
+
+        Each is published and announced as by `publish`. Up to 1000 are one atomic step; of
+        more, the steps before one that fails are done (``done`` of the error).
+
+        Args:
+            items: items, which get fresh ids; or a mapping of ids to items.
+
+        Raises:
+            InvalidValue, InvalidType, SerializerError: nothing was sent.
+            FeedDoesNotExist: it was deleted.
+        """
+        entries = self._codec.entries(items)
+        return self._put_many(entries, lambda chunk: FeedPublish(self.name, chunk))
+
     def edit(self, id: str, item: T) -> str:
         """`publish` under an id, with the arguments the other way round."""
         return self.publish(item, id=check_id(id))
@@ -51,6 +67,6 @@ class Feed(Collection[T]):
         removed: tuple[bool, ...] = self._execute(FeedRetract(self.name, (id,)))
         return removed[0]
 
-    def __iter__(self) -> Iterator[str]:
-        for id in self.get_ids():
-            yield id
+    def retract_many(self, ids: Iterable[str]) -> list[bool]:
+        """Remove items; return for each whether it was there. Raises as `publish_many`."""
+        return self._retract_many(ids, lambda chunk: FeedRetract(self.name, chunk))

@@ -3,18 +3,32 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, TypeVar
 
 from thoonk._sync.collection import Collection
 from thoonk._sync.taking import take
 from thoonk.concurrency._sync import to_the_end
 from thoonk.config import QUEUE
-from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, ThoonkError
-from thoonk.flows import Deadline, check_priority
+from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
+from thoonk.flows import Deadline, check_count, check_many, check_priority
 from thoonk.names import new_id, new_token
-from thoonk.operations import Entry, Priority, QueueConfirm, QueuePut, QueueReturn, QueueTake, Taken
+from thoonk.operations import (
+    Entry,
+    Priority,
+    QueueConfirm,
+    QueuePut,
+    QueueReturn,
+    QueueTake,
+    Release,
+    Taken,
+    TakenEntry,
+)
 
 T = TypeVar("T")
+
+logger = logging.getLogger("thoonk.queue")
 
 
 class Queue(Collection[T]):
@@ -37,6 +51,20 @@ class Queue(Collection[T]):
         self._execute(QueuePut(self.name, (entry,), check_priority(priority)))
         return entry.id
 
+    def put_many(self, items: Iterable[T], priority: Priority | None = None) -> list[str]:
+        """Add items, one after another as by `put`; return their ids.
+
+        Up to 1000 are one atomic step; of more, the steps before one that fails are done
+        (``done`` of the error).
+
+        Raises:
+            InvalidType, SerializerError: nothing was sent.
+            FeedDoesNotExist: it was deleted.
+        """
+        which = check_priority(priority)
+        entries = self._codec.entries(check_many(items, "items"))
+        return self._put_many(entries, lambda chunk: QueuePut(self.name, chunk, which))
+
     def get(self, timeout: float | None = None) -> T:
         """Take the next item, waiting until there is one. (Contract: queue get)
 
@@ -50,12 +78,7 @@ class Queue(Collection[T]):
             SerializerError: the bytes taken are not what the serializer writes; they
                 are the error's ``data``.
         """
-        deadline = Deadline(timeout)
-        while True:
-            operation = QueueTake(self.name, new_token())
-            taken = take(self._backend, operation, deadline)
-            if self._confirm(operation, taken):
-                return self._codec.decode(taken.entries[0].item)
+        return (self.get_many(1, timeout))[0]
 
     def get_nowait(self) -> T:
         """Take the next item if there is one; raises as `get`."""
@@ -64,12 +87,57 @@ class Queue(Collection[T]):
             taken: Taken = self._execute(operation)
             if not taken.entries:
                 raise Empty(f"queue {self.name!r} is empty")
-            if self._confirm(operation, taken):
-                return self._codec.decode(taken.entries[0].item)
+            items = self._received(operation, taken)
+            if items:
+                return items[0]
 
-    def _confirm(self, operation: QueueTake, taken: Taken) -> bool:
+    def get_many(self, n: int, timeout: float | None = None) -> list[T]:
+        """Take what is there, ``n`` items at most, waiting until there is one.
+
+        Args:
+            n: 1 to 1000.
+            timeout: seconds to wait for the first; None and 0: for ever.
+
+        Raises:
+            Empty: nothing came in time.
+            SerializerError: the first one's bytes are not what the serializer writes.
+                They are the error's ``data``, and nothing else was taken. Before a later
+                one of that kind the list ends.
+        """
+        deadline = Deadline(timeout)
+        check_count("n", n)
+        while True:
+            operation = QueueTake(self.name, new_token(), n)
+            items = self._received(operation, take(self._backend, operation, deadline))
+            if items:
+                return items
+
+    def _received(self, operation: QueueTake, taken: Taken) -> list[T]:
+        """The items that were taken, confirmed; none when that was too late."""
+        items: list[T] = []
+        failure: SerializerError | None = None
+        for entry in taken.entries:
+            try:
+                items.append(self._codec.decode(entry.item))
+            except SerializerError as error:
+                failure = error
+                break
+        kept = taken.entries[: len(items) or 1]
+        if not self._confirm(operation, kept, items):
+            return []
+        if len(kept) < len(taken.entries):
+            try:
+                self._execute(Release(self.name, operation.token))
+            except ThoonkError as error:
+                # What has arrived matters more; the rest comes back by itself.
+                logger.warning("items of %r are back in ten seconds only: %s", self.name, error)
+        if failure is not None and not items:
+            raise failure
+        return items
+
+    def _confirm(self, operation: QueueTake, taken: Sequence[TakenEntry], items: list[T]) -> bool:
         """Say that the items have arrived; False when that was too late."""
-        entries = tuple(Entry(entry.id, entry.item) for entry in taken.entries)
+        entries = tuple(Entry(entry.id, entry.item) for entry in taken)
         ids = tuple(entry.id for entry in entries)
         answers: list[bool] = []
 
@@ -85,7 +153,7 @@ class Queue(Collection[T]):
             # To the end: what becomes of the items has to be known.
             to_the_end(confirm)
         except OutcomeUnknown as error:
-            error.item = self._codec.decode(entries[0].item)
+            error.items = tuple(items)
             raise
         except ThoonkError:
             raise

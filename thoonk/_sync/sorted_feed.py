@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import ClassVar, TypeVar
 
 from thoonk._sync.collection import Collection
 from thoonk.config import SORTED_FEED
+from thoonk.flows import check_many, chunked
 from thoonk.operations import (
     Entry,
     Position,
@@ -37,6 +38,24 @@ class SortedFeed(Collection[T]):
     def publish(self, item: T) -> str:
         """As `append`."""
         return self.append(item)
+
+    def publish_many(self, items: Iterable[T]) -> list[str]:
+        """Append items, in order; return their ids.
+
+        Each is inserted and announced as by `append`. Up to 1000 are one atomic step; of
+        more, the steps before one that fails are done (``done`` of the error).
+
+        Raises:
+            InvalidType, SerializerError: nothing was sent.
+            FeedDoesNotExist: it was deleted.
+        """
+        encoded = [self._codec.encode(item) for item in check_many(items, "items")]
+        answers = self._execute_many(
+            chunked(encoded, len),
+            lambda chunk: SortedInsert(self.name, chunk),
+            lambda _, ids: ids,
+        )
+        return [id for ids in answers for id in ids]
 
     def prepend(self, item: T) -> str:
         """Insert at the beginning; return the new id. (Contract: sorted prepend)"""
@@ -100,15 +119,11 @@ class SortedFeed(Collection[T]):
         removed: tuple[bool, ...] = self._execute(SortedRetract(self.name, (id,)))
         return removed[0]
 
-    def get_items(self) -> dict[str, T]:
-        """As `get_all`."""
-        return self.get_all()
+    def retract_many(self, ids: Iterable[str]) -> list[bool]:
+        """Remove items; return for each whether it was there. Raises as `publish_many`."""
+        return self._retract_many(ids, lambda chunk: SortedRetract(self.name, chunk))
 
     def _insert(self, item: T, position: Position) -> str:
         data = self._codec.encode(item)
         ids: tuple[str, ...] = self._execute(SortedInsert(self.name, (data,), position))
         return ids[0]
-
-    def __iter__(self) -> Iterator[str]:
-        for id in self.get_ids():
-            yield id

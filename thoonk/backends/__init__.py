@@ -76,6 +76,13 @@ class Backend(Protocol):
         was taken by a wait that is interrupted goes back.
         """
 
+    def wake(self, operation: TakeOperation) -> None:
+        """End the `wait` for the operation of that token, in another thread, before its time.
+
+        It answers as at the end of its time. A backend that cannot do it does nothing:
+        a wait is not long.
+        """
+
     def listen(self, feed: str | None = None) -> Subscription:
         """Subscribe to one feed's notices (None: those of all feeds).
 
@@ -108,6 +115,9 @@ class AsyncBackend(Protocol):
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
         """As `Backend.wait`."""
+
+    async def wake(self, operation: TakeOperation) -> None:
+        """As `Backend.wake`, for a wait in another task."""
 
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As `Backend.listen`."""
@@ -165,13 +175,13 @@ def _opener_for(target: object) -> Opener:
     if hasattr(target, "connection_pool"):
         return _opener_of("redis")
     raise InvalidType(
-        f"a backend is a name, a URL, a redis-py client or an object with execute, wait, "
+        f"a backend is a name, a URL, a redis-py client or an object with execute, wait, wake, "
         f"listen and close, not {type(target).__name__}"
     )
 
 
 def _is_backend(target: object) -> bool:
-    methods = ("execute", "wait", "listen", "close")
+    methods = ("execute", "wait", "wake", "listen", "close")
     return all(callable(getattr(target, method, None)) for method in methods)
 
 

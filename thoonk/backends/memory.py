@@ -21,6 +21,7 @@ from thoonk.concurrency._async import event_within
 from thoonk.exceptions import InvalidValue
 from thoonk.operations import (
     FeedOperation,
+    JobNext,
     JobPut,
     Operation,
     QueuePut,
@@ -86,6 +87,8 @@ class World:
             return
         if isinstance(operation, QueuePut | JobPut):
             self.call(operation.feed, len(operation.entries))
+        elif isinstance(operation, JobNext):
+            self.call(operation.feed, len(operation.cancelled))
         elif not isinstance(operation, TakeOperation):
             # How many came back is not worth knowing: whoever finds nothing waits again.
             self.call(operation.feed, 1_000_000)
@@ -98,7 +101,7 @@ class MemoryBackend(RedisBackend):
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=FakeRedis(server=self.world.server, **_SETTINGS))
-        self._wakes: set[threading.Event] = set()
+        self._wakes: dict[str, threading.Event] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {id(self.world):#x}>"
@@ -114,7 +117,7 @@ class MemoryBackend(RedisBackend):
         self._check_open()
         event = threading.Event()
         wake = event.set
-        self._wakes.add(event)
+        self._wakes[operation.token] = event
         self.world.enter(operation.feed, wake)
         try:
             # An item may have come between the caller's look and the queueing up.
@@ -127,14 +130,20 @@ class MemoryBackend(RedisBackend):
             self.world.leave(operation.feed, wake, woken=event.is_set())
             raise
         finally:
-            self._wakes.discard(event)
+            del self._wakes[operation.token]
         self.world.leave(operation.feed, wake, woken=False)
         return taken
+
+    def wake(self, operation: TakeOperation) -> None:
+        """End the wait for an operation."""
+        event = self._wakes.get(operation.token)
+        if event is not None:
+            event.set()
 
     def close(self) -> None:
         """Wake whoever is blocked, end subscriptions. The world stays."""
         super().close()
-        for event in list(self._wakes):
+        for event in list(self._wakes.values()):
             event.set()
 
 
@@ -145,7 +154,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=FakeAsyncRedis(server=self.world.server, **_SETTINGS))
-        self._wakes: set[asyncio.Event] = set()
+        self._wakes: dict[str, asyncio.Event] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {id(self.world):#x}>"
@@ -167,7 +176,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
             called.set()
             loop.call_soon_threadsafe(event.set)
 
-        self._wakes.add(event)
+        self._wakes[operation.token] = event
         self.world.enter(operation.feed, wake)
         try:
             taken = await self.execute(operation)
@@ -179,14 +188,20 @@ class AsyncMemoryBackend(AsyncRedisBackend):
             self.world.leave(operation.feed, wake, woken=called.is_set())
             raise
         finally:
-            self._wakes.discard(event)
+            del self._wakes[operation.token]
         self.world.leave(operation.feed, wake, woken=False)
         return taken
+
+    async def wake(self, operation: TakeOperation) -> None:
+        """End the wait for an operation."""
+        event = self._wakes.get(operation.token)
+        if event is not None:
+            event.set()
 
     async def close(self) -> None:
         """Wake whoever is blocked, end subscriptions. The world stays."""
         await super().close()
-        for event in list(self._wakes):
+        for event in list(self._wakes.values()):
             event.set()
 
 

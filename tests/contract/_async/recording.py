@@ -24,6 +24,9 @@ class AsyncRecording:
         self.sent.append(operation)
         return await self._backend.wait(operation, timeout)
 
+    async def wake(self, operation: TakeOperation) -> None:
+        await self._backend.wake(operation)
+
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         return await self._backend.listen(feed)
 

@@ -25,6 +25,9 @@ class Recording:
         self.sent.append(operation)
         return self._backend.wait(operation, timeout)
 
+    def wake(self, operation: TakeOperation) -> None:
+        self._backend.wake(operation)
+
     def listen(self, feed: str | None = None) -> Subscription:
         return self._backend.listen(feed)
 

@@ -6,18 +6,21 @@ reply; the clients in ``_async`` and ``_sync`` send it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
 from thoonk import operations as ops
 from thoonk.backends.redis import scripts, wire
+from thoonk.backends.redis.packing import Head, Word, pack
 from thoonk.backends.redis.wire import Keys, keys_of
 from thoonk.config import DEFAULT_RESULT_TIMEOUT, FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import (
     FeedDoesNotExist,
     ItemDoesNotExist,
+    ItemError,
     ItemTooLarge,
     NotClaimed,
     NotStalled,
@@ -32,7 +35,6 @@ LARGE_PAGE = 1_000_000
 
 R = TypeVar("R")
 Op = TypeVar("Op", bound="ops.Operation[Any]")
-Argument = bytes | str | int | float
 
 
 @attrs.frozen
@@ -53,25 +55,61 @@ class Command(Generic[R]):
     """One command and its reply.
 
     Attributes:
-        arguments: the words to send. Of a script: EVALSHA, its SHA, and the rest.
+        head: the words it begins with. Of a script: EVALSHA, its SHA, and the keys that
+            all its commands on the feed have.
+        words: the rest.
         parse: makes the operation's answer from the reply.
+        feed: the feed that a refusal speaks of.
+        kind: the type of feed it needs; empty: any.
+        ids: the ids a refusal may speak of: it names one by its number, from 1.
         writes: whether it can have changed something.
         script: the script it runs, if any.
-        refuse: raises what a coded refusal of the script means, given code and detail.
     """
 
-    arguments: tuple[Argument, ...]
+    head: Head
+    words: Sequence[Word]
     parse: Callable[[Any], R]
+    feed: str = ""
+    kind: str = ""
+    ids: Sequence[str] = ()
     writes: bool = False
     script: scripts.Script | None = None
-    refuse: Callable[[str, str], ThoonkError | None] = lambda _code, _detail: None
 
-    def with_text(self) -> tuple[Argument, ...]:
-        """The words to send when the server does not know the script (yet)."""
+    def packed(self) -> bytes:
+        """What to send."""
+        return self.head.followed_by(self.words)
+
+    def with_text(self) -> Sequence[Word]:
+        """All words, with the script's text: for a server that does not know it (yet)."""
         if self.script is None:
-            return self.arguments
-        return (b"EVAL", self.script.text, *self.arguments[2:])
+            return (*self.head.words, *self.words)
+        return (b"EVAL", self.script.text, *self.head.words[2:], *self.words)
 
+    def refusal(self, code: str, detail: str) -> ThoonkError | None:
+        """What a coded error reply of a script means; None: it is none of ours."""
+        match code:
+            case "WRONGTYPE":
+                # Another type of feed has other types of keys.
+                return WrongFeedType(self.feed, expected=self.kind)
+            case "NOFEED":
+                return FeedDoesNotExist(self.feed)
+            case "FEEDTYPE":
+                return WrongFeedType(self.feed, expected=self.kind, actual=detail)
+            case "TOOLARGE":
+                size, allowed = detail.split()
+                return ItemTooLarge(self.feed, size=int(size), allowed=int(allowed))
+            case "NOITEM" | "NOTCLAIMED" | "NOTSTALLED":
+                id = self.ids[int(detail.split(maxsplit=1)[0]) - 1]
+                return _ABOUT_ONE[code](self.feed, id)
+            case _:
+                return None
+
+
+_ABOUT_ONE: Mapping[str, type[ItemError]] = {
+    "NOITEM": ItemDoesNotExist,
+    "NOTCLAIMED": NotClaimed,
+    "NOTSTALLED": NotStalled,
+}
 
 _TABLE: dict[type[ops.Operation[Any]], Callable[[Any, Call], Command[Any]]] = {}
 
@@ -98,63 +136,52 @@ def _handles(kind: type[Op]) -> Callable[[Callable[[Op, Call], Command[Any]]], N
     return register
 
 
-def _read(
-    words: Iterable[Argument], parse: Callable[[Any], R], feed: str = "", kind: str = ""
-) -> Command[R]:
-    def refuse(code: str, _: str) -> ThoonkError | None:
-        # A plain read meets another type of feed as another type of key.
-        if code == "WRONGTYPE":
-            return WrongFeedType(feed, expected=kind)
-        return None
+_NOTHING = Head(())
 
-    return Command(tuple(words), parse, refuse=refuse)
+
+def _read(
+    words: Sequence[Word], parse: Callable[[Any], R], feed: str = "", kind: str = ""
+) -> Command[R]:
+    return Command(_NOTHING, words, parse, feed, kind)
+
+
+@functools.lru_cache(maxsize=4096)
+def _head(script: scripts.Script, feed: str, used: tuple[str, ...], count: int) -> Head:
+    keys = keys_of(feed)
+    return Head((b"EVALSHA", script.sha, count, *(getattr(keys, name) for name in used)))
 
 
 def _script(
     name: str,
     operation: ops.FeedOperation[R],
     call: Call,
-    keys: Iterable[bytes],
-    arguments: Iterable[Argument],
+    used: tuple[str, ...],
+    arguments: Iterable[Word],
     parse: Callable[[Any], R],
     *,
+    further: Sequence[bytes] = (),
     kind: str = "",
-    ids: tuple[str, ...] = (),
+    ids: Sequence[str] = (),
     writes: bool = True,
 ) -> Command[R]:
     """A command that runs a script.
 
-    ``ids`` are the ids a refusal may speak of: it names one by its number, from 1.
+    Args:
+        used: the keys of the feed that it is given, by their names in `Keys`.
+        arguments: its arguments.
+        further: keys that follow those.
     """
     script = scripts.load(name)
-    used, words = [*keys], [*arguments]
+    feed = operation.feed
+    count = len(used) + len(further)
+    words: list[Word]
     if script.once:
-        used.append(keys_of(operation.feed).answers)
-        words += [call.slot, call.number]
-
-    def refuse(code: str, detail: str) -> ThoonkError | None:
-        feed = operation.feed
-        match code:
-            case "NOFEED":
-                return FeedDoesNotExist(feed)
-            case "FEEDTYPE":
-                return WrongFeedType(feed, expected=kind, actual=detail)
-            case "TOOLARGE":
-                size, allowed = detail.split()
-                return ItemTooLarge(feed, size=int(size), allowed=int(allowed))
-            case "NOITEM":
-                return ItemDoesNotExist(feed, ids[int(detail.split(maxsplit=1)[0]) - 1])
-            case "NOTCLAIMED":
-                return NotClaimed(feed, ids[int(detail.split(maxsplit=1)[0]) - 1])
-            case "NOTSTALLED":
-                return NotStalled(feed, ids[int(detail.split(maxsplit=1)[0]) - 1])
-            case "WRONGTYPE":
-                return WrongFeedType(feed, expected=kind)
-            case _:
-                return None
-
-    sent = (b"EVALSHA", script.sha, len(used), *used, *words)
-    return Command(sent, parse, writes=writes, script=script, refuse=refuse)
+        count += 1
+        words = [*further, keys_of(feed).answers, *arguments, call.slot, call.number]
+    else:
+        words = [*further, *arguments]
+    head = _head(script, feed, used, count)
+    return Command(head, words, parse, feed, kind, ids, writes, script)
 
 
 # --- reading replies --------------------------------------------------------------------
@@ -210,14 +237,14 @@ def _(op: ops.FeedIsRegistered, call: Call) -> Command[bool]:
 def _(op: ops.RegisterFeed, call: Call) -> Command[bool]:
     payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.NEWFEED, wire.CONFFEED)
-    return _script("register_feed", op, call, (wire.FEEDS,), arguments, bool)
+    return _script("register_feed", op, call, (), arguments, bool, further=(wire.FEEDS,))
 
 
 @_handles(ops.UnregisterFeed)
 def _(op: ops.UnregisterFeed, call: Call) -> Command[bool]:
     payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.DELFEED)
-    return _script("unregister_feed", op, call, (wire.FEEDS,), arguments, bool)
+    return _script("unregister_feed", op, call, (), arguments, bool, further=(wire.FEEDS,))
 
 
 # --- one feed of any type -------------------------------------------------------------------
@@ -231,15 +258,15 @@ def _(op: ops.CreateFeed, call: Call) -> Command[ops.Opened]:
         return ops.Opened(created=False, config=_fields(reply))
 
     words = [encode_name(word) for pair in op.config.items() for word in pair]
-    return _script("create_feed", op, call, (keys_of(op.feed).config,), words, parse)
+    return _script("create_feed", op, call, ("config",), words, parse)
 
 
 @_handles(ops.DeleteFeed)
 def _(op: ops.DeleteFeed, call: Call) -> Command[tuple[str, ...]]:
     keys = keys_of(op.feed)
-    own = keys.stored()
-    every = [*own, *map(keys.result, op.results)]
-    return _script("delete_feed", op, call, every, (len(own), *_ids(op.results)), _names)
+    arguments: tuple[Word, ...] = (len(Keys.STORED), *_ids(op.results))
+    results = [keys.result(id) for id in op.results]
+    return _script("delete_feed", op, call, Keys.STORED, arguments, _names, further=results)
 
 
 @_handles(ops.SetConfig)
@@ -248,7 +275,7 @@ def _(op: ops.SetConfig, call: Call) -> Command[tuple[str, ...]]:
     words: list[bytes] = [wire.announcement(op.feed, call.instance), wire.CONFFEED, keys.retract]
     for name, value in op.config.items():
         words += [b"-" if value is None else b"+", encode_name(name), encode_name(value or "")]
-    used = (keys.config, keys.ids, keys.items)
+    used = ("config", "ids", "items")
     return _script("set_config", op, call, used, words, _names, kind=op.config.get("type") or "")
 
 
@@ -309,10 +336,9 @@ def _(op: ops.ReadPage, call: Call) -> Command[ops.Page]:
         cursor, ids, items = reply
         return ops.Page(_names(ids), tuple(items), decode_name(cursor))
 
-    keys = keys_of(op.feed)
     flags = (int(op.reverse), int(op.with_items))
     arguments = (op.kind, op.start, op.count, *flags, encode_name(op.cursor), LARGE_PAGE)
-    used = (keys.config, keys.ids, keys.items)
+    used = ("config", "ids", "items")
     return _script("read_page", op, call, used, arguments, parse, kind=op.kind, writes=False)
 
 
@@ -323,10 +349,9 @@ def _(op: ops.ReadSnapshot, call: Call) -> Command[ops.Snapshot]:
         pairs = ((decode_name(id), item) for id, item in _pairs(items))
         return ops.Snapshot(decode_name(version), _names(ids), dict(pairs))
 
-    keys = keys_of(op.feed)
     marker = wire.marker_channel(op.marker)
     arguments = (op.kind, op.since, marker, encode_name(op.feed))
-    used = (keys.config, keys.ids, keys.items)
+    used = ("config", "ids", "items")
     return _script("read_snapshot", op, call, used, arguments, parse, kind=op.kind, writes=False)
 
 
@@ -340,7 +365,7 @@ def _(op: ops.FeedPublish, call: Call) -> Command[tuple[bool, ...]]:
         "feed_publish",
         op,
         call,
-        (keys.config, keys.ids, keys.items, keys.publishes),
+        ("config", "ids", "items", "publishes"),
         (keys.publish, keys.edit, keys.retract, *_entries(op.entries)),
         _flags,
         kind=FEED,
@@ -351,7 +376,7 @@ def _(op: ops.FeedPublish, call: Call) -> Command[tuple[bool, ...]]:
 def _(op: ops.FeedRetract, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     arguments = (keys.retract, *_ids(op.ids))
-    used = (keys.config, keys.ids, keys.items)
+    used = ("config", "ids", "items")
     return _script("feed_retract", op, call, used, arguments, _flags, kind=FEED)
 
 
@@ -373,7 +398,7 @@ def _(op: ops.SortedInsert, call: Call) -> Command[tuple[str, ...]]:
         "sorted_insert",
         op,
         call,
-        (keys.config, keys.ids, keys.items, keys.publishes, keys.idincr),
+        ("config", "ids", "items", "publishes", "idincr"),
         (keys.publish, keys.position, *_place(op.position), *op.items),
         _names,
         kind=SORTED_FEED,
@@ -388,7 +413,7 @@ def _(op: ops.SortedEdit, call: Call) -> Command[None]:
         "sorted_edit",
         op,
         call,
-        (keys.config, keys.items, keys.publishes),
+        ("config", "items", "publishes"),
         (keys.edit, *_entries([op.entry])),
         _nothing,
         kind=SORTED_FEED,
@@ -403,7 +428,7 @@ def _(op: ops.SortedMove, call: Call) -> Command[None]:
         "sorted_move",
         op,
         call,
-        (keys.config, keys.ids),
+        ("config", "ids"),
         (keys.position, encode_name(op.id), *_place(op.position)),
         _nothing,
         kind=SORTED_FEED,
@@ -415,7 +440,7 @@ def _(op: ops.SortedMove, call: Call) -> Command[None]:
 def _(op: ops.SortedRetract, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     arguments = (keys.retract, *_ids(op.ids))
-    used = (keys.config, keys.ids, keys.items)
+    used = ("config", "ids", "items")
     return _script("sorted_retract", op, call, used, arguments, _flags, kind=SORTED_FEED)
 
 
@@ -434,23 +459,21 @@ def _taken(reply: list[Any]) -> ops.Taken:
 
 @_handles(ops.QueuePut)
 def _(op: ops.QueuePut, call: Call) -> Command[None]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.items, keys.publishes)
-    arguments: tuple[Argument, ...] = (int(op.priority), *_entries(op.entries))
+    used = ("config", "ids", "items", "publishes")
+    arguments: tuple[Word, ...] = (int(op.priority), *_entries(op.entries))
     return _script("queue_put", op, call, used, arguments, _nothing, kind=QUEUE)
 
 
 @_handles(ops.QueueTake)
 def _(op: ops.QueueTake, call: Call) -> Command[ops.Taken]:
-    keys = keys_of(op.feed)
     used = (
-        keys.config,
-        keys.ids,
-        keys.items,
-        keys.reserved,
-        keys.claimed,
-        keys.holders,
-        keys.tokens,
+        "config",
+        "ids",
+        "items",
+        "reserved",
+        "claimed",
+        "holders",
+        "tokens",
     )
     arguments = (op.count, encode_name(op.token), ops.CONFIRM_WITHIN * 1000)
     return _script("queue_take", op, call, used, arguments, _taken, kind=QUEUE)
@@ -458,66 +481,62 @@ def _(op: ops.QueueTake, call: Call) -> Command[ops.Taken]:
 
 @_handles(ops.QueueConfirm)
 def _(op: ops.QueueConfirm, call: Call) -> Command[None]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.items, keys.claimed, keys.holders, keys.tokens)
+    used = ("config", "items", "claimed", "holders", "tokens")
     arguments = (encode_name(op.token), *_ids(op.ids))
     return _script("queue_confirm", op, call, used, arguments, _nothing, kind=QUEUE, ids=op.ids)
 
 
 @_handles(ops.QueueReturn)
 def _(op: ops.QueueReturn, call: Call) -> Command[None]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.items, keys.claimed, keys.holders, keys.tokens)
+    used = ("config", "ids", "items", "claimed", "holders", "tokens")
     arguments = (encode_name(op.token), *_entries(op.entries))
     return _script("queue_return", op, call, used, arguments, _nothing, kind=QUEUE)
 
 
 @_handles(ops.Release)
 def _(op: ops.Release, call: Call) -> Command[tuple[str, ...]]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.claimed, keys.holders, keys.tokens)
+    used = ("config", "ids", "claimed", "holders", "tokens")
     return _script("release", op, call, used, (encode_name(op.token),), _names)
 
 
 # --- job --------------------------------------------------------------------------------------
 
 
-def _job_keys(keys: Keys) -> tuple[bytes, ...]:
-    """As lib/job.lua names them."""
-    return (
-        keys.config,
-        keys.ids,
-        keys.items,
-        keys.reserved,
-        keys.published,
-        keys.claimed,
-        keys.stalled,
-        keys.cancelled,
-        keys.holders,
-        keys.tokens,
-    )
+_JOB_KEYS = (
+    "config",
+    "ids",
+    "items",
+    "reserved",
+    "published",
+    "claimed",
+    "stalled",
+    "cancelled",
+    "holders",
+    "tokens",
+)
+"""As lib/job.lua names them."""
+
+_FINISH_KEYS = (*_JOB_KEYS, "finishes", "results")
 
 
-def _finish_keys(keys: Keys, endings: Iterable[ops.Ending]) -> Iterable[bytes]:
-    results = (keys.result(ending.id) for ending in endings)
-    return (*_job_keys(keys), keys.finishes, keys.results, *results)
+def _result_keys(keys: Keys, endings: Iterable[ops.Ending]) -> list[bytes]:
+    return [keys.result(ending.id) for ending in endings]
 
 
 @_handles(ops.JobPut)
 def _(op: ops.JobPut, call: Call) -> Command[None]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.items, keys.publishes, keys.published)
-    arguments: tuple[Argument, ...] = (int(op.priority), *_entries(op.entries))
+    used = ("config", "ids", "items", "publishes", "published")
+    arguments: tuple[Word, ...] = (int(op.priority), *_entries(op.entries))
     return _script("job_put", op, call, used, arguments, _nothing, kind=JOB)
 
 
 @_handles(ops.JobClaim)
 def _(op: ops.JobClaim, call: Call) -> Command[ops.Taken]:
-    arguments: tuple[Argument, ...] = (op.count, encode_name(op.token))
-    return _script("job_claim", op, call, _job_keys(keys_of(op.feed)), arguments, _taken, kind=JOB)
+    arguments: tuple[Word, ...] = (op.count, encode_name(op.token))
+    return _script("job_claim", op, call, _JOB_KEYS, arguments, _taken, kind=JOB)
 
 
-def _ending(ending: ops.Ending) -> Iterable[Argument]:
+def _ending(ending: ops.Ending) -> Iterable[Word]:
     kind = b"" if not ending.has_result else b"none" if ending.result is None else b"some"
     keep = b"" if ending.timeout is None else ending.timeout * 1000
     return (encode_name(ending.id), encode_name(ending.token), kind, ending.result or b"", keep)
@@ -531,11 +550,12 @@ def _(op: ops.JobFinish, call: Call) -> Command[None]:
         "job_finish",
         op,
         call,
-        _finish_keys(keys, op.endings),
+        _FINISH_KEYS,
         (keys.finish, DEFAULT_RESULT_TIMEOUT * 1000, *words),
         _nothing,
+        further=_result_keys(keys, op.endings),
         kind=JOB,
-        ids=tuple(ending.id for ending in op.endings),
+        ids=[ending.id for ending in op.endings],
     )
 
 
@@ -547,7 +567,7 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Taken]:
         "job_next",
         op,
         call,
-        _finish_keys(keys, op.finished),
+        _FINISH_KEYS,
         (
             op.count,
             encode_name(op.token),
@@ -558,6 +578,7 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Taken]:
             *_held(op.cancelled),
         ),
         _taken,
+        further=_result_keys(keys, op.finished),
         kind=JOB,
     )
 
@@ -570,23 +591,21 @@ def _held(claims: Iterable[ops.Held]) -> Iterable[bytes]:
 
 @_handles(ops.JobExtend)
 def _(op: ops.JobExtend, call: Call) -> Command[tuple[bool, ...]]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.claimed, keys.holders)
+    used = ("config", "claimed", "holders")
     return _script("job_extend", op, call, used, _held(op.held), _flags, kind=JOB)
 
 
 @_handles(ops.JobCancel)
 def _(op: ops.JobCancel, call: Call) -> Command[None]:
-    keys = keys_of(op.feed)
     used = (
-        keys.config,
-        keys.ids,
-        keys.published,
-        keys.claimed,
-        keys.stalled,
-        keys.cancelled,
-        keys.holders,
-        keys.tokens,
+        "config",
+        "ids",
+        "published",
+        "claimed",
+        "stalled",
+        "cancelled",
+        "holders",
+        "tokens",
     )
     arguments = (encode_name(op.id), encode_name(op.token))
     return _script("job_cancel", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
@@ -594,15 +613,14 @@ def _(op: ops.JobCancel, call: Call) -> Command[None]:
 
 @_handles(ops.JobStall)
 def _(op: ops.JobStall, call: Call) -> Command[None]:
-    keys = keys_of(op.feed)
     used = (
-        keys.config,
-        keys.published,
-        keys.claimed,
-        keys.stalled,
-        keys.cancelled,
-        keys.holders,
-        keys.tokens,
+        "config",
+        "published",
+        "claimed",
+        "stalled",
+        "cancelled",
+        "holders",
+        "tokens",
     )
     arguments = (encode_name(op.id), encode_name(op.token))
     return _script("job_stall", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
@@ -610,17 +628,14 @@ def _(op: ops.JobStall, call: Call) -> Command[None]:
 
 @_handles(ops.JobRetry)
 def _(op: ops.JobRetry, call: Call) -> Command[None]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.published, keys.stalled)
+    used = ("config", "ids", "published", "stalled")
     arguments = (encode_name(op.id),)
     return _script("job_retry", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobRetract)
 def _(op: ops.JobRetract, call: Call) -> Command[tuple[bool, ...]]:
-    return _script(
-        "job_retract", op, call, _job_keys(keys_of(op.feed)), _ids(op.ids), _flags, kind=JOB
-    )
+    return _script("job_retract", op, call, _JOB_KEYS, _ids(op.ids), _flags, kind=JOB)
 
 
 @_handles(ops.JobFailures)
@@ -631,8 +646,7 @@ def _(op: ops.JobFailures, call: Call) -> Command[int]:
 
 @_handles(ops.CountJobs)
 def _(op: ops.CountJobs, call: Call) -> Command[ops.JobCounts]:
-    keys = keys_of(op.feed)
-    used = (keys.config, keys.ids, keys.reserved, keys.claimed, keys.stalled, keys.finishes)
+    used = ("config", "ids", "reserved", "claimed", "stalled", "finishes")
     return _script(
         "count_jobs",
         op,
@@ -664,10 +678,10 @@ def _(op: ops.JobMaintain, call: Call) -> Command[ops.MaintenanceReport]:
     def parse(reply: list[list[bytes]]) -> ops.MaintenanceReport:
         return ops.MaintenanceReport(*map(_names, reply))
 
-    return _script("job_maintain", op, call, _job_keys(keys_of(op.feed)), (), parse, kind=JOB)
+    return _script("job_maintain", op, call, _JOB_KEYS, (), parse, kind=JOB)
 
 
-def wait_command(feed: str, seconds: float) -> tuple[Argument, ...]:
+def wait_command(feed: str, seconds: float) -> bytes:
     """The command that blocks until an item of a queue or job feed is put, for ``seconds``.
 
     It moves the id to the list of reservations, from which every take serves itself
@@ -675,4 +689,4 @@ def wait_command(feed: str, seconds: float) -> tuple[Argument, ...]:
     """
     keys = keys_of(feed)
     # 0 means "for ever", and redis-server 6.2 also takes 0.001 for it.
-    return (b"BRPOPLPUSH", keys.ids, keys.reserved, f"{max(seconds, 0.002):.3f}")
+    return pack(b"BRPOPLPUSH", keys.ids, keys.reserved, f"{max(seconds, 0.002):.3f}")

@@ -59,7 +59,7 @@ def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
 def refused(error: driver.ResponseError, command: Command[Any]) -> ThoonkError:
     """The server answered with an error: a refusal of ours, or its own."""
     code, detail = _code_of(error)
-    ours = command.refuse(code, detail)
+    ours = command.refusal(code, detail)
     if ours is not None:
         return ours
     if isinstance(error, (driver.ReadOnlyError, driver.ClusterDownError)) or code in _TRANSIENT:

@@ -13,7 +13,7 @@ _INCLUDE = re.compile(r"^--@ include (\w+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Script:
     """The text of one script and the SHA-1 by which the server knows it.
 

@@ -6,6 +6,7 @@ import functools
 import logging
 import uuid
 from collections.abc import Iterable
+from typing import ClassVar
 
 import attrs
 
@@ -36,6 +37,25 @@ CATALOGUE_CHANNELS = (NEWFEED, DELFEED, CONFFEED)
 class Keys:
     """The keys and channels of one feed, as bytes."""
 
+    STORED: ClassVar[tuple[str, ...]] = (
+        "config",
+        "results",
+        "ids",
+        "items",
+        "publishes",
+        "idincr",
+        "published",
+        "claimed",
+        "stalled",
+        "cancelled",
+        "finishes",
+        "reserved",
+        "holders",
+        "tokens",
+        "answers",
+    )
+    """Every key but those of results; the first two are as delete_feed.lua needs them."""
+
     name: bytes
     config: bytes
     ids: bytes
@@ -61,26 +81,6 @@ class Keys:
     def result(self, id: str) -> bytes:
         """The key of one job's stored result."""
         return b"feed.jobfinished:%b\0%b" % (self.name, encode_name(id))
-
-    def stored(self) -> list[bytes]:
-        """Every key but those of results; the first two are config and results."""
-        return [
-            self.config,
-            self.results,
-            self.ids,
-            self.items,
-            self.publishes,
-            self.idincr,
-            self.published,
-            self.claimed,
-            self.stalled,
-            self.cancelled,
-            self.finishes,
-            self.reserved,
-            self.holders,
-            self.tokens,
-            self.answers,
-        ]
 
 
 _CHANNEL_OF = {

@@ -33,6 +33,7 @@ from thoonk.backends.redis._async.connection import (
 from thoonk.backends.redis._async.lines import Line, Lines
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
+from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.settings import (
     check_db,
     check_no_decoding,
@@ -67,10 +68,11 @@ class _Waiter:
     """A connection on which one caller at a time blocks.
 
     ``unread`` counts the replies that have not been read; ``client_id`` is by what
-    the server can be told to unblock it.
+    the server can be told to unblock it; ``token`` is that of the take it waits for.
     """
 
     connection: Connection
+    token: str = ""
     pid: int = attrs.field(factory=os.getpid)
     client_id: int = 0
     unread: int = 0
@@ -185,10 +187,11 @@ class AsyncRedisBackend:
             raise errors.not_sent(error) from error
         try:
             try:
-                return await exchange(connection, self._reply_timeout, command.arguments)
+                return await exchange(connection, self._reply_timeout, command.packed())
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
-                return await exchange(connection, self._reply_timeout, command.with_text())
+                text = pack(*command.with_text())
+                return await exchange(connection, self._reply_timeout, text)
         except ResponseError as error:
             refusal = errors.refused(error, command)
             if isinstance(refusal, BackendUnavailable):
@@ -237,6 +240,7 @@ class AsyncRedisBackend:
         self._check_open()
         command = command_for(operation, Call(self._instance))
         waiter = await self._idle_waiter()
+        waiter.token = operation.token
         self._blocked.add(waiter)
         try:
             try:
@@ -268,6 +272,15 @@ class AsyncRedisBackend:
         # with the same token, the server answers what it may have answered already.
         return await self.execute(operation)
 
+    async def wake(self, operation: TakeOperation) -> None:
+        """Tell the server to end the wait for an operation."""
+        for waiter in list(self._blocked):
+            if waiter.token == operation.token and waiter.client_id:
+                try:
+                    await self._unblock(waiter)
+                except (*errors.CONNECTION_ERRORS, ResponseError) as error:
+                    raise errors.not_sent(error) from error
+
     async def _idle_waiter(self) -> _Waiter:
         while self._idle:
             waiter = self._idle.pop()
@@ -285,14 +298,14 @@ class AsyncRedisBackend:
     ) -> None:
         try:
             if not waiter.client_id:
-                await send(waiter.connection, REPLY_MARGIN, (b"CLIENT", b"ID"))
+                await send(waiter.connection, REPLY_MARGIN, pack(b"CLIENT", b"ID"))
                 waiter.client_id = await read_reply(waiter.connection, REPLY_MARGIN)
         except errors.CONNECTION_ERRORS as error:
             await disconnect(waiter.connection)
             raise errors.not_sent(error) from error
         waiter.unread = 2
         blocking = wait_command(operation.feed, timeout)
-        await send(waiter.connection, REPLY_MARGIN, blocking, command.arguments)
+        await send(waiter.connection, REPLY_MARGIN, blocking + command.packed())
 
     async def _woken(self, waiter: _Waiter, command: Command[Taken], timeout: float) -> Any:
         blocking_refused: ResponseError | None = None
@@ -335,7 +348,8 @@ class AsyncRedisBackend:
     async def _unblock(self, waiter: _Waiter) -> None:
         connection = await take_connection(self._pool)
         try:
-            await send(connection, REPLY_MARGIN, (b"CLIENT", b"UNBLOCK", waiter.client_id))
+            unblock = pack(b"CLIENT", b"UNBLOCK", waiter.client_id)
+            await send(connection, REPLY_MARGIN, unblock)
             await read_reply(connection, REPLY_MARGIN)
         except BaseException:
             await disconnect(connection)

@@ -107,8 +107,8 @@ async def _connect(connection: Connection) -> None:
         raise
 
 
-async def send(connection: Connection, timeout: float | None, *commands: tuple[Any, ...]) -> None:
-    """Send commands in one go, opening the connection when it is not.
+async def send(connection: Connection, timeout: float | None, data: bytes) -> None:
+    """Send commands, packed, opening the connection when it is not.
 
     Args:
         timeout: seconds; None: as long as the connection's own ``socket_timeout``.
@@ -118,24 +118,21 @@ async def send(connection: Connection, timeout: float | None, *commands: tuple[A
     async with asyncio.timeout(timeout):
         if not connection.is_connected:
             await _connect(connection)
-        packed = connection.pack_commands(commands)
-        await connection.send_packed_command(packed, check_health=False)
+        await connection.send_packed_command([data], check_health=False)
     # Where a connection has a `socket_timeout`, redis-py sends inside `asyncio.wait_for`, which
     # before Python 3.12 swallows a cancellation that comes as the sending ends.
     if task and task.cancelling() > cancels:
         raise asyncio.CancelledError
 
 
-async def exchange(
-    connection: Connection, timeout: float | None, arguments: tuple[Any, ...]
-) -> Any:
-    """Send one command and read its reply.
+async def exchange(connection: Connection, timeout: float | None, data: bytes) -> Any:
+    """Send one command, packed, and read its reply.
 
     Args:
         timeout: seconds for both; None: as long as the connection's own ``socket_timeout``.
     """
     async with asyncio.timeout(timeout):
-        await send(connection, None, arguments)
+        await send(connection, None, data)
         return await connection.read_response(disconnect_on_error=False)
 
 

@@ -20,6 +20,7 @@ from thoonk.backends.redis._async.connection import (
     read_reply,
     send,
 )
+from thoonk.backends.redis.packing import pack
 from thoonk.concurrency._async import Event, Lock, event_within
 from thoonk.exceptions import Closed, Empty, ThoonkError
 from thoonk.names import new_token
@@ -109,7 +110,7 @@ class AsyncRedisSubscription:
         elif is_connected(self._connection):
             # Its confirmation wakes the reader, who then hangs up; or an error does.
             with contextlib.suppress(*errors.CONNECTION_ERRORS):
-                await send(self._connection, PING_DEADLINE, (b"UNSUBSCRIBE",))
+                await send(self._connection, PING_DEADLINE, pack(b"UNSUBSCRIBE"))
 
     # --- the connection -----------------------------------------------------------------
 
@@ -119,7 +120,9 @@ class AsyncRedisSubscription:
             commands = [(b"SUBSCRIBE", *wire.CATALOGUE_CHANNELS), (b"PSUBSCRIBE", *patterns)]
         else:
             commands = [(b"SUBSCRIBE", *wire.channels_of(self._feed, self.marker))]
-        await send(self._connection, PING_DEADLINE, *commands)
+        await send(
+            self._connection, PING_DEADLINE, b"".join(pack(*command) for command in commands)
+        )
         self._early.clear()
         unconfirmed = sum(len(command) - 1 for command in commands)
         while unconfirmed:
@@ -189,7 +192,7 @@ class AsyncRedisSubscription:
 
     async def _ping(self) -> bool:
         try:
-            await send(self._connection, PING_DEADLINE, (b"PING",))
+            await send(self._connection, PING_DEADLINE, pack(b"PING"))
         except errors.CONNECTION_ERRORS:
             return False
         return True

@@ -34,6 +34,7 @@ from thoonk.backends.redis._sync.connection import (
 from thoonk.backends.redis._sync.lines import Line, Lines
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
+from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.settings import (
     check_db,
     check_no_decoding,
@@ -68,10 +69,11 @@ class _Waiter:
     """A connection on which one caller at a time blocks.
 
     ``unread`` counts the replies that have not been read; ``client_id`` is by what
-    the server can be told to unblock it.
+    the server can be told to unblock it; ``token`` is that of the take it waits for.
     """
 
     connection: Connection
+    token: str = ""
     pid: int = attrs.field(factory=os.getpid)
     client_id: int = 0
     unread: int = 0
@@ -184,10 +186,11 @@ class RedisBackend:
             raise errors.not_sent(error) from error
         try:
             try:
-                return exchange(connection, self._reply_timeout, command.arguments)
+                return exchange(connection, self._reply_timeout, command.packed())
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
-                return exchange(connection, self._reply_timeout, command.with_text())
+                text = pack(*command.with_text())
+                return exchange(connection, self._reply_timeout, text)
         except ResponseError as error:
             refusal = errors.refused(error, command)
             if isinstance(refusal, BackendUnavailable):
@@ -236,6 +239,7 @@ class RedisBackend:
         self._check_open()
         command = command_for(operation, Call(self._instance))
         waiter = self._idle_waiter()
+        waiter.token = operation.token
         self._blocked.add(waiter)
         try:
             try:
@@ -267,6 +271,15 @@ class RedisBackend:
         # with the same token, the server answers what it may have answered already.
         return self.execute(operation)
 
+    def wake(self, operation: TakeOperation) -> None:
+        """Tell the server to end the wait for an operation."""
+        for waiter in list(self._blocked):
+            if waiter.token == operation.token and waiter.client_id:
+                try:
+                    self._unblock(waiter)
+                except (*errors.CONNECTION_ERRORS, ResponseError) as error:
+                    raise errors.not_sent(error) from error
+
     def _idle_waiter(self) -> _Waiter:
         while self._idle:
             waiter = self._idle.pop()
@@ -284,14 +297,14 @@ class RedisBackend:
     ) -> None:
         try:
             if not waiter.client_id:
-                send(waiter.connection, REPLY_MARGIN, (b"CLIENT", b"ID"))
+                send(waiter.connection, REPLY_MARGIN, pack(b"CLIENT", b"ID"))
                 waiter.client_id = read_reply(waiter.connection, REPLY_MARGIN)
         except errors.CONNECTION_ERRORS as error:
             disconnect(waiter.connection)
             raise errors.not_sent(error) from error
         waiter.unread = 2
         blocking = wait_command(operation.feed, timeout)
-        send(waiter.connection, REPLY_MARGIN, blocking, command.arguments)
+        send(waiter.connection, REPLY_MARGIN, blocking + command.packed())
 
     def _woken(self, waiter: _Waiter, command: Command[Taken], timeout: float) -> Any:
         blocking_refused: ResponseError | None = None
@@ -334,7 +347,8 @@ class RedisBackend:
     def _unblock(self, waiter: _Waiter) -> None:
         connection = take_connection(self._pool)
         try:
-            send(connection, REPLY_MARGIN, (b"CLIENT", b"UNBLOCK", waiter.client_id))
+            unblock = pack(b"CLIENT", b"UNBLOCK", waiter.client_id)
+            send(connection, REPLY_MARGIN, unblock)
             read_reply(connection, REPLY_MARGIN)
         except BaseException:
             disconnect(connection)

@@ -83,25 +83,24 @@ def give_connection(pool: Pool, connection: Connection) -> None:
     pool.release(connection)
 
 
-def send(connection: Connection, timeout: float | None, *commands: tuple[Any, ...]) -> None:
-    """Send commands in one go, opening the connection when it is not.
+def send(connection: Connection, timeout: float | None, data: bytes) -> None:
+    """Send commands, packed, opening the connection when it is not.
 
     Args:
         timeout: not needed here: a connection has its own ``socket_timeout``.
     """
     del timeout
     connection.connect()  # nothing to do where it is connected
-    packed = connection.pack_commands(commands)
-    connection.send_packed_command(packed, check_health=False)
+    connection.send_packed_command([data], check_health=False)
 
 
-def exchange(connection: Connection, timeout: float | None, arguments: tuple[Any, ...]) -> Any:
-    """Send one command and read its reply.
+def exchange(connection: Connection, timeout: float | None, data: bytes) -> Any:
+    """Send one command, packed, and read its reply.
 
     Args:
         timeout: not needed here: a connection has its own ``socket_timeout``.
     """
-    send(connection, timeout, arguments)
+    send(connection, timeout, data)
     return connection.read_response(disconnect_on_error=False)
 
 

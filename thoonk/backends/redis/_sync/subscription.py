@@ -21,6 +21,7 @@ from thoonk.backends.redis._sync.connection import (
     read_reply,
     send,
 )
+from thoonk.backends.redis.packing import pack
 from thoonk.concurrency._sync import Event, Lock, event_within
 from thoonk.exceptions import Closed, Empty, ThoonkError
 from thoonk.names import new_token
@@ -110,7 +111,7 @@ class RedisSubscription:
         elif is_connected(self._connection):
             # Its confirmation wakes the reader, who then hangs up; or an error does.
             with contextlib.suppress(*errors.CONNECTION_ERRORS):
-                send(self._connection, PING_DEADLINE, (b"UNSUBSCRIBE",))
+                send(self._connection, PING_DEADLINE, pack(b"UNSUBSCRIBE"))
 
     # --- the connection -----------------------------------------------------------------
 
@@ -120,7 +121,7 @@ class RedisSubscription:
             commands = [(b"SUBSCRIBE", *wire.CATALOGUE_CHANNELS), (b"PSUBSCRIBE", *patterns)]
         else:
             commands = [(b"SUBSCRIBE", *wire.channels_of(self._feed, self.marker))]
-        send(self._connection, PING_DEADLINE, *commands)
+        send(self._connection, PING_DEADLINE, b"".join(pack(*command) for command in commands))
         self._early.clear()
         unconfirmed = sum(len(command) - 1 for command in commands)
         while unconfirmed:
@@ -190,7 +191,7 @@ class RedisSubscription:
 
     def _ping(self) -> bool:
         try:
-            send(self._connection, PING_DEADLINE, (b"PING",))
+            send(self._connection, PING_DEADLINE, pack(b"PING"))
         except errors.CONNECTION_ERRORS:
             return False
         return True

@@ -14,11 +14,10 @@ local refusal = refuse(config[1], 'feed') or oversized(config[3], 5)
 if refusal then
   return refusal
 end
-local limit = math.floor(tonumber(config[2] or '') or 0)
+local limit = config[2] and math.floor(tonumber(config[2]) or 0) or 0
 
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them.
-local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
-if first[2] and tonumber(first[2]) < 1e11 then
+if redis.call('ZCOUNT', KEYS[2], '-inf', '(1e11') > 0 then
   local seconds = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(1e11', 'WITHSCORES')
   for index = 1, #seconds, 2 do
     redis.call('ZADD', KEYS[2], text_of(tonumber(seconds[index + 1]) * 1000), seconds[index])
@@ -31,9 +30,6 @@ local time = now()
 local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
 local score = last[2] and tonumber(last[2]) or 0
 local function after(previous)
-  if previous < time then
-    return time
-  end
   local step = 1 / 1024
   while previous + step == previous and step < previous do
     step = step * 2
@@ -41,37 +37,28 @@ local function after(previous)
   return previous + step
 end
 
+-- The first write is before the first notice: a server that is full refuses it, and no other.
 redis.call('HSET', KEYS[3], unpack(ARGV, 4))
 redis.call('INCRBY', KEYS[4], (#ARGV - 3) / 2)
--- Published at the end: nobody is to hear of what the server then has no room for.
-local fresh, notices, pushed_out = {}, {}, {}
-local function notice(channel, payload)
-  notices[#notices + 1] = channel
-  notices[#notices + 1] = payload
-end
+local fresh, pushed_out = {}, {}
 for index = 4, #ARGV, 2 do
   local id, item = ARGV[index], ARGV[index + 1]
-  score = after(score)
+  score = score < time and time or after(score)
   local added = redis.call('ZADD', KEYS[2], text_of(score), id)
-  if added == 1 and limit > 0 then
-    local excess = redis.call('ZCARD', KEYS[2]) - limit
-    if excess > 0 then
-      for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do
-        redis.call('ZREM', KEYS[2], old)
-        redis.call('HDEL', KEYS[3], old)
-        notice(ARGV[3], old)
-        pushed_out[old] = true
-      end
+  local excess = added == 1 and limit > 0 and redis.call('ZCARD', KEYS[2]) - limit or 0
+  if excess > 0 then
+    for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do
+      redis.call('ZREM', KEYS[2], old)
+      redis.call('HDEL', KEYS[3], old)
+      redis.call('PUBLISH', ARGV[3], old)
+      pushed_out[old] = true
     end
   end
   if pushed_out[id] then
     -- The same id twice, with so many between that the first was pushed out.
     redis.call('HSET', KEYS[3], id, item)
   end
-  notice(added == 1 and ARGV[1] or ARGV[2], id .. '\0' .. item)
+  redis.call('PUBLISH', added == 1 and ARGV[1] or ARGV[2], id .. '\0' .. item)
   fresh[#fresh + 1] = added
-end
-for index = 1, #notices, 2 do
-  redis.call('PUBLISH', notices[index], notices[index + 1])
 end
 return remember(fresh)

@@ -32,10 +32,11 @@ if kind == 'job' then
   return {at == '0' and '' or at, ids, items}
 end
 
--- A cursor is the place of the id that was read last, a space, and that id: where it still
--- stands there, the next one is next to it. If not, `moved` finds where to go on.
+-- A cursor is the place of the id that was read last (its score in a feed, else its index and
+-- the length of the list), and that id, with spaces between. Where it still stands there, the
+-- next one is next to it. If not, `moved` finds where to go on.
 local function next_place(at, moved)
-  local place, id = string.match(cursor, '^(%S+) (.*)$')
+  local place, id = string.match(cursor, kind == 'feed' and '^(%S+) (.*)$' or '^(%d+) %d+ (.*)$')
   if not place then
     return start
   end
@@ -70,16 +71,19 @@ if kind == 'feed' then
 else
   -- A queue is read from the right, where items are taken.
   local from_right = reverse ~= (kind == 'queue')
+  local length_then = tonumber(string.match(cursor, '^%d+ (%d+) '))
   start = next_place(function(id, place)
     local index = from_right and -place - 1 or tonumber(place)
     return redis.call('LINDEX', KEYS[2], index) == id and place + 1
   end, function(id, place)
+    local length = redis.call('LLEN', KEYS[2])
     local position = redis.call('LPOS', KEYS[2], id, 'RANK', from_right and -1 or 1)
     if not position then
-      return tonumber(place)
+      -- Removed, and perhaps not alone: as many as are missing count as having stood before.
+      return math.max(0, place + 1 - math.max(0, length_then - length))
     end
     if from_right then
-      position = redis.call('LLEN', KEYS[2]) - 1 - position
+      position = length - 1 - position
     end
     return position + 1
   end)
@@ -92,7 +96,7 @@ else
     ids = redis.call('LRANGE', KEYS[2], start, start + count - 1)
   end
   cursor_of = function(index)
-    return string.format('%.0f ', start + index - 1) .. ids[index]
+    return string.format('%.0f %.0f ', start + index - 1, redis.call('LLEN', KEYS[2])) .. ids[index]
   end
 end
 

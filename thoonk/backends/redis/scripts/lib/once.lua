@@ -3,9 +3,9 @@
 -- `answered` is that answer; for one that a later call has overtaken, a refusal. The script
 -- returns it then and does nothing, else it returns what it passes through `remember`.
 --@ include clock
-local call = table.remove(ARGV)
-local slot = table.remove(ARGV)
-local answers = table.remove(KEYS)
+local slot, call, answers = ARGV[#ARGV - 1], ARGV[#ARGV], KEYS[#KEYS]
+ARGV[#ARGV], KEYS[#KEYS] = nil, nil
+ARGV[#ARGV] = nil
 local answered
 
 -- An answer as text: a number, a text, or a list of either.

@@ -1,0 +1,175 @@
+"""A claim: a job that is somebody's to be done."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from thoonk._async.heartbeat import AsyncHeartbeat
+from thoonk.backends import AsyncBackend
+from thoonk.concurrency._async import to_the_end
+from thoonk.exceptions import NotClaimed, ThoonkError
+from thoonk.flows import Codec
+from thoonk.names import check_timeout
+from thoonk.operations import (
+    Ending,
+    Held,
+    JobCancel,
+    JobExtend,
+    JobFinish,
+    JobStall,
+    TakenEntry,
+)
+
+T = TypeVar("T")
+
+logger = logging.getLogger("thoonk.job")
+
+
+class Endings(Protocol):
+    """Where it is noted how claims have ended, to be told the backend with the next take."""
+
+    def note(self, ending: Ending, *, failed: bool) -> None:
+        """The job is to be finished, or cancelled when it has failed."""
+
+
+class AsyncClaim(tuple[str, T, int], Generic[T]):
+    """A job that was claimed: unpacks into id, item and how often it was cancelled.
+
+    In a ``with`` block it is finished at the end, or cancelled when the block raises,
+    unless one of the methods below was called before. These act only while the claim
+    holds: once it has run out and the job is another's, they raise `NotClaimed`.
+
+    Attributes:
+        ended: whether it was ended through this object.
+        later: where a loop that hands out claims wants to hear how they end.
+    """
+
+    _feed: str
+    _backend: AsyncBackend
+    _codec: Codec[T]
+    ended: bool
+    later: Endings | None
+    _ending: Ending
+
+    def __new__(
+        cls,
+        backend: AsyncBackend,
+        codec: Codec[T],
+        entry: TakenEntry,
+        item: T,
+        token: str,
+    ) -> Self:
+        """Made by `AsyncJob.get`."""
+        self = super().__new__(cls, (entry.id, item, entry.cancelled))
+        self._feed = codec.feed
+        self._backend = backend
+        self._codec = codec
+        self._ending = Ending(entry.id, token)
+        self.ended = False
+        self.later = None
+        return self
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id!r} of {self._feed!r}>"
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+        return self[0]
+
+    @property
+    def item(self) -> T:
+        """What is to be done."""
+        return self[1]
+
+    @property
+    def cancelled(self) -> int:
+        """How often the job was cancelled before."""
+        return self[2]
+
+    @property
+    def token(self) -> str:
+        """What entitles to end this claim. A secret between the worker and the backend."""
+        return self._ending.token
+
+    def set_result(self, item: T, timeout: float | None = None) -> None:
+        """Choose the result that the end of the block, or of the loop's turn, stores.
+
+        Args:
+            item: the result; None is a result, too.
+            timeout: seconds to keep it; 0: for ever; None: the configured
+                ``result_timeout``, or one day.
+
+        Raises:
+            SerializerError, InvalidType: the serializer does not take it.
+        """
+        self._ending = self._codec.ending(self.id, self.token, item, result=True, timeout=timeout)
+
+    async def finish(
+        self, item: T | None = None, result: bool = False, timeout: float | None = None
+    ) -> None:
+        """As `AsyncJob.finish`, for this claim."""
+        ending = self._codec.ending(self.id, self.token, item, result=result, timeout=timeout)
+        await self._end(JobFinish(self._feed, (ending,)))
+
+    async def cancel(self) -> None:
+        """As `AsyncJob.cancel`, for this claim."""
+        await self._end(JobCancel(self._feed, self.id, self.token))
+
+    async def stall(self) -> None:
+        """As `AsyncJob.stall`, for this claim."""
+        await self._end(JobStall(self._feed, self.id, self.token))
+
+    async def extend(self) -> None:
+        """Start the claim's ``claim_timeout`` anew. (Contract: job extend)
+
+        Raises:
+            NotClaimed: the claim has been lost.
+        """
+        held = Held(self.id, self.token)
+        if not (await self._backend.execute(JobExtend(self._feed, (held,))))[0]:
+            raise NotClaimed(self._feed, self.id)
+
+    def heartbeat(self, interval: float | None = None) -> AsyncHeartbeat:
+        """Extend the claim in the background for the length of a ``with`` block.
+
+        Args:
+            interval: seconds between two extensions; None: a third of ``claim_timeout``.
+        """
+        seconds = check_timeout(interval, "interval")
+        return AsyncHeartbeat(self._backend, self._feed, self.extend, seconds)
+
+    async def _end(self, operation: JobFinish | JobCancel | JobStall) -> None:
+        await self._backend.execute(operation)
+        self.ended = True
+
+    def settle(self, *, failed: bool) -> None:
+        """For the loop that the claim is of: note how the job ended, if it has not yet."""
+        if not self.ended and self.later is not None:
+            self.ended = True
+            self.later.note(self._ending, failed=failed)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.ended:
+            return
+        if self.later is not None:
+            self.settle(failed=error is not None)
+            return
+        if error is None:
+            await self._end(JobFinish(self._feed, (self._ending,)))
+            return
+        try:
+            await to_the_end(self.cancel)
+        except ThoonkError as failure:
+            # The error of the block matters more.
+            logger.warning("claim on job %r was not cancelled: %s", self.id, failure)

@@ -1,0 +1,278 @@
+"""Claims one after another: ending the last and taking the next in one round trip."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+from thoonk._async.claim import AsyncClaim
+from thoonk._async.taking import OUTAGE_PAUSE, wait_for
+from thoonk.backends import AsyncBackend
+from thoonk.concurrency._async import Background, Event, Lock, event_within, sleep, to_the_end
+from thoonk.config import FeedConfig
+from thoonk.exceptions import (
+    BackendUnavailable,
+    Empty,
+    OutcomeUnknown,
+    SerializerError,
+    ThoonkError,
+)
+from thoonk.flows import Codec, Deadline, check_count
+from thoonk.names import check_timeout, new_token
+from thoonk.operations import (
+    MOST,
+    Ending,
+    GetConfig,
+    Held,
+    JobClaim,
+    JobExtend,
+    JobNext,
+    JobStall,
+    Release,
+    Taken,
+)
+
+T = TypeVar("T")
+
+logger = logging.getLogger("thoonk.job")
+
+TELL_AFTER = 0.1
+"""Seconds after which the backend is told how a job ended, where that may wait for others."""
+
+PER_TIMEOUT = 3
+"""How often the claims in hand are extended within the ``claim_timeout``."""
+
+
+class AsyncClaims(Generic[T]):
+    """Made by `AsyncJob.claims`: iterate over it, in a ``with`` block or without one.
+
+    When a ``with`` block raises, the job in hand is cancelled, which counts as a failure;
+    else a job that is left in the middle is only given back. Where the block or the loop
+    ends, the backend is told at once what it does not know yet. For asyncio the block is
+    the only sure way: a plain loop that is left is tidied up a little later.
+    """
+
+    def __init__(
+        self, backend: AsyncBackend, codec: Codec[T], timeout: float | None, prefetch: int
+    ) -> None:
+        self._backend = backend
+        self._codec = codec
+        self._timeout = check_timeout(timeout)
+        self._prefetch = check_count("prefetch", prefetch)
+        self._in_block = False
+        self._hand: deque[AsyncClaim[T]] = deque()
+        self._current: AsyncClaim[T] | None = None
+        self._token = ""
+        self._noted: deque[Ending | Held] = deque()
+        self._noted_at = 0.0
+        self._telling = Lock()
+        self._waiting: JobClaim | None = None
+        self._is_stopped = False
+        self._closed = Event()
+        self._keeper: Background | None = None
+
+    # --- for the loop -----------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._in_block = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            await self.close()
+            return
+        if self._current is not None:
+            self._current.settle(failed=True)
+        await self._close_quietly()
+
+    async def __aiter__(self) -> AsyncIterator[AsyncClaim[T]]:
+        try:
+            while (claim := await self._next()) is not None:
+                yield claim
+        finally:
+            # A loop that is left, by whatever way, has nobody to tell of an error.
+            if not self._in_block:
+                await self._close_quietly()
+
+    def stop(self) -> None:
+        """End the loop after the job in hand; one that waits for a job ends at once.
+
+        To be called by others than the loop itself, also from a signal handler.
+        """
+        self._is_stopped = True
+        if self._waiting is not None:
+            Background(self._wake, f"thoonk-stop-{self._codec.feed}")
+
+    async def close(self) -> None:
+        """Tell the backend how jobs ended, and give back those that did not."""
+        self._closed.set()
+        if self._keeper is not None:
+            await self._keeper.join(5.0)
+            self._keeper = None
+        await self._tell()
+        left = self._current is not None and not self._current.ended
+        self._dismiss()
+        if left or self._hand:
+            self._hand.clear()
+            await self._backend.execute(Release(self._codec.feed, self._token))
+
+    async def _close_quietly(self) -> None:
+        try:
+            await to_the_end(self.close)
+        except ThoonkError as failure:
+            logger.warning("claims of %r stay as they are: %s", self._codec.feed, failure)
+
+    # --- the next one -----------------------------------------------------------------
+
+    def note(self, ending: Ending, *, failed: bool) -> None:
+        """Remember how a job ended, to be told with the next take."""
+        if not self._noted:
+            self._noted_at = time.monotonic()
+        self._noted.append(Held(ending.id, ending.token) if failed else ending)
+
+    def _dismiss(self) -> None:
+        """The job in hand is no longer the loop's affair."""
+        if self._current is not None:
+            self._current.later = None
+            self._current = None
+
+    async def _next(self) -> AsyncClaim[T] | None:
+        if self._current is not None:
+            self._current.settle(failed=False)
+            self._dismiss()
+        while not self._is_stopped:
+            if self._hand:
+                if self._is_due():
+                    await self._tell()
+                claim = self._hand.popleft()
+                claim.later = self
+                self._current = claim
+                return claim
+            if not await self._take():
+                break
+        return None
+
+    async def _take(self) -> bool:
+        """Fill the hand, which is empty, and tell what was noted; False when time is over."""
+        feed = self._codec.feed
+        deadline = Deadline(self._timeout)
+        taking = JobClaim(feed, new_token(), self._prefetch)
+        taken = await self._exchanged(taking, deadline)
+        self._token = taking.token
+        if not taken.entries:
+            self._waiting = taking
+            try:
+                taken = await wait_for(
+                    self._backend, taking, deadline, taken, lambda: self._is_stopped
+                )
+            except Empty:
+                return False
+            finally:
+                self._waiting = None
+        for entry in taken.entries:
+            try:
+                item = self._codec.decode(entry.item)
+            except SerializerError as error:
+                logger.error("job %r is stalled: %s", entry.id, error)  # noqa: TRY400
+                await self._backend.execute(JobStall(feed, entry.id, taking.token))
+            else:
+                claim = AsyncClaim(self._backend, self._codec, entry, item, taking.token)
+                self._hand.append(claim)
+        if self._prefetch > 1 and self._keeper is None:
+            self._keeper = Background(self._keep, f"thoonk-claims-{feed}")
+        return True
+
+    async def _exchanged(self, taking: JobClaim, deadline: Deadline) -> Taken:
+        """Tell what was noted, and take. Once it runs, a loop rides out an outage."""
+        while True:
+            try:
+                return await self._told(taking.token, taking.count)
+            except (BackendUnavailable, OutcomeUnknown) as error:
+                if not self._token or self._is_stopped:
+                    raise
+                try:
+                    deadline.remaining()
+                except Empty:
+                    raise error from None
+                logger.warning("the claims of %r wait for the backend: %s", taking.feed, error)
+            await sleep(OUTAGE_PAUSE)
+
+    async def _tell(self) -> None:
+        """Tell the backend what was noted, and take nothing."""
+        while self._noted:
+            await self._told(new_token(), 0)
+
+    async def _told(self, token: str, count: int) -> Taken:
+        async with self._telling:
+            noted = [self._noted.popleft() for _ in range(min(len(self._noted), MOST))]
+            operation = JobNext(
+                self._codec.feed,
+                token,
+                count,
+                finished=tuple(ending for ending in noted if isinstance(ending, Ending)),
+                cancelled=tuple(held for held in noted if isinstance(held, Held)),
+            )
+            try:
+                answer = await self._backend.execute(operation)
+            except BaseException:
+                # If it was done all the same, they count as lost the next time.
+                self._noted.extendleft(reversed(noted))
+                raise
+        for id in answer.lost:
+            logger.warning("the end of job %r was not wanted: its claim had run out", id)
+        return answer
+
+    def _is_due(self) -> bool:
+        return bool(self._noted) and time.monotonic() - self._noted_at > TELL_AFTER
+
+    # --- in the background ------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """Extend the claims in hand, and tell what was noted while a job takes its time."""
+        every: float | None = None
+        last = time.monotonic()
+        while not await event_within(self._closed, min(TELL_AFTER, every or TELL_AFTER)):
+            try:
+                if every is None:
+                    fields = await self._backend.execute(GetConfig(self._codec.feed))
+                    every = (FeedConfig.from_fields(fields).claim_timeout or 0.0) / PER_TIMEOUT
+                if self._is_due():
+                    await self._tell()
+                if every and time.monotonic() - last >= every:
+                    last = time.monotonic()
+                    await self._extend()
+            except ThoonkError as error:
+                # The next time may still be soon enough.
+                logger.warning("claims in %r were not extended: %s", self._codec.feed, error)
+
+    async def _extend(self) -> None:
+        claims = [claim for claim in (self._current, *self._hand) if claim is not None]
+        if not claims:
+            return
+        held = tuple(Held(claim.id, claim.token) for claim in claims)
+        answers = await self._backend.execute(JobExtend(self._codec.feed, held[:MOST]))
+        for claim, holds in zip(claims, answers, strict=False):
+            if not holds:
+                # Another has it: it must not be begun here as well.
+                with contextlib.suppress(ValueError):
+                    self._hand.remove(claim)
+                    logger.warning("job %r was lost before it was begun", claim.id)
+
+    async def _wake(self) -> None:
+        """End the waiting, which may not have begun when it is asked to end."""
+        while (waiting := self._waiting) is not None:
+            try:
+                await self._backend.wake(waiting)
+            except ThoonkError as error:
+                logger.debug("a waiting loop was not woken: %s", error)
+            await event_within(self._closed, 0.05)
