@@ -17,6 +17,9 @@ import lupa  # noqa: F401 - fakeredis loads it late; without it no script runs
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 
 from thoonk.backends.redis import AsyncRedisBackend, RedisBackend
+from thoonk.backends.redis._async.lines import AsyncLines
+from thoonk.backends.redis._sync.lines import Lines
+from thoonk.backends.redis.scripts import load_for_fake
 from thoonk.concurrency._async import event_within
 from thoonk.exceptions import InvalidValue
 from thoonk.operations import (
@@ -97,10 +100,13 @@ class World:
 class MemoryBackend(RedisBackend):
     """Feeds in memory, for synchronous clients."""
 
+    _load = staticmethod(load_for_fake)
+
     def __init__(self, world: World | None = None) -> None:
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=FakeRedis(server=self.world.server, **_SETTINGS))
+        self._lines = Lines(self._pool, keep=True)
         self._wakes: dict[str, threading.Event] = {}
 
     def __repr__(self) -> str:
@@ -150,10 +156,13 @@ class MemoryBackend(RedisBackend):
 class AsyncMemoryBackend(AsyncRedisBackend):
     """Feeds in memory, for asyncio clients."""
 
+    _load = staticmethod(load_for_fake)
+
     def __init__(self, world: World | None = None) -> None:
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=FakeAsyncRedis(server=self.world.server, **_SETTINGS))
+        self._lines = AsyncLines(self._pool, keep=True)
         self._wakes: dict[str, asyncio.Event] = {}
 
     def __repr__(self) -> str:

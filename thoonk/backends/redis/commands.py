@@ -42,12 +42,14 @@ class Call:
     """Who calls: the client's name for announcements, and which call of which slot it is.
 
     A slot is used by one call at a time. A call that is repeated keeps its number, so
-    that the server answers it again instead of doing it again.
+    that the server answers it again instead of doing it again. ``load`` finds the script of
+    a name.
     """
 
     instance: str
     slot: str = ""
     number: int = 0
+    load: Callable[[str], scripts.Script] = scripts.load
 
 
 @attrs.frozen
@@ -171,7 +173,7 @@ def _script(
         arguments: its arguments.
         further: keys that follow those.
     """
-    script = scripts.load(name)
+    script = call.load(name)
     feed = operation.feed
     count = len(used) + len(further)
     words: list[Word]

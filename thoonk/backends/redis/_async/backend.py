@@ -8,6 +8,7 @@ import os
 import random
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -30,10 +31,11 @@ from thoonk.backends.redis._async.connection import (
     send,
     take_connection,
 )
-from thoonk.backends.redis._async.lines import Line, Lines
+from thoonk.backends.redis._async.lines import AsyncLines, Line
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
 from thoonk.backends.redis.packing import pack
+from thoonk.backends.redis.scripts import Script, load
 from thoonk.backends.redis.settings import (
     check_db,
     check_no_decoding,
@@ -81,6 +83,8 @@ class _Waiter:
 class AsyncRedisBackend:
     """Feeds on a Redis or Valkey server."""
 
+    _load: Callable[[str], Script] = staticmethod(load)
+
     def __init__(
         self,
         url: str | None = None,
@@ -125,7 +129,7 @@ class AsyncRedisBackend:
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
         self._subscriptions: WeakSet[AsyncRedisSubscription] = WeakSet()
-        self._lines = Lines(self._pool, keep=self._owns_pool)
+        self._lines = AsyncLines(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
 
@@ -145,7 +149,8 @@ class AsyncRedisBackend:
         line = self._lines.take()
         try:
             try:
-                command = command_for(operation, Call(self._instance, line.slot, line.number))
+                call = Call(self._instance, line.slot, line.number, self._load)
+                command = command_for(operation, call)
                 reply = await self._until_answered(line, operation, command)
             finally:
                 await self._lines.give(line)
@@ -190,6 +195,9 @@ class AsyncRedisBackend:
                 return await exchange(connection, self._reply_timeout, command.packed())
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
+                if command.script is not None and command.script.before:
+                    before = pack(b"EVAL", command.script.before, 0)
+                    await exchange(connection, self._reply_timeout, before)
                 text = pack(*command.with_text())
                 return await exchange(connection, self._reply_timeout, text)
         except ResponseError as error:

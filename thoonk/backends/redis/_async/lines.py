@@ -1,4 +1,4 @@
-"""Lines to the server: who calls, and over which connection."""
+"""AsyncLines to the server: who calls, and over which connection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Line:
     used: float = 0.0
 
 
-class Lines:
+class AsyncLines:
     """The lines of one backend. As many come to be as calls are under way at once."""
 
     def __init__(self, pool: Pool, *, keep: bool) -> None:

@@ -9,6 +9,7 @@ import os
 import random
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -35,6 +36,7 @@ from thoonk.backends.redis._sync.lines import Line, Lines
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
 from thoonk.backends.redis.packing import pack
+from thoonk.backends.redis.scripts import Script, load
 from thoonk.backends.redis.settings import (
     check_db,
     check_no_decoding,
@@ -81,6 +83,8 @@ class _Waiter:
 
 class RedisBackend:
     """Feeds on a Redis or Valkey server."""
+
+    _load: Callable[[str], Script] = staticmethod(load)
 
     def __init__(
         self,
@@ -146,7 +150,8 @@ class RedisBackend:
         line = self._lines.take()
         try:
             try:
-                command = command_for(operation, Call(self._instance, line.slot, line.number))
+                call = Call(self._instance, line.slot, line.number, self._load)
+                command = command_for(operation, call)
                 reply = self._until_answered(line, operation, command)
             finally:
                 self._lines.give(line)
@@ -189,6 +194,9 @@ class RedisBackend:
                 return exchange(connection, self._reply_timeout, command.packed())
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
+                if command.script is not None and command.script.before:
+                    before = pack(b"EVAL", command.script.before, 0)
+                    exchange(connection, self._reply_timeout, before)
                 text = pack(*command.with_text())
                 return exchange(connection, self._reply_timeout, text)
         except ResponseError as error:

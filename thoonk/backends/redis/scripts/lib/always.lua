@@ -1,0 +1,6 @@
+-- In place of once.lua where no answer is ever lost, so that no call is repeated.
+--@ include clock
+local answered
+local function remember(answer)
+  return answer
+end
