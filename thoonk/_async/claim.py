@@ -42,6 +42,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
     holds: once it has run out and the job is another's, they raise `NotClaimed`.
 
     Attributes:
+        token: what entitles to end this claim. A secret between the worker and the backend.
         ended: whether it was ended through this object.
         later: where a loop that hands out claims wants to hear how they end.
     """
@@ -51,7 +52,8 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
     _codec: Codec[T]
     ended: bool
     later: Endings | None
-    _ending: Ending
+    token: str
+    _ending: Ending | None
 
     def __new__(
         cls,
@@ -66,7 +68,8 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         self._feed = codec.feed
         self._backend = backend
         self._codec = codec
-        self._ending = Ending(entry.id, token)
+        self.token = token
+        self._ending = None
         self.ended = False
         self.later = None
         return self
@@ -88,11 +91,6 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
     def cancelled(self) -> int:
         """How often the job was cancelled before."""
         return self[2]
-
-    @property
-    def token(self) -> str:
-        """What entitles to end this claim. A secret between the worker and the backend."""
-        return self._ending.token
 
     def set_result(self, item: T, timeout: float | None = None) -> None:
         """Choose the result that the end of the block, or of the loop's turn, stores.
@@ -141,6 +139,9 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         seconds = check_timeout(interval, "interval")
         return AsyncHeartbeat(self._backend, self._feed, self.extend, seconds)
 
+    def _chosen_ending(self) -> Ending:
+        return self._ending or Ending(self.id, self.token)
+
     async def _end(self, operation: JobFinish | JobCancel | JobStall) -> None:
         await self._backend.execute(operation)
         self.ended = True
@@ -149,7 +150,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         """For the loop that the claim is of: note how the job ended, if it has not yet."""
         if not self.ended and self.later is not None:
             self.ended = True
-            self.later.note(self._ending, failed=failed)
+            self.later.note(self._chosen_ending(), failed=failed)
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,7 +167,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
             self.settle(failed=error is not None)
             return
         if error is None:
-            await self._end(JobFinish(self._feed, (self._ending,)))
+            await self._end(JobFinish(self._feed, (self._chosen_ending(),)))
             return
         try:
             await to_the_end(self.cancel)

@@ -43,6 +43,7 @@ class Claim(tuple[str, T, int], Generic[T]):
     holds: once it has run out and the job is another's, they raise `NotClaimed`.
 
     Attributes:
+        token: what entitles to end this claim. A secret between the worker and the backend.
         ended: whether it was ended through this object.
         later: where a loop that hands out claims wants to hear how they end.
     """
@@ -52,7 +53,8 @@ class Claim(tuple[str, T, int], Generic[T]):
     _codec: Codec[T]
     ended: bool
     later: Endings | None
-    _ending: Ending
+    token: str
+    _ending: Ending | None
 
     def __new__(
         cls,
@@ -67,7 +69,8 @@ class Claim(tuple[str, T, int], Generic[T]):
         self._feed = codec.feed
         self._backend = backend
         self._codec = codec
-        self._ending = Ending(entry.id, token)
+        self.token = token
+        self._ending = None
         self.ended = False
         self.later = None
         return self
@@ -89,11 +92,6 @@ class Claim(tuple[str, T, int], Generic[T]):
     def cancelled(self) -> int:
         """How often the job was cancelled before."""
         return self[2]
-
-    @property
-    def token(self) -> str:
-        """What entitles to end this claim. A secret between the worker and the backend."""
-        return self._ending.token
 
     def set_result(self, item: T, timeout: float | None = None) -> None:
         """Choose the result that the end of the block, or of the loop's turn, stores.
@@ -142,6 +140,9 @@ class Claim(tuple[str, T, int], Generic[T]):
         seconds = check_timeout(interval, "interval")
         return Heartbeat(self._backend, self._feed, self.extend, seconds)
 
+    def _chosen_ending(self) -> Ending:
+        return self._ending or Ending(self.id, self.token)
+
     def _end(self, operation: JobFinish | JobCancel | JobStall) -> None:
         self._backend.execute(operation)
         self.ended = True
@@ -150,7 +151,7 @@ class Claim(tuple[str, T, int], Generic[T]):
         """For the loop that the claim is of: note how the job ended, if it has not yet."""
         if not self.ended and self.later is not None:
             self.ended = True
-            self.later.note(self._ending, failed=failed)
+            self.later.note(self._chosen_ending(), failed=failed)
 
     def __enter__(self) -> Self:
         return self
@@ -167,7 +168,7 @@ class Claim(tuple[str, T, int], Generic[T]):
             self.settle(failed=error is not None)
             return
         if error is None:
-            self._end(JobFinish(self._feed, (self._ending,)))
+            self._end(JobFinish(self._feed, (self._chosen_ending(),)))
             return
         try:
             to_the_end(self.cancel)

@@ -17,8 +17,6 @@ import lupa  # noqa: F401 - fakeredis loads it late; without it no script runs
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 
 from thoonk.backends.redis import AsyncRedisBackend, RedisBackend
-from thoonk.backends.redis._async.lines import AsyncLines
-from thoonk.backends.redis._sync.lines import Lines
 from thoonk.backends.redis.scripts import load_for_fake
 from thoonk.concurrency._async import event_within
 from thoonk.exceptions import InvalidValue
@@ -106,7 +104,6 @@ class MemoryBackend(RedisBackend):
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=FakeRedis(server=self.world.server, **_SETTINGS))
-        self._lines = Lines(self._pool, keep=True)
         self._wakes: dict[str, threading.Event] = {}
 
     def __repr__(self) -> str:
@@ -162,7 +159,6 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=FakeAsyncRedis(server=self.world.server, **_SETTINGS))
-        self._lines = AsyncLines(self._pool, keep=True)
         self._wakes: dict[str, asyncio.Event] = {}
 
     def __repr__(self) -> str:

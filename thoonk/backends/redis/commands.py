@@ -522,7 +522,7 @@ _FINISH_KEYS = (*_JOB_KEYS, "finishes", "results")
 
 
 def _result_keys(keys: Keys, endings: Iterable[ops.Ending]) -> list[bytes]:
-    return [keys.result(ending.id) for ending in endings]
+    return [keys.result(ending.id) for ending in endings if ending.has_result]
 
 
 @_handles(ops.JobPut)

@@ -1,7 +1,7 @@
 -- Contract: job finish
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders, 10 tokens, 11 finishes, 12 results, then for each job the key of its
---       result, last answers
+--       9 holders, 10 tokens, 11 finishes, 12 results, then for each result its key, last
+--       answers
 -- ARGV: 1 finish channel, 2 default of result_timeout in ms, then for each job:
 --       id, token, kind of result ('' none, 'some', 'none' for the value None), result,
 --       ms to keep it ('' as configured, 0 for ever); last slot and call

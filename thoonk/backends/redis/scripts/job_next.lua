@@ -1,7 +1,7 @@
 -- Contract: job next
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders, 10 tokens, 11 finishes, 12 results, then for each job that is finished the
---       key of its result, last answers
+--       9 holders, 10 tokens, 11 finishes, 12 results, then for each result its key, last
+--       answers
 -- ARGV: 1 how many to claim at most, 2 token for them, 3 finish channel, 4 default of
 --       result_timeout in ms, 5 how many jobs are finished, then for each of these five words
 --       as of job finish, then for each that is cancelled id and token; last slot and call

@@ -1,15 +1,16 @@
 -- The jobs that ARGV[from] to ARGV[to] tell to finish, five words each: id, token, kind of
 -- result ('' none, 'some', 'none' for the value None), result, ms to keep it ('' as configured,
--- 0 for ever). The keys of their results are KEYS[first_key] and on. Answers a list of {id,
+-- 0 for ever). The keys of the results there are begin with KEYS[key]. Answers a list of {id,
 -- kind, result, ms, key}, of whether each is claimed under its token, and of holders.
-local function endings_of(keys, from, to, first_key)
+local function endings_of(keys, from, to, key)
   local endings, ids, held = {}, {}, {}
   for index = from, to, 5 do
     local at = #ids + 1
     ids[at] = ARGV[index]
-    endings[at] = {
-      ARGV[index], ARGV[index + 2], ARGV[index + 3], ARGV[index + 4], KEYS[first_key + at - 1],
-    }
+    endings[at] = {ARGV[index], ARGV[index + 2], ARGV[index + 3], ARGV[index + 4], KEYS[key]}
+    if ARGV[index + 2] ~= '' then
+      key = key + 1
+    end
   end
   if #ids == 0 then
     return endings, held, {}
