@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import World
+from conftest import MEMORY, World
 from contract._sync.helpers import Background, until
 from peer import Notices, Peer, Refused
 
@@ -143,7 +143,9 @@ def test_a_feed_that_we_delete_is_gone_for_a_peer(
         peer.delete("f")
 
 
-def test_what_a_peers_delete_leaves_does_no_harm_to_a_new_feed(peer: Peer, thoonk: Thoonk) -> None:
+def test_what_a_peers_delete_leaves_does_no_harm_to_a_new_feed(
+    world: World, peer: Peer, thoonk: Thoonk
+) -> None:
     job = thoonk.job("f")
     for number in range(3):
         job.put(f"old {number}")
@@ -152,7 +154,9 @@ def test_what_a_peers_delete_leaves_does_no_harm_to_a_new_feed(peer: Peer, thoon
     lost = job.get()
     peer.client.rpoplpush("feed.ids:f", "feed.reserved:f")
     peer.delete("f")
-    left = ("reserved", "holders", "tokens", "results", "answers")
+    left = ["reserved", "holders", "tokens", "results"]
+    if world.name != MEMORY:  # which remembers no answers
+        left.append("answers")
     assert peer.client.exists(*(f"feed.{word}:f" for word in left)) == len(left)
     again = thoonk.job("f")
     assert again.get_counts().claimed == 0

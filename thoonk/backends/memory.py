@@ -16,10 +16,13 @@ from typing import Any, ClassVar, TypeVar
 import lupa  # noqa: F401 - fakeredis loads it late; without it no script runs
 from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
 
-from thoonk.backends.redis import AsyncRedisBackend, RedisBackend
+from thoonk.backends.redis import AsyncRedisBackend, RedisBackend, errors
+from thoonk.backends.redis._async.lines import AsyncLines
+from thoonk.backends.redis._sync.lines import Lines
+from thoonk.backends.redis.commands import Command
 from thoonk.backends.redis.scripts import load_for_fake
 from thoonk.concurrency._async import event_within
-from thoonk.exceptions import InvalidValue
+from thoonk.exceptions import InvalidValue, ThoonkError
 from thoonk.operations import (
     FeedOperation,
     JobNext,
@@ -104,6 +107,7 @@ class MemoryBackend(RedisBackend):
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=FakeRedis(server=self.world.server, **_SETTINGS))
+        self._lines = Lines(self._pool, keep=True)
         self._wakes: dict[str, threading.Event] = {}
 
     def __repr__(self) -> str:
@@ -137,6 +141,9 @@ class MemoryBackend(RedisBackend):
         self.world.leave(operation.feed, wake, woken=False)
         return taken
 
+    def _cut_off(self, error: BaseException, _: Command[Any]) -> ThoonkError:
+        return errors.not_sent(error)  # a fake server that is not connected does nothing
+
     def wake(self, operation: TakeOperation) -> None:
         """End the wait for an operation."""
         event = self._wakes.get(operation.token)
@@ -159,6 +166,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=FakeAsyncRedis(server=self.world.server, **_SETTINGS))
+        self._lines = AsyncLines(self._pool, keep=True)
         self._wakes: dict[str, asyncio.Event] = {}
 
     def __repr__(self) -> str:
@@ -196,6 +204,9 @@ class AsyncMemoryBackend(AsyncRedisBackend):
             del self._wakes[operation.token]
         self.world.leave(operation.feed, wake, woken=False)
         return taken
+
+    def _cut_off(self, error: BaseException, _: Command[Any]) -> ThoonkError:
+        return errors.not_sent(error)
 
     async def wake(self, operation: TakeOperation) -> None:
         """End the wait for an operation."""

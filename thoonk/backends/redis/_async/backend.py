@@ -208,7 +208,7 @@ class AsyncRedisBackend:
             raise refusal from error
         except errors.CONNECTION_ERRORS as error:
             await disconnect(connection)
-            raise errors.answer_lost(error, command) from error
+            raise self._cut_off(error, command) from error
         except BaseException:
             # Cancelled or interrupted: a take must not go on behind our back.
             if isinstance(operation, TakeOperation):
@@ -216,6 +216,10 @@ class AsyncRedisBackend:
             else:
                 await disconnect(connection)
             raise
+
+    def _cut_off(self, error: BaseException, command: Command[Any]) -> ThoonkError:
+        """What it means that the connection failed during a command."""
+        return errors.answer_lost(error, command)
 
     async def _late_reply(self, connection: Connection) -> None:
         """Read the reply that an interrupted caller left unread."""

@@ -98,7 +98,10 @@ async def give_connection(pool: Pool, connection: Connection) -> None:
     await pool.release(connection)
 
 
-async def _connect(connection: Connection) -> None:
+async def connect(connection: Connection) -> None:
+    """Open the connection when it is not."""
+    if connection.is_connected:
+        return
     try:
         await connection.connect()
     except BaseException:
@@ -116,8 +119,7 @@ async def send(connection: Connection, timeout: float | None, data: bytes) -> No
     task = asyncio.current_task()
     cancels = task.cancelling() if task else 0
     async with asyncio.timeout(timeout):
-        if not connection.is_connected:
-            await _connect(connection)
+        await connect(connection)
         await connection.send_packed_command([data], check_health=False)
     # Where a connection has a `socket_timeout`, redis-py sends inside `asyncio.wait_for`, which
     # before Python 3.12 swallows a cancellation that comes as the sending ends.

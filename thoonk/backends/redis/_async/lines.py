@@ -11,6 +11,7 @@ import attrs
 from thoonk.backends.redis._async.connection import (
     Connection,
     Pool,
+    connect,
     disconnect,
     give_connection,
     is_usable,
@@ -64,7 +65,7 @@ class AsyncLines:
         return line
 
     async def connect(self, line: Line) -> Connection:
-        """The line's connection, or one from the pool. Raises what the driver raises."""
+        """The line's connection, or one from the pool, open. Raises what the driver raises."""
         connection = line.connection
         if connection is None:
             self._wanting.append(None)
@@ -75,7 +76,9 @@ class AsyncLines:
                 self._wanting.pop()
             line.connection = connection
         elif time.monotonic() - line.used > SURE_FOR and not await is_usable(connection):
-            await disconnect(connection)  # sending opens it again
+            await disconnect(connection)
+        # Here, and not as a part of sending: when it fails nothing was sent.
+        await connect(connection)
         return connection
 
     async def give(self, line: Line) -> None:

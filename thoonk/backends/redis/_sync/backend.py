@@ -207,7 +207,7 @@ class RedisBackend:
             raise refusal from error
         except errors.CONNECTION_ERRORS as error:
             disconnect(connection)
-            raise errors.answer_lost(error, command) from error
+            raise self._cut_off(error, command) from error
         except BaseException:
             # Cancelled or interrupted: a take must not go on behind our back.
             if isinstance(operation, TakeOperation):
@@ -215,6 +215,10 @@ class RedisBackend:
             else:
                 disconnect(connection)
             raise
+
+    def _cut_off(self, error: BaseException, command: Command[Any]) -> ThoonkError:
+        """What it means that the connection failed during a command."""
+        return errors.answer_lost(error, command)
 
     def _late_reply(self, connection: Connection) -> None:
         """Read the reply that an interrupted caller left unread."""

@@ -83,6 +83,11 @@ def give_connection(pool: Pool, connection: Connection) -> None:
     pool.release(connection)
 
 
+def connect(connection: Connection) -> None:
+    """Open the connection when it is not."""
+    connection.connect()  # nothing to do where it is connected
+
+
 def send(connection: Connection, timeout: float | None, data: bytes) -> None:
     """Send commands, packed, opening the connection when it is not.
 
@@ -90,7 +95,7 @@ def send(connection: Connection, timeout: float | None, data: bytes) -> None:
         timeout: not needed here: a connection has its own ``socket_timeout``.
     """
     del timeout
-    connection.connect()  # nothing to do where it is connected
+    connect(connection)
     connection.send_packed_command([data], check_health=False)
 
 

@@ -12,6 +12,7 @@ import attrs
 from thoonk.backends.redis._sync.connection import (
     Connection,
     Pool,
+    connect,
     disconnect,
     give_connection,
     is_usable,
@@ -65,7 +66,7 @@ class Lines:
         return line
 
     def connect(self, line: Line) -> Connection:
-        """The line's connection, or one from the pool. Raises what the driver raises."""
+        """The line's connection, or one from the pool, open. Raises what the driver raises."""
         connection = line.connection
         if connection is None:
             self._wanting.append(None)
@@ -76,7 +77,9 @@ class Lines:
                 self._wanting.pop()
             line.connection = connection
         elif time.monotonic() - line.used > SURE_FOR and not is_usable(connection):
-            disconnect(connection)  # sending opens it again
+            disconnect(connection)
+        # Here, and not as a part of sending: when it fails nothing was sent.
+        connect(connection)
         return connection
 
     def give(self, line: Line) -> None:
