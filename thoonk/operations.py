@@ -566,7 +566,8 @@ class JobNext(TakeOperation):
     """End jobs and claim the next ones, as `JobFinish`, `JobCancel` and `JobClaim` do.
 
     A job that is not claimed (any more) under its token is passed over, and told in the
-    answer. A ``count`` of 0 claims none.
+    answer. Executed again with the same token it ends nothing more, and tells all those it
+    has ended. A ``count`` of 0 claims none.
     """
 
     makes_available: ClassVar[bool] = True

@@ -1098,7 +1098,6 @@ ROWS = [
         },
         notices=((b"job.finish:F", b"a\0r"),),
         answer=Taken((TakenEntry("b", b"item b"),)),
-        keeps=b"S",
     ),
     Row(
         "one that failed is cancelled and waits at the end",
@@ -1113,7 +1112,6 @@ ROWS = [
             b"feed.cancelled:F": {b"a": b"1"},
         },
         answer=Taken(()),
-        keeps=b"S",
     ),
     Row(
         "what is held by another is left alone and told",
@@ -1132,7 +1130,6 @@ ROWS = [
             b"feed.tokens:F": {b"T": b"a"},
         },
         answer=Taken((), None, ("a", "c")),
-        keeps=b"Sa\0c",
     ),
     Row(
         "a claim is dated anew",

@@ -164,16 +164,18 @@ class AsyncClaims(Generic[T]):
 
     async def _take(self) -> bool:
         """Fill the hand, which is empty, and tell what was noted; False when time is over."""
-        feed = self._codec.feed
-        deadline = Deadline(self._timeout)
-        taking = JobClaim(feed, new_token(), self._prefetch)
-        taken = await self._exchanged(taking, deadline)
-        self._token = taking.token
+        feed, token = self._codec.feed, new_token()
+        taken = await self._exchanged(token)
+        self._token = token
         if not taken.entries:
-            self._waiting = taking
+            self._waiting = taking = JobClaim(feed, token, self._prefetch)
             try:
                 taken = await wait_for(
-                    self._backend, taking, deadline, taken, lambda: self._is_stopped
+                    self._backend,
+                    taking,
+                    Deadline(self._timeout),
+                    taken,
+                    lambda: self._is_stopped,
                 )
             except Empty:
                 return False
@@ -184,27 +186,30 @@ class AsyncClaims(Generic[T]):
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
                 logger.error("job %r is stalled: %s", entry.id, error)  # noqa: TRY400
-                await self._backend.execute(JobStall(feed, entry.id, taking.token))
+                await self._backend.execute(JobStall(feed, entry.id, token))
             else:
-                claim = AsyncClaim(self._backend, self._codec, entry, item, taking.token)
+                claim = AsyncClaim(self._backend, self._codec, entry, item, token)
                 self._hand.append(claim)
         if self._prefetch > 1 and self._keeper is None:
             self._keeper = Background(self._keep, f"thoonk-claims-{feed}")
         return True
 
-    async def _exchanged(self, taking: JobClaim, deadline: Deadline) -> Taken:
+    async def _exchanged(self, token: str) -> Taken:
         """Tell what was noted, and take. Once it runs, a loop rides out an outage."""
+        deadline: Deadline | None = None
         while True:
             try:
-                return await self._told(taking.token, taking.count)
+                return await self._told(token, self._prefetch)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 if not self._token or self._is_stopped:
                     raise
+                deadline = deadline or Deadline(self._timeout)
                 try:
                     deadline.remaining()
                 except Empty:
                     raise error from None
-                logger.warning("the claims of %r wait for the backend: %s", taking.feed, error)
+                feed = self._codec.feed
+                logger.warning("the claims of %r wait for the backend: %s", feed, error)
             await sleep(OUTAGE_PAUSE)
 
     async def _tell(self) -> None:

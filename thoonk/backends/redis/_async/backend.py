@@ -151,7 +151,7 @@ class AsyncRedisBackend:
             try:
                 call = Call(self._instance, line.slot, line.number, self._load)
                 command = command_for(operation, call)
-                reply = await self._until_answered(line, operation, command)
+                reply, attempts = await self._until_answered(line, operation, command)
             finally:
                 await self._lines.give(line)
         except ThoonkError:
@@ -160,15 +160,22 @@ class AsyncRedisBackend:
             if isinstance(operation, TakeOperation):
                 await to_the_end(self._release, operation)
             raise
-        return command.parse(reply)
+        answer = command.parse(reply)
+        if attempts > 1 and isinstance(answer, Taken) and answer.lost:
+            # An earlier attempt may have ended them.
+            return attrs.evolve(answer, lost=())
+        return answer
 
     async def _until_answered(
         self, line: Line, operation: Operation[Any], command: Command[Any]
-    ) -> Any:
+    ) -> tuple[Any, int]:
+        """The reply, and how many attempts it took."""
         deadline = time.monotonic() + self._retry_for
         pause = FIRST_PAUSE
         may_be_done = False
+        attempt = 0
         while True:
+            attempt += 1
             try:
                 reply = await self._attempt(line, operation, command)
             except (BackendUnavailable, OutcomeUnknown) as error:
@@ -180,7 +187,7 @@ class AsyncRedisBackend:
                     raise
             else:
                 self._reached = True
-                return reply
+                return reply, attempt
             await event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 

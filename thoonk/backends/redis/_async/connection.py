@@ -116,25 +116,32 @@ async def send(connection: Connection, timeout: float | None, data: bytes) -> No
     Args:
         timeout: seconds; None: as long as the connection's own ``socket_timeout``.
     """
-    task = asyncio.current_task()
-    cancels = task.cancelling() if task else 0
     async with asyncio.timeout(timeout):
         await connect(connection)
+        await _send(connection, data)
+
+
+async def _send(connection: Connection, data: bytes) -> None:
+    if connection.socket_timeout is None:
         await connection.send_packed_command([data], check_health=False)
-    # Where a connection has a `socket_timeout`, redis-py sends inside `asyncio.wait_for`, which
-    # before Python 3.12 swallows a cancellation that comes as the sending ends.
+        return
+    # Then redis-py sends inside `asyncio.wait_for`, which before Python 3.12 swallows a
+    # cancellation that comes as the sending ends.
+    task = asyncio.current_task()
+    cancels = task.cancelling() if task else 0
+    await connection.send_packed_command([data], check_health=False)
     if task and task.cancelling() > cancels:
         raise asyncio.CancelledError
 
 
 async def exchange(connection: Connection, timeout: float | None, data: bytes) -> Any:
-    """Send one command, packed, and read its reply.
+    """Send one command, packed, over an open connection, and read its reply.
 
     Args:
         timeout: seconds for both; None: as long as the connection's own ``socket_timeout``.
     """
     async with asyncio.timeout(timeout):
-        await send(connection, None, data)
+        await _send(connection, data)
         return await connection.read_response(disconnect_on_error=False)
 
 

@@ -152,7 +152,7 @@ class RedisBackend:
             try:
                 call = Call(self._instance, line.slot, line.number, self._load)
                 command = command_for(operation, call)
-                reply = self._until_answered(line, operation, command)
+                reply, attempts = self._until_answered(line, operation, command)
             finally:
                 self._lines.give(line)
         except ThoonkError:
@@ -161,13 +161,22 @@ class RedisBackend:
             if isinstance(operation, TakeOperation):
                 to_the_end(self._release, operation)
             raise
-        return command.parse(reply)
+        answer = command.parse(reply)
+        if attempts > 1 and isinstance(answer, Taken) and answer.lost:
+            # An earlier attempt may have ended them.
+            return attrs.evolve(answer, lost=())
+        return answer
 
-    def _until_answered(self, line: Line, operation: Operation[Any], command: Command[Any]) -> Any:
+    def _until_answered(
+        self, line: Line, operation: Operation[Any], command: Command[Any]
+    ) -> tuple[Any, int]:
+        """The reply, and how many attempts it took."""
         deadline = time.monotonic() + self._retry_for
         pause = FIRST_PAUSE
         may_be_done = False
+        attempt = 0
         while True:
+            attempt += 1
             try:
                 reply = self._attempt(line, operation, command)
             except (BackendUnavailable, OutcomeUnknown) as error:
@@ -179,7 +188,7 @@ class RedisBackend:
                     raise
             else:
                 self._reached = True
-                return reply
+                return reply, attempt
             event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -100,12 +100,13 @@ def send(connection: Connection, timeout: float | None, data: bytes) -> None:
 
 
 def exchange(connection: Connection, timeout: float | None, data: bytes) -> Any:
-    """Send one command, packed, and read its reply.
+    """Send one command, packed, over an open connection, and read its reply.
 
     Args:
         timeout: not needed here: a connection has its own ``socket_timeout``.
     """
-    send(connection, timeout, data)
+    del timeout
+    connection.send_packed_command([data], check_health=False)
     return connection.read_response(disconnect_on_error=False)
 
 

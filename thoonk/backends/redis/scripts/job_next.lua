@@ -1,23 +1,18 @@
 -- Contract: job next
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders, 10 tokens, 11 finishes, 12 results, then for each result its key, last
---       answers
+--       9 holders, 10 tokens, 11 finishes, 12 results, then for each result its key
 -- ARGV: 1 how many to claim at most, 2 token for them, 3 finish channel, 4 default of
 --       result_timeout in ms, 5 how many jobs are finished, then for each of these five words
---       as of job finish, then for each that is cancelled id and token; last slot and call
+--       as of job finish, then for each that is cancelled id and token
 -- Returns {ms until a claim may run out or -1, {id ...}, {item ...}, {times cancelled ...},
 -- {id ...}}: the last are those that were to be ended and are not claimed (any more) under
--- their token, so that nothing was done with them.
+-- their token, so that nothing was done with them. Done again it ends nothing more, tells
+-- those that it has ended among them, and finds what was claimed by its token.
 -- Notices: job.finish for each that was finished with a result.
---@ include once
 --@ include feed
 --@ include claim
 --@ include job
 --@ include finish
-local lost = answered
-if lost and lost.err then
-  return lost
-end
 local config = redis.call(
   'HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures', 'result_timeout')
 local refusal = refuse(config[1], 'job')
@@ -25,35 +20,28 @@ if refusal then
   return refusal
 end
 local keys = job_keys(KEYS)
-if not lost then
-  lost = {}
-  local last = 5 + 5 * ARGV[5]
-  local endings, held, holders = endings_of(keys, 6, last, 13)
-  local ended, held_by = {}, {}
-  for index, ending in ipairs(endings) do
-    if held[index] then
-      ended[#ended + 1], held_by[#held_by + 1] = ending, holders[index]
-    else
-      lost[#lost + 1] = ending[1]
-    end
-  end
-  if #ended > 0 then
-    finish(keys, ended, held_by, kept_for(config[4], ARGV[4]), ARGV[3])
-  end
-  for index = last + 1, #ARGV, 2 do
-    local id = ARGV[index]
-    local since, holder = claims_on(keys, {id})
-    if holds(since[1], holder[1], ARGV[index + 1]) then
-      give_back(keys, id, tonumber(config[3] or '') or 0)
-    else
-      lost[#lost + 1] = id
-    end
-  end
-  if #ARGV > 5 then
-    remember(lost)
+local last, lost = 5 + 5 * ARGV[5], {}
+local endings, held, holders = endings_of(keys, 6, last, 13)
+local ended, held_by = {}, {}
+for index, ending in ipairs(endings) do
+  if held[index] then
+    ended[#ended + 1], held_by[#held_by + 1] = ending, holders[index]
+  else
+    lost[#lost + 1] = ending[1]
   end
 end
--- What is claimed is found again by its token.
+if #ended > 0 then
+  finish(keys, ended, held_by, kept_for(config[4], ARGV[4]), ARGV[3])
+end
+for index = last + 1, #ARGV, 2 do
+  local id = ARGV[index]
+  local since, holder = claims_on(keys, {id})
+  if holds(since[1], holder[1], ARGV[index + 1]) then
+    give_back(keys, id, tonumber(config[3] or '') or 0)
+  else
+    lost[#lost + 1] = id
+  end
+end
 local answer = claim(keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2])
 answer[5] = lost
 return answer
