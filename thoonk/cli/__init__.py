@@ -1,0 +1,34 @@
+"""The command line: ``thoonk``, or ``python -m thoonk.cli``.
+
+It needs the extra ``cli``. Commands are loaded when they are called, see ``app``.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+__all__ = ["main"]
+
+TERMINATED = 143
+"""The exit code after SIGTERM, as a shell would tell it."""
+
+
+def main() -> NoReturn:
+    """Run the command that the arguments name; ends the process."""
+    # As an exception, so that a get that waits puts back what it may have taken.
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        from thoonk.cli.app import app
+    except ImportError as error:
+        sys.exit(f"thoonk needs packages that are missing ({error}): pip install 'thoonk[cli]'")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    app.main(prog_name="thoonk")
+    raise AssertionError("not reached: click ends the process")
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    sys.exit(TERMINATED)
