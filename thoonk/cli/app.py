@@ -116,6 +116,9 @@ class App(click.Group):
             # Whoever read has had enough. What is left in the buffer goes nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(Exit.BROKEN_PIPE)
+        except OSError as error:  # a full disk, a file that may not be written
+            click.echo(f"Error: {one_line(error)}", err=True)
+            sys.exit(Exit.FAILED)
 
 
 @click.group(

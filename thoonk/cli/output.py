@@ -132,6 +132,7 @@ def table(
     *,
     right: Iterable[str] = (),
     long: str = "",
+    tight: bool = False,
     caption: str | None = None,
 ) -> Table:
     """A table for the terminal.
@@ -141,13 +142,20 @@ def table(
         rows: cells, printable.
         right: columns of numbers.
         long: the column that is cut short where there is no room for all.
+        tight: a single space between columns.
         caption: a line below it.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    result = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
+    result = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0 if tight else 1, 0, 0),
+        pad_edge=False,
+        caption=caption,
+        caption_justify="left",
+    )
     for column in columns:
         justify: JustifyMethod = "right" if column in right else "left"
         result.add_column(column, justify=justify, no_wrap=column != long)

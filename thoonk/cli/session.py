@@ -16,15 +16,22 @@ from thoonk.exceptions import ThoonkError
 from thoonk.names import check_name
 
 DEFAULT_URL = "redis://localhost:6379/0"
-PATIENCE_OF_COMPLETION = 0.5
-"""Seconds that a shell may hang when somebody presses Tab and the server is away."""
+PATIENCE = 0.5
+"""Seconds that somebody who presses Tab, or looks at a live table, waits for a connection."""
 
 AnyFeed = Feed[bytes] | SortedFeed[bytes] | Queue[bytes] | Job[bytes]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Session:
-    """One run of the command line."""
+    """One run of the command line.
+
+    Attributes:
+        url: where the feeds are.
+        json: whether to print JSON.
+        debug: whether to show tracebacks.
+        is_patient: whether calls ride out that the backend goes away for a while.
+    """
 
     _classes: ClassVar[dict[str, type[AnyFeed]]] = {
         FEED: Feed,
@@ -37,13 +44,15 @@ class Session:
         self.url = os.environ.get("THOONK_URL") or DEFAULT_URL
         self.json = False
         self.debug = False
+        self.is_patient = True
         self._client: Thoonk | None = None
 
     @property
     def client(self) -> Thoonk:
         """The client, made when it is first needed and closed at the end of the command."""
         if self._client is None:
-            self._client = Thoonk(backend=self.url)
+            options = {} if self.is_patient else impatient(self.url)
+            self._client = Thoonk(backend=self.url, **options)
             click.get_current_context().find_root().call_on_close(self._client.close)
             if self.url == "memory":
                 click.echo(
@@ -64,6 +73,14 @@ class Session:
         if config.kind is None or config.kind not in (kinds or self._classes):
             raise WrongFeedType(name, expected=" or ".join(kinds), actual=config.type)
         return self._classes[config.kind](name, self.client.backend, BINARY), config
+
+
+def impatient(url: str) -> dict[str, Any]:
+    """Options for a client that says at once when a Redis is away."""
+    scheme = url.partition("://")[0].removesuffix("+sentinel")
+    if scheme not in ("redis", "rediss", "unix"):
+        return {}
+    return {"socket_connect_timeout": PATIENCE, "retry_for": 0}
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
@@ -147,11 +164,8 @@ def _checked(what: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
 def complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of feeds, for a shell. None when the server cannot say."""
     url = ctx.ensure_object(Session).url
-    quick: dict[str, Any] = {}
-    if not url.startswith("memory"):
-        quick = {"socket_connect_timeout": PATIENCE_OF_COMPLETION, "retry_for": 0}
     try:
-        with Thoonk(backend=url, **quick) as client:
+        with Thoonk(backend=url, **impatient(url)) as client:
             names = sorted(client.get_feed_names())
     except ThoonkError:
         return []

@@ -12,7 +12,6 @@ import click
 from thoonk import BackendUnavailable, FeedDoesNotExist, FeedStats, OutcomeUnknown
 from thoonk.cli.output import (
     one_line,
-    print_table,
     printable,
     table,
     terminal,
@@ -41,6 +40,9 @@ COLUMNS = (
     "claim",
 )
 NUMBERS = COLUMNS[2:]
+ROOM_FOR_ALL = 110
+"""A terminal that has fewer columns than that is not told the types."""
+
 UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
@@ -170,14 +172,13 @@ def stats(session: Session, names: tuple[str, ...], interval: float | None) -> N
 
 def show(session: Session, samples: Sequence[Sample]) -> None:
     """Print samples: as JSON, as a table, or in a pipe with tabs."""
-    rows = [sample.cells() for sample in samples]
     if session.json:
         for sample in samples:
             write_json(sample.record())
     elif to_terminal():
-        print_table(COLUMNS, rows, right=NUMBERS)
+        terminal().print(_table(samples))
     else:
-        for row in (COLUMNS, *rows):
+        for row in (COLUMNS, *(sample.cells() for sample in samples)):
             write_line("\t".join(cell or "-" for cell in row))
 
 
@@ -201,6 +202,7 @@ def top(session: Session, names: tuple[str, ...], interval: float, once: bool) -
             show(session, sampler())
             time.sleep(interval)
     else:
+        session.is_patient = False
         _live(sampler, interval)
 
 
@@ -212,7 +214,8 @@ def _live(sampler: Sampler, interval: float) -> None:
     caption = None
     with Live(console=terminal(), auto_refresh=False, screen=True) as live:
         while True:
-            live.update(_picture(samples, caption), refresh=True)
+            now = time.strftime("%H:%M:%S")
+            live.update(_table(samples, caption or f"{now}  Ctrl-C ends it."), refresh=True)
             time.sleep(interval)
             caption = None
             try:
@@ -221,7 +224,12 @@ def _live(sampler: Sampler, interval: float) -> None:
                 caption = f"These numbers are old: {one_line(error)}"
 
 
-def _picture(samples: Sequence[Sample], caption: str | None) -> Table:
+def _table(samples: Sequence[Sample], caption: str | None = None) -> Table:
     rows = [sample.cells() for sample in samples]
-    clock = time.strftime("%H:%M:%S")
-    return table(COLUMNS, rows, right=NUMBERS, caption=caption or f"{clock}  Ctrl-C ends it.")
+    columns = [*COLUMNS]
+    is_narrow = terminal().width < ROOM_FOR_ALL
+    if is_narrow:
+        # Names and numbers need the room.
+        for row in (columns, *rows):
+            del row[1]
+    return table(columns, rows, right=NUMBERS, long="feed", tight=is_narrow, caption=caption)

@@ -61,8 +61,9 @@ def with_progress(items: Iterable[T], total: int | None, says: str) -> Iterator[
 def export_feed(session: Session, name: str, file: IO[bytes]) -> None:
     """Write the feed NAME, its configuration and all its items in their order, to a FILE.
 
-    JSON lines, for import. Of a queue and a job feed nothing is taken; jobs come whatever
-    their state, in the order of their ids. What others change meanwhile may be in it or not.
+    JSON lines, for import. Of a queue and a job feed nothing is taken. Jobs come whatever
+    their state, by their ids, which sort by the millisecond in which they were put. What
+    others change meanwhile may be in it or not.
     """
     feed, config = session.open(name)
     ids = ids_of(feed)
