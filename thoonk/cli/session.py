@@ -91,9 +91,10 @@ pass_session = click.make_pass_decorator(Session, ensure=True)
 
 def _set(attribute: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def set_it(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        session = ctx.ensure_object(Session)
         # Not given here: what stands before the command holds.
         if value:
-            setattr(ctx.ensure_object(Session), attribute, value)
+            setattr(session, attribute, value)
             if attribute == "debug":
                 logging.basicConfig(level=logging.DEBUG)
 

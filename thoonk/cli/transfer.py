@@ -152,17 +152,23 @@ def _entry(fields: dict[str, Any]) -> Entry:
 
 
 def batches_of(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
-    """The entries, so many at a time as are sent at once."""
+    """The entries, so many at a time as are sent at once; also those before a bad line."""
     batch: list[Entry] = []
     size = 0
-    for entry in entries:
-        if batch and (len(batch) == BATCH_ITEMS or size + len(entry.item) > BATCH_BYTES):
-            yield tuple(batch)
-            batch, size = [], 0
-        batch.append(entry)
-        size += len(entry.item)
+    failure: InvalidValue | EOFError | None = None
+    try:
+        for entry in entries:
+            if batch and (len(batch) == BATCH_ITEMS or size + len(entry.item) > BATCH_BYTES):
+                yield tuple(batch)
+                batch, size = [], 0
+            batch.append(entry)
+            size += len(entry.item)
+    except (InvalidValue, EOFError) as error:
+        failure = error
     if batch:
         yield tuple(batch)
+    if failure is not None:
+        raise failure
 
 
 class Importer:
