@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from thoonk import Feed, FeedConfig, ItemDoesNotExist, SortedFeed
+from thoonk import Feed, FeedConfig, ItemDoesNotExist
 from thoonk.cli.exits import Exit
 from thoonk.cli.output import (
     item_fields,
@@ -35,7 +35,7 @@ from thoonk.cli.session import (
 from thoonk.cli.values import check_item, item_argument, items_argument, items_of, lines_option
 from thoonk.config import FEED, SORTED_FEED
 from thoonk.names import encode_name
-from thoonk.operations import Position, Where
+from thoonk.operations import Position, SortedInsert, Where
 
 
 def print_ids(session: Session, ids: Iterable[str]) -> None:
@@ -76,25 +76,8 @@ def publish(  # noqa: PLR0917 - click passes them by name
     else:
         if id is not None:
             raise click.UsageError(f"{name!r} is a sorted feed, which gives the ids itself.")
-        print_ids(session, _insert(feed, entries, position or Position(Where.END)))
-
-
-def _insert(feed: SortedFeed[bytes], items: Iterable[bytes], position: Position) -> Iterator[str]:
-    """Insert items at a position, in their order."""
-    last: str | None = None
-    for item in items:
-        # What comes second stands after the first, wherever that is.
-        if last is not None:
-            last = feed.publish_after(last, item)
-        elif position.where is Where.END:
-            last = feed.append(item)
-        elif position.where is Where.BEGIN:
-            last = feed.prepend(item)
-        elif position.where is Where.BEFORE:
-            last = feed.publish_before(position.neighbour, item)
-        else:
-            last = feed.publish_after(position.neighbour, item)
-        yield last
+        insert = SortedInsert(name, tuple(entries), position or Position(Where.END))
+        print_ids(session, session.client.backend.execute(insert))
 
 
 @click.command(cls=Command)

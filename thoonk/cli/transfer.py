@@ -195,8 +195,7 @@ class Importer:
         for entry in entries:
             check_item(entry.item, self.config, self._name)
         if self._kind == SORTED_FEED:
-            for entry in entries:
-                self._execute(SortedInsert(self._name, entry.item))
+            self._execute(SortedInsert(self._name, tuple(entry.item for entry in entries)))
         elif self._kind == FEED:
             self._execute(FeedPublish(self._name, tuple(entries)))
         else:
