@@ -17,6 +17,7 @@ from conftest import World
 
 from thoonk import Thoonk
 from thoonk.cli.app import app
+from thoonk.cli.session import MEMORY_NOTE
 
 PROGRAM = [sys.executable, "-m", "thoonk.cli"]
 
@@ -60,7 +61,9 @@ class Cli:
         assert "Traceback" not in result.stderr
         if fails:
             assert "Error: " in result.stderr
-        return Done(result.exit_code, result.stdout_bytes, result.stderr)
+        # Here the memory is shared and goes on.
+        errors = result.stderr.replace(f"{MEMORY_NOTE}\n", "")
+        return Done(result.exit_code, result.stdout_bytes, errors)
 
 
 @pytest.fixture

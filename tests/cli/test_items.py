@@ -48,6 +48,9 @@ def test_each_line_can_be_an_item(cli: Cli, thoonk: Thoonk) -> None:
     cli("publish", "f", "--lines", "-", input=b"one\n\n three\r\nlast")
     assert [feed.get_item(id) for id in feed] == ["one", "", " three\r", "last"]
     assert cli("publish", "f", "--lines", "-", input=b"").out == b""
+    thoonk.sorted_feed("s")
+    assert cli("publish", "s", "--lines", "-", input=b"").out == b""
+    assert cli("publish", "s", "--lines", "-", input=b"a\nb").lines == ["1", "2"]
 
 
 def test_an_item_that_cannot_be_read_is_a_usage_error(cli: Cli, thoonk: Thoonk) -> None:
@@ -145,10 +148,14 @@ def test_a_sorted_feed_is_published_to_at_a_position(cli: Cli, thoonk: Thoonk) -
     assert cli("publish", "s", "e", "f", "--at", ":2").lines == ["5", "6"]
     assert cli("publish", "s", "g", "h", "--at", "1:").lines == ["7", "8"]
     assert [feed.get_item(id) for id in feed] == ["c", "d", "a", "g", "h", "e", "f", "b"]
+    many = "\n".join(f"{number}" for number in range(250)).encode()
+    cli("publish", "s", "--lines", "-", "--at", ":8", input=many)
+    items = [feed.get_item(id) for id in feed]
+    assert items == ["c", "d", "a", "g", *map(str, range(250)), "h", "e", "f", "b"]
     cli("publish", "s", "x", "--at", ":99", fails=4)
     cli("publish", "s", "x", "--at", "99", fails=2)
     cli("publish", "s", "x", "--id", "99", fails=2)
-    assert feed.count() == 8
+    assert feed.count() == 258
 
 
 def test_items_of_a_sorted_feed_are_moved(cli: Cli, thoonk: Thoonk) -> None:

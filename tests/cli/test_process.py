@@ -94,6 +94,15 @@ def test_a_full_disk_is_one_line_and_loses_nothing(process: Process, thoonk: Tho
     assert queue.get_nowait() == "x"
 
 
+def test_with_standard_output_closed_nothing_is_lost(process: Process, thoonk: Thoonk) -> None:
+    queue = thoonk.queue("q")
+    queue.put("x")
+    done = shell(process, "thoonk get q >&-")
+    assert done.returncode == 1
+    assert done.stderr == b"Error: [Errno 9] standard output is closed\n"
+    assert queue.get_nowait() == "x"
+
+
 # --- servers that are away ------------------------------------------------------------------
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import World
+from proxy import Cut, between
 
 from cli.conftest import Cli
 from thoonk import JobCounts, JobResult, Thoonk
+from thoonk.cli import session
+from thoonk.cli.app import app
 
 EVERY_BYTE = bytes(range(256))
 
@@ -28,6 +33,27 @@ def test_a_queue_gives_what_was_put_byte_for_byte(cli: Cli, thoonk: Thoonk) -> N
     assert "empty" in cli("get", "q", "--no-wait", fails=3).err
     assert "within the timeout" in cli("get", "q", "--timeout", "0.05", fails=3).err
     cli("get", "q", "--timeout", "0", fails=2)
+
+
+def test_wherever_the_connection_is_cut_an_item_is_printed_or_still_there(
+    real_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert real_world.server is not None
+    codes = set()
+    with between(real_world.server) as proxy, Thoonk(backend=real_world.server.url) as thoonk:
+        monkeypatch.setattr(session, "Thoonk", functools.partial(Thoonk, retry_for=0))
+        thoonk.queue("q").put("other")
+        runner = CliRunner()
+        for number in range(12):
+            thoonk.delete_feed("q")
+            queue = thoonk.queue("q")
+            queue.put("precious")
+            proxy.armed = [*[None] * number, Cut.AFTER]
+            done = runner.invoke(app, ["get", "q"], env={"THOONK_URL": proxy.url})
+            codes.add(done.exit_code)
+            assert done.stdout == "precious" or queue.count() == 1, number
+    # Nothing was cut in the last ones, and one lost the answer to its confirmation.
+    assert codes == {0, 69, 75}
 
 
 def test_items_of_a_program_s_own_serializer_come_as_bytes(cli: Cli, thoonk: Thoonk) -> None:

@@ -107,9 +107,7 @@ def test_ages_are_told_in_the_unit_that_fits(cli: Cli, thoonk: Thoonk) -> None:
     assert cli("stats").lines[1].split("\t")[9] == "0s"
 
 
-def test_a_feed_that_is_deleted_meanwhile_is_left_out_unless_it_was_named(
-    cli: Cli, thoonk: Thoonk
-) -> None:
+def test_a_feed_that_is_deleted_meanwhile_is_left_out(cli: Cli, thoonk: Thoonk) -> None:
     thoonk.feed("a")
     thoonk.feed("b")
     timer = threading.Timer(0.3, thoonk.delete_feed, ["a"])
@@ -117,6 +115,10 @@ def test_a_feed_that_is_deleted_meanwhile_is_left_out_unless_it_was_named(
     names = [r["feed"] for r in cli("stats", "--interval", "1", "--json").records]
     timer.join()
     assert names == ["b"]
+    timer = threading.Timer(0.3, thoonk.delete_feed, ["b"])
+    timer.start()
+    assert cli("stats", "b", "--interval", "1", "--json").records == []
+    timer.join()
     cli("stats", "a", "b", fails=4)
 
 

@@ -10,10 +10,9 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-__all__ = ["main"]
+from thoonk.cli.exits import Exit
 
-TERMINATED = 143
-"""The exit code after SIGTERM, as a shell would tell it."""
+__all__ = ["main"]
 
 
 def main() -> NoReturn:
@@ -25,10 +24,10 @@ def main() -> NoReturn:
     except ImportError as error:
         sys.exit(f"thoonk needs packages that are missing ({error}): pip install 'thoonk[cli]'")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(Exit.INTERRUPTED)
     app.main(prog_name="thoonk")
     raise AssertionError("not reached: click ends the process")
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(TERMINATED)
+    sys.exit(Exit.TERMINATED)

@@ -39,6 +39,7 @@ class Exit(enum.IntEnum):
     DENIED = 77
     INTERRUPTED = 130
     BROKEN_PIPE = 141
+    TERMINATED = 143
 
 
 _CODES: tuple[tuple[type[ThoonkError], Exit], ...] = (

@@ -20,7 +20,7 @@ from thoonk.cli.output import (
 )
 from thoonk.cli.session import A_FEED, Command, Group, Session, as_name, name_argument, pass_session
 from thoonk.config import FEED
-from thoonk.operations import KINDS
+from thoonk.operations import KINDS, ReadStats
 
 KNOWN = [field.name for field in attrs.fields(FeedConfig) if field.name not in ("type", "extra")]
 
@@ -137,18 +137,20 @@ def delete(session: Session, names: tuple[str, ...], yes: bool) -> None:
     """Delete feeds and all that is in them."""
     missing = False
     for name in names:
-        if sys.stdin.isatty() and not yes:
-            feed, _ = session.open(name)
-            question = f"Delete {printable(name)!r} with {feed.count()} items?"
-            if not click.confirm(question, err=True):
-                continue
         try:
-            session.client.delete_feed(name)
+            if yes or not sys.stdin.isatty() or _is_meant(session, name):
+                session.client.delete_feed(name)
         except FeedDoesNotExist as error:
             click.echo(f"Error: {error}", err=True)
             missing = True
     if missing:
         sys.exit(Exit.MISSING)
+
+
+def _is_meant(session: Session, name: str) -> bool:
+    """Ask whoever sits at the terminal."""
+    items = session.client.backend.execute(ReadStats(name)).items
+    return click.confirm(f"Delete {printable(name)!r} with {items} items?", err=True)
 
 
 @click.group(cls=Group)

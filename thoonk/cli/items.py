@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from thoonk import Feed, FeedConfig, ItemDoesNotExist
+from thoonk import FeedConfig, ItemDoesNotExist, SortedFeed
 from thoonk.cli.exits import Exit
 from thoonk.cli.output import (
     item_fields,
@@ -20,8 +20,8 @@ from thoonk.cli.output import (
     to_terminal,
     write,
     write_json,
-    write_line,
 )
+from thoonk.cli.sending import insert_new, print_ids, send_new
 from thoonk.cli.session import (
     AN_ID,
     AnyFeed,
@@ -35,13 +35,7 @@ from thoonk.cli.session import (
 from thoonk.cli.values import check_item, item_argument, items_argument, items_of, lines_option
 from thoonk.config import FEED, SORTED_FEED
 from thoonk.names import encode_name
-from thoonk.operations import Position, SortedInsert, Where
-
-
-def print_ids(session: Session, ids: Iterable[str]) -> None:
-    """Ids as they come, one per line."""
-    for id in ids:
-        write_json({"id": id}) if session.json else write_line(id)
+from thoonk.operations import Position, Where
 
 
 @click.command(cls=Command)
@@ -66,18 +60,19 @@ def publish(  # noqa: PLR0917 - click passes them by name
     """
     position = None if at is None else Position.parse(at)
     feed, config = session.open(name, FEED, SORTED_FEED)
-    entries = items_of(items, lines=lines, config=config, name=name)
-    if isinstance(feed, Feed):
-        if position is not None:
-            raise click.UsageError(f"{name!r} is no sorted feed: --at is for these.")
-        if id is not None and len(entries) != 1:
-            raise click.UsageError("--id is for one item.")
-        print_ids(session, (feed.publish(entry, id=id) for entry in entries))
-    else:
+    given = items_of(items, lines=lines, config=config, name=name)
+    if isinstance(feed, SortedFeed):
         if id is not None:
             raise click.UsageError(f"{name!r} is a sorted feed, which gives the ids itself.")
-        insert = SortedInsert(name, tuple(entries), position or Position(Where.END))
-        print_ids(session, session.client.backend.execute(insert))
+        insert_new(session, name, given, position or Position(Where.END))
+    elif position is not None:
+        raise click.UsageError(f"{name!r} is no sorted feed: --at is for these.")
+    elif id is None:
+        send_new(session, name, FEED, given)
+    elif len(given) == 1:
+        print_ids(session, [feed.publish(given[0], id=id)])
+    else:
+        raise click.UsageError("--id is for one item.")
 
 
 @click.command(cls=Command)

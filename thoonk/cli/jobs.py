@@ -9,7 +9,7 @@ import attrs
 import click
 
 from thoonk import Claim, FeedConfig, FeedDoesNotExist, WrongFeedType
-from thoonk.cli.items import print_ids, retract_all
+from thoonk.cli.items import retract_all
 from thoonk.cli.output import (
     item_fields,
     print_item,
@@ -22,6 +22,7 @@ from thoonk.cli.output import (
     write_line,
 )
 from thoonk.cli.queues import high_option, waiting_for
+from thoonk.cli.sending import send_new
 from thoonk.cli.session import (
     Command,
     Group,
@@ -63,9 +64,9 @@ def job() -> None:
 @pass_session
 def job_put(session: Session, name: str, items: tuple[bytes, ...], high: bool, lines: bool) -> None:
     """Put jobs into a job feed; prints their ids. ITEM is as with put."""
-    feed, config = session.open(name, JOB)
-    entries = items_of(items, lines=lines, config=config, name=name)
-    print_ids(session, (feed.put(entry, priority=Priority(high)) for entry in entries))
+    _, config = session.open(name, JOB)
+    given = items_of(items, lines=lines, config=config, name=name)
+    send_new(session, name, JOB, given, Priority(high))
 
 
 @job.command("get")

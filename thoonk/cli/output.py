@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import sys
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ SHOWN_BYTES = 32
 
 def to_terminal() -> bool:
     """Whether somebody looks at what is printed."""
-    return sys.stdout.isatty()
+    return sys.__stdout__ is not None and sys.stdout.isatty()
 
 
 def terminal() -> Console:
@@ -65,21 +66,23 @@ def spread_out(data: bytes, serializer: str | None) -> str:
     """An item as people read it, on as many lines as it has."""
     if serializer == JSON.name:
         try:
-            return json.dumps(json.loads(data), indent=2, ensure_ascii=False)
+            text = json.dumps(json.loads(data), indent=2, ensure_ascii=False)
+            return "\n".join(map(printable, text.split("\n")))
         except ValueError:
             pass
     try:
-        lines = data.decode().split("\n")
+        return "\n".join(map(printable, data.decode().split("\n")))
     except UnicodeDecodeError:
         return readable(data, serializer)
-    return "\n".join(map(printable, lines))
 
 
 # --- printing ------------------------------------------------------------------------------
 
 
 def write(data: bytes) -> None:
-    """Write bytes to standard output, and nothing else."""
+    """Write bytes to standard output, and nothing else; raises `OSError` when that fails."""
+    if sys.__stdout__ is None:
+        raise OSError(errno.EBADF, "standard output is closed")
     click.echo(data, nl=False)
 
 

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 import click
 
-from thoonk import Empty
-from thoonk.cli.items import print_ids
+from thoonk import Empty, FeedConfig, OutcomeUnknown
 from thoonk.cli.output import item_fields, print_item, write_json
+from thoonk.cli.sending import send_new
 from thoonk.cli.session import (
     Command,
     Session,
@@ -54,9 +54,9 @@ def put(session: Session, name: str, items: tuple[bytes, ...], high: bool, lines
     ITEM is the item itself, @FILE for what is in a file, or - for standard input, byte for
     byte. (@@text for an item that begins with an @.)
     """
-    queue, config = session.open(name, QUEUE)
-    entries = items_of(items, lines=lines, config=config, name=name)
-    print_ids(session, (queue.put(entry, priority=Priority(high)) for entry in entries))
+    _, config = session.open(name, QUEUE)
+    given = items_of(items, lines=lines, config=config, name=name)
+    send_new(session, name, QUEUE, given, Priority(high))
 
 
 @click.command(cls=Command)
@@ -68,20 +68,31 @@ def get(session: Session, name: str, timeout: float | None, no_wait: bool) -> No
     """Take the next item of a queue and print it. Waits until there is one.
 
     In a pipe these are the item's bytes and nothing else, with no line break added. When
-    they cannot be written the item is put back, to be the next.
+    they cannot be written the item is put back, to be the next. Exit code 75 with an item:
+    the connection was lost before the server said that it is yours, so it may come again.
     """
     queue, config = session.open(name, QUEUE)
-    item = waiting_for(
-        f"an item in {name!r}",
-        queue.get_nowait,
-        lambda: queue.get(timeout=timeout),
-        no_wait=no_wait,
-    )
     try:
-        if session.json:
-            write_json(item_fields(item))
-        else:
-            print_item(item, config.serializer)
+        item: bytes = waiting_for(
+            f"an item in {name!r}",
+            queue.get_nowait,
+            lambda: queue.get(timeout=timeout),
+            no_wait=no_wait,
+        )
+    except OutcomeUnknown as error:
+        # The item has arrived, but not the word that it is ours.
+        if isinstance(error.item, bytes):
+            _print(session, error.item, config)
+        raise
+    try:
+        _print(session, item, config)
     except BaseException:
         queue.put(item, priority=queue.HIGH)
         raise
+
+
+def _print(session: Session, item: bytes, config: FeedConfig) -> None:
+    if session.json:
+        write_json(item_fields(item))
+    else:
+        print_item(item, config.serializer)

@@ -16,6 +16,8 @@ from thoonk.exceptions import ThoonkError
 from thoonk.names import check_name
 
 DEFAULT_URL = "redis://localhost:6379/0"
+MEMORY_NOTE = "Note: the memory backend begins empty and ends with this command"
+
 PATIENCE = 0.5
 """Seconds that somebody who presses Tab, or looks at a live table, waits for a connection."""
 
@@ -54,10 +56,8 @@ class Session:
             options = {} if self.is_patient else impatient(self.url)
             self._client = Thoonk(backend=self.url, **options)
             click.get_current_context().find_root().call_on_close(self._client.close)
-            if self.url == "memory":
-                click.echo(
-                    "Note: the memory backend begins empty and ends with this command", err=True
-                )
+            if self.url.partition(":")[0] == "memory":
+                click.echo(MEMORY_NOTE, err=True)
         return self._client
 
     def open(self, name: str, *kinds: str) -> tuple[Any, FeedConfig]:

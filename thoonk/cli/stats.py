@@ -127,22 +127,28 @@ class Sampler:
         self._session = session
         self._names = tuple(names)
         self._before: dict[str, Sample] = {}
+        self._is_first = True
 
     def __call__(self) -> list[Sample]:
-        """The samples of now, by name; with rates where there were samples before."""
+        """The samples of now, by name; with rates where there were samples before.
+
+        Raises:
+            FeedDoesNotExist: at the first look: one that was named is not there.
+        """
         client = self._session.client
         now: dict[str, Sample] = {}
         for name in self._names or sorted(client.get_feed_names()):
             try:
                 stats = client.backend.execute(ReadStats(name))
             except FeedDoesNotExist:
-                if self._names:
+                if self._names and self._is_first:
                     raise
                 continue  # deleted since
             sample = Sample(name, stats, time.monotonic())
             before = self._before.get(name)
             now[name] = sample if before is None else sample.after(before)
         self._before = now
+        self._is_first = False
         return [*now.values()]
 
 

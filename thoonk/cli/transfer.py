@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import IO, Any, TypeVar
 
 import attrs
@@ -24,19 +24,16 @@ from thoonk import FeedConfig, FeedExists, InvalidValue, WrongFeedType
 from thoonk.cli.exits import Exit
 from thoonk.cli.items import entries_of, ids_of
 from thoonk.cli.output import item_fields, json_line, printable, write_json
+from thoonk.cli.sending import addition, batches_of
 from thoonk.cli.session import A_FEED, Command, Session, name_argument, pass_session
 from thoonk.cli.values import check_item
-from thoonk.config import FEED, JOB, KIND_OF_TYPE, SORTED_FEED
-from thoonk.operations import Entry, FeedPublish, HasItem, JobPut, QueuePut, SortedInsert
+from thoonk.config import JOB, KIND_OF_TYPE, QUEUE
+from thoonk.operations import Entry, HasItem
 
 T = TypeVar("T")
 
 FORMAT = 1
 """The version of the format, in the first line."""
-
-BATCH_ITEMS = 100
-BATCH_BYTES = 1_000_000
-"""So much is sent at once, or one item that is larger."""
 
 
 def with_progress(items: Iterable[T], total: int | None, says: str) -> Iterator[T]:
@@ -151,26 +148,6 @@ def _entry(fields: dict[str, Any]) -> Entry:
     raise InvalidValue("it has neither an item nor a base64, as text")
 
 
-def batches_of(entries: Iterable[Entry]) -> Iterator[tuple[Entry, ...]]:
-    """The entries, so many at a time as are sent at once; also those before a bad line."""
-    batch: list[Entry] = []
-    size = 0
-    failure: InvalidValue | EOFError | None = None
-    try:
-        for entry in entries:
-            if batch and (len(batch) == BATCH_ITEMS or size + len(entry.item) > BATCH_BYTES):
-                yield tuple(batch)
-                batch, size = [], 0
-            batch.append(entry)
-            size += len(entry.item)
-    except (InvalidValue, EOFError) as error:
-        failure = error
-    if batch:
-        yield tuple(batch)
-    if failure is not None:
-        raise failure
-
-
 class Importer:
     """Puts items into a feed that is new, or is there and of the same type."""
 
@@ -190,21 +167,16 @@ class Importer:
         if self.config.kind != self._kind:
             raise WrongFeedType(name, expected=header.type, actual=self.config.type)
 
-    def send(self, entries: Sequence[Entry]) -> None:
+    def send(self, entries: tuple[Entry, ...]) -> None:
         """Add these at the end."""
         for entry in entries:
             check_item(entry.item, self.config, self._name)
-        if self._kind == SORTED_FEED:
-            self._execute(SortedInsert(self._name, tuple(entry.item for entry in entries)))
-        elif self._kind == FEED:
-            self._execute(FeedPublish(self._name, tuple(entries)))
-        else:
-            put = JobPut if self._kind == JOB else QueuePut
+        if self._kind in (QUEUE, JOB):
             fresh = tuple(entry for entry in entries if self._is_fresh(entry.id))
-            if fresh:
-                self._execute(put(self._name, fresh))
             self.skipped += len(entries) - len(fresh)
-            self.sent -= len(entries) - len(fresh)
+            entries = fresh
+        if entries:
+            self._execute(addition(self._name, self._kind, entries))
         self.sent += len(entries)
 
     def _is_fresh(self, id: str) -> bool:
