@@ -152,8 +152,8 @@ def test_a_sorted_feed_is_published_to_at_a_position(cli: Cli, thoonk: Thoonk) -
     cli("publish", "s", "--lines", "-", "--at", ":8", input=many)
     items = [feed.get_item(id) for id in feed]
     assert items == ["c", "d", "a", "g", *map(str, range(250)), "h", "e", "f", "b"]
-    cli("publish", "s", "x", "--at", ":99", fails=4)
-    cli("publish", "s", "x", "--at", "99", fails=2)
+    cli("publish", "s", "x", "--at", ":999", fails=4)
+    cli("publish", "s", "x", "--at", "999", fails=2)
     cli("publish", "s", "x", "--id", "99", fails=2)
     assert feed.count() == 258
 
