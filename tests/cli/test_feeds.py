@@ -17,7 +17,7 @@ def test_feeds_are_listed_by_name(cli: Cli, thoonk: Thoonk) -> None:
     assert cli("feeds").lines == ["a b", "q", "ä"]
     assert cli("feeds", "--type", "queue").lines == ["q"]
     assert cli("feeds", "--type", "sorted_feed", "--json").records == [
-        {"feed": "ä", "type": "sorted_feed", "config": {"type": "sorted_feed"}}
+        {"feed": "ä", "type": "sorted_feed", "config": {}}
     ]
 
 

@@ -293,3 +293,12 @@ def test_a_dead_server_is_one_line(terminal: Callable[..., Terminal]) -> None:
         assert started.end() == 69
         assert started.seen.startswith("Error: Redis cannot be reached")
         assert started.seen.count("\n") == 1
+
+
+def test_without_what_draws_tables_it_says_what_to_install(
+    shown: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "rich.py").write_text("raise ImportError('not here')", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    seen = shown("feeds", fails=1)
+    assert seen == "Error: packages are missing (not here): pip install 'thoonk[cli]'\n"

@@ -22,7 +22,7 @@ def main() -> NoReturn:
     try:
         from thoonk.cli.app import app
     except ImportError as error:
-        sys.exit(f"thoonk needs packages that are missing ({error}): pip install 'thoonk[cli]'")
+        sys.exit(f"Error: packages are missing ({error}): pip install 'thoonk[cli]'")
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     app.main(prog_name="thoonk")

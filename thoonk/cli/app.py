@@ -24,6 +24,7 @@ from thoonk.exceptions import ThoonkError
 Section = Mapping[str, tuple[str, str]]
 """Commands by name: where each is found (module:attribute), and what it does, in a few words."""
 
+# Commands of other parts of the package have their line here, too, and no other place.
 SECTIONS: Mapping[str, Section] = {
     "Feeds": {
         "feeds": ("thoonk.cli.feeds:feeds", "List the feeds there are."),
@@ -74,13 +75,7 @@ class App(click.Group):
         if cmd_name not in self._table:
             return None
         module, _, attribute = self._table[cmd_name][0].partition(":")
-        try:
-            found = importlib.import_module(module)
-        except ImportError as error:
-            raise click.ClickException(
-                f"{cmd_name!r} needs packages that are missing: {error}"
-            ) from error
-        command: click.Command = getattr(found, attribute)
+        command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -104,9 +99,7 @@ class App(click.Group):
         try:
             return super().invoke(ctx)
         except ThoonkError as error:
-            if ctx.ensure_object(Session).debug:
-                traceback.print_exc()
-            click.echo(f"Error: {one_line(error)}", err=True)
+            _tell(ctx, one_line(error))
             sys.exit(exit_of(error))
         except (KeyboardInterrupt, click.Abort):
             # The terminal has written ^C on the line.
@@ -117,8 +110,18 @@ class App(click.Group):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(Exit.BROKEN_PIPE)
         except OSError as error:  # a full disk, a file that may not be written
-            click.echo(f"Error: {one_line(error)}", err=True)
+            _tell(ctx, one_line(error))
             sys.exit(Exit.FAILED)
+        except ImportError as error:
+            _tell(ctx, f"packages are missing ({one_line(error)}): pip install 'thoonk[cli]'")
+            sys.exit(Exit.FAILED)
+
+
+def _tell(ctx: click.Context, message: str) -> None:
+    """Say what went wrong; with the traceback for who wants it."""
+    if ctx.ensure_object(Session).debug:
+        traceback.print_exc()
+    click.echo(f"Error: {message}", err=True)
 
 
 @click.group(

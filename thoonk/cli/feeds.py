@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import attrs
 import click
@@ -44,6 +45,11 @@ settings_argument = click.argument(
 )
 
 
+def settings_of(config: FeedConfig) -> dict[str, Any]:
+    """What is configured, but for the type."""
+    return {key: value for key, value in config.items() if key != "type"}
+
+
 def warn_of_unknown(keys: Iterable[str]) -> None:
     """Say of each key that Thoonk does not act on it: perhaps it was mistyped."""
     for key in keys:
@@ -76,7 +82,7 @@ def feeds(session: Session, wanted: str | None) -> None:
     ]
     if session.json:
         for name, config in found:
-            write_json({"feed": name, "type": config.type, "config": dict(config)})
+            write_json({"feed": name, "type": config.type, "config": settings_of(config)})
     elif not to_terminal():
         for name, _ in found:
             write_line(name)
@@ -95,9 +101,10 @@ def _configurations(session: Session, names: Iterable[str]) -> Iterator[tuple[st
 def _show(found: Iterable[tuple[str, FeedConfig]]) -> None:
     rows = []
     for name, config in found:
-        settings = (f"{k}={_as_text(v)}" for k, v in config.items() if k not in ("type", "title"))
-        row = [name, config.type, config.title or "", " ".join(settings)]
-        rows.append([printable(cell) for cell in row])
+        settings = settings_of(config)
+        title = settings.pop("title", "")
+        shown = " ".join(f"{key}={_as_text(value)}" for key, value in settings.items())
+        rows.append([printable(cell) for cell in (name, config.type, title, shown)])
     if rows:
         print_table(["feed", "type", "title", "configuration"], rows, long="configuration")
     else:
@@ -107,7 +114,9 @@ def _show(found: Iterable[tuple[str, FeedConfig]]) -> None:
 @click.command(cls=Command)
 @name_argument
 @settings_argument
-@click.option("--type", type=click.Choice(KINDS), default=FEED, show_default=True)
+@click.option(
+    "--type", type=click.Choice(KINDS), default=FEED, show_default=True, help="What it is."
+)
 @click.option("--exist-ok", is_flag=True, help="It may be there already, if it is of that type.")
 @pass_session
 def create(

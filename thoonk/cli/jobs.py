@@ -200,7 +200,7 @@ def job_result(session: Session, name: str, id: str, timeout: float | None, no_w
     """
     feed, config = session.open(name, JOB)
     found = waiting_for(
-        f"the result of {id}",
+        f"the result of {printable(id)}",
         lambda: feed.get_result(id, timeout=AT_ONCE),
         lambda: feed.get_result(id, timeout=timeout),
         no_wait=no_wait,

@@ -48,7 +48,7 @@ def printable(text: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """An error's message on one line."""
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()))
 
 
 def readable(data: bytes, serializer: str | None) -> str:

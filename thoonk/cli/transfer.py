@@ -22,6 +22,7 @@ import click
 
 from thoonk import FeedConfig, FeedExists, InvalidValue, WrongFeedType
 from thoonk.cli.exits import Exit
+from thoonk.cli.feeds import settings_of
 from thoonk.cli.items import entries_of, ids_of
 from thoonk.cli.output import item_fields, json_line, printable, write_json
 from thoonk.cli.sending import addition, batches_of
@@ -66,8 +67,7 @@ def export_feed(session: Session, name: str, file: IO[bytes]) -> None:
     ids = ids_of(feed)
     if feed.kind == JOB:
         ids.sort()
-    settings = {key: value for key, value in config.items() if key != "type"}
-    header = {"thoonk": FORMAT, "feed": name, "type": config.type, "config": settings}
+    header = {"thoonk": FORMAT, "feed": name, "type": config.type, "config": settings_of(config)}
     file.write(json_line(header))
     count = 0
     for id, item in with_progress(entries_of(feed, ids), len(ids), f"export {printable(name)}"):
