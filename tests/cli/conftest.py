@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+import servers
 from click.testing import CliRunner
-from conftest import World
+from conftest import World, _world
 
 from thoonk import Thoonk
 from thoonk.cli.app import app
@@ -121,6 +122,12 @@ class Process:
 
 
 @pytest.fixture
-def process(real_world: World) -> Process:
-    """The command line as a process, on each server."""
-    return Process(real_world.url)
+def one_server(running_server: Callable[[str], servers.Server]) -> Iterator[World]:
+    """A server, for what does not depend on which one it is: pipes, signals, terminals."""
+    yield from _world("redis-6.2", running_server)
+
+
+@pytest.fixture
+def process(one_server: World) -> Process:
+    """The command line as a process."""
+    return Process(one_server.url)

@@ -233,9 +233,9 @@ def completed(url: str, *words: str) -> list[str]:
 
 
 def test_commands_options_and_names_of_feeds_are_completed(
-    real_world: World,
+    one_server: World,
 ) -> None:
-    url = real_world.url
+    url = one_server.url
     with Thoonk(backend=url) as thoonk:
         for name in ("news", "notes", "other"):
             thoonk.feed(name)

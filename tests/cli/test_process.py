@@ -27,8 +27,8 @@ from thoonk import JobCounts, Thoonk
 
 
 @pytest.fixture
-def thoonk(real_world: World) -> Iterator[Thoonk]:
-    with Thoonk(backend=real_world.url) as client:
+def thoonk(one_server: World) -> Iterator[Thoonk]:
+    with Thoonk(backend=one_server.url) as client:
         yield client
 
 
@@ -160,20 +160,20 @@ def test_a_wrong_password_has_a_code_of_its_own(any_server: Callable[..., Any]) 
     "command", [["get", "x"], ["job", "get", "x"], ["job", "result", "x", "1"]]
 )
 def test_a_wait_that_is_ended_takes_nothing(
-    real_world: World, process: Process, thoonk: Thoonk, command: list[str], how: signal.Signals
+    one_server: World, process: Process, thoonk: Thoonk, command: list[str], how: signal.Signals
 ) -> None:
     feed: Any = thoonk.queue("x") if command[0] == "get" else thoonk.job("x")
     waiting = process.start(*command)
     if command[1] == "result":
-        until(lambda: real_world.raw.pubsub_numsub("job.finish:x")[0][1] == 1)
+        until(lambda: one_server.raw.pubsub_numsub("job.finish:x")[0][1] == 1)
     else:
-        until(lambda: blocked(real_world) == 1)
+        until(lambda: blocked(one_server) == 1)
     waiting.send_signal(how)
     out, errors = waiting.communicate(timeout=20)
     assert waiting.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[how]
     assert out == b""
     assert errors.strip() == b""
-    until(lambda: blocked(real_world) == 0)
+    until(lambda: blocked(one_server) == 0)
     feed.put("x")
     stats = feed.stats()
     assert (stats.waiting, stats.claimed) == (1, 0)
@@ -248,9 +248,9 @@ def watching(
 
 
 def test_notices_of_all_feeds_are_watched(
-    real_world: World, process: Process, thoonk: Thoonk
+    one_server: World, process: Process, thoonk: Thoonk
 ) -> None:
-    with watching(real_world, process, "--json") as (_, lines):
+    with watching(one_server, process, "--json") as (_, lines):
         feed = thoonk.feed("f", serializer="binary")
         feed.publish(b"a", id="1")
         feed.publish(b"\xff", id="1")
@@ -283,9 +283,9 @@ def test_notices_of_all_feeds_are_watched(
 
 @pytest.mark.parametrize("names", [["f"], ["f", "g"]])
 def test_only_the_feeds_that_are_named_are_watched(
-    real_world: World, process: Process, thoonk: Thoonk, names: list[str]
+    one_server: World, process: Process, thoonk: Thoonk, names: list[str]
 ) -> None:
-    with watching(real_world, process, *names) as (_, lines):
+    with watching(one_server, process, *names) as (_, lines):
         thoonk.feed("other").publish("x", id="1")
         thoonk.feed("f").publish("two\nlines \x1b[31m", id="2")
         told = [lines.next().split("\t")[1:] for _ in range(3)]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import servers
+from conftest import World
 
 from cli.conftest import PROGRAM, Process
 from thoonk import Thoonk
@@ -99,22 +99,8 @@ class Terminal:
 
 
 @pytest.fixture
-def url(running_server: Callable[[str], servers.Server]) -> str:
-    """One server will do: what people see does not depend on it."""
-    server = running_server("redis-6.2")
-    with server.client() as raw:
-        raw.flushall()
-    return server.url
-
-
-@pytest.fixture
-def process(url: str) -> Process:
-    return Process(url)
-
-
-@pytest.fixture
-def thoonk(url: str) -> Iterator[Thoonk]:
-    with Thoonk(backend=url) as client:
+def thoonk(one_server: World) -> Iterator[Thoonk]:
+    with Thoonk(backend=one_server.url) as client:
         yield client
 
 
