@@ -41,7 +41,9 @@ from thoonk.operations import Position, Where
 @click.command(cls=Command)
 @name_argument
 @items_argument
-@click.option("--id", **AN_ID, help="The item's id; one that is there is edited. Not if sorted.")
+@click.option(
+    "--id", metavar="ID", help="The item's id; one that is there is edited. Not if sorted.", **AN_ID
+)
 @click.option("--at", metavar="POSITION", help="Where in a sorted feed, as with move. [:end]")
 @lines_option
 @pass_session

@@ -186,7 +186,7 @@ class Importer:
 
 @click.command(cls=Command)
 @click.argument("file", type=click.File("rb"), default="-")
-@click.option("--as", "name", **A_FEED, help="Its name here; else the one it had.")
+@click.option("--as", "name", metavar="NAME", help="Its name here; else the one it had.", **A_FEED)
 @pass_session
 def import_feed(session: Session, file: IO[bytes], name: str | None) -> None:
     """Read a feed from a FILE that export has written, and add its items at the end.
