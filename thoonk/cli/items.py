@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import click
 
@@ -33,9 +34,11 @@ from thoonk.cli.session import (
     pass_session,
 )
 from thoonk.cli.values import check_item, item_argument, items_argument, items_of, lines_option
-from thoonk.config import FEED, SORTED_FEED
+from thoonk.config import FEED, JOB, SORTED_FEED
 from thoonk.names import encode_name
 from thoonk.operations import Position, Where
+
+T = TypeVar("T")
 
 
 @click.command(cls=Command)
@@ -70,7 +73,7 @@ def publish(  # noqa: PLR0917 - click passes them by name
     elif position is not None:
         raise click.UsageError(f"{name!r} is no sorted feed: --at is for these.")
     elif id is None:
-        send_new(session, name, FEED, given)
+        send_new(session, feed.publish_many, given)
     elif len(given) == 1:
         print_ids(session, [feed.publish(given[0], id=id)])
     else:
@@ -105,9 +108,9 @@ def retract(session: Session, name: str, ids: tuple[str, ...]) -> None:
     retract_all(feed, ids)
 
 
-def retract_all(feed: Any, ids: Iterable[str]) -> None:
+def retract_all(feed: Any, ids: Sequence[str]) -> None:
     """Retract each; say at the end what was not there."""
-    missing = [id for id in ids if not feed.retract(id)]
+    missing = [id for id, was in zip(ids, feed.retract_many(ids), strict=True) if not was]
     for id in missing:
         click.echo(f"Error: {ItemDoesNotExist(feed.name, id)}", err=True)
     if missing:
@@ -159,7 +162,7 @@ def items(session: Session, name: str, limit: int | None, reverse: bool) -> None
     In a pipe: id, tab, item, line break. Use --json where an item may hold line breaks.
     """
     feed, config = session.open(name)
-    entries = entries_of(feed, ids_of(feed, limit=limit, reverse=reverse))
+    entries = _part(feed, feed.items, limit, reverse=reverse)
     if session.json:
         for id, data in entries:
             write_json({"id": id, **item_fields(data)})
@@ -170,7 +173,7 @@ def items(session: Session, name: str, limit: int | None, reverse: bool) -> None
             write(encode_name(id) + b"\t" + data + b"\n")
 
 
-def _show(entries: Iterator[tuple[str, bytes]], config: FeedConfig) -> None:
+def _show(entries: Iterable[tuple[str, bytes]], config: FeedConfig) -> None:
     rows = [(printable(id), readable(data, config.serializer)) for id, data in entries]
     if rows:
         print_table(["id", "item"], rows, long="item")
@@ -189,20 +192,13 @@ def ids(session: Session, name: str, limit: int | None, reverse: bool) -> None:
     Of a job feed: all jobs that are not finished, in no particular order.
     """
     feed, _ = session.open(name)
-    print_ids(session, ids_of(feed, limit=limit, reverse=reverse))
+    print_ids(session, _part(feed, feed.ids, limit, reverse=reverse))
 
 
-def ids_of(feed: AnyFeed, *, limit: int | None = None, reverse: bool = False) -> list[str]:
-    """The ids of a feed, in its order."""
-    ids = feed.get_ids()
-    if reverse:
-        ids.reverse()
-    return ids[:limit]
-
-
-def entries_of(feed: AnyFeed, ids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-    """Ids with their items, of those that are still there."""
-    for id in ids:
-        data = feed.get_item(id)
-        if data is not None:
-            yield id, data
+def _part(
+    feed: AnyFeed, read: Callable[..., Iterator[T]], limit: int | None, *, reverse: bool
+) -> Iterator[T]:
+    """What ``read`` reads, up to ``limit``. Jobs have no order: there is no reverse of it."""
+    if feed.kind == JOB:
+        return itertools.islice(read(reverse=reverse), limit)
+    return read(0, limit, reverse)

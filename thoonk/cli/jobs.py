@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -64,9 +65,9 @@ def job() -> None:
 @pass_session
 def job_put(session: Session, name: str, items: tuple[bytes, ...], high: bool, lines: bool) -> None:
     """Put jobs into a job feed; prints their ids. ITEM is as with put."""
-    _, config = session.open(name, JOB)
+    feed, config = session.open(name, JOB)
     given = items_of(items, lines=lines, config=config, name=name)
-    send_new(session, name, JOB, given, Priority(high))
+    send_new(session, partial(feed.put_many, priority=Priority(high)), given)
 
 
 @job.command("get")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import click
@@ -54,9 +55,9 @@ def put(session: Session, name: str, items: tuple[bytes, ...], high: bool, lines
     ITEM is the item itself, @FILE for what is in a file, or - for standard input, byte for
     byte. (@@text for an item that begins with an @.)
     """
-    _, config = session.open(name, QUEUE)
+    queue, config = session.open(name, QUEUE)
     given = items_of(items, lines=lines, config=config, name=name)
-    send_new(session, name, QUEUE, given, Priority(high))
+    send_new(session, partial(queue.put_many, priority=Priority(high)), given)
 
 
 @click.command(cls=Command)

@@ -20,21 +20,31 @@ from typing import IO, Any, TypeVar
 import attrs
 import click
 
-from thoonk import FeedConfig, FeedExists, InvalidValue, WrongFeedType
+from thoonk import FeedConfig, FeedExists, InvalidValue, Job, WrongFeedType
 from thoonk.cli.exits import Exit
 from thoonk.cli.feeds import settings_of
-from thoonk.cli.items import entries_of, ids_of
 from thoonk.cli.output import item_fields, json_line, printable, write_json
-from thoonk.cli.sending import addition, batches_of
 from thoonk.cli.session import A_FEED, Command, Session, name_argument, pass_session
 from thoonk.cli.values import check_item
-from thoonk.config import JOB, KIND_OF_TYPE, QUEUE
-from thoonk.operations import Entry, HasItem
+from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
+from thoonk.flows import chunked, entry_size
+from thoonk.operations import (
+    Entry,
+    FeedPublish,
+    HasItem,
+    JobPut,
+    Operation,
+    QueuePut,
+    SortedInsert,
+)
 
 T = TypeVar("T")
 
 FORMAT = 1
 """The version of the format, in the first line."""
+
+BATCH = 100
+"""How many jobs are read at once."""
 
 
 def with_progress(items: Iterable[T], total: int | None, says: str) -> Iterator[T]:
@@ -64,17 +74,24 @@ def export_feed(session: Session, name: str, file: IO[bytes]) -> None:
     others change meanwhile may be in it or not.
     """
     feed, config = session.open(name)
-    ids = ids_of(feed)
-    if feed.kind == JOB:
-        ids.sort()
     header = {"thoonk": FORMAT, "feed": name, "type": config.type, "config": settings_of(config)}
     file.write(json_line(header))
     count = 0
-    for id, item in with_progress(entries_of(feed, ids), len(ids), f"export {printable(name)}"):
+    entries = _jobs(feed) if feed.kind == JOB else feed.items()
+    for id, item in with_progress(entries, feed.count(), f"export {printable(name)}"):
         file.write(json_line({"id": id, **item_fields(item)}))
         count += 1
     file.write(json_line({"items": count}))
     file.flush()
+
+
+def _jobs(feed: Job[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Jobs by their ids: they have no other order that is the same every time."""
+    sorted_ids = sorted(feed.ids())
+    for start in range(0, len(sorted_ids), BATCH):
+        ids = sorted_ids[start : start + BATCH]
+        items = feed.get_items(ids)
+        yield from ((id, items[id]) for id in ids if id in items)
 
 
 # --- import ------------------------------------------------------------------------------
@@ -184,6 +201,26 @@ class Importer:
         return self._is_new or not self._execute(HasItem(self._name, id))
 
 
+def _until_failure(
+    entries: Iterable[Entry], failures: list[InvalidValue | EOFError]
+) -> Iterator[Entry]:
+    """The entries before what cannot be read: they are imported all the same."""
+    try:
+        yield from entries
+    except (InvalidValue, EOFError) as error:
+        failures.append(error)
+
+
+def addition(name: str, kind: str, entries: tuple[Entry, ...]) -> Operation[Any]:
+    """The operation that adds entries at the end (a sorted feed gives them other ids)."""
+    if kind == FEED:
+        return FeedPublish(name, entries)
+    if kind == SORTED_FEED:
+        return SortedInsert(name, tuple(entry.item for entry in entries))
+    put = QueuePut if kind == QUEUE else JobPut
+    return put(name, entries)
+
+
 @click.command(cls=Command)
 @click.argument("file", type=click.File("rb"), default="-")
 @click.option("--as", "name", metavar="NAME", help="Its name here; else the one it had.", **A_FEED)
@@ -200,9 +237,12 @@ def import_feed(session: Session, file: IO[bytes], name: str | None) -> None:
     header = read_header(next(lines, b""))
     importer = Importer(session, name or header.feed, header)
     entries = with_progress(read_entries(lines), None, f"import {printable(name or header.feed)}")
+    failures: list[InvalidValue | EOFError] = []
     try:
-        for batch in batches_of(entries):
-            importer.send(batch)
+        for chunk in chunked(_until_failure(entries, failures), entry_size):
+            importer.send(chunk)
+        if failures:
+            raise failures[0]
     except EOFError as error:
         click.echo(f"Error: the file is not complete, {error}", err=True)
         sys.exit(Exit.FAILED)

@@ -352,18 +352,17 @@ def _(op: ops.ReadStats, call: Call) -> Command[ops.FeedStats]:
         ages = [None if age is None else age / 1000 for age in known[5:]]
         return ops.FeedStats(decode_name(type), items, publishes, *known[:5], *ages)
 
-    keys = keys_of(op.feed)
     used = (
-        keys.config,
-        keys.ids,
-        keys.items,
-        keys.publishes,
-        keys.reserved,
-        keys.published,
-        keys.claimed,
-        keys.stalled,
-        keys.cancelled,
-        keys.finishes,
+        "config",
+        "ids",
+        "items",
+        "publishes",
+        "reserved",
+        "published",
+        "claimed",
+        "stalled",
+        "cancelled",
+        "finishes",
     )
     return _script("read_stats", op, call, used, (op.kind,), parse, kind=op.kind, writes=False)
 
