@@ -214,6 +214,14 @@ def test_items_are_read(cli: Cli, thoonk: Thoonk) -> None:
     assert "no item 'z'" in cli("item", "f", "z", fails=4).err
 
 
+def test_jobs_are_in_no_order_but_can_be_limited(cli: Cli, thoonk: Thoonk) -> None:
+    ids = thoonk.job("j").put_many(["x"] * 5)
+    assert sorted(cli("ids", "j").lines) == sorted(ids)
+    assert set(cli("ids", "j", "--limit", "2").lines) < set(ids)
+    assert len(cli("items", "j", "--limit", "2").lines) == 2
+    assert "no order" in cli("ids", "j", "--reverse", fails=2).err
+
+
 @pytest.mark.parametrize("type", ["queue", "job"])
 def test_items_that_are_read_are_not_taken(cli: Cli, thoonk: Thoonk, type: str) -> None:
     feed = getattr(thoonk, type)("x")

@@ -436,8 +436,10 @@ ROWS = [
         ops.ReadStats("F"),
         before=(
             job(),
-            put(*(f"claimed {number}" for number in range(1001))),
-            JobClaim("F", "T", 1001),
+            put(*(f"claimed {number}" for number in range(1000))),
+            JobClaim("F", "T", 1000),
+            put("claimed 1000"),
+            JobClaim("F", "T2"),
             put("last", "next"),
             (b"RPOPLPUSH", b"feed.ids:F", b"feed.ids:F"),
             *(old("published", f"claimed {number}", 90) for number in range(1001)),

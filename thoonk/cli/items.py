@@ -189,7 +189,7 @@ def _show(entries: Iterable[tuple[str, bytes]], config: FeedConfig) -> None:
 def ids(session: Session, name: str, limit: int | None, reverse: bool) -> None:
     """Print the ids of a feed of any type, one per line, in its order.
 
-    Of a job feed: all jobs that are not finished, in no particular order.
+    Of a job feed: all jobs that are not finished, in no order (so there is no --reverse).
     """
     feed, _ = session.open(name)
     print_ids(session, _part(feed, feed.ids, limit, reverse=reverse))
