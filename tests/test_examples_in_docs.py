@@ -6,6 +6,8 @@ The convention, also told in CONTRIBUTING.md:
   empty working folder. Names like ``memory://NAME`` start empty on every page.
 - A block that starts with ``>>>`` is a doctest: what it shows is checked.
 - A ``text output`` block holds what the ``python`` block before it prints.
+- A ``console`` block with a ``thoonk`` command in it runs in bash, line by line; what
+  stands below a command is what it prints, and ``...`` stands for anything there.
 - A page that speaks of ``localhost`` and port 6379 gets a real server of the tests there.
 - ``python skip: REASON`` keeps a block from running. There should be none.
 """
@@ -17,7 +19,10 @@ import configparser
 import contextlib
 import doctest
 import io
+import os
 import re
+import shutil
+import subprocess
 import sys
 import types
 from collections.abc import Callable
@@ -34,9 +39,11 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ALLOWED_SKIPS = 0
 
+PROMPT = "--- next command ---"
 FENCE = re.compile(
     r"^(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=fence)$", re.MULTILINE | re.DOTALL
 )
+CALLS_THOONK = re.compile(r"(?m)^\$ (.*[ (])?thoonk ")
 ADDRESSES = [
     (re.compile(r"\blocalhost:6379\b"), "127.0.0.1:{port}"),
     (re.compile(r'"localhost", (?:port=)?6379\b'), '"127.0.0.1", {port}'),
@@ -59,6 +66,10 @@ class Block:
     @property
     def runs(self) -> bool:
         return self.info == "python"
+
+    @property
+    def is_session(self) -> bool:
+        return self.language == "console" and CALLS_THOONK.search(self.text) is not None
 
     @property
     def is_output(self) -> bool:
@@ -91,11 +102,14 @@ class Page:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.url = ""
         self.module = types.ModuleType("page")
         self.printed: str | None = None
 
     def run(self, block: Block) -> None:
-        if block.is_output:
+        if block.is_session:
+            self._session(block)
+        elif block.is_output:
             assert self.printed is not None, f"{self.path}:{block.line}: nothing printed before"
             assert self.printed == block.text, f"{self.path}:{block.line}: printed otherwise"
         elif block.text.lstrip().startswith(">>>"):
@@ -111,6 +125,32 @@ class Page:
         with contextlib.redirect_stdout(output):
             exec(compile(tree, str(self.path), "exec", dont_inherit=True), vars(self.module))
         self.printed = output.getvalue()
+
+    def _session(self, block: Block) -> None:
+        bash = shutil.which("bash")
+        if bash is None:
+            pytest.skip("no bash")
+        prompts = re.split(r"(?m)^\$ ", block.text)[1:]
+        commands, wanted = zip(*(each.split("\n", 1) for each in prompts), strict=True)
+        # One bash for the block, which says where the output of each command begins.
+        script = "".join(f"echo '{PROMPT}'\n{command}\n" for command in commands)
+        folder = Path(sys.executable).parent
+        environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+        done = subprocess.run(
+            [bash, "-c", f"exec 2>&1\n{script}"],
+            env={**environment, "THOONK_URL": self.url},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+        printed = done.stdout.split(f"{PROMPT}\n")[1:]
+        checker = doctest.OutputChecker()
+        for command, expected, got in zip(commands, wanted, printed, strict=True):
+            assert checker.check_output(expected, got, doctest.ELLIPSIS), (
+                f"{self.path}:{block.line}: $ {command}\n{got}"
+            )
 
     def _doctest(self, block: Block) -> None:
         parsed = doctest.DocTestParser().get_doctest(
@@ -145,15 +185,18 @@ def test_the_examples_of_a_page_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each block does what the page says."""
-    blocks = [b for b in blocks_of(path.read_text("utf-8")) if b.runs or b.is_output]
+    blocks = [
+        b for b in blocks_of(path.read_text("utf-8")) if b.runs or b.is_output or b.is_session
+    ]
+    page = page_module(path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Memory, "_named", {})
-    if any(needs_server(block.text) for block in blocks):
+    if any(block.is_session or needs_server(block.text) for block in blocks):
         server = running_server("redis-6.2")
         with contextlib.closing(redis.Redis(port=server.port, protocol=2)) as raw:
             raw.flushall()
         blocks = [attrs.evolve(b, text=at_server(b.text, server.port)) for b in blocks]
-    page = page_module(path)
+        page.url = server.url
     for block in blocks:
         page.run(block)
 
@@ -191,6 +234,26 @@ def test_an_example_that_fails_fails(page_module: Callable[[Path], Page]) -> Non
         page.run(Block("python", ">>> y\n3\n", 12))
     with pytest.raises(ZeroDivisionError):
         page.run(Block("python", "1 / 0\n", 15))
+
+
+def test_a_session_that_prints_otherwise_fails(
+    page_module: Callable[[Path], Page], running_server: Callable[[str], servers.Server]
+) -> None:
+    """The runner for commands: each is compared by itself, errors too."""
+    page = page_module(Path("page.md"))
+    page.url = running_server("redis-6.2").url
+    right = "$ x=1; thoonk --version\nthoonk, ...\n$ echo $x\n1\n$ thoonk nonsense; echo $?\n...2\n"
+    assert Block("console", right, 1).is_session
+    page.run(Block("console", right, 1))
+    for wrong in (
+        right.replace("thoonk, ", "other, "),
+        right.replace("1\n$", "2\n$"),
+        f"{right}x\n",
+    ):
+        with pytest.raises(AssertionError):
+            page.run(Block("console", wrong, 1))
+    assert not Block("console", "$ pip install 'thoonk[cli]'\n", 1).is_session
+    assert Block("console", "$ id=$(thoonk job get j)\n", 1).is_session
 
 
 def test_addresses_in_examples_lead_to_the_server_of_the_tests() -> None:

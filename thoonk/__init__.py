@@ -69,7 +69,7 @@ from thoonk.notices import (
     Published,
     Retracted,
 )
-from thoonk.operations import JobCounts, MaintenanceReport, Priority
+from thoonk.operations import FeedStats, JobCounts, MaintenanceReport, Priority
 from thoonk.serializers import BINARY, JSON, PICKLE, TEXT, Serializer
 
 Pubsub = Thoonk
@@ -111,6 +111,7 @@ __all__ = [
     "FeedConfig",
     "FeedDoesNotExist",
     "FeedExists",
+    "FeedStats",
     "FeedSubscription",
     "Finished",
     "Gap",

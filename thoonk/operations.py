@@ -20,6 +20,9 @@ from thoonk.names import check_id, check_name
 
 R_co = TypeVar("R_co", covariant=True)
 
+KINDS = (FEED, SORTED_FEED, QUEUE, JOB)
+"""The four shapes of data."""
+
 
 class Priority(enum.IntEnum):
     """Which end of a queue an item joins."""
@@ -238,6 +241,42 @@ class JobCounts:
 
 
 @attrs.frozen
+class FeedStats:
+    """How full and how busy a feed is. None: there is none, or its type has no such thing.
+
+    Ages are by the backend's clock.
+
+    Attributes:
+        type: the type as it is stored.
+        items: how many items are stored.
+        publishes: publishes, puts and edits so far.
+        waiting: items of a queue, or jobs, that wait to be taken.
+        claimed: jobs that are claimed; items of a queue that are on their way.
+        stalled: jobs out of circulation.
+        failing: jobs, waiting or claimed, that were cancelled at least once.
+        finished: jobs finished so far.
+        oldest_waiting: seconds since the oldest waiting job was put or retried. (Where
+            a thousand older ones are claimed: since the next job was.)
+        oldest_claimed: seconds since the oldest claim was made or extended.
+        oldest_item: seconds since the first item of a feed was published.
+        newest_item: seconds since the last item of a feed was published.
+    """
+
+    type: str
+    items: int
+    publishes: int
+    waiting: int | None = None
+    claimed: int | None = None
+    stalled: int | None = None
+    failing: int | None = None
+    finished: int | None = None
+    oldest_waiting: float | None = None
+    oldest_claimed: float | None = None
+    oldest_item: float | None = None
+    newest_item: float | None = None
+
+
+@attrs.frozen
 class MaintenanceReport:
     """What `JobMaintain` mended.
 
@@ -383,6 +422,17 @@ class HasItem(FeedOperation[bool]):
 
 
 @attrs.frozen
+class ReadStats(FeedOperation[FeedStats]):
+    """How full and how busy a feed is, at a cost that does not grow with it.
+
+    ``kind`` is the feed's; empty: what its stored type means. For every type of feed: of
+    one that is not built in, with an empty ``kind``, items and publishes alone.
+    """
+
+    kind: str = attrs.field(default="", validator=attrs.validators.in_(("", *KINDS)))
+
+
+@attrs.frozen
 class ReadIds(FeedOperation[tuple[str, ...]]):
     """All ids. ``kind`` is the feed's (`thoonk.config`) and says which order they have.
 
@@ -390,7 +440,7 @@ class ReadIds(FeedOperation[tuple[str, ...]]):
     Job: all that are not finished, in no particular order.
     """
 
-    kind: str = attrs.field(validator=attrs.validators.in_((FEED, SORTED_FEED, QUEUE, JOB)))
+    kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
 
 
 @attrs.frozen
@@ -406,7 +456,7 @@ class ReadPage(FeedOperation[Page]):
         cursor: of the page before.
     """
 
-    kind: str = attrs.field(validator=attrs.validators.in_((FEED, SORTED_FEED, QUEUE, JOB)))
+    kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
     start: int = attrs.field(default=0, validator=_check_start)
     count: int = attrs.field(default=MOST, validator=_check_count)
     reverse: bool = False

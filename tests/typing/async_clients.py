@@ -17,6 +17,7 @@ from thoonk import (
     AsyncThoonk,
     Edited,
     FeedConfig,
+    FeedStats,
     JobCounts,
     JobResult,
     MaintenanceReport,
@@ -75,6 +76,7 @@ async def queues_and_jobs(thoonk: AsyncThoonk) -> None:
     assert_type(answer, JobResult[bytes])
     assert_type(answer.result, bytes | None)
     assert_type(await job.get_counts(), JobCounts)
+    assert_type(await job.stats(), FeedStats)
     assert_type(await job.maintenance(), MaintenanceReport)
 
 

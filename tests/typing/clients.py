@@ -16,6 +16,7 @@ from thoonk import (
     Edited,
     Feed,
     FeedConfig,
+    FeedStats,
     FeedSubscription,
     Finished,
     Gap,
@@ -169,6 +170,8 @@ def job(thoonk: Thoonk) -> None:
     assert_type(job.retract("i"), bool)
     assert_type(job.get_failure_count("i"), int)
     assert_type(job.get_counts(), JobCounts)
+    assert_type(job.stats(), FeedStats)
+    assert_type(job.stats().oldest_waiting, float | None)
     assert_type(job.get_counts().waiting, int)
     assert_type(job.maintenance(), MaintenanceReport)
     assert_type(job.maintenance().expired, tuple[str, ...])

@@ -175,6 +175,7 @@ CALLS = [
             ("get_all", "HGETALL", lambda f: f.get_all()),
             ("has_id", "HEXISTS", lambda f: f.has_id("1")),
             ("count", "HLEN", lambda f: f.count()),
+            ("stats", "read_stats", lambda f: f.stats()),
             ("count", "HLEN", len),
             ("has_id", "HEXISTS", lambda f: "1" in f),
             ("get_items", "HGETALL", lambda f: f.get_items()),
@@ -495,3 +496,32 @@ def test_a_name_without_braces_spreads_over_slots_and_is_refused(cluster: server
         pytest.raises(BackendError, match="hash to the same slot"),
     ):
         thoonk.feed("orders")
+
+
+def test_the_cost_of_stats_does_not_grow_with_the_feed(real_world: World) -> None:
+    raw = real_world.raw
+
+    def typical_cost() -> int:
+        """Microseconds that the server needs for a job feed's stats."""
+        durations = []
+        for _ in range(20):
+            raw.slowlog_reset()
+            opened.stats()
+            durations += [e["duration"] for e in raw.slowlog_get() if b"EVALSHA" in e["command"]]
+        assert len(durations) == 20
+        return sorted(durations)[10]
+
+    with Thoonk(backend=real_world.url) as thoonk:
+        opened = thoonk.job("f")
+        opened.put("x")
+        assert opened.stats().waiting == 1
+        raw.config_set("slowlog-log-slower-than", 0)
+        try:
+            small = typical_cost()
+            raw.rpush("feed.ids:f", *(f"{n}" for n in range(100_000)))
+            raw.zadd("feed.published:f", {f"{n}": 1_700_000_000_000 + n for n in range(100_000)})
+            assert opened.stats().waiting == 100_001
+            large = typical_cost()
+        finally:
+            raw.config_set("slowlog-log-slower-than", 10_000)
+    assert large < 3 * small + 200

@@ -122,6 +122,17 @@ class About:
         return isinstance(other, float) and max(0, self.seconds - SECONDS) < other <= self.seconds
 
 
+@attrs.frozen(eq=False)
+class Age:
+    """Equal to numbers of seconds from that many up to half a minute more."""
+
+    seconds: float = 0
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, float) and self.seconds <= other < self.seconds + SECONDS
+
+
 @attrs.frozen
 class Expiring:
     """A key that goes after so many seconds (within half a minute)."""
@@ -145,6 +156,13 @@ class Old:
 
     def command(self) -> tuple[Any, ...]:
         return (b"ZADD", f"feed.{self.word}:F", int((time.time() - self.seconds) * 1000), self.id)
+
+
+class OldInSeconds(Old):
+    """The same as some peers write it: in seconds, with decimals."""
+
+    def command(self) -> tuple[Any, ...]:
+        return (b"ZADD", f"feed.{self.word}:F", time.time() - self.seconds, self.id)
 
 
 Step = ops.Operation[Any] | tuple[Any, ...] | Old
@@ -313,6 +331,152 @@ ROWS = [
         ops.GetConfig("F"),
         before=((b"HSET", b"feed.config:F", b"type", b"odd", b"max_length", b"many"),),
         answer={"type": "odd", "max_length": "many"},
+    ),
+    # --- stats --------------------------------------------------------------------------
+    Row(
+        "stats of a feed",
+        ops.ReadStats("F"),
+        before=(feed(), publish("a", "b", "c"), publish("c"), old("ids", "a"), old("ids", "b", 50)),
+        answer=ops.FeedStats("feed", items=3, publishes=4, oldest_item=Age(60), newest_item=Age()),
+    ),
+    Row(
+        "stats of an empty feed",
+        ops.ReadStats("F", "feed"),
+        before=(feed(),),
+        answer=ops.FeedStats("feed", items=0, publishes=0),
+    ),
+    Row(
+        "stats of a feed with a peer's scores in seconds, which sort before all others",
+        ops.ReadStats("F"),
+        before=(
+            feed(),
+            publish("b"),
+            old("ids", "b", 7200),
+            OldInSeconds("ids", "a", 3600),
+            (b"HSET", b"feed.items:F", b"a", b"x"),
+        ),
+        answer=ops.FeedStats(
+            "feed", items=2, publishes=1, oldest_item=Age(7200), newest_item=Age(7200)
+        ),
+    ),
+    Row(
+        "stats of a sorted feed",
+        ops.ReadStats("F"),
+        before=(sorted_feed(), *insert(b"x", b"y"), ops.SortedRetract("F", ("1",))),
+        answer=ops.FeedStats("sorted_feed", items=1, publishes=2),
+    ),
+    Row(
+        "stats of a queue",
+        ops.ReadStats("F"),
+        before=(
+            queue(),
+            queued("a", "b", "c", "d"),
+            QueueTake("F", "T"),
+            old("claimed", "a", 5),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+        ),
+        answer=ops.FeedStats(
+            "queue", items=4, publishes=4, waiting=3, claimed=1, oldest_claimed=Age(5)
+        ),
+    ),
+    Row(
+        "stats of an empty job feed",
+        ops.ReadStats("F"),
+        before=(job(),),
+        answer=ops.FeedStats("job", 0, 0, waiting=0, claimed=0, stalled=0, failing=0, finished=0),
+    ),
+    Row(
+        "stats of a job feed; what is claimed does not wait",
+        ops.ReadStats("F", "job"),
+        before=(
+            job(),
+            put("a", "b", "c", "d", "e", "f", "g"),
+            JobClaim("F", "T", 5),
+            ops.JobFinish("F", (Ending("a"),)),
+            ops.JobStall("F", "b"),
+            ops.JobCancel("F", "c"),
+            old("published", "d", 900),
+            old("published", "e", 800),
+            old("published", "g", 700),
+            old("published", "c", 600),
+            old("claimed", "e", 500),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+        ),
+        answer=ops.FeedStats(
+            "job",
+            items=6,
+            publishes=7,
+            waiting=3,
+            claimed=2,
+            stalled=1,
+            failing=1,
+            finished=1,
+            oldest_waiting=Age(700),
+            oldest_claimed=Age(500),
+        ),
+    ),
+    Row(
+        "stats of a job feed of whose jobs all are claimed",
+        ops.ReadStats("F"),
+        before=(job(), put("a"), old("published", "a", 900), JobClaim("F", "T")),
+        answer=ops.FeedStats(
+            "job",
+            1,
+            1,
+            waiting=0,
+            claimed=1,
+            stalled=0,
+            failing=0,
+            finished=0,
+            oldest_claimed=Age(),
+        ),
+    ),
+    Row(
+        "stats of very many claims: how long the next job has waited",
+        ops.ReadStats("F"),
+        before=(
+            job(),
+            put(*(f"claimed {number}" for number in range(1000))),
+            JobClaim("F", "T", 1000),
+            put("claimed 1000"),
+            JobClaim("F", "T2"),
+            put("last", "next"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.ids:F"),
+            *(old("published", f"claimed {number}", 90) for number in range(1001)),
+            old("published", "last", 80),
+            old("published", "next", 70),
+        ),
+        answer=ops.FeedStats(
+            "job",
+            1003,
+            1003,
+            waiting=2,
+            claimed=1001,
+            stalled=0,
+            failing=0,
+            finished=0,
+            oldest_waiting=Age(70),
+            oldest_claimed=Age(),
+        ),
+    ),
+    Row(
+        "stats of a type of somebody's own, whose kind is known",
+        ops.ReadStats("F", "queue"),
+        before=(ops.CreateFeed("F", {"type": "mine"}), queued("a")),
+        answer=ops.FeedStats("mine", items=1, publishes=1, waiting=1, claimed=0),
+    ),
+    Row(
+        "stats of a type of somebody's own, whose kind is not",
+        ops.ReadStats("F"),
+        before=(ops.CreateFeed("F", {"type": "mine"}), queued("a")),
+        answer=ops.FeedStats("mine", items=1, publishes=1),
+    ),
+    Row("stats of a feed that is not there", ops.ReadStats("F"), raises=FeedDoesNotExist),
+    Row(
+        "stats of a feed of another kind",
+        ops.ReadStats("F", "job"),
+        before=(queue(),),
+        raises=WrongFeedType,
     ),
     # --- delete -------------------------------------------------------------------------
     Row(

@@ -17,6 +17,7 @@ from thoonk.operations import (
     MOST,
     CountItems,
     Entry,
+    FeedStats,
     HasItem,
     Operation,
     Page,
@@ -24,6 +25,7 @@ from thoonk.operations import (
     ReadItem,
     ReadItems,
     ReadPage,
+    ReadStats,
 )
 from thoonk.serializers import Serializer
 
@@ -174,6 +176,15 @@ class AsyncCollection(Generic[T]):
         """How many items there are."""
         number: int = await self._execute(CountItems(self.name))
         return number
+
+    async def stats(self) -> FeedStats:
+        """How full and how busy it is, at a cost that does not grow with it. (Contract: stats)
+
+        Raises:
+            FeedDoesNotExist: it was deleted.
+        """
+        stats: FeedStats = await self._execute(ReadStats(self.name, self.kind))
+        return stats
 
     # sync: def __len__(self) -> int:
     # sync:     return self.count()

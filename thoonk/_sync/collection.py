@@ -18,6 +18,7 @@ from thoonk.operations import (
     MOST,
     CountItems,
     Entry,
+    FeedStats,
     HasItem,
     Operation,
     Page,
@@ -25,6 +26,7 @@ from thoonk.operations import (
     ReadItem,
     ReadItems,
     ReadPage,
+    ReadStats,
 )
 from thoonk.serializers import Serializer
 
@@ -173,6 +175,15 @@ class Collection(Generic[T]):
         """How many items there are."""
         number: int = self._execute(CountItems(self.name))
         return number
+
+    def stats(self) -> FeedStats:
+        """How full and how busy it is, at a cost that does not grow with it. (Contract: stats)
+
+        Raises:
+            FeedDoesNotExist: it was deleted.
+        """
+        stats: FeedStats = self._execute(ReadStats(self.name, self.kind))
+        return stats
 
     def __len__(self) -> int:
         return self.count()

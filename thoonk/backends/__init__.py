@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from importlib.metadata import entry_points
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from thoonk.exceptions import BackendNotInstalled, InvalidType, InvalidValue
@@ -156,6 +155,9 @@ def _opener_of(scheme: str) -> Opener:
             raise BackendNotInstalled(
                 f"the backend {scheme!r} needs packages that are missing ({error}): {hint}"
             ) from error
+    # Slow to import, and needed by those alone who bring a backend of their own.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
     found = entry_points(group="thoonk.backends", name=scheme)
     for entry_point in found:
         opener = entry_point.load()

@@ -344,6 +344,29 @@ def _(op: ops.ReadPage, call: Call) -> Command[ops.Page]:
     return _script("read_page", op, call, used, arguments, parse, kind=op.kind, writes=False)
 
 
+@_handles(ops.ReadStats)
+def _(op: ops.ReadStats, call: Call) -> Command[ops.FeedStats]:
+    def parse(reply: list[Any]) -> ops.FeedStats:
+        type, items, publishes, *rest = reply
+        known = [None if number < 0 else number for number in rest]
+        ages = [None if age is None else age / 1000 for age in known[5:]]
+        return ops.FeedStats(decode_name(type), items, publishes, *known[:5], *ages)
+
+    used = (
+        "config",
+        "ids",
+        "items",
+        "publishes",
+        "reserved",
+        "published",
+        "claimed",
+        "stalled",
+        "cancelled",
+        "finishes",
+    )
+    return _script("read_stats", op, call, used, (op.kind,), parse, kind=op.kind, writes=False)
+
+
 @_handles(ops.ReadSnapshot)
 def _(op: ops.ReadSnapshot, call: Call) -> Command[ops.Snapshot]:
     def parse(reply: list[Any]) -> ops.Snapshot:

@@ -17,7 +17,12 @@ from thoonk.exceptions import (
     ThoonkError,
 )
 
-CONNECTION_ERRORS = (driver.ConnectionError, driver.TimeoutError, OSError)
+CONNECTION_ERRORS = (
+    driver.ConnectionError,
+    driver.TimeoutError,
+    driver.InvalidResponse,  # it is no Redis that answers there
+    OSError,
+)
 """What the driver raises when the connection is at fault."""
 
 # Servers before 7 wrap an error inside a script: "Error running script (...): WRONGTYPE ...".

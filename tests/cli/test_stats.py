@@ -1,0 +1,128 @@
+"""stats and top, in a pipe."""
+
+from __future__ import annotations
+
+import threading
+
+from click.testing import CliRunner
+
+from cli.conftest import Cli
+from thoonk import Thoonk
+from thoonk.cli.app import app
+
+NOTHING = {
+    "waiting": None,
+    "claimed": None,
+    "stalled": None,
+    "failing": None,
+    "finished": None,
+    "oldest_waiting": None,
+    "oldest_claimed": None,
+    "oldest_item": None,
+    "newest_item": None,
+    "put_per_second": None,
+    "done_per_second": None,
+}
+
+
+def test_stats_tell_machines_what_there_is(cli: Cli, thoonk: Thoonk) -> None:
+    thoonk.sorted_feed("s").append("x")
+    job = thoonk.job("j")
+    for _ in range(5):
+        job.put("x")
+    job.get()
+    job.get().finish()
+    job.get().stall()
+    job.get().cancel()
+    (jobs, ranking) = cli("stats", "--json").records
+    assert ranking == {"feed": "s", "type": "sorted_feed", "items": 1, "publishes": 1, **NOTHING}
+    ages = {name: jobs.pop(name) for name in ("oldest_waiting", "oldest_claimed")}
+    assert all(0 <= age < 60 for age in ages.values())
+    assert jobs == {
+        "feed": "j",
+        "type": "job",
+        "items": 4,
+        "publishes": 5,
+        "waiting": 2,
+        "claimed": 1,
+        "stalled": 1,
+        "failing": 1,
+        "finished": 1,
+        "oldest_item": None,
+        "newest_item": None,
+        "put_per_second": None,
+        "done_per_second": None,
+    }
+
+
+def test_rates_are_those_between_two_looks(cli: Cli, thoonk: Thoonk) -> None:
+    queue, job, feed = thoonk.queue("q"), thoonk.job("j"), thoonk.feed("f")
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.01):
+            for _ in range(2):
+                queue.put("x")
+                job.put("x")
+            queue.get()
+            job.get().finish()
+            feed.publish("x")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        rates = {
+            record["feed"]: (record["put_per_second"], record["done_per_second"])
+            for record in cli("stats", "q", "j", "f", "--interval", "1", "--json").records
+        }
+    finally:
+        stop.set()
+        worker.join()
+    for name in "qj":
+        put, done = rates[name]
+        assert 0 < done < put
+        assert 1.6 < put / done < 2.5
+    assert 0 < rates["f"][0] < 101
+    assert rates["f"][1] is None
+
+
+def test_stats_and_top_print_one_table_in_a_pipe(cli: Cli, thoonk: Thoonk) -> None:
+    thoonk.queue("a\tname").put("x")
+    wanted = [
+        "feed\ttype\titems\twaiting\tclaimed\tstalled\tfailing\tin/s\tout/s\toldest\tclaim",
+        "a\\tname\tqueue\t1\t1\t0\t-\t-\t-\t-\t-\t-",
+    ]
+    assert cli("stats").lines == wanted
+    assert cli("top", "--once").lines == wanted
+    assert cli("top", "--once", "--json").records == cli("stats", "--json").records
+
+
+def test_ages_are_told_in_the_unit_that_fits(cli: Cli, thoonk: Thoonk) -> None:
+    from thoonk.cli.stats import _age
+
+    assert [_age(n) for n in (None, 0.4, 59, 60, 3600, 86_400 * 3)] == [
+        "", "0s", "59s", "1m", "1h", "3d"
+    ]  # fmt: skip
+    thoonk.feed("f").publish("x")
+    assert cli("stats").lines[1].split("\t")[9] == "0s"
+
+
+def test_a_feed_that_is_deleted_meanwhile_is_left_out(cli: Cli, thoonk: Thoonk) -> None:
+    thoonk.feed("a")
+    thoonk.feed("b")
+    timer = threading.Timer(0.3, thoonk.delete_feed, ["a"])
+    timer.start()
+    names = [r["feed"] for r in cli("stats", "--interval", "1", "--json").records]
+    timer.join()
+    assert names == ["b"]
+    timer = threading.Timer(0.3, thoonk.delete_feed, ["b"])
+    timer.start()
+    assert cli("stats", "b", "--interval", "1", "--json").records == []
+    timer.join()
+    cli("stats", "a", "b", fails=4)
+
+
+def test_the_addresses_of_top_and_stats_are_tried_at_once() -> None:
+    for command in ("top", "stats"):
+        result = CliRunner().invoke(app, [command, "--backend", "redis://127.0.0.1:1"])
+        assert result.exit_code == 69

@@ -1,0 +1,185 @@
+"""export and import."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import World
+
+from cli.conftest import Cli, Done
+from thoonk import JobCounts, Thoonk
+
+EVERY_BYTE = bytes(range(256))
+ITEMS = [b"text", EVERY_BYTE, b"", 'ä\n"'.encode()]
+
+
+def exported(type: str, *lines: Any, config: Any = None, items: int | None = None) -> bytes:
+    """An export by hand."""
+    header = {"thoonk": 1, "feed": "f", "type": type, "config": config or {}}
+    rows = [header, *lines, {"items": len(lines) if items is None else items}]
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def test_an_export_can_be_read_by_others(cli: Cli, thoonk: Thoonk) -> None:
+    feed = thoonk.feed("f", {"max_length": 9, "own": "x"}, serializer="binary")
+    for id, item in (("b", b"text"), ("a", b"\xff\0")):
+        feed.publish(item, id=id)
+    assert cli("export", "f").records == [
+        {
+            "thoonk": 1,
+            "feed": "f",
+            "type": "feed",
+            "config": {"max_length": 9, "serializer": "binary", "own": "x"},
+        },
+        {"id": "b", "item": "text"},
+        {"id": "a", "base64": "/wA="},
+        {"items": 2},
+    ]
+
+
+@pytest.mark.parametrize("type", ["feed", "sorted_feed", "queue", "job"])
+def test_a_feed_of_each_type_comes_back_as_it_was(
+    cli: Cli, thoonk: Thoonk, tmp_path: Path, type: str
+) -> None:
+    config = {"title": "T", "serializer": "binary", "claim_timeout": 1.5}
+    feed = getattr(thoonk, type)("f", config, serializer="binary")
+    for item in ITEMS * 60:
+        (feed.put if type in ("queue", "job") else feed.publish)(item)
+    file = str(tmp_path / "export")
+    assert cli("export", "f", file).out == b""
+    cli("import", file, "--as", "g")
+    copy = getattr(thoonk, type)("g", serializer="binary")
+    assert dict(thoonk.get_config("g")) == dict(thoonk.get_config("f"))
+    assert copy.get_all() == feed.get_all()
+    assert sorted(copy.get_ids()) == sorted(feed.get_ids())
+    if type == "queue":
+        assert [copy.get_nowait() for _ in range(240)] == ITEMS * 60
+    elif type == "job":
+        # By their ids, which sort by the millisecond in which they were put.
+        assert [copy.get_nowait().id for _ in range(240)] == sorted(feed.get_ids())
+    else:
+        assert copy.get_ids() == feed.get_ids()
+
+
+def test_an_export_takes_nothing(cli: Cli, thoonk: Thoonk) -> None:
+    job, queue = thoonk.job("j"), thoonk.queue("q")
+    queue.put("x")
+    ids = [job.put(item) for item in ("claimed", "stalled", "waiting")]
+    job.get()
+    job.get().stall()
+    exported_jobs = cli("export", "j").records[1:-1]
+    assert {record["item"] for record in exported_jobs} == {"claimed", "stalled", "waiting"}
+    assert [record["item"] for record in cli("export", "q").records[1:-1]] == ["x"]
+    assert job.get_counts() == JobCounts(1, 1, 1, 0)
+    assert queue.count() == 1
+    cli("delete", "j")
+    cli("import", "-", input=exported("job", *({"id": id, "item": "x"} for id in ids)))
+    assert thoonk.job("f").get_counts() == JobCounts(3, 0, 0, 0)
+
+
+def test_an_import_is_added_to_a_feed_that_is_there(cli: Cli, thoonk: Thoonk) -> None:
+    feed = thoonk.feed("f", {"title": "kept"})
+    feed.publish("old", id="a")
+    feed.publish("other", id="b")
+    lines = [{"id": "a", "item": "new"}, {"id": "c", "item": "x"}]
+    done = cli("import", input=exported("feed", *lines, config={"title": "T"}))
+    assert done.err == "2 items imported\n"
+    assert feed.get_ids() == ["b", "a", "c"]
+    assert feed.get_item("a") == "new"
+    assert thoonk.get_config("f").title == "kept"
+
+
+@pytest.mark.parametrize("type", ["queue", "job"])
+def test_an_import_that_is_done_again_puts_nothing_twice(
+    cli: Cli, thoonk: Thoonk, type: str
+) -> None:
+    export = exported(type, *({"id": f"{n}", "item": f"item {n}"} for n in range(150)))
+    feed = getattr(thoonk, type)("f")
+    broken = export[: len(export) // 2]
+    cli("import", input=broken, fails=2)
+    sent = feed.count()
+    assert 0 < sent < 150
+    done = cli("import", "--json", input=export)
+    assert done.records == [{"imported": 150 - sent, "skipped": sent}]
+    assert feed.stats().waiting == feed.count() == 150
+
+
+def test_a_sorted_feed_gives_new_ids(cli: Cli, thoonk: Thoonk) -> None:
+    feed = thoonk.sorted_feed("f")
+    feed.append("x")
+    lines = [{"id": "7", "item": "a"}, {"id": "1", "item": "b"}]
+    cli("import", input=exported("sorted_feed", *lines))
+    assert [(id, feed.get_item(id)) for id in feed] == [("1", "x"), ("2", "a"), ("3", "b")]
+
+
+def test_a_feed_of_another_type_is_left_alone(cli: Cli, thoonk: Thoonk) -> None:
+    thoonk.queue("f")
+    done = cli("import", input=exported("job", {"id": "1", "item": "x"}), fails=5)
+    assert "'queue'" in done.err
+    assert thoonk.queue("f").count() == 0
+
+
+def refused(cli: Cli, export: bytes) -> Done:
+    return cli("import", input=export, fails=2)
+
+
+def test_what_is_no_export_is_refused_before_anything_is_sent(cli: Cli, thoonk: Thoonk) -> None:
+    for text in (
+        b"",
+        b"nonsense\n",
+        b"[1]\n",
+        b"{}\n",
+        b'{"thoonk": 2, "feed": "f", "type": "feed", "config": {}}\n',
+        b'{"thoonk": 1, "feed": "f", "type": "stack", "config": {}}\n',
+        b'{"thoonk": 1, "feed": "f", "type": "feed", "config": {"max_length": "x"}}\n',
+        b'{"thoonk": 1, "feed": "", "type": "feed", "config": {}}\n',
+        b'{"thoonk": 1, "feed": "f", "type": "feed"}\n',
+    ):
+        refused(cli, text)
+    assert thoonk.get_feed_names() == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ({"id": "1"}, "line 2: it has neither"),
+        ({"id": "1", "item": 5}, "line 2: it has neither"),
+        ({"id": "1", "base64": "?"}, "line 2"),
+        ({"id": "", "item": "x"}, "line 2: item id must not be empty"),
+        ({"id": 1, "item": "x"}, "line 2: item id must be a str"),
+        ("text", "line 2 is not an object"),
+        ({"id": "1", "base64": "/w=="}, "holds text"),
+    ],
+)
+def test_a_line_that_makes_no_sense_is_named(
+    cli: Cli, thoonk: Thoonk, line: Any, says: str
+) -> None:
+    done = refused(cli, exported("feed", line))
+    assert says in done.err
+    assert "0 items imported" in done.err
+    assert thoonk.feed("f").count() == 0
+
+
+@pytest.mark.parametrize("cut", ["no last line", "another number"])
+def test_a_file_that_was_cut_short_is_known_for_one(cli: Cli, thoonk: Thoonk, cut: str) -> None:
+    lines = [{"id": f"{n}", "item": "x"} for n in range(3)]
+    export = exported("feed", *lines, items=7)
+    if cut == "no last line":
+        export = export[: export.rindex(b'{"items"')]
+    done = cli("import", input=export, fails=1)
+    assert "not complete" in done.err
+    assert "3 items imported" in done.err
+    assert thoonk.feed("f").count() == 3
+
+
+def test_large_items_go_by_themselves(real_world: World) -> None:
+    cli = Cli(real_world.url)
+    large = "x" * 700_000
+    export = exported("feed", *({"id": f"{n}", "item": large} for n in range(5)))
+    cli("import", input=export)
+    with Thoonk(backend=real_world.url) as thoonk:
+        assert set(thoonk.feed("f").get_all().values()) == {large}
+        assert thoonk.feed("f").count() == 5

@@ -1,0 +1,5 @@
+"""``python -m thoonk.cli``."""
+
+from thoonk.cli import main
+
+main()

@@ -1,0 +1,24 @@
+"""The command ``completion``."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import BashComplete, FishComplete, ZshComplete
+
+from thoonk.cli.session import Command
+
+SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
+
+
+@click.command(cls=Command)
+@click.argument("shell", type=click.Choice([*SHELLS]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    r"""Print what makes a SHELL complete commands, options and names of feeds.
+
+    \b
+    bash:  eval "$(thoonk completion bash)"          in ~/.bashrc
+    zsh:   eval "$(thoonk completion zsh)"           in ~/.zshrc
+    fish:  thoonk completion fish | source           in ~/.config/fish/config.fish
+    """
+    click.echo(SHELLS[shell](ctx.find_root().command, {}, "thoonk", "_THOONK_COMPLETE").source())

@@ -1,0 +1,99 @@
+"""Commands about queues."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import click
+
+from thoonk import Empty, FeedConfig, OutcomeUnknown
+from thoonk.cli.output import item_fields, print_item, write_json
+from thoonk.cli.sending import send_new
+from thoonk.cli.session import (
+    Command,
+    Session,
+    name_argument,
+    no_wait_option,
+    pass_session,
+    timeout_option,
+)
+from thoonk.cli.values import items_argument, items_of, lines_option
+from thoonk.config import QUEUE
+from thoonk.operations import Priority
+
+T = TypeVar("T")
+
+high_option = click.option(
+    "--high", is_flag=True, help="High priority: it is the next to be taken."
+)
+
+
+def waiting_for(what: str, now: Callable[[], T], later: Callable[[], T], *, no_wait: bool) -> T:
+    """What is there now, else what comes later; somebody at a terminal is told of the wait."""
+    try:
+        return now()
+    except Empty:
+        if no_wait:
+            raise
+    if sys.stderr.isatty():
+        click.secho(f"Waiting for {what}. Ctrl-C ends it.", err=True, dim=True)
+    return later()
+
+
+@click.command(cls=Command)
+@name_argument
+@items_argument
+@high_option
+@lines_option
+@pass_session
+def put(session: Session, name: str, items: tuple[bytes, ...], high: bool, lines: bool) -> None:
+    """Put items into a queue; prints their ids.
+
+    ITEM is the item itself, @FILE for what is in a file, or - for standard input, byte for
+    byte. (@@text for an item that begins with an @.)
+    """
+    queue, config = session.open(name, QUEUE)
+    given = items_of(items, lines=lines, config=config, name=name)
+    send_new(session, partial(queue.put_many, priority=Priority(high)), given)
+
+
+@click.command(cls=Command)
+@name_argument
+@timeout_option
+@no_wait_option
+@pass_session
+def get(session: Session, name: str, timeout: float | None, no_wait: bool) -> None:
+    """Take the next item of a queue and print it. Waits until there is one.
+
+    In a pipe these are the item's bytes and nothing else, with no line break added. When
+    they cannot be written the item is put back, to be the next. Exit code 75 with an item:
+    the connection was lost before the server said that it is yours, so it may come again.
+    """
+    queue, config = session.open(name, QUEUE)
+    try:
+        item: bytes = waiting_for(
+            f"an item in {name!r}",
+            queue.get_nowait,
+            lambda: queue.get(timeout=timeout),
+            no_wait=no_wait,
+        )
+    except OutcomeUnknown as error:
+        # The item has arrived, but not the word that it is ours.
+        if isinstance(error.item, bytes):
+            _print(session, error.item, config)
+        raise
+    try:
+        _print(session, item, config)
+    except BaseException:
+        queue.put(item, priority=queue.HIGH)
+        raise
+
+
+def _print(session: Session, item: bytes, config: FeedConfig) -> None:
+    if session.json:
+        write_json(item_fields(item))
+    else:
+        print_item(item, config.serializer)

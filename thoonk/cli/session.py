@@ -1,0 +1,195 @@
+"""What all commands share: their common options, the client, and how they find a feed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from thoonk import BINARY, Feed, FeedConfig, Job, Queue, SortedFeed, Thoonk, WrongFeedType
+from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
+from thoonk.exceptions import ThoonkError
+from thoonk.names import check_name
+
+DEFAULT_URL = "redis://localhost:6379/0"
+MEMORY_NOTE = "Note: the memory backend begins empty and ends with this command"
+
+PATIENCE = 0.5
+"""Seconds that somebody who presses Tab, or looks at a live table, waits for a connection."""
+
+AnyFeed = Feed[bytes] | SortedFeed[bytes] | Queue[bytes] | Job[bytes]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Session:
+    """One run of the command line.
+
+    Attributes:
+        url: where the feeds are.
+        json: whether to print JSON.
+        debug: whether to show tracebacks.
+        is_patient: whether calls ride out that the backend goes away for a while.
+    """
+
+    _classes: ClassVar[dict[str, type[AnyFeed]]] = {
+        FEED: Feed,
+        SORTED_FEED: SortedFeed,
+        QUEUE: Queue,
+        JOB: Job,
+    }
+
+    def __init__(self) -> None:
+        self.url = os.environ.get("THOONK_URL") or DEFAULT_URL
+        self.json = False
+        self.debug = False
+        self.is_patient = True
+        self._client: Thoonk | None = None
+
+    @property
+    def client(self) -> Thoonk:
+        """The client, made when it is first needed and closed at the end of the command."""
+        if self._client is None:
+            options = {} if self.is_patient else impatient(self.url)
+            self._client = Thoonk(backend=self.url, **options)
+            click.get_current_context().find_root().call_on_close(self._client.close)
+            if self.url.partition(":")[0] == "memory":
+                click.echo(MEMORY_NOTE, err=True)
+        return self._client
+
+    def open(self, name: str, *kinds: str) -> tuple[Any, FeedConfig]:
+        """The feed of that name, which is there and is of one of these kinds, and its config.
+
+        Its items are bytes, whatever its serializer. Nothing is created.
+
+        Raises:
+            FeedDoesNotExist: there is none of that name.
+            WrongFeedType: it is of another kind.
+        """
+        config = self.client.get_config(name)
+        if config.kind is None or config.kind not in (kinds or self._classes):
+            raise WrongFeedType(name, expected=" or ".join(kinds), actual=config.type)
+        return self._classes[config.kind](name, self.client.backend, BINARY), config
+
+
+def impatient(url: str) -> dict[str, Any]:
+    """Options for a client that says at once when a Redis is away."""
+    scheme = url.partition("://")[0].removesuffix("+sentinel")
+    if scheme not in ("redis", "rediss", "unix"):
+        return {}
+    return {"socket_connect_timeout": PATIENCE, "retry_for": 0}
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+# --- options and arguments of several commands ----------------------------------------------
+
+
+def _set(attribute: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    def set_it(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        session = ctx.ensure_object(Session)
+        # Not given here: what stands before the command holds.
+        if value:
+            setattr(session, attribute, value)
+            if attribute == "debug":
+                logging.basicConfig(level=logging.DEBUG)
+
+    return set_it
+
+
+def _option(name: str, **attributes: Any) -> click.Option:
+    return click.Option(
+        [f"--{name}"], expose_value=False, callback=_set(attributes.pop("to", name)), **attributes
+    )
+
+
+def common_params() -> list[click.Parameter]:
+    """The options that every command has."""
+    return [
+        _option(
+            "backend",
+            to="url",
+            metavar="URL",
+            help=f"Where the feeds are: THOONK_URL, or else {DEFAULT_URL}.",
+        ),
+        _option("json", is_flag=True, help="Print JSON, one value per line."),
+        _option("debug", is_flag=True, help="Show tracebacks and what the library logs."),
+    ]
+
+
+def common_options(function: Function) -> Function:
+    """Decorate the group with the options that every command has."""
+    params = getattr(function, "__click_params__", [])
+    function.__click_params__ = [*reversed(common_params()), *params]  # type: ignore[attr-defined]
+    return function
+
+
+class Command(click.Command):
+    """A command, with the options that every command has after its own."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params += common_params()
+
+
+class Group(click.Group):
+    """A command that has commands of its own."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params += common_params()
+
+
+def as_name(argument: str) -> str:
+    """A name or id as the library has it, whatever encoding the locale says arguments have."""
+    return os.fsencode(argument).decode("utf-8", "surrogateescape")
+
+
+def _checked(what: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    def check(_: click.Context, __: click.Parameter, value: Any) -> Any:
+        if isinstance(value, str):
+            return check_name(as_name(value), what)
+        if isinstance(value, tuple):
+            return tuple(check_name(as_name(each), what) for each in value)
+        return value
+
+    return check
+
+
+def complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of feeds, for a shell. None when the server cannot say."""
+    url = ctx.ensure_object(Session).url
+    try:
+        with Thoonk(backend=url, **impatient(url)) as client:
+            names = sorted(client.get_feed_names())
+    except ThoonkError:
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+A_FEED: dict[str, Any] = {"callback": _checked("feed name"), "shell_complete": complete_name}
+"""How an argument or option that names a feed is made."""
+
+AN_ID: dict[str, Any] = {"callback": _checked("item id")}
+"""How an argument or option that is an id is made."""
+
+name_argument = click.argument("name", **A_FEED)
+names_argument = click.argument("names", nargs=-1, metavar="[NAME]...", **A_FEED)
+id_argument = click.argument("id", **AN_ID)
+ids_argument = click.argument("ids", nargs=-1, required=True, metavar="ID...", **AN_ID)
+
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Wait so long, not for ever; exit code 3 when nothing came.",
+)
+no_wait_option = click.option(
+    "--no-wait", is_flag=True, help="Do not wait at all; exit code 3 when nothing is there."
+)

@@ -1,0 +1,254 @@
+"""The commands ``export`` and ``import``: a feed as JSON lines.
+
+The first line says what feed it was, each further one is an item, and the last one says
+how many there were, so that a file that was cut short is known for one:
+
+    {"thoonk": 1, "feed": "news", "type": "feed", "config": {"max_length": 100}}
+    {"id": "a", "item": "text"}
+    {"id": "b", "base64": "AAH/"}
+    {"items": 2}
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, TypeVar
+
+import attrs
+import click
+
+from thoonk import FeedConfig, FeedExists, InvalidValue, Job, WrongFeedType
+from thoonk.cli.exits import Exit
+from thoonk.cli.feeds import settings_of
+from thoonk.cli.output import item_fields, json_line, printable, write_json
+from thoonk.cli.session import A_FEED, Command, Session, name_argument, pass_session
+from thoonk.cli.values import check_item
+from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
+from thoonk.flows import chunked, entry_size
+from thoonk.operations import (
+    Entry,
+    FeedPublish,
+    HasItem,
+    JobPut,
+    Operation,
+    QueuePut,
+    SortedInsert,
+)
+
+T = TypeVar("T")
+
+FORMAT = 1
+"""The version of the format, in the first line."""
+
+BATCH = 100
+"""How many jobs are read at once."""
+
+
+def with_progress(items: Iterable[T], total: int | None, says: str) -> Iterator[T]:
+    """The items, with a bar on the terminal that standard error is."""
+    if not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        yield from progress.track(items, total=total, description=says)
+
+
+# --- export ------------------------------------------------------------------------------
+
+
+@click.command(cls=Command)
+@name_argument
+@click.argument("file", type=click.File("wb"), default="-")
+@pass_session
+def export_feed(session: Session, name: str, file: IO[bytes]) -> None:
+    """Write the feed NAME, its configuration and all its items in their order, to a FILE.
+
+    JSON lines, for import. Of a queue and a job feed nothing is taken. Jobs come whatever
+    their state, by their ids, which sort by the millisecond in which they were put. What
+    others change meanwhile may be in it or not.
+    """
+    feed, config = session.open(name)
+    header = {"thoonk": FORMAT, "feed": name, "type": config.type, "config": settings_of(config)}
+    file.write(json_line(header))
+    count = 0
+    entries = _jobs(feed) if feed.kind == JOB else feed.items()
+    for id, item in with_progress(entries, feed.count(), f"export {printable(name)}"):
+        file.write(json_line({"id": id, **item_fields(item)}))
+        count += 1
+    file.write(json_line({"items": count}))
+    file.flush()
+
+
+def _jobs(feed: Job[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Jobs by their ids: they have no other order that is the same every time."""
+    sorted_ids = sorted(feed.ids())
+    for start in range(0, len(sorted_ids), BATCH):
+        ids = sorted_ids[start : start + BATCH]
+        items = feed.get_items(ids)
+        yield from ((id, items[id]) for id in ids if id in items)
+
+
+# --- import ------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Header:
+    """The first line of an export."""
+
+    feed: str
+    type: str
+    config: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """Which of the four shapes of data it is."""
+        return KIND_OF_TYPE[self.type]
+
+
+def _fields(line: bytes, number: int) -> dict[str, Any]:
+    try:
+        fields = json.loads(line)
+    except ValueError as error:
+        raise InvalidValue(f"line {number} is not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise InvalidValue(f"line {number} is not an object")
+    return fields
+
+
+def read_header(line: bytes) -> Header:
+    """What the first line says.
+
+    Raises:
+        InvalidValue: it is not the first line of an export that can be read here.
+    """
+    fields = _fields(line, 1)
+    if fields.get("thoonk") != FORMAT:
+        raise InvalidValue(f"this is no export of a feed, or not of format {FORMAT}")
+    match fields:
+        case {"feed": str(feed), "type": str(type), "config": dict(config)} if type in KIND_OF_TYPE:
+            return Header(feed, type, config)
+    raise InvalidValue("line 1 lacks the feed's name, type or configuration")
+
+
+def read_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
+    """The items in the lines after the first, up to the last.
+
+    Raises:
+        InvalidValue: a line is not what an export has.
+        EOFError: the last line is missing, or another number stands there.
+    """
+    for number, line in enumerate(lines, 2):
+        fields = _fields(line, number)
+        if "id" not in fields:
+            if fields.get("items") != number - 2:
+                raise EOFError(f"it has {number - 2} items, not {fields.get('items')}")
+            return
+        try:
+            yield _entry(fields)
+        except (ValueError, TypeError) as error:
+            raise InvalidValue(f"line {number}: {error}") from error
+    raise EOFError("its last line is missing")
+
+
+def _entry(fields: dict[str, Any]) -> Entry:
+    match fields:
+        case {"item": str(text)}:
+            return Entry(fields["id"], text.encode())
+        case {"base64": str(text)}:
+            return Entry(fields["id"], base64.b64decode(text, validate=True))
+    raise InvalidValue("it has neither an item nor a base64, as text")
+
+
+class Importer:
+    """Puts items into a feed that is new, or is there and of the same type."""
+
+    def __init__(self, session: Session, name: str, header: Header) -> None:
+        self._execute = session.client.backend.execute
+        self._name = name
+        self._kind = header.kind
+        self.sent = 0
+        self.skipped = 0
+        try:
+            session.client.create_feed(name, {**header.config, "type": header.type})
+        except FeedExists:
+            self._is_new = False
+        else:
+            self._is_new = True
+        self.config: FeedConfig = session.client.get_config(name)
+        if self.config.kind != self._kind:
+            raise WrongFeedType(name, expected=header.type, actual=self.config.type)
+
+    def send(self, entries: tuple[Entry, ...]) -> None:
+        """Add these at the end."""
+        for entry in entries:
+            check_item(entry.item, self.config, self._name)
+        if self._kind in (QUEUE, JOB):
+            fresh = tuple(entry for entry in entries if self._is_fresh(entry.id))
+            self.skipped += len(entries) - len(fresh)
+            entries = fresh
+        if entries:
+            self._execute(addition(self._name, self._kind, entries))
+        self.sent += len(entries)
+
+    def _is_fresh(self, id: str) -> bool:
+        # An id that waits twice would be taken twice.
+        return self._is_new or not self._execute(HasItem(self._name, id))
+
+
+def _until_failure(
+    entries: Iterable[Entry], failures: list[InvalidValue | EOFError]
+) -> Iterator[Entry]:
+    """The entries before what cannot be read: they are imported all the same."""
+    try:
+        yield from entries
+    except (InvalidValue, EOFError) as error:
+        failures.append(error)
+
+
+def addition(name: str, kind: str, entries: tuple[Entry, ...]) -> Operation[Any]:
+    """The operation that adds entries at the end (a sorted feed gives them other ids)."""
+    if kind == FEED:
+        return FeedPublish(name, entries)
+    if kind == SORTED_FEED:
+        return SortedInsert(name, tuple(entry.item for entry in entries))
+    put = QueuePut if kind == QUEUE else JobPut
+    return put(name, entries)
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option("--as", "name", metavar="NAME", help="Its name here; else the one it had.", **A_FEED)
+@pass_session
+def import_feed(session: Session, file: IO[bytes], name: str | None) -> None:
+    """Read a feed from a FILE that export has written, and add its items at the end.
+
+    A feed that is not there is created with its configuration; one that is there keeps its
+    own. Ids are kept, but for those of a sorted feed, which gives new ones. In a feed an id
+    that is there is edited; in a queue or job feed it is passed over, so that an import that
+    broke off can be done again. Jobs wait, whatever their state was.
+    """
+    lines = iter(file)
+    header = read_header(next(lines, b""))
+    importer = Importer(session, name or header.feed, header)
+    entries = with_progress(read_entries(lines), None, f"import {printable(name or header.feed)}")
+    failures: list[InvalidValue | EOFError] = []
+    try:
+        for chunk in chunked(_until_failure(entries, failures), entry_size):
+            importer.send(chunk)
+        if failures:
+            raise failures[0]
+    except EOFError as error:
+        click.echo(f"Error: the file is not complete, {error}", err=True)
+        sys.exit(Exit.FAILED)
+    finally:
+        if session.json:
+            write_json({"imported": importer.sent, "skipped": importer.skipped})
+        else:
+            passed = f", {importer.skipped} were there" if importer.skipped else ""
+            click.echo(f"{importer.sent} items imported{passed}", err=True)
