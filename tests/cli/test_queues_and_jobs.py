@@ -76,16 +76,26 @@ def test_a_job_is_put_claimed_and_finished_with_a_result(cli: Cli, thoonk: Thoon
 def test_the_claim_as_json_and_its_item_in_a_file(cli: Cli, thoonk: Thoonk, tmp_path: Path) -> None:
     job = thoonk.job("j", serializer="binary")
     first, second = job.put(b"text"), job.put(EVERY_BYTE)
-    assert cli("job", "get", "j", "--json").records == [
-        {"id": first, "cancelled": 0, "item": "text"}
-    ]
+    (claimed,) = cli("job", "get", "j", "--json").records
+    token = claimed.pop("token")
+    assert claimed == {"id": first, "cancelled": 0, "item": "text"}
     assert cli("job", "get", "j", "-o", str(tmp_path / "item")).lines == [second]
     assert (tmp_path / "item").read_bytes() == EVERY_BYTE
-    cli("job", "cancel", "j", first)
-    assert cli("job", "get", "j", "--json", "-o", str(tmp_path / "item")).records == [
-        {"id": first, "cancelled": 1}
-    ]
+    cli("job", "cancel", "j", first, "--token", token)
+    (claimed,) = cli("job", "get", "j", "--json", "-o", str(tmp_path / "item")).records
+    assert claimed == {"id": first, "token": claimed["token"], "cancelled": 1}
     assert (tmp_path / "item").read_bytes() == b"text"
+
+
+@pytest.mark.parametrize("how", ["finish", "cancel", "stall"])
+def test_under_another_token_a_job_is_left_alone(cli: Cli, thoonk: Thoonk, how: str) -> None:
+    job = thoonk.job("j")
+    id = job.put("x")
+    (claimed,) = cli("job", "get", "j", "--json").records
+    assert "not claimed" in cli("job", how, "j", id, "--token", "another", fails=5).err
+    assert job.get_counts().claimed == 1
+    cli("job", how, "j", id, "--token", claimed["token"])
+    assert job.get_counts().claimed == 0
 
 
 def test_a_job_whose_item_cannot_be_written_is_given_back(

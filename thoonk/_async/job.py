@@ -166,6 +166,8 @@ class AsyncJob(AsyncCollection[T]):
         item: T | None = None,
         result: bool = False,
         timeout: float | None = None,
+        *,
+        token: str = "",
     ) -> None:
         """Say that a claimed job is done. (Contract: job finish)
 
@@ -176,11 +178,13 @@ class AsyncJob(AsyncCollection[T]):
             result: None in ``item`` is the result.
             timeout: seconds to keep the result; 0: for ever; None: the configured
                 ``result_timeout``, or one day.
+            token: that of a claim (`AsyncClaim.token`), perhaps from another process; then
+                it has to be the one that holds. Empty: whoever holds it.
 
         Raises:
-            NotClaimed: the job is not claimed.
+            NotClaimed: the job is not claimed, or not under that token.
         """
-        ending = self._codec.ending(id, "", item, result=result, timeout=timeout)
+        ending = self._codec.ending(id, token, item, result=result, timeout=timeout)
         await self._execute(JobFinish(self.name, (ending,)))
 
     async def finish_many(
@@ -276,21 +280,29 @@ class AsyncJob(AsyncCollection[T]):
             if isinstance(notice, Gap):
                 return None
 
-    async def cancel(self, id: str) -> None:
+    async def cancel(self, id: str, *, token: str = "") -> None:
         """Give a claimed job back: it waits again, at the end. (Contract: job cancel)
 
-        Raises:
-            NotClaimed: the job is not claimed.
-        """
-        await self._execute(JobCancel(self.name, id))
+        Args:
+            id: the job's id.
+            token: as of `finish`.
 
-    async def stall(self, id: str) -> None:
+        Raises:
+            NotClaimed: the job is not claimed, or not under that token.
+        """
+        await self._execute(JobCancel(self.name, id, token))
+
+    async def stall(self, id: str, *, token: str = "") -> None:
         """Take a claimed job out of circulation until `retry`. (Contract: job stall)
 
+        Args:
+            id: the job's id.
+            token: as of `finish`.
+
         Raises:
-            NotClaimed: the job is not claimed.
+            NotClaimed: the job is not claimed, or not under that token.
         """
-        await self._execute(JobStall(self.name, id))
+        await self._execute(JobStall(self.name, id, token))
 
     async def retry(self, id: str) -> None:
         """Make a stalled job available again. (Contract: job retry)

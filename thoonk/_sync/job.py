@@ -167,6 +167,8 @@ class Job(Collection[T]):
         item: T | None = None,
         result: bool = False,
         timeout: float | None = None,
+        *,
+        token: str = "",
     ) -> None:
         """Say that a claimed job is done. (Contract: job finish)
 
@@ -177,11 +179,13 @@ class Job(Collection[T]):
             result: None in ``item`` is the result.
             timeout: seconds to keep the result; 0: for ever; None: the configured
                 ``result_timeout``, or one day.
+            token: that of a claim (`Claim.token`), perhaps from another process; then
+                it has to be the one that holds. Empty: whoever holds it.
 
         Raises:
-            NotClaimed: the job is not claimed.
+            NotClaimed: the job is not claimed, or not under that token.
         """
-        ending = self._codec.ending(id, "", item, result=result, timeout=timeout)
+        ending = self._codec.ending(id, token, item, result=result, timeout=timeout)
         self._execute(JobFinish(self.name, (ending,)))
 
     def finish_many(
@@ -276,21 +280,29 @@ class Job(Collection[T]):
             if isinstance(notice, Gap):
                 return None
 
-    def cancel(self, id: str) -> None:
+    def cancel(self, id: str, *, token: str = "") -> None:
         """Give a claimed job back: it waits again, at the end. (Contract: job cancel)
 
-        Raises:
-            NotClaimed: the job is not claimed.
-        """
-        self._execute(JobCancel(self.name, id))
+        Args:
+            id: the job's id.
+            token: as of `finish`.
 
-    def stall(self, id: str) -> None:
+        Raises:
+            NotClaimed: the job is not claimed, or not under that token.
+        """
+        self._execute(JobCancel(self.name, id, token))
+
+    def stall(self, id: str, *, token: str = "") -> None:
         """Take a claimed job out of circulation until `retry`. (Contract: job stall)
 
+        Args:
+            id: the job's id.
+            token: as of `finish`.
+
         Raises:
-            NotClaimed: the job is not claimed.
+            NotClaimed: the job is not claimed, or not under that token.
         """
-        self._execute(JobStall(self.name, id))
+        self._execute(JobStall(self.name, id, token))
 
     def retry(self, id: str) -> None:
         """Make a stalled job available again. (Contract: job retry)

@@ -57,6 +57,11 @@ def job() -> None:
     """
 
 
+token_option = click.option(
+    "--token", default="", metavar="TOKEN", help="Only if claimed under it (job get --json tells)."
+)
+
+
 @job.command("put")
 @name_argument
 @items_argument
@@ -110,7 +115,7 @@ def _print_claim(
 ) -> None:
     if session.json:
         item = item_fields(claim.item) if with_item else {}
-        write_json({"id": claim.id, "cancelled": claim.cancelled, **item})
+        write_json({"id": claim.id, "token": claim.token, "cancelled": claim.cancelled, **item})
     elif not to_terminal():
         write(encode_name(claim.id) + b"\n" + (claim.item if with_item else b""))
     else:
@@ -131,9 +136,10 @@ def _print_claim(
     metavar="SECONDS",
     help="Keep the result so long, 0 for ever; else as configured, or one day.",
 )
+@token_option
 @pass_session
 def job_finish(
-    session: Session, name: str, id: str, result: bytes | None, keep: float | None
+    session: Session, name: str, id: str, result: bytes | None, keep: float | None, token: str
 ) -> None:
     """Say that the claimed job ID is done, perhaps with a RESULT (given as an item)."""
     feed, config = session.open(name, JOB)
@@ -141,29 +147,31 @@ def job_finish(
         check_item(result, config, name)
     elif keep is not None:
         raise click.UsageError("--keep is for a RESULT.")
-    feed.finish(id, result, timeout=keep)
+    feed.finish(id, result, timeout=keep, token=token)
 
 
 @job.command("cancel")
 @name_argument
 @ids_argument
+@token_option
 @pass_session
-def job_cancel(session: Session, name: str, ids: tuple[str, ...]) -> None:
+def job_cancel(session: Session, name: str, ids: tuple[str, ...], token: str) -> None:
     """Give claimed jobs back: they wait again, or are stalled after max_failures."""
     feed, _ = session.open(name, JOB)
     for id in ids:
-        feed.cancel(id)
+        feed.cancel(id, token=token)
 
 
 @job.command("stall")
 @name_argument
 @ids_argument
+@token_option
 @pass_session
-def job_stall(session: Session, name: str, ids: tuple[str, ...]) -> None:
+def job_stall(session: Session, name: str, ids: tuple[str, ...], token: str) -> None:
     """Take claimed jobs out of circulation, until they are retried."""
     feed, _ = session.open(name, JOB)
     for id in ids:
-        feed.stall(id)
+        feed.stall(id, token=token)
 
 
 @job.command("retry")

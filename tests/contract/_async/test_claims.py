@@ -335,3 +335,20 @@ async def test_extending_many_tells_of_each(thoonk: AsyncThoonk) -> None:
     await first.finish()
     held = tuple(Held(claim.id, claim.token) for claim in (first, second))
     assert await thoonk.backend.execute(JobExtend("j", held)) == (False, True)
+
+
+async def test_by_id_and_token_only_the_claim_that_holds_is_ended(
+    thoonk: AsyncThoonk, other: AsyncThoonk
+) -> None:
+    job = await thoonk.job("j", {"claim_timeout": 0.1})
+    elsewhere = await other.job("j")
+    id = await job.put("x")
+    late = await job.get()
+    holder = await elsewhere.get(timeout=5)
+    before = await job.get_counts()
+    for end in (elsewhere.finish, elsewhere.cancel, elsewhere.stall):
+        with pytest.raises(NotClaimed):
+            await end(id, token=late.token)
+    assert await job.get_counts() == before
+    await job.finish(id, "done", token=holder.token)
+    assert await job.get_result(id, timeout=5) == ("x", "done")
