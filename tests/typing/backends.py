@@ -70,8 +70,6 @@ class OwnBackend:
     def wait(self, operation: Operation[Any], timeout: float) -> Taken:
         return Taken(())
 
-    def wake(self, operation: Operation[Any]) -> None: ...
-
     def listen(self, feed: str | None = None) -> Subscription:
         raise NotImplementedError
 

@@ -12,7 +12,7 @@ from typing import Generic, Self, TypeVar
 
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.taking import OUTAGE_PAUSE, wait_for
-from thoonk.backends import AsyncBackend
+from thoonk.backends import AsyncBackend, AsyncWaking
 from thoonk.concurrency._async import Background, Event, Lock, event_within, sleep, to_the_end
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
@@ -275,9 +275,10 @@ class AsyncClaims(Generic[T]):
 
     async def _wake(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""
-        while (waiting := self._waiting) is not None:
+        backend = self._backend
+        while isinstance(backend, AsyncWaking) and (waiting := self._waiting) is not None:
             try:
-                await self._backend.wake(waiting)
+                await backend.wake(waiting)
             except ThoonkError as error:
                 logger.debug("a waiting loop was not woken: %s", error)
             await event_within(self._closed, 0.05)

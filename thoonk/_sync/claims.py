@@ -13,7 +13,7 @@ from typing import Generic, Self, TypeVar
 
 from thoonk._sync.claim import Claim
 from thoonk._sync.taking import OUTAGE_PAUSE, wait_for
-from thoonk.backends import Backend
+from thoonk.backends import Backend, Waking
 from thoonk.concurrency._sync import Background, Event, Lock, event_within, sleep, to_the_end
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
@@ -276,9 +276,10 @@ class Claims(Generic[T]):
 
     def _wake(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""
-        while (waiting := self._waiting) is not None:
+        backend = self._backend
+        while isinstance(backend, Waking) and (waiting := self._waiting) is not None:
             try:
-                self._backend.wake(waiting)
+                backend.wake(waiting)
             except ThoonkError as error:
                 logger.debug("a waiting loop was not woken: %s", error)
             event_within(self._closed, 0.05)

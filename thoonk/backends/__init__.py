@@ -18,9 +18,11 @@ from thoonk.operations import Operation, Taken, TakeOperation
 __all__ = [
     "AsyncBackend",
     "AsyncSubscription",
+    "AsyncWaking",
     "Backend",
     "Opener",
     "Subscription",
+    "Waking",
     "open_async_backend",
     "open_backend",
 ]
@@ -75,13 +77,6 @@ class Backend(Protocol):
         was taken by a wait that is interrupted goes back.
         """
 
-    def wake(self, operation: TakeOperation) -> None:
-        """End the `wait` for the operation of that token, in another thread, before its time.
-
-        It answers as at the end of its time. A backend that cannot do it does nothing:
-        a wait is not long.
-        """
-
     def listen(self, feed: str | None = None) -> Subscription:
         """Subscribe to one feed's notices (None: those of all feeds).
 
@@ -90,6 +85,20 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release connections and threads. Subscriptions end. May be called twice."""
+
+
+@runtime_checkable
+class Waking(Protocol):
+    """What a backend may offer besides: a loop over claims that waits can be stopped at once.
+
+    Without it a wait ends by itself, after ten seconds at most.
+    """
+
+    def wake(self, operation: TakeOperation) -> None:
+        """End the `Backend.wait` for the operation of that token, which another thread does.
+
+        It answers as at the end of its time.
+        """
 
 
 class AsyncSubscription(Protocol):
@@ -115,14 +124,19 @@ class AsyncBackend(Protocol):
     async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
         """As `Backend.wait`."""
 
-    async def wake(self, operation: TakeOperation) -> None:
-        """As `Backend.wake`, for a wait in another task."""
-
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As `Backend.listen`."""
 
     async def close(self) -> None:
         """As `Backend.close`."""
+
+
+@runtime_checkable
+class AsyncWaking(Protocol):
+    """`Waking` for asyncio."""
+
+    async def wake(self, operation: TakeOperation) -> None:
+        """As `Waking.wake`, for a wait in another task."""
 
 
 @runtime_checkable
@@ -177,13 +191,13 @@ def _opener_for(target: object) -> Opener:
     if hasattr(target, "connection_pool"):
         return _opener_of("redis")
     raise InvalidType(
-        f"a backend is a name, a URL, a redis-py client or an object with execute, wait, wake, "
+        f"a backend is a name, a URL, a redis-py client or an object with execute, wait, "
         f"listen and close, not {type(target).__name__}"
     )
 
 
 def _is_backend(target: object) -> bool:
-    methods = ("execute", "wait", "wake", "listen", "close")
+    methods = ("execute", "wait", "listen", "close")
     return all(callable(getattr(target, method, None)) for method in methods)
 
 

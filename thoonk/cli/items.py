@@ -50,7 +50,7 @@ T = TypeVar("T")
 @click.option("--at", metavar="POSITION", help="Where in a sorted feed, as with move. [:end]")
 @lines_option
 @pass_session
-def publish(  # noqa: PLR0917 - click passes them by name
+def publish(
     session: Session,
     name: str,
     items: tuple[bytes, ...],

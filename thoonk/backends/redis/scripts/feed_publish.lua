@@ -38,27 +38,30 @@ local function after(previous)
 end
 
 -- The first write is before the first notice: a server that is full refuses it, and no other.
-redis.call('HSET', KEYS[3], unpack(ARGV, 4))
-redis.call('INCRBY', KEYS[4], (#ARGV - 3) / 2)
-local fresh, pushed_out = {}, {}
+-- In a bounded feed it removes an item, which a full server does.
+if limit == 0 then
+  redis.call('HSET', KEYS[3], unpack(ARGV, 4))
+end
+local fresh = {}
 for index = 4, #ARGV, 2 do
   local id, item = ARGV[index], ARGV[index + 1]
-  score = score < time and time or after(score)
-  local added = redis.call('ZADD', KEYS[2], text_of(score), id)
-  local excess = added == 1 and limit > 0 and redis.call('ZCARD', KEYS[2]) - limit or 0
-  if excess > 0 then
-    for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do
-      redis.call('ZREM', KEYS[2], old)
-      redis.call('HDEL', KEYS[3], old)
-      redis.call('PUBLISH', ARGV[3], old)
-      pushed_out[old] = true
+  if limit > 0 and not redis.call('ZSCORE', KEYS[2], id) then
+    local excess = redis.call('ZCARD', KEYS[2]) + 1 - limit
+    if excess > 0 then
+      for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do
+        redis.call('ZREM', KEYS[2], old)
+        redis.call('HDEL', KEYS[3], old)
+        redis.call('PUBLISH', ARGV[3], old)
+      end
     end
   end
-  if pushed_out[id] then
-    -- The same id twice, with so many between that the first was pushed out.
+  score = score < time and time or after(score)
+  local added = redis.call('ZADD', KEYS[2], text_of(score), id)
+  if limit > 0 then
     redis.call('HSET', KEYS[3], id, item)
   end
   redis.call('PUBLISH', added == 1 and ARGV[1] or ARGV[2], id .. '\0' .. item)
   fresh[#fresh + 1] = added
 end
+redis.call('INCRBY', KEYS[4], #fresh)
 return remember(fresh)
