@@ -145,7 +145,7 @@ def _check_priority(_: object, __: attrs.Attribute[Priority], value: Priority) -
 
 
 MOST = 1000
-"""How many entries, ids or claims one operation may have: the server is busy for a few ms."""
+"""The most entries, ids or claims that one operation has. The server does it in a few ms."""
 
 CONFIRM_WITHIN = 10.0
 """Seconds within which what was taken from a queue is confirmed, or it is available again."""
