@@ -20,7 +20,6 @@ from thoonk.backends import Backend, Subscription, open_backend
 from thoonk.backends.redis import errors
 from thoonk.backends.redis.commands import Call, command_for
 from thoonk.backends.redis.wire import new_instance
-from thoonk.config import JOB
 from thoonk.conform.values import Template, decode, encode
 from thoonk.exceptions import (
     Empty,
@@ -83,7 +82,7 @@ class Adapter:
         self.thoonk = Thoonk(backend=url)
         self.backend: Backend
         self.backend, _ = open_backend(url)
-        self.client = redis.Redis.from_url(url, protocol=2)
+        self.client: Any = redis.Redis.from_url(url, protocol=2)
         self.heard: Subscription | None = None
 
     def execute(self, operation: ops.Operation[R], arguments: Arguments) -> R:
@@ -140,9 +139,7 @@ class Adapter:
         return {"items": [[as_json(id), encode(item)] for id, item in items.items()]}
 
     def snapshot(self, feed: str, given: Arguments) -> Template:
-        found = self.execute(
-            ops.ReadSnapshot(feed, given["type"], name_of(given["token"])), given
-        )
+        found = self.execute(ops.ReadSnapshot(feed, given["type"], name_of(given["token"])), given)
         pairs = [[as_json(id), encode(found.items[id])] for id in found.ids]
         return {"ids": [*map(as_json, found.ids)], "items": pairs}
 

@@ -19,7 +19,7 @@ from thoonk.exceptions import ThoonkError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--url", help="An empty db to try it in, which is cleared. Default: a private server.")
+@click.option("--url", help="An empty db to try it in; it is cleared. Default: a private server.")
 @click.option("--server", metavar="PROGRAM", help="The program of the private server.")
 @click.option(
     "--level",
@@ -133,5 +133,3 @@ def _say(line: str, target: IO[str] | None) -> None:
     """To stdout, or to stderr where the report goes to stdout."""
     colour = {"FAILED": "red", "passed": "green"}.get(line.partition(" ")[0])
     click.secho(line, fg=colour, err=target is sys.stdout)
-
-

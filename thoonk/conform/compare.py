@@ -14,6 +14,7 @@ from thoonk.conform.values import (
     Scene,
     Template,
     decode,
+    encode,
     is_bytes,
     matches_number,
     matches_text,
@@ -80,20 +81,29 @@ def _remembered(where: str, found: Content | None) -> Iterator[Difference]:
 def _key(
     where: str, template: Template, before: Content | None, found: Content | None, scene: Scene
 ) -> Iterator[Difference]:
-    if isinstance(template, dict) and "any of" in template:
-        options = [[*_key(where, option, before, found, scene)] for option in template["any of"]]
-        if all(options):
-            yield Difference(where, f"one of {show(template['any of'])}", _show(found))
-        return
-    if template is None:
-        if found is not None:
-            yield Difference(where, NOTHING, _show(found))
-        return
-    ((kind, value),) = ((k, v) for k, v in template.items() if k != "ttl")
-    if found is None or found.kind != kind:
-        yield Difference(where, f"{kind} {show(value)}", _show(found))
-        return
-    match kind:
+    match template:
+        case None:
+            if found is not None:
+                yield Difference(where, NOTHING, _show(found))
+        case {"any of": list(options)}:
+            if all([*_key(where, option, before, found, scene)] for option in options):
+                yield Difference(where, f"one of {show(options)}", _show(found))
+        case {"size": list(sizes)}:
+            if found is None or len(found.value) not in sizes:
+                yield Difference(where, f"so many entries: {show(sizes)}", _show(found))
+        case _:
+            ((kind, value),) = ((k, v) for k, v in template.items() if k != "ttl")
+            if found is None or found.kind != kind:
+                yield Difference(where, f"{kind} {show(value)}", _show(found))
+            else:
+                yield from _content(where, value, before, found, scene)
+                yield from _expiry(where, template.get("ttl"), found, scene)
+
+
+def _content(
+    where: str, value: Template, before: Content | None, found: Content, scene: Scene
+) -> Iterator[Difference]:
+    match found.kind:
         case "set":
             yield from _members(where, value, list(found.value), scene)
         case "hash" | "zset":
@@ -103,7 +113,6 @@ def _key(
         case _:
             if not matches_text(value, found.value, scene):
                 yield Difference(where, show(value), show(found.value))
-    yield from _expiry(where, template.get("ttl"), found, scene)
 
 
 def _expiry(where: str, ttl: int | None, found: Content, scene: Scene) -> Iterator[Difference]:
@@ -169,11 +178,7 @@ def _sequence(
         for template, element in zip(expected, found, strict=True)
     )
     if not same:
-        yield Difference(where, show(expected), show([*map(_json, found)]))
-
-
-def _json(data: bytes) -> Template:
-    return data.decode(errors="backslashreplace")
+        yield Difference(where, show(expected), show([*map(encode, found)]))
 
 
 def _show(content: Content | None) -> str:
@@ -207,9 +212,7 @@ def _answer_matches(expected: Template, found: Any, scene: Scene) -> bool:
             return (
                 isinstance(found, list)
                 and len(found) == len(expected)
-                and all(
-                    _answer_matches(e, f, scene) for e, f in zip(expected, found, strict=True)
-                )
+                and all(_answer_matches(e, f, scene) for e, f in zip(expected, found, strict=True))
             )
         case bool() | None:
             return found is expected

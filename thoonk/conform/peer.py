@@ -9,9 +9,12 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from thoonk.exceptions import ThoonkError
+
+STARTS_WITHIN = 30.0
+"""Seconds that the first answer may take: some programs start slowly."""
 
 ENDS_WITHIN = 5.0
 """Seconds that a peer has to end by itself when its stdin is closed."""
@@ -51,12 +54,13 @@ class Peer:
         except OSError as error:
             self._said.close()
             raise PeerFailed(f"{command[0]} cannot be started: {error.strerror}") from error
+        self._stdin = cast("IO[bytes]", self._process.stdin)
+        self._stdout = cast("IO[bytes]", self._process.stdout)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101
-        for line in self._process.stdout:
+        for line in self._stdout:
             self._lines.put(line)
         self._lines.put(_ENDED)
 
@@ -68,10 +72,9 @@ class Peer:
         """
         self._number += 1
         request = {"id": self._number, "operation": operation, "arguments": arguments}
-        assert self._process.stdin is not None  # noqa: S101
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
+            self._stdin.write(json.dumps(request).encode() + b"\n")
+            self._stdin.flush()
         except OSError as error:
             raise PeerFailed(self._how_it_ended()) from error
 
@@ -81,10 +84,11 @@ class Peer:
         Raises:
             PeerFailed: it ended, was silent for too long, or said something else.
         """
+        timeout = max(self._timeout, STARTS_WITHIN if self._number == 1 else 0)
         try:
-            line = self._lines.get(timeout=self._timeout)
+            line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise PeerFailed(f"the peer did not answer within {self._timeout:g} seconds") from None
+            raise PeerFailed(f"the peer did not answer within {timeout:g} seconds") from None
         if line is _ENDED:
             raise PeerFailed(self._how_it_ended())
         try:
@@ -116,10 +120,8 @@ class Peer:
 
     def close(self) -> None:
         """Close its stdin, and end it if that does not."""
-        assert self._process.stdin is not None  # noqa: S101
-        assert self._process.stdout is not None  # noqa: S101
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
+            self._stdin.close()
         try:
             self._process.wait(ENDS_WITHIN)
         except subprocess.TimeoutExpired:
@@ -128,7 +130,7 @@ class Peer:
         # What a child of the peer holds open is not waited for.
         self._reader.join(ENDS_WITHIN)
         if not self._reader.is_alive():
-            self._process.stdout.close()
+            self._stdout.close()
         self._said.close()
 
     def kill(self) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import attrs
+import redis
 
 from thoonk.conform import compare
 from thoonk.conform.compare import Difference
@@ -13,7 +14,7 @@ from thoonk.conform.peer import Peer, PeerFailed
 from thoonk.conform.stage import Stage
 from thoonk.conform.values import Scene, Template, encode, show, text
 from thoonk.conform.vector import FEATURES, LEVELS, Step, Vector, operations
-from thoonk.exceptions import InvalidValue
+from thoonk.exceptions import BackendError, InvalidValue
 
 CONTRACT = "2.0"
 """The version of contract.txt that the vectors are of."""
@@ -81,13 +82,13 @@ class Runner:
     def _started(self) -> tuple[Peer, dict[str, Any]]:
         peer = Peer(self._command, self._timeout)
         try:
-            arguments = {"url": self._stage.url, "contract": CONTRACT}
-            response = peer.ask("hello", arguments)
-            if not isinstance(response.get("answer"), dict):
-                raise PeerFailed(f"the peer refused hello: {show(response)}")
+            response = peer.ask("hello", {"url": self._stage.url, "contract": CONTRACT})
         except BaseException:
             peer.kill()
             raise
+        if not isinstance(response.get("answer"), dict):
+            peer.kill()
+            raise PeerFailed(f"the peer did not answer hello with an object: {show(response)}")
         return peer, response["answer"]
 
     def hello(self, vectors: Iterable[Vector]) -> Declaration:
@@ -114,7 +115,11 @@ class Runner:
             elif lacking:
                 yield Outcome(vector, skipped=f"without {min(lacking)}")
             else:
-                yield self._tried(vector)
+                try:
+                    outcome = self._tried(vector)
+                except redis.RedisError as error:
+                    raise BackendError(f"the server failed at {vector.title!r}: {error}") from error
+                yield outcome
 
     def _tried(self, vector: Vector) -> Outcome:
         scene = self._stage.prepare(vector.before)

@@ -19,7 +19,6 @@ FEATURES: Mapping[str, str] = {
     "names": "refusing names and ids that are empty or hold a NUL",
     "bytes": "names and ids that are not UTF-8",
     "blocking": "a get, or a get_result, that waits",
-    "listening": "reading notices",
     "max_item_size": "refusing items that are too large",
     "claim_timeout": "giving back claims that have run out",
     "max_failures": "stalling a job that was cancelled too often",
