@@ -17,6 +17,7 @@ from conftest import World
 from thoonk.conform.cli import conform
 from thoonk.conform.vector import load
 
+PAGE = Path(__file__).parents[2] / "docs/conformance.md"
 SOURCE = Path(__file__).parents[2] / "examples/peers/javascript"
 
 Broken = Callable[[str, str, str], tuple[str, str]]
@@ -214,3 +215,17 @@ def test_broken_it_fails_where_it_is_broken(
         if vector["outcome"] == "failed"
     }
     assert failed == expected
+
+
+def test_the_page_shows_what_such_a_peer_is_told(
+    broken: Broken, running_server: Callable[[str], servers.Server]
+) -> None:
+    file, right, wrong, _ = CASES["what max_length removes is not told"]
+    server = running_server("redis-6.2")
+    with server.client() as raw:
+        raw.flushall()
+    words = ["--url", server.url, "--first", "--", *broken(file, right, wrong)]
+    done = CliRunner().invoke(conform, words)
+    told, _, summary = done.output.rstrip("\n").rpartition("\n")
+    assert f"```text\n{told}\n```\n" in PAGE.read_text("utf-8")
+    assert "1 failed" in summary

@@ -12,6 +12,7 @@ import attrs
 import click
 
 from thoonk.conform import report
+from thoonk.conform.peer import PeerFailed
 from thoonk.conform.runner import Declaration, Outcome, Runner, check_names
 from thoonk.conform.stage import Stage, private_server
 from thoonk.conform.vector import LEVELS, Vector, load
@@ -80,7 +81,7 @@ def conform(
             runner = stack.enter_context(contextlib.closing(Runner(stage, command, timeout)))
             declared = _declared(runner, level, without)
             outcomes = [*_told(runner.run(vectors, declared), first, verbose, target)]
-    except ThoonkError as error:
+    except (ThoonkError, PeerFailed) as error:
         raise click.ClickException(str(error)) from error
     if target is not None:
         json.dump(report.as_json(declared, outcomes), target, indent=2, ensure_ascii=False)

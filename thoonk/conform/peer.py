@@ -11,8 +11,6 @@ import threading
 from collections.abc import Sequence
 from typing import IO, Any, cast
 
-from thoonk.exceptions import ThoonkError
-
 STARTS_WITHIN = 30.0
 """Seconds that the first answer may take: some programs start slowly."""
 
@@ -25,7 +23,7 @@ _TAIL = 2000
 _ENDED = b""
 
 
-class PeerFailed(ThoonkError):
+class PeerFailed(Exception):
     """The peer ended, was silent for too long, or said what is not in the protocol."""
 
 

@@ -52,7 +52,6 @@ export class Thoonk {
     thoonk.blocking = await thoonk.redis.duplicate().on("error", console.error).connect();
     thoonk.subscriber = await thoonk.redis.duplicate().on("error", console.error).connect();
     thoonk.instance = newInstance(Number(new URL(url).pathname.slice(1) || 0));
-    thoonk.known = new Map(); // feed (as latin1 text) -> whether it is in our db
     return thoonk;
   }
 
@@ -320,28 +319,31 @@ export class Thoonk {
   // Calls back with each notice, of one feed or (null) of all feeds of this db.
   async listen(feed, back) {
     const client = await this.redis.duplicate().on("error", console.error).connect();
+    const known = new Map(); // name (as latin1 text) -> whether it is in this db
     let last = Promise.resolve(); // one after the other, for looking up a name takes a while
     const hear = (payload, channel) => {
       last = last.then(async () => {
         const notice = understood(bytes(channel), payload);
-        if (notice && (feed ? bytes(feed).equals(notice.feed) : await this.#isOurs(notice))) back(notice);
+        const ours = notice && (feed ? bytes(feed).equals(notice.feed) : await this.#isOurs(notice, known));
+        if (ours) back(notice);
       });
     };
     await client.subscribe(CATALOGUE, hear, true);
     if (feed) await client.subscribe(OF_A_FEED.map((event) => `${event}:${feed}`), hear, true);
     else await client.pSubscribe(OF_A_FEED.map((event) => `${event}:*`), hear, true);
+    for (const name of await this.getNames()) known.set(name.toString("latin1"), true);
     return () => client.destroy();
   }
 
   // Channels know no db, so the list of names is asked.
-  async #isOurs({ notice, feed }) {
+  async #isOurs({ notice, feed }, known) {
     const name = feed.toString("latin1");
-    const before = this.known.get(name);
+    const before = known.get(name);
     if (before === undefined || notice === "create" || notice === "delete") {
-      this.known.set(name, (await this.#send("SISMEMBER", "feeds", feed)) === 1);
+      known.set(name, (await this.#send("SISMEMBER", "feeds", feed)) === 1);
     }
     // A feed that is gone was ours if it had been on the list.
-    return notice === "delete" ? before === true && !this.known.get(name) : this.known.get(name);
+    return notice === "delete" ? before === true && !known.get(name) : known.get(name);
   }
 }
 
