@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -281,7 +280,9 @@ def test_a_server_of_its_own_is_started_and_stopped(
 def test_it_is_a_program(one_url: str) -> None:
     words = [sys.executable, "-m", "thoonk.conform", "--url", one_url, "--only", "sorted edit"]
     done = subprocess.run(
-        [*words, "--", *OURS], capture_output=True, text=True, check=False, env=os.environ
+        [*words, "-v", "--json", "-", "--", *OURS], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "0 failed" in done.stdout
+    assert done.returncode == 0, done.stderr
+    assert {v["outcome"] for v in json.loads(done.stdout)["vectors"]} == {"passed"}
+    assert done.stderr.startswith("passed  sorted edit: ")
+    assert "0 failed" in done.stderr

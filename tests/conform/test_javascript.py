@@ -177,8 +177,8 @@ CASES = {
     ),
     "a taker waits beside the list": (
         "thoonk.js",
-        'this.#key("reserved", feed), Math',
-        'this.#key("waiting", feed), Math',
+        'this.#key("reserved", feed)]',
+        'this.#key("waiting", feed)]',
         {
             "Blocking takes: whoever waits for an item gets it when it is pushed",
             "Blocking takes: whoever waits is not held up by an id without item",

@@ -158,7 +158,7 @@ BEFORE = {
         # Whether a peer remembers is its own affair, how it does is not.
         ({}, {b"feed.answers:F": None}, []),
         ({}, {b"feed.answers:F": Content("hash", {b"S": b"1700000000 2 n1"})}, []),
-        ({}, {b"feed.answers:F": Content("hash", {b"S": b"n1"})}, ['key "feed.answers:F" "S"']),
+        ({}, {b"feed.answers:F": Content("hash", {b"S": b"n1"})}, ['key "feed.answers:F", of "S"']),
     ],
     ids=str,
 )

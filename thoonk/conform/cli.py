@@ -6,7 +6,6 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from typing import IO
 
 import attrs
 import click
@@ -41,7 +40,12 @@ from thoonk.exceptions import ThoonkError
     help="Seconds that an answer may take.",
 )
 @click.option("--first", is_flag=True, help="Stop at the first that fails.")
-@click.option("--json", "target", type=click.File("w"), help="Write a report; - for stdout.")
+@click.option(
+    "--json",
+    "target",
+    type=click.Path(dir_okay=False, writable=True, allow_dash=True),
+    help="Write a report; - for stdout.",
+)
 @click.option("--list", "listing", is_flag=True, help="List the vectors and end.")
 @click.option("-v", "--verbose", is_flag=True, help="Name also what passes and what is skipped.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
@@ -53,7 +57,7 @@ def conform(
     only: tuple[str, ...],
     timeout: float,
     first: bool,
-    target: IO[str] | None,
+    target: str | None,
     listing: bool,
     verbose: bool,
     command: tuple[str, ...],
@@ -84,12 +88,13 @@ def conform(
     except (ThoonkError, PeerFailed) as error:
         raise click.ClickException(str(error)) from error
     if target is not None:
-        json.dump(report.as_json(declared, outcomes), target, indent=2, ensure_ascii=False)
-        target.write("\n")
+        with click.open_file(target, "w", "utf-8") as file:
+            json.dump(report.as_json(declared, outcomes), file, indent=2, ensure_ascii=False)
+            file.write("\n")
     _say(f"{declared.name}, level {declared.level}: {report.summary(outcomes)}", target)
     if not any(not outcome.skipped for outcome in outcomes):
         raise click.ClickException("nothing was tried")
-    sys.exit(any(outcome.failed for outcome in outcomes))
+    sys.exit(int(any(outcome.failed for outcome in outcomes)))
 
 
 def _chosen(only: tuple[str, ...]) -> list[Vector]:
@@ -115,22 +120,22 @@ def _declared(runner: Runner, level: str | None, without: tuple[str, ...]) -> De
 
 
 def _told(
-    outcomes: Iterator[Outcome], first: bool, verbose: bool, target: IO[str] | None
+    outcomes: Iterator[Outcome], first: bool, verbose: bool, target: str | None
 ) -> Iterator[Outcome]:
     """Tell of each as it comes."""
     for outcome in outcomes:
-        yield outcome
         if outcome.failed:
             for line in report.lines(outcome):
                 _say(line, target)
-            if first:
-                return
         elif verbose:
             said = f"skipped {outcome.vector.title} ({outcome.skipped})"
             _say(said if outcome.skipped else f"passed  {outcome.vector.title}", target)
+        yield outcome
+        if outcome.failed and first:
+            return
 
 
-def _say(line: str, target: IO[str] | None) -> None:
+def _say(line: str, target: str | None) -> None:
     """To stdout, or to stderr where the report goes to stdout."""
     colour = {"FAILED": "red", "passed": "green"}.get(line.partition(" ")[0])
-    click.secho(line, fg=colour, err=target is sys.stdout)
+    click.secho(line, fg=colour, err=target == "-")

@@ -29,7 +29,7 @@ _ANSWERS = b"feed.answers:"
 _REMEMBERED = re.compile(rb"\d+ \d+ [A-Za-z].*", re.DOTALL)
 
 _DRIFT = 3.0
-"""Milliseconds by which a time of expiry can seem to move: it is read in two steps."""
+"""Milliseconds by which a time of expiry can seem to move: servers round."""
 
 
 @attrs.frozen
@@ -72,10 +72,12 @@ def _is_same(before: Content | None, found: Content | None) -> bool:
 
 
 def _remembered(where: str, found: Content | None) -> Iterator[Difference]:
-    if found is not None:
-        for slot, entry in found.value.items() if found.kind == "hash" else ():
+    if found is not None and found.kind != "hash":
+        yield Difference(where, "hash", _show(found))
+    elif found is not None:
+        for slot, entry in found.value.items():
             if not _REMEMBERED.fullmatch(entry):
-                yield Difference(f"{where} {show(slot)}", "TIME CALL ANSWER", show(entry))
+                yield Difference(f"{where}, of {show(slot)}", "TIME CALL ANSWER", show(entry))
 
 
 def _key(

@@ -165,8 +165,8 @@ def check_names(without: object, vectors: Iterable[Vector]) -> None:
     Raises:
         InvalidValue: there are such.
     """
-    known = {*FEATURES, *operations(vectors)}
-    if not isinstance(without, list) or not {*without} <= known:
+    known = [*FEATURES, *operations(vectors)]
+    if not isinstance(without, list) or not all(name in known for name in without):
         raise InvalidValue(
             f"a peer can be without operations and {', '.join(FEATURES)}; not {without!r:.200}"
         )

@@ -169,8 +169,10 @@ class Stage:
                 value = dict(client.zrange(key, 0, -1, withscores=True))
             case _:
                 value = client.get(key)
-        left = client.pttl(key)
-        return Content(kind, value, None if left < 0 else self.now() + left)
+        # Both at one moment.
+        left, (seconds, micro) = client.pipeline().pttl(key).time().execute()
+        expires = None if left < 0 else seconds * 1000 + micro / 1000 + left
+        return Content(kind, value, expires)
 
     def heard(self) -> list[tuple[bytes, bytes]]:
         """Channel and payload of all that was published since the last call, in order."""

@@ -10,13 +10,31 @@ const SHA = createHash("sha1").update(SCRIPT).digest("hex");
 
 // In the order in which operations.lua expects them.
 const KEYS = [
-  "config", "ids", "items", "publishes", "idincr", "published", "claimed", "stalled",
-  "cancelled", "finishes", "reserved", "holders", "tokens", "results", "answers",
+  "config",
+  "ids",
+  "items",
+  "publishes",
+  "idincr",
+  "published",
+  "claimed",
+  "stalled",
+  "cancelled",
+  "finishes",
+  "reserved",
+  "holders",
+  "tokens",
+  "results",
+  "answers",
 ];
 const EVENTS = {
-  "feed.publish": "publish", "feed.edit": "edit", "feed.retract": "retract",
-  "feed.position": "position", "job.finish": "finish",
-  newfeed: "create", delfeed: "delete", conffeed: "config",
+  "feed.publish": "publish",
+  "feed.edit": "edit",
+  "feed.retract": "retract",
+  "feed.position": "position",
+  "job.finish": "finish",
+  newfeed: "create",
+  delfeed: "delete",
+  conffeed: "config",
 };
 const CATALOGUE = ["newfeed", "delfeed", "conffeed"];
 const OF_A_FEED = Object.keys(EVENTS).filter((channel) => !CATALOGUE.includes(channel));
@@ -25,7 +43,8 @@ const SLICE = 5; // seconds that one blocking command waits at most
 const NUL = Buffer.from([0]);
 const bytes = (text) => (Buffer.isBuffer(text) ? text : Buffer.from(String(text)));
 const join = (...parts) => Buffer.concat(parts.map(bytes));
-const pairs = (flat) => Array.from({ length: flat.length / 2 }, (_, n) => flat.slice(2 * n, 2 * n + 2));
+const pairs = (flat) =>
+  Array.from({ length: flat.length / 2 }, (_, n) => flat.slice(2 * n, 2 * n + 2));
 
 // Splits at the first NUL: items may hold more of them.
 function split(payload) {
@@ -35,7 +54,7 @@ function split(payload) {
 
 export class Refused extends Error {}
 
-export const newId = () => randomUUID();
+const newId = () => randomUUID();
 const newToken = () => randomBytes(16).toString("hex");
 
 // A UUID of version 8 that ends in the number of the db.
@@ -47,16 +66,23 @@ function newInstance(db) {
 export class Thoonk {
   static async connect(url) {
     const thoonk = new Thoonk();
-    const options = { url, RESP: 2, commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } } };
+    const options = {
+      url,
+      RESP: 2,
+      commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+    };
     thoonk.redis = await createClient(options).on("error", console.error).connect();
-    thoonk.blocking = await thoonk.redis.duplicate().on("error", console.error).connect();
-    thoonk.subscriber = await thoonk.redis.duplicate().on("error", console.error).connect();
+    thoonk.subscriber = await thoonk.#another();
     thoonk.instance = newInstance(Number(new URL(url).pathname.slice(1) || 0));
     return thoonk;
   }
 
-  async close() {
-    for (const client of [this.redis, this.blocking, this.subscriber]) client.destroy();
+  close() {
+    for (const client of [this.redis, this.subscriber]) client.destroy();
+  }
+
+  #another() {
+    return this.redis.duplicate().on("error", console.error).connect();
   }
 
   // --- how it is sent ----------------------------------------------------------------------
@@ -76,8 +102,19 @@ export class Thoonk {
   // A slot and the number of the call make an operation one that can be repeated.
   async run(feed, operation, words = [], { once = {}, results = [], client = this.redis } = {}) {
     this.check(feed);
-    const keys = [...KEYS.map((word) => this.#key(word, feed)), ...results.map((id) => this.#result(feed, id))];
-    const rest = [keys.length, ...keys, feed, operation, once.slot ?? "", once.call ?? "", ...words].map(bytes);
+    const keys = [
+      ...KEYS.map((word) => this.#key(word, feed)),
+      ...results.map((id) => this.#result(feed, id)),
+    ];
+    const rest = [
+      keys.length,
+      ...keys,
+      feed,
+      operation,
+      once.slot ?? "",
+      once.call ?? "",
+      ...words,
+    ].map(bytes);
     try {
       return await client.sendCommand(["EVALSHA", SHA, ...rest]);
     } catch (error) {
@@ -136,7 +173,8 @@ export class Thoonk {
   // A field that is null is removed.
   async setConfig(feed, config, once) {
     const words = Object.entries(config).flatMap(([field, value]) =>
-      value === null ? [field, "remove", ""] : [field, "set", value]);
+      value === null ? [field, "remove", ""] : [field, "set", value],
+    );
     await this.run(feed, "set config", [this.instance, ...words], { once });
   }
 
@@ -180,7 +218,12 @@ export class Thoonk {
 
   // "begin", "end", "before" or "after" some neighbour.
   #place(side, neighbour = "") {
-    const position = { begin: "begin:", end: ":end", before: join(":", neighbour), after: join(neighbour, ":") };
+    const position = {
+      begin: "begin:",
+      end: ":end",
+      before: join(":", neighbour),
+      after: join(neighbour, ":"),
+    };
     return [side, neighbour, position[side]];
   }
 
@@ -221,14 +264,18 @@ export class Thoonk {
     const get = (client) => this.run(feed, operation, [token, count], { client });
     const deadline = Date.now() + timeout * 1000;
     let [wake, flat, cancelled] = await get(this.redis);
+    let waiter = null; // a connection of its own
     for (let left; flat.length === 0 && (left = deadline - Date.now()) > 0; ) {
+      waiter ??= await this.#another();
       const wait = Math.min(SLICE, left / 1000, wake < 0 ? SLICE : wake / 1000);
-      const words = ["BRPOPLPUSH", this.#key("ids", feed), this.#key("reserved", feed), Math.max(wait, 0.01)];
-      const blocked = this.blocking.sendCommand(words.map(bytes));
+      const lists = [this.#key("ids", feed), this.#key("reserved", feed)];
+      const blocked = waiter.sendCommand(["BRPOPLPUSH", ...lists, String(Math.max(wait, 0.01))]);
       // Sent together with it, whatever it answers.
-      [, [wake, flat, cancelled]] = await Promise.all([blocked, get(this.blocking)]);
+      [, [wake, flat, cancelled]] = await Promise.all([blocked, get(waiter)]);
     }
-    return { token, entries: pairs(flat).map((entry, n) => (cancelled ? [...entry, cancelled[n]] : entry)) };
+    waiter?.destroy();
+    const entries = pairs(flat);
+    return { token, entries: cancelled ? entries.map((e, n) => [...e, cancelled[n]]) : entries };
   }
 
   async queueGet(feed, timeout) {
@@ -253,8 +300,13 @@ export class Thoonk {
   // Jobs are {id, token, result, timeout}. No token: whoever holds the claim. No result, or
   // null for "no value". The timeout in seconds, 0 for ever.
   finish(feed, jobs, once) {
-    const words = jobs.flatMap(({ id, token = "", result, timeout = "" }) =>
-      [id, token, result === undefined ? "" : result === null ? "none" : "some", result ?? "", timeout]);
+    const words = jobs.flatMap(({ id, token = "", result, timeout = "" }) => [
+      id,
+      token,
+      result === undefined ? "" : result === null ? "none" : "some",
+      result ?? "",
+      timeout,
+    ]);
     return this.run(feed, "job finish", words, { once, results: jobs.map(({ id }) => id) });
   }
 
@@ -318,20 +370,25 @@ export class Thoonk {
 
   // Calls back with each notice, of one feed or (null) of all feeds of this db.
   async listen(feed, back) {
-    const client = await this.redis.duplicate().on("error", console.error).connect();
+    const client = await this.#another();
     const known = new Map(); // name (as latin1 text) -> whether it is in this db
-    let last = Promise.resolve(); // one after the other, for looking up a name takes a while
+    let begin;
+    let last = new Promise((resolve) => (begin = resolve)); // one notice after the other
     const hear = (payload, channel) => {
       last = last.then(async () => {
         const notice = understood(bytes(channel), payload);
-        const ours = notice && (feed ? bytes(feed).equals(notice.feed) : await this.#isOurs(notice, known));
+        const ours =
+          notice && (feed ? bytes(feed).equals(notice.feed) : await this.#isOurs(notice, known));
         if (ours) back(notice);
       });
     };
     await client.subscribe(CATALOGUE, hear, true);
-    if (feed) await client.subscribe(OF_A_FEED.map((event) => `${event}:${feed}`), hear, true);
-    else await client.pSubscribe(OF_A_FEED.map((event) => `${event}:*`), hear, true);
+    // The package knows channels as text: a name that is not UTF-8 has to be listened to with all.
+    const channels = OF_A_FEED.map((event) => `${event}:${feed ?? "*"}`);
+    if (feed) await client.subscribe(channels, hear, true);
+    else await client.pSubscribe(channels, hear, true);
     for (const name of await this.getNames()) known.set(name.toString("latin1"), true);
+    begin();
     return () => client.destroy();
   }
 
@@ -354,14 +411,26 @@ function understood(channel, payload) {
   const parts = event === "retract" ? [payload] : split(payload);
   if (!event || !parts || parts[0].length === 0 || parts[0].includes(0)) return null;
   if (colon < 0) return { notice: event, feed: parts[0] };
+  const feed = channel.subarray(colon + 1);
+  if (feed.length === 0) return null;
   const [id, rest] = parts;
-  const value = { publish: { item: rest }, edit: { item: rest }, position: { position: rest }, finish: { result: rest } };
-  return { notice: event, feed: channel.subarray(colon + 1), id, ...value[event] };
+  const value = {
+    publish: { item: rest },
+    edit: { item: rest },
+    position: { position: rest },
+    finish: { result: rest },
+  };
+  return { notice: event, feed, id, ...value[event] };
 }
 
 const CODES = {
-  NOFEED: "no feed", WRONGTYPE: "wrong type", TOOLARGE: "too large", NOITEM: "no item",
-  NOTCLAIMED: "not claimed", NOTSTALLED: "not stalled", OVERTAKEN: "overtaken",
+  NOFEED: "no feed",
+  WRONGTYPE: "wrong type",
+  TOOLARGE: "too large",
+  NOITEM: "no item",
+  NOTCLAIMED: "not claimed",
+  NOTSTALLED: "not stalled",
+  OVERTAKEN: "overtaken",
 };
 
 function refusal(error) {
