@@ -63,14 +63,16 @@ def answer(  # noqa: PLR0912
             known = id in peer.get_ids(feed, "feed")
             peer.retract(feed, id)
             return {"removed": known}
-        case "sorted append":
-            return {"id": encode(peer.insert(feed, item))}
-        case "sorted prepend":
-            return {"id": encode(peer.insert(feed, item, "begin:"))}
-        case "sorted before":
-            return {"id": encode(peer.insert(feed, item, b":" + decode(given["neighbour"])))}
-        case "sorted after":
-            return {"id": encode(peer.insert(feed, item, decode(given["neighbour"]) + b":"))}
+        case "sorted append" | "sorted prepend" | "sorted before" | "sorted after":
+            neighbour = decode(given.get("neighbour", ""))
+            position = {
+                "sorted append": b":end",
+                "sorted prepend": b"begin:",
+                "sorted before": b":" + neighbour,
+                "sorted after": neighbour + b":",
+            }[operation]
+            (new,) = map(decode, given["items"])
+            return {"ids": [encode(peer.insert(feed, new, position))]}
         case "sorted edit":
             peer.edit(feed, id, item)
         case "sorted move":

@@ -79,7 +79,9 @@ FENCED = {
     "queue get: nothing is confirmed under another token",
     "queue return: what has come back by itself does not go back again",
     "release: jobs are next again, in their order, and no failure is counted",
+    "job extend: of several those that are claimed",
     "job extend: whoever shows no token may extend, and an entry that is void stays so",
+    "job next: one is finished, one is cancelled, one is lost, and the next is claimed",
     "job extend: not what a peer has claimed since",
     "job finish: not under another token",
     "job finish: not what a peer has claimed since",
@@ -143,7 +145,7 @@ CASES = {
     ),
     "a result for ever expires": (
         "operations.lua",
-        "      call('DEL', key)\n",
+        "    call('DEL', key)\n",
         "",
         {REPLACED},
     ),
@@ -151,7 +153,10 @@ CASES = {
         "operations.lua",
         "  if nothing_done then\n",
         "  if false then\n",
-        {"Calls that are repeated: a create that finds the feed there is not remembered"},
+        {
+            "Calls that are repeated: a create that finds the feed there is not remembered",
+            "Calls that are repeated: job next that has none to end is known by its token alone",
+        },
     ),
     "the creation is not announced": (
         "thoonk.js",

@@ -74,6 +74,22 @@ def entries_of(pairs: list[list[Template]]) -> tuple[ops.Entry, ...]:
     return tuple(ops.Entry(name_of(id), decode(item)) for id, item in pairs)
 
 
+def held_of(job: Arguments) -> ops.Held:
+    """A claim from its JSON."""
+    return ops.Held(name_of(job["id"]), name_of(job.get("token", "")))
+
+
+def ending_of(job: Arguments) -> ops.Ending:
+    """How a job is finished, from its JSON."""
+    return ops.Ending(
+        name_of(job["id"]),
+        name_of(job.get("token", "")),
+        has_result="result" in job,
+        result=None if job.get("result") is None else decode(job["result"]),
+        timeout=job.get("timeout"),
+    )
+
+
 class Adapter:
     """Answers requests."""
 
@@ -130,6 +146,19 @@ class Adapter:
     def get_ids(self, feed: str, given: Arguments) -> Template:
         return {"ids": [*map(as_json, self.execute(ops.ReadIds(feed, given["type"]), given))]}
 
+    def page(self, feed: str, given: Arguments) -> Template:
+        found = self.execute(
+            ops.ReadPage(
+                feed,
+                given["type"],
+                count=given["count"],
+                reverse=given.get("reverse", False),
+                cursor=name_of(given.get("cursor", "")),
+            ),
+            given,
+        )
+        return {"ids": [*map(as_json, found.ids)], "cursor": as_json(found.cursor)}
+
     def get_item(self, feed: str, given: Arguments) -> Template:
         item = self.execute(ops.ReadItem(feed, name_of(given["id"])), given)
         return {"item": None if item is None else encode(item)}
@@ -172,8 +201,8 @@ class Adapter:
     # --- sorted feed ----------------------------------------------------------------------
 
     def _insert(self, feed: str, given: Arguments, position: ops.Position) -> Template:
-        operation = ops.SortedInsert(feed, decode(given["item"]), position)
-        return {"id": as_json(self.execute(operation, given))}
+        operation = ops.SortedInsert(feed, tuple(map(decode, given["items"])), position)
+        return {"ids": [*map(as_json, self.execute(operation, given))]}
 
     def sorted_append(self, feed: str, given: Arguments) -> Template:
         return self._insert(feed, given, ops.Position(ops.Where.END))
@@ -227,6 +256,7 @@ class Adapter:
         return {
             "token": as_json(operation.token),
             "entries": [[as_json(e.id), encode(e.item), e.cancelled] for e in taken.entries],
+            "lost": [*map(as_json, taken.lost)],
         }
 
     def queue_take(self, feed: str, given: Arguments) -> Template:
@@ -260,18 +290,18 @@ class Adapter:
         token = name_of(given["token"]) if "token" in given else new_token()
         return self._take(ops.JobClaim(feed, token, given.get("count", 1)), given)
 
-    def job_finish(self, feed: str, given: Arguments) -> Template:
-        endings = tuple(
-            ops.Ending(
-                name_of(job["id"]),
-                name_of(job.get("token", "")),
-                has_result="result" in job,
-                result=None if job.get("result") is None else decode(job["result"]),
-                timeout=job.get("timeout"),
-            )
-            for job in given["jobs"]
+    def job_next(self, feed: str, given: Arguments) -> Template:
+        operation = ops.JobNext(
+            feed,
+            name_of(given["token"]) if "token" in given else new_token(),
+            given["count"],
+            tuple(map(ending_of, given["finished"])),
+            tuple(map(held_of, given["cancelled"])),
         )
-        self.execute(ops.JobFinish(feed, endings), given)
+        return self._take(operation, given)
+
+    def job_finish(self, feed: str, given: Arguments) -> Template:
+        self.execute(ops.JobFinish(feed, tuple(map(ending_of, given["jobs"]))), given)
         return {}
 
     def _end(self, kind: Callable[..., ops.Operation[Any]], feed: str, given: Arguments) -> Any:
@@ -280,7 +310,8 @@ class Adapter:
         return {}
 
     def job_extend(self, feed: str, given: Arguments) -> Template:
-        return self._end(ops.JobExtend, feed, given)
+        operation = ops.JobExtend(feed, tuple(map(held_of, given["jobs"])))
+        return {"extended": [*self.execute(operation, given)]}
 
     def job_cancel(self, feed: str, given: Arguments) -> Template:
         return self._end(ops.JobCancel, feed, given)

@@ -183,6 +183,62 @@ local function give_back(id)
   end
 end
 
+-- --- calls that are repeated ----------------------------------------------------------------
+
+-- An answer is a number, or a list of numbers or texts.
+local function written(answer)
+  if type(answer) == 'number' then
+    return 'n' .. answer
+  elseif type(answer[1]) == 'number' then
+    return 'N' .. table.concat(answer, ',')
+  end
+  return 'S' .. table.concat(answer, '\0')
+end
+
+local function read(entry)
+  local kind, rest = string.sub(entry, 1, 1), string.sub(entry, 2)
+  if kind == 'n' then
+    return tonumber(rest)
+  elseif kind == 'S' then
+    return split(rest)
+  end
+  local list = {}
+  for part in string.gmatch(rest, '[^,]+') do
+    table.insert(list, tonumber(part))
+  end
+  return list
+end
+
+-- What `step` answers, or has answered to the same call of the slot.
+local function once(step)
+  if slot == '' then
+    return (step())
+  end
+  local entry = call('HGET', answers, slot)
+  if entry then
+    local last, answer = string.match(entry, '^%d+ (%d+) (.*)$')
+    if tonumber(last) == number then
+      return read(answer)
+    elseif tonumber(last) > number then
+      refuse('OVERTAKEN')
+    end
+  end
+  local answer, nothing_done = step()
+  if nothing_done then
+    return answer
+  end
+  local time = tonumber(call('TIME')[1])
+  local is_new = call('HSET', answers, slot, time .. ' ' .. number .. ' ' .. written(answer))
+  if is_new == 1 and call('HLEN', answers) > 16 then
+    for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
+      if tonumber(string.match(call('HGET', answers, other), '^%d+')) < time - 600 then
+        call('HDEL', answers, other)
+      end
+    end
+  end
+  return answer
+end
+
 -- --- the operations ---------------------------------------------------------------------------
 
 local operations = {}
@@ -242,6 +298,49 @@ operations['set config'] = function(instance, ...)
   end
   call('PUBLISH', 'conffeed', F .. '\0' .. instance)
   return 1
+end
+
+-- A cursor is the place of the last id, how long the list was, and the id; of a feed its score.
+operations['page'] = function(shape, count, reverse, cursor)
+  must_be(shape)
+  if shape == 'job' then
+    local step = call('HSCAN', items, cursor == '' and '0' or cursor, 'COUNT', count)
+    local found = {}
+    for index = 1, #step[2], 2 do
+      table.insert(found, step[2][index])
+    end
+    return {step[1] == '0' and '' or step[1], found}
+  end
+  count = tonumber(count)
+  local found = {}
+  if shape == 'feed' then
+    local from = cursor == '' and (reverse == '1' and '+inf' or '-inf') or '(' .. cursor
+    local rows = reverse == '1'
+      and call('ZREVRANGEBYSCORE', ids, from, '-inf', 'WITHSCORES', 'LIMIT', 0, count)
+      or call('ZRANGEBYSCORE', ids, from, '+inf', 'WITHSCORES', 'LIMIT', 0, count)
+    for index = 1, #rows, 2 do
+      table.insert(found, rows[index])
+    end
+    return {#found < count and '' or text(tonumber(rows[#rows])), found}
+  end
+  -- A queue is read from the right.
+  local from_right, length, start = (reverse == '1') ~= (shape == 'queue'), call('LLEN', ids), 0
+  local last, was, id = string.match(cursor, '^(%d+) (%d+) (.*)$')
+  if id then
+    local place = call('LPOS', ids, id, 'RANK', from_right and -1 or 1)
+    if place then
+      start = (from_right and length - 1 - place or place) + 1
+    else
+      start = math.max(0, last + 1 - math.max(0, was - length))
+    end
+  end
+  local rows = from_right and call('LRANGE', ids, -start - count, -start - 1)
+    or call('LRANGE', ids, start, start + count - 1)
+  for index = 1, #rows do
+    found[index] = rows[from_right and #rows + 1 - index or index]
+  end
+  local place = start + #found - 1
+  return {#found < count and '' or place .. ' ' .. length .. ' ' .. found[#found], found}
 end
 
 operations['snapshot'] = function(shape, token)
@@ -322,18 +421,27 @@ local function place(id, side, neighbour, position)
   say('feed.position', id, position)
 end
 
-operations['sorted insert'] = function(item, side, neighbour, position)
+operations['sorted insert'] = function(side, neighbour, position, ...)
   must_be('sorted')
-  must_fit(item)
+  for _, item in ipairs({...}) do
+    must_fit(item)
+  end
   if neighbour ~= '' then
     must_have(neighbour)
   end
-  local id = text(call('INCR', idincr))
-  call('HSET', items, id, item)
-  call('INCR', publishes)
-  say('feed.publish', id, item)
-  place(id, side, neighbour, position)
-  return id
+  local new = {}
+  for _, item in ipairs({...}) do
+    local id = text(call('INCR', idincr))
+    call('HSET', items, id, item)
+    call('INCR', publishes)
+    say('feed.publish', id, item)
+    place(id, side, neighbour, position)
+    if side == 'begin' or side == 'after' then
+      side, neighbour, position = 'after', id, id .. ':'
+    end
+    table.insert(new, id)
+  end
+  return new
 end
 
 operations['sorted edit'] = function(id, item)
@@ -460,51 +568,89 @@ operations['job get'] = function(token, count)
   return {timeout > 0 and wake(timeout) or -1, taken, failures}
 end
 
-operations['job extend'] = function(id, token)
+operations['job extend'] = function(...)
+  local jobs, extended = {...}, {}
   must_be('job')
-  must_be_held(id, token)
-  local entry = call('HGET', holders, id)
-  local holder = entry and string.match(entry, '^(.*) ')
-  local counts = holder and is_held(id, holder)
-  local time = text(now())
-  call('ZADD', claimed, time, id)
-  if counts then
-    call('HSET', holders, id, holder .. ' ' .. time)
+  for index = 1, #jobs, 2 do
+    local id = jobs[index]
+    local held = is_held(id, jobs[index + 1])
+    if held then
+      local entry = call('HGET', holders, id)
+      local holder = entry and string.match(entry, '^(.*) ')
+      local counts = holder and is_held(id, holder)
+      local time = text(now())
+      call('ZADD', claimed, time, id)
+      if counts then
+        call('HSET', holders, id, holder .. ' ' .. time)
+      end
+    end
+    table.insert(extended, held and 1 or 0)
   end
-  return 1
+  return extended
 end
 
--- For each job: id, token, kind of result ('' for none), result, seconds to keep it ('' as
--- configured).
+-- Kind of result: some, none, or '' for no result. Seconds to keep it: '' as configured.
+local function finish(id, kind, result, seconds, key)
+  let_go(id)
+  call('HDEL', cancelled, id)
+  call('ZREM', published, id)
+  call('INCR', finishes)
+  if kind ~= '' then
+    local time = now()
+    local configured = tonumber(call('HGET', config, 'result_timeout') or '') or 86400
+    local keep = (tonumber(seconds) or configured) * 1000
+    call('DEL', key)
+    call('RPUSH', key, kind, call('HGET', items, id) or '', result)
+    if keep > 0 then
+      call('PEXPIRE', key, string.format('%.0f', keep))
+    end
+    call('ZADD', results, keep > 0 and text(time + keep) or '+inf', id)
+    call('ZREMRANGEBYSCORE', results, '-inf', '(' .. text(time))
+    say('job.finish', id, result)
+  end
+  call('HDEL', items, id)
+end
+
+-- For each job: id, token, and how it is finished.
 operations['job finish'] = function(...)
   local jobs = {...}
   must_be('job')
   for index = 1, #jobs, 5 do
     must_be_held(jobs[index], jobs[index + 1])
   end
-  local time = now()
-  local configured = tonumber(call('HGET', config, 'result_timeout') or '') or 86400
   for index = 1, #jobs, 5 do
     local id, _, kind, result, seconds = unpack(jobs, index, index + 4)
-    let_go(id)
-    call('HDEL', cancelled, id)
-    call('ZREM', published, id)
-    call('INCR', finishes)
-    if kind ~= '' then
-      local key = KEYS[FIRST_RESULT + (index - 1) / 5]
-      local keep = (tonumber(seconds) or configured) * 1000
-      call('DEL', key)
-      call('RPUSH', key, kind, call('HGET', items, id) or '', result)
-      if keep > 0 then
-        call('PEXPIRE', key, string.format('%.0f', keep))
-      end
-      call('ZADD', results, keep > 0 and text(time + keep) or '+inf', id)
-      say('job.finish', id, result)
-    end
-    call('HDEL', items, id)
+    finish(id, kind, result, seconds, KEYS[FIRST_RESULT + (index - 1) / 5])
   end
-  call('ZREMRANGEBYSCORE', results, '-inf', '(' .. text(time))
   return 1
+end
+
+-- How many are to be finished, these as in job finish, then those to be cancelled: id, token.
+operations['job next'] = function(token, count, many, ...)
+  must_be('job')
+  local jobs, finished = {...}, tonumber(many) * 5
+  local lost = once(function()
+    local lost = {}
+    for index = 1, finished, 5 do
+      local id, shown, kind, result, seconds = unpack(jobs, index, index + 4)
+      if is_held(id, shown) then
+        finish(id, kind, result, seconds, KEYS[FIRST_RESULT + (index - 1) / 5])
+      else
+        table.insert(lost, id)
+      end
+    end
+    for index = finished + 1, #jobs, 2 do
+      if is_held(jobs[index], jobs[index + 1]) then
+        give_back(jobs[index])
+      else
+        table.insert(lost, jobs[index])
+      end
+    end
+    return lost, #jobs == 0
+  end)
+  local answer = operations['job get'](token, count)
+  table.insert(answer, lost)
+  return answer
 end
 
 operations['job cancel'] = function(id, token)
@@ -587,64 +733,17 @@ operations['job maintenance'] = function()
   return 1
 end
 
--- --- calls that are repeated ----------------------------------------------------------------
+-- Some see to it themselves that they can be repeated.
+local SELVES = {['job next'] = true}
 
--- An answer is a number, a text, or a list of numbers.
-local function written(answer)
-  if type(answer) == 'number' then
-    return 'n' .. answer
-  elseif type(answer) == 'string' then
-    return 's' .. answer
+local done, answer = pcall(function()
+  if SELVES[name] then
+    return operations[name](unpack(ARGV))
   end
-  return 'N' .. table.concat(answer, ',')
-end
-
-local function read(entry)
-  local kind, rest = string.sub(entry, 1, 1), string.sub(entry, 2)
-  if kind == 'n' then
-    return tonumber(rest)
-  elseif kind == 's' then
-    return rest
-  end
-  local list = {}
-  for part in string.gmatch(rest, '[^,]+') do
-    table.insert(list, tonumber(part))
-  end
-  return list
-end
-
-local function once(operation)
-  local entry = call('HGET', answers, slot)
-  if entry then
-    local last, answer = string.match(entry, '^%d+ (%d+) (.*)$')
-    if tonumber(last) == number then
-      return read(answer)
-    elseif tonumber(last) > number then
-      refuse('OVERTAKEN')
-    end
-  end
-  local answer, nothing_done = operation(unpack(ARGV))
-  if nothing_done then
-    return answer
-  end
-  local time = tonumber(call('TIME')[1])
-  local entry_is_new = call('HSET', answers, slot, time .. ' ' .. number .. ' ' .. written(answer))
-  if entry_is_new == 1 and call('HLEN', answers) > 16 then
-    for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
-      if tonumber(string.match(call('HGET', answers, other), '^%d+')) < time - 600 then
-        call('HDEL', answers, other)
-      end
-    end
-  end
-  return answer
-end
-
-local done, answer
-if slot == '' then
-  done, answer = pcall(operations[name], unpack(ARGV))
-else
-  done, answer = pcall(once, operations[name])
-end
+  return once(function()
+    return operations[name](unpack(ARGV))
+  end)
+end)
 if not done then
   return redis.error_reply(type(answer) == 'table' and answer.err or answer)
 end

@@ -40,6 +40,10 @@ const operations = {
   get_ids: async (a) => ({ ids: encodeAll(await thoonk.getIds(a.feed, a.type)) }),
   get_item: async (a) => ({ item: maybe(encode, await thoonk.getItem(a.feed, a.id)) }),
   get_all: async (a) => ({ items: encodeAll(await thoonk.getAll(a.feed)) }),
+  async page(a) {
+    const { ids, cursor } = await thoonk.page(a.feed, a.type, a.count, a.reverse, a.cursor ?? "");
+    return { ids: encodeAll(ids), cursor: encode(cursor) };
+  },
   async snapshot(a) {
     const items = await thoonk.snapshot(a.feed, a.type, a.token);
     return { ids: encodeAll(items.map(([id]) => id)), items: encodeAll(items) };
@@ -47,16 +51,16 @@ const operations = {
   "feed publish": async (a, once) => ({ new: await thoonk.publish(a.feed, a.entries, once) }),
   "feed retract": async (a, once) => ({ removed: await thoonk.retract(a.feed, a.id, once) }),
   "sorted append": async (a, once) => ({
-    id: encode(await thoonk.insert(a.feed, a.item, "end", undefined, once)),
+    ids: encodeAll(await thoonk.insert(a.feed, a.items, "end", undefined, once)),
   }),
   "sorted prepend": async (a, once) => ({
-    id: encode(await thoonk.insert(a.feed, a.item, "begin", undefined, once)),
+    ids: encodeAll(await thoonk.insert(a.feed, a.items, "begin", undefined, once)),
   }),
   "sorted before": async (a, once) => ({
-    id: encode(await thoonk.insert(a.feed, a.item, "before", a.neighbour, once)),
+    ids: encodeAll(await thoonk.insert(a.feed, a.items, "before", a.neighbour, once)),
   }),
   "sorted after": async (a, once) => ({
-    id: encode(await thoonk.insert(a.feed, a.item, "after", a.neighbour, once)),
+    ids: encodeAll(await thoonk.insert(a.feed, a.items, "after", a.neighbour, once)),
   }),
   "sorted edit": (a, once) => thoonk.edit(a.feed, a.id, a.item, once),
   "sorted move": (a, once) => thoonk.move(a.feed, a.id, a.position, once),
@@ -71,7 +75,15 @@ const operations = {
   release: (a) => thoonk.release(a.feed, a.token),
   "job put": async (a, once) => ({ id: encode(await thoonk.put("job", a, once)) }),
   "job get": (a) => taken("job", a),
-  "job extend": (a, once) => thoonk.end("extend", a.feed, a.id, a.token, once),
+  "job extend": async (a, once) => ({ extended: await thoonk.extend(a.feed, a.jobs, once) }),
+  async "job next"(a, once) {
+    const { token, entries, lost } = await thoonk.next(a.feed, a, once);
+    return {
+      token: encode(Buffer.from(token)),
+      entries: encodeAll(entries),
+      lost: encodeAll(lost),
+    };
+  },
   "job cancel": (a, once) => thoonk.end("cancel", a.feed, a.id, a.token, once),
   "job stall": (a, once) => thoonk.end("stall", a.feed, a.id, a.token, once),
   "job finish": (a, once) => thoonk.finish(a.feed, a.jobs, once),
@@ -108,18 +120,21 @@ async function taken(kind, a) {
   return { token: encode(Buffer.from(token)), entries: encodeAll(entries) };
 }
 
+const decodeJob = (job) => ({
+  ...job,
+  id: decode(job.id),
+  token: decode(job.token ?? ""),
+  result: maybe(decode, job.result),
+});
+
 // Names, ids, items and what else is bytes.
 function decodeArguments(given) {
   const a = { ...given };
-  for (const name of ["feed", "id", "item", "neighbour", "position", "token"])
+  for (const name of ["feed", "id", "item", "neighbour", "position", "token", "cursor"])
     if (name in a) a[name] = decode(a[name]);
-  for (const name of ["ids", "entries"]) if (name in a) a[name] = decodeAll(a[name]);
-  a.jobs = a.jobs?.map((job) => ({
-    ...job,
-    id: decode(job.id),
-    token: decode(job.token ?? ""),
-    result: maybe(decode, job.result),
-  }));
+  for (const name of ["ids", "items", "entries"]) if (name in a) a[name] = decodeAll(a[name]);
+  for (const name of ["jobs", "finished", "cancelled"])
+    if (name in a) a[name] = a[name].map(decodeJob);
   return a;
 }
 

@@ -201,8 +201,15 @@ export class Thoonk {
     return pairs(await this.#send("HGETALL", this.#key("items", feed)));
   }
 
+  // The next ids, and the cursor to go on with: "" when these were the last.
+  async page(feed, type, count, reverse, cursor) {
+    const words = [type.replace("_feed", ""), count, reverse ? 1 : 0, cursor];
+    const [next, ids] = await this.run(feed, "page", words);
+    return { cursor: next, ids };
+  }
+
   async snapshot(feed, type, token) {
-    return pairs(await this.run(feed, "snapshot", [type === "feed" ? "feed" : "sorted", token]));
+    return pairs(await this.run(feed, "snapshot", [type.replace("_feed", ""), token]));
   }
 
   // --- feed and sorted feed ------------------------------------------------------------------
@@ -227,8 +234,8 @@ export class Thoonk {
     return [side, neighbour, position[side]];
   }
 
-  insert(feed, item, side, neighbour, once) {
-    return this.run(feed, "sorted insert", [item, ...this.#place(side, neighbour)], { once });
+  insert(feed, items, side, neighbour, once) {
+    return this.run(feed, "sorted insert", [...this.#place(side, neighbour), ...items], { once });
   }
 
   edit(feed, id, item, once) {
@@ -265,7 +272,7 @@ export class Thoonk {
     const deadline = Date.now() + timeout * 1000;
     let [wake, flat, cancelled] = await get(this.redis);
     let waiter = null; // a connection of its own
-    for (let left; flat.length === 0 && (left = deadline - Date.now()) > 0; ) {
+    for (let left; flat.length === 0 && (left = deadline - Date.now()) > 0;) {
       waiter ??= await this.#another();
       const wait = Math.min(SLICE, left / 1000, wake < 0 ? SLICE : wake / 1000);
       const lists = [this.#key("ids", feed), this.#key("reserved", feed)];
@@ -300,17 +307,24 @@ export class Thoonk {
   // Jobs are {id, token, result, timeout}. No token: whoever holds the claim. No result, or
   // null for "no value". The timeout in seconds, 0 for ever.
   finish(feed, jobs, once) {
-    const words = jobs.flatMap(({ id, token = "", result, timeout = "" }) => [
-      id,
-      token,
-      result === undefined ? "" : result === null ? "none" : "some",
-      result ?? "",
-      timeout,
-    ]);
-    return this.run(feed, "job finish", words, { once, results: jobs.map(({ id }) => id) });
+    return this.run(feed, "job finish", endings(jobs), { once, results: jobs.map(({ id }) => id) });
   }
 
-  // extend, cancel or stall
+  // Finishes some, cancels some, and claims the next.
+  async next(feed, { finished, cancelled, count, token = newToken() }, once) {
+    const held = cancelled.flatMap(({ id, token = "" }) => [id, token]);
+    const words = [token, count, finished.length, ...endings(finished), ...held];
+    const results = finished.map(({ id }) => id);
+    const [, flat, failures, lost] = await this.run(feed, "job next", words, { once, results });
+    return { token, entries: pairs(flat).map((entry, n) => [...entry, failures[n]]), lost };
+  }
+
+  async extend(feed, jobs, once) {
+    const words = jobs.flatMap(({ id, token = "" }) => [id, token]);
+    return (await this.run(feed, "job extend", words, { once })).map(Boolean);
+  }
+
+  // cancel or stall
   end(how, feed, id, token = "", once = {}) {
     return this.run(feed, `job ${how}`, [id, token], { once });
   }
@@ -403,6 +417,12 @@ export class Thoonk {
     return notice === "delete" ? before === true && !known.get(name) : known.get(name);
   }
 }
+
+const endings = (jobs) =>
+  jobs.flatMap(({ id, token = "", result, timeout = "" }) => {
+    const kind = result === undefined ? "" : result === null ? "none" : "some";
+    return [id, token, kind, result ?? "", timeout];
+  });
 
 // A notice, or null for what is none.
 function understood(channel, payload) {
