@@ -40,32 +40,15 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 def as_json(declared: Declaration, outcomes: Iterable[Outcome]) -> dict[str, Any]:
     """Everything, for programs."""
-    return {
-        "contract": CONTRACT,
-        "peer": {
-            "name": declared.name,
-            "level": declared.level,
-            "without": sorted(declared.without),
-        },
-        "vectors": [
-            {
-                "section": outcome.vector.section,
-                "name": outcome.vector.name,
-                "outcome": "skipped"
-                if outcome.skipped
-                else "failed"
-                if outcome.failed
-                else "passed",
-                **({"reason": outcome.skipped} if outcome.skipped else {}),
-                **(
-                    {
-                        "step": outcome.step,
-                        "differences": [attrs.asdict(d) for d in outcome.differences],
-                    }
-                    if outcome.failed
-                    else {}
-                ),
-            }
-            for outcome in outcomes
-        ],
-    }
+    peer = {"name": declared.name, "level": declared.level, "without": sorted(declared.without)}
+    return {"contract": CONTRACT, "peer": peer, "vectors": [*map(_outcome_as_json, outcomes)]}
+
+
+def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
+    told: dict[str, Any] = {"section": outcome.vector.section, "name": outcome.vector.name}
+    if outcome.skipped:
+        return {**told, "outcome": "skipped", "reason": outcome.skipped}
+    if outcome.failed:
+        differences = [attrs.asdict(difference) for difference in outcome.differences]
+        return {**told, "outcome": "failed", "step": outcome.step, "differences": differences}
+    return {**told, "outcome": "passed"}
