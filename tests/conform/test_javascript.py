@@ -153,10 +153,7 @@ CASES = {
         "operations.lua",
         "  if nothing_done then\n",
         "  if false then\n",
-        {
-            "Calls that are repeated: a create that finds the feed there is not remembered",
-            "Calls that are repeated: job next that has none to end is known by its token alone",
-        },
+        {"Calls that are repeated: a create that finds the feed there is not remembered"},
     ),
     "the creation is not announced": (
         "thoonk.js",

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import attrs
 import redis
 
 from thoonk import Thoonk, notices
@@ -335,6 +336,9 @@ class Adapter:
             "stalled": counts.stalled,
             "finished": counts.finished,
         }
+
+    def stats(self, feed: str, given: Arguments) -> Template:
+        return attrs.asdict(self.execute(ops.ReadStats(feed), given))
 
     def job_maintenance(self, feed: str, given: Arguments) -> Template:
         self.execute(ops.JobMaintain(feed), given)

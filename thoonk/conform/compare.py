@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -18,6 +18,7 @@ from thoonk.conform.values import (
     is_bytes,
     matches_number,
     matches_text,
+    number,
     show,
     text,
 )
@@ -208,6 +209,10 @@ def answer(expected: Template, found: Any, scene: Scene) -> Iterator[Difference]
 
 def _answer_matches(expected: Template, found: Any, scene: Scene) -> bool:
     match expected:
+        case {"age": since}:
+            age = (scene.end - number(since, scene)) / 1000
+            took = (scene.end - scene.begin) / 1000
+            return _is_number(found) and age - took - 0.002 <= found <= age + 0.002
         case {"unordered": list(elements)}:
             return isinstance(found, list) and _same_elements(elements, found, scene)
         case list():
@@ -219,11 +224,7 @@ def _answer_matches(expected: Template, found: Any, scene: Scene) -> bool:
         case bool() | None:
             return found is expected
         case int() | float():
-            return (
-                isinstance(found, int | float)
-                and not isinstance(found, bool)
-                and math.isclose(found, expected)
-            )
+            return _is_number(found) and math.isclose(found, expected)
         case dict() if not _is_text_template(expected):
             return isinstance(found, dict) and all(
                 name in found and _answer_matches(template, found[name], scene)
@@ -231,6 +232,10 @@ def _answer_matches(expected: Template, found: Any, scene: Scene) -> bool:
             )
         case _:
             return _is_text_of(expected, found, scene)
+
+
+def _is_number(found: object) -> TypeGuard[float]:
+    return isinstance(found, int | float) and not isinstance(found, bool)
 
 
 def _is_text_template(template: dict[str, Template]) -> bool:

@@ -300,6 +300,41 @@ operations['set config'] = function(instance, ...)
   return 1
 end
 
+-- In milliseconds since; '' for what there is not.
+local function age(since)
+  return since and math.max(0, math.floor(now() - milliseconds(since))) or ''
+end
+
+-- Field, value, field, value ...
+operations['stats'] = function()
+  local kind = call('HGET', config, 'type') or refuse('NOFEED')
+  local shape = SHAPES[kind]
+  local found = {'items', call('HLEN', items), 'publishes', tonumber(call('GET', publishes) or 0)}
+  local function tell(field, value)
+    table.insert(found, field)
+    table.insert(found, value)
+  end
+  if shape == 'feed' then
+    tell('oldest_item', age(call('ZRANGE', ids, 0, 0, 'WITHSCORES')[2]))
+    tell('newest_item', age(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2]))
+  elseif shape == 'queue' or shape == 'job' then
+    tell('waiting', call('LLEN', ids) + call('LLEN', reserved))
+    tell('claimed', call('ZCARD', claimed))
+    tell('oldest_claimed', age(call('ZRANGE', claimed, 0, 0, 'WITHSCORES')[2]))
+  end
+  if shape == 'job' then
+    tell('stalled', call('SCARD', stalled))
+    tell('failing', call('HLEN', cancelled))
+    tell('finished', tonumber(call('GET', finishes) or 0))
+    local oldest
+    for _, id in ipairs(call('ZRANGE', published, 0, 999)) do
+      oldest = oldest or not call('ZSCORE', claimed, id) and call('ZSCORE', published, id)
+    end
+    tell('oldest_waiting', age(oldest))
+  end
+  return found
+end
+
 -- A cursor is the place of the last id, how long the list was, and the id; of a feed its score.
 operations['page'] = function(shape, count, reverse, cursor)
   must_be(shape)
@@ -628,26 +663,22 @@ end
 -- How many are to be finished, these as in job finish, then those to be cancelled: id, token.
 operations['job next'] = function(token, count, many, ...)
   must_be('job')
-  local jobs, finished = {...}, tonumber(many) * 5
-  local lost = once(function()
-    local lost = {}
-    for index = 1, finished, 5 do
-      local id, shown, kind, result, seconds = unpack(jobs, index, index + 4)
-      if is_held(id, shown) then
-        finish(id, kind, result, seconds, KEYS[FIRST_RESULT + (index - 1) / 5])
-      else
-        table.insert(lost, id)
-      end
+  local jobs, finished, lost = {...}, tonumber(many) * 5, {}
+  for index = 1, finished, 5 do
+    local id, shown, kind, result, seconds = unpack(jobs, index, index + 4)
+    if is_held(id, shown) then
+      finish(id, kind, result, seconds, KEYS[FIRST_RESULT + (index - 1) / 5])
+    else
+      table.insert(lost, id)
     end
-    for index = finished + 1, #jobs, 2 do
-      if is_held(jobs[index], jobs[index + 1]) then
-        give_back(jobs[index])
-      else
-        table.insert(lost, jobs[index])
-      end
+  end
+  for index = finished + 1, #jobs, 2 do
+    if is_held(jobs[index], jobs[index + 1]) then
+      give_back(jobs[index])
+    else
+      table.insert(lost, jobs[index])
     end
-    return lost, #jobs == 0
-  end)
+  end
   local answer = operations['job get'](token, count)
   table.insert(answer, lost)
   return answer
@@ -733,16 +764,8 @@ operations['job maintenance'] = function()
   return 1
 end
 
--- Some see to it themselves that they can be repeated.
-local SELVES = {['job next'] = true}
-
-local done, answer = pcall(function()
-  if SELVES[name] then
-    return operations[name](unpack(ARGV))
-  end
-  return once(function()
-    return operations[name](unpack(ARGV))
-  end)
+local done, answer = pcall(once, function()
+  return operations[name](unpack(ARGV))
 end)
 if not done then
   return redis.error_reply(type(answer) == 'table' and answer.err or answer)

@@ -40,6 +40,7 @@ const operations = {
   get_ids: async (a) => ({ ids: encodeAll(await thoonk.getIds(a.feed, a.type)) }),
   get_item: async (a) => ({ item: maybe(encode, await thoonk.getItem(a.feed, a.id)) }),
   get_all: async (a) => ({ items: encodeAll(await thoonk.getAll(a.feed)) }),
+  stats: (a) => thoonk.stats(a.feed),
   async page(a) {
     const { ids, cursor } = await thoonk.page(a.feed, a.type, a.count, a.reverse, a.cursor ?? "");
     return { ids: encodeAll(ids), cursor: encode(cursor) };
@@ -76,8 +77,8 @@ const operations = {
   "job put": async (a, once) => ({ id: encode(await thoonk.put("job", a, once)) }),
   "job get": (a) => taken("job", a),
   "job extend": async (a, once) => ({ extended: await thoonk.extend(a.feed, a.jobs, once) }),
-  async "job next"(a, once) {
-    const { token, entries, lost } = await thoonk.next(a.feed, a, once);
+  async "job next"(a) {
+    const { token, entries, lost } = await thoonk.next(a.feed, a);
     return {
       token: encode(Buffer.from(token)),
       entries: encodeAll(entries),

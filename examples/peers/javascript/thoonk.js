@@ -208,6 +208,15 @@ export class Thoonk {
     return { cursor: next, ids };
   }
 
+  // Ages are in seconds, and null for what there is not.
+  async stats(feed) {
+    const fields = pairs(await this.run(feed, "stats"));
+    const seconds = (value) => (typeof value === "number" ? value / 1000 : null);
+    return Object.fromEntries(
+      fields.map(([name, value]) => [name.toString(), /^(oldest|newest)_/.test(name) ? seconds(value) : value]),
+    );
+  }
+
   async snapshot(feed, type, token) {
     return pairs(await this.run(feed, "snapshot", [type.replace("_feed", ""), token]));
   }
@@ -311,11 +320,11 @@ export class Thoonk {
   }
 
   // Finishes some, cancels some, and claims the next.
-  async next(feed, { finished, cancelled, count, token = newToken() }, once) {
+  async next(feed, { finished, cancelled, count, token = newToken() }) {
     const held = cancelled.flatMap(({ id, token = "" }) => [id, token]);
     const words = [token, count, finished.length, ...endings(finished), ...held];
     const results = finished.map(({ id }) => id);
-    const [, flat, failures, lost] = await this.run(feed, "job next", words, { once, results });
+    const [, flat, failures, lost] = await this.run(feed, "job next", words, { results });
     return { token, entries: pairs(flat).map((entry, n) => [...entry, failures[n]]), lost };
   }
 
