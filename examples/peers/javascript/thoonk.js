@@ -213,7 +213,10 @@ export class Thoonk {
     const fields = pairs(await this.run(feed, "stats"));
     const seconds = (value) => (typeof value === "number" ? value / 1000 : null);
     return Object.fromEntries(
-      fields.map(([name, value]) => [name.toString(), /^(oldest|newest)_/.test(name) ? seconds(value) : value]),
+      fields.map(([name, value]) => [
+        name.toString(),
+        /^(oldest|newest)_/.test(name) ? seconds(value) : value,
+      ]),
     );
   }
 
