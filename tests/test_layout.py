@@ -70,6 +70,7 @@ def test_each_module_imports_only_what_stands_below_it() -> None:
         ("thoonk/exceptions.py", "import thoonk.names"),
         ("thoonk/backends/__init__.py", "import thoonk._sync.feed"),
         ("thoonk/_async/feed.py", "import thoonk._sync.feed"),
+        ("thoonk/_sync/feed.py", "import thoonk.conform.vector"),
     ],
 )
 def test_an_import_upwards_is_found(copy: Path, module: str, line: str) -> None:

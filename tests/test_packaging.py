@@ -21,6 +21,7 @@ import thoonk
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "thoonk/backends/redis/scripts"
+VECTORS = ROOT / "thoonk/conform/vectors"
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -90,6 +91,13 @@ def test_the_wheel_has_every_script_and_the_marker_of_types(wheel: Path) -> None
     assert "thoonk/py.typed" in names
 
 
+def test_the_wheel_has_every_vector(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    vectors = {file.relative_to(ROOT).as_posix() for file in VECTORS.glob("*.json")}
+    assert len(vectors) > 5
+    assert vectors <= names
+
+
 def test_the_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "thoonk").rglob("*.py")}
@@ -123,11 +131,20 @@ def test_without_extras_a_redis_client_can_be_made(bare_python: Path, tmp_path: 
     assert "Thoonk on <RedisBackend localhost:6379 db 0>" in done.stdout
 
 
+def test_without_extras_thoonk_conform_tells_what_it_needs(
+    bare_python: Path, tmp_path: Path
+) -> None:
+    done = run(bare_python, "-m", "thoonk.conform", "--list", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith("pip install 'thoonk[cli]'\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_importing_it_imports_no_driver(tmp_path: Path) -> None:
     program = """
 import sys, thoonk
 print(sorted({name.partition(".")[0] for name in sys.modules}
-             & {"redis", "fakeredis", "hiredis", "lupa", "rich", "valkey"}))
+             & {"click", "redis", "fakeredis", "hiredis", "lupa", "rich", "valkey"}))
 """
     done = run(sys.executable, "-c", program, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr

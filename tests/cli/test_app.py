@@ -239,7 +239,7 @@ def test_commands_options_and_names_of_feeds_are_completed(
     with Thoonk(backend=url) as thoonk:
         for name in ("news", "notes", "other"):
             thoonk.feed(name)
-    assert completed(url, "co") == ["config", "completion"]
+    assert completed(url, "co") == ["config", "completion", "conform"]
     assert completed(url, "job", "ret") == ["retract", "retry"]
     assert "--high" in completed(url, "put", "--")
     assert completed(url, "publish", "n") == ["news", "notes"]

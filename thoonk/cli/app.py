@@ -55,6 +55,9 @@ SECTIONS: Mapping[str, Section] = {
         "import": ("thoonk.cli.transfer:import_feed", "Read a feed from a file."),
         "completion": ("thoonk.cli.completion:completion", "Let a shell complete commands."),
     },
+    "Programs in other languages": {
+        "conform": ("thoonk.conform.cli:conform", "Prove that one keeps to the contract."),
+    },
 }
 
 

@@ -1,0 +1,773 @@
+-- Every operation of contract.txt that writes, as one atomic step.
+-- KEYS: the feed's keys, in the order of the names below; then keys of results.
+-- ARGV: the feed's name, the operation, slot and call ('' and '' for none), then its own.
+
+local config, ids, items, publishes, idincr, published, claimed, stalled, cancelled, finishes,
+  reserved, holders, tokens, results, answers = unpack(KEYS)
+local FIRST_RESULT = 16
+local F = table.remove(ARGV, 1)
+local name = table.remove(ARGV, 1)
+local slot = table.remove(ARGV, 1)
+local number = tonumber(table.remove(ARGV, 1))
+
+local call = redis.call
+
+-- A server takes the first of several words for the code of an error.
+local function refuse(code)
+  error(code .. ' refused', 0)
+end
+
+local function say(channel, ...)
+  call('PUBLISH', channel .. ':' .. F, table.concat({...}, '\0'))
+end
+
+-- --- time ------------------------------------------------------------------------------------
+
+local function now()
+  local time = call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function text(time)
+  return string.format('%.17g', time)
+end
+
+local function milliseconds(score)
+  score = tonumber(score)
+  return score < 1e11 and score * 1000 or score
+end
+
+-- --- configuration -----------------------------------------------------------------------------
+
+local SHAPES = {
+  feed = 'feed', sorted_feed = 'sorted', list = 'sorted', ['sorted feed'] = 'sorted',
+  queue = 'queue', pyqueue = 'queue', job = 'job',
+}
+
+local function must_be(shape, other)
+  local kind = call('HGET', config, 'type')
+  if not kind then
+    refuse('NOFEED')
+  end
+  local found = SHAPES[kind]
+  if found and found ~= shape and found ~= other then
+    refuse('WRONGTYPE')
+  end
+end
+
+-- A number, 0 where there is none that makes sense.
+local function setting(field)
+  return math.max(0, tonumber(call('HGET', config, field) or '') or 0)
+end
+
+local function must_fit(item)
+  local limit = setting('max_item_size')
+  if limit > 0 and #item > limit then
+    refuse('TOOLARGE')
+  end
+end
+
+-- --- taking ------------------------------------------------------------------------------------
+
+local function split(list)
+  local parts = {}
+  for part in string.gmatch((list or '') .. '\0', '(.-)%z') do
+    if part ~= '' then
+      table.insert(parts, part)
+    end
+  end
+  return parts
+end
+
+local function is_held(id, token)
+  local since = call('ZSCORE', claimed, id)
+  if not since or token == '' then
+    return since
+  end
+  return call('HGET', holders, id) == token .. ' ' .. text(tonumber(since))
+end
+
+local function must_be_held(id, token)
+  if not is_held(id, token) then
+    refuse('NOTCLAIMED')
+  end
+end
+
+local function let_go(id)
+  call('ZREM', claimed, id)
+  local entry = call('HGET', holders, id)
+  if not entry then
+    return
+  end
+  call('HDEL', holders, id)
+  local token = string.match(entry, '^(.*) ')
+  local left = {}
+  for _, other in ipairs(split(call('HGET', tokens, token))) do
+    if other ~= id then
+      table.insert(left, other)
+    end
+  end
+  if #left > 0 then
+    call('HSET', tokens, token, table.concat(left, '\0'))
+  else
+    call('HDEL', tokens, token)
+  end
+end
+
+-- Ids and items, one after the other.
+local function take(token, count)
+  local taken, new = {}, {}
+  if call('HEXISTS', tokens, token) == 1 then
+    for _, id in ipairs(split(call('HGET', tokens, token))) do
+      local item = call('HGET', items, id)
+      if item and is_held(id, token) then
+        table.insert(taken, id)
+        table.insert(taken, item)
+      end
+    end
+    return taken
+  end
+  local time = text(now())
+  while #new < count do
+    local id = call('RPOP', reserved) or call('RPOP', ids)
+    if not id then
+      break
+    end
+    local item = call('HGET', items, id)
+    if item then
+      call('ZADD', claimed, time, id)
+      call('HSET', holders, id, token .. ' ' .. time)
+      table.insert(new, id)
+      table.insert(taken, id)
+      table.insert(taken, item)
+    end
+  end
+  if #new > 0 then
+    call('HSET', tokens, token, table.concat(new, '\0'))
+  end
+  return taken
+end
+
+-- Calls back for each claim that is older than so many ms, oldest first.
+local function each_expired(timeout, back)
+  local time = now()
+  local rows = call('ZRANGEBYSCORE', claimed, '-inf', text(time - timeout), 'WITHSCORES')
+  for index = 1, #rows, 2 do
+    local since = milliseconds(rows[index + 1])
+    if since <= time - timeout then
+      back(rows[index])
+    else
+      call('ZADD', claimed, text(since), rows[index])
+    end
+  end
+end
+
+-- Milliseconds until the oldest claim runs out, at most `timeout`.
+local function wake(timeout)
+  local oldest = call('ZRANGE', claimed, 0, 0, 'WITHSCORES')
+  if not oldest[1] then
+    return timeout
+  end
+  return math.max(0, math.min(timeout, milliseconds(oldest[2]) + timeout - now()))
+end
+
+local function give_back(id)
+  let_go(id)
+  local failures, limit = call('HINCRBY', cancelled, id, 1), setting('max_failures')
+  if limit > 0 and failures >= limit then
+    call('HDEL', cancelled, id)
+    call('ZREM', published, id)
+    call('SADD', stalled, id)
+  else
+    call('LPUSH', ids, id)
+  end
+end
+
+-- --- calls that are repeated ----------------------------------------------------------------
+
+-- An answer is a number, or a list of numbers or texts.
+local function written(answer)
+  if type(answer) == 'number' then
+    return 'n' .. answer
+  elseif type(answer[1]) == 'number' then
+    return 'N' .. table.concat(answer, ',')
+  end
+  return 'S' .. table.concat(answer, '\0')
+end
+
+local function read(entry)
+  local kind, rest = string.sub(entry, 1, 1), string.sub(entry, 2)
+  if kind == 'n' then
+    return tonumber(rest)
+  elseif kind == 'S' then
+    return split(rest)
+  end
+  local list = {}
+  for part in string.gmatch(rest, '[^,]+') do
+    table.insert(list, tonumber(part))
+  end
+  return list
+end
+
+-- What `step` answers, or has answered to the same call of the slot.
+local function once(step)
+  if slot == '' then
+    return (step())
+  end
+  local entry = call('HGET', answers, slot)
+  if entry then
+    local last, answer = string.match(entry, '^%d+ (%d+) (.*)$')
+    if tonumber(last) == number then
+      return read(answer)
+    elseif tonumber(last) > number then
+      refuse('OVERTAKEN')
+    end
+  end
+  local answer, nothing_done = step()
+  if nothing_done then
+    return answer
+  end
+  local time = tonumber(call('TIME')[1])
+  local is_new = call('HSET', answers, slot, time .. ' ' .. number .. ' ' .. written(answer))
+  if is_new == 1 and call('HLEN', answers) > 16 then
+    for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
+      if tonumber(string.match(call('HGET', answers, other), '^%d+')) < time - 600 then
+        call('HDEL', answers, other)
+      end
+    end
+  end
+  return answer
+end
+
+-- --- the operations ---------------------------------------------------------------------------
+
+local operations = {}
+
+operations['create'] = function(...)
+  if call('HEXISTS', config, 'type') == 1 then
+    return 0, 'nothing done'
+  end
+  call('HSET', config, ...)
+  return 1
+end
+
+operations['delete'] = function(...)
+  for index, id in ipairs({...}) do
+    call('DEL', KEYS[FIRST_RESULT - 1 + index])
+    call('ZREM', results, id)
+  end
+  local left = call('ZRANGE', results, 0, 999)
+  if #left > 0 then
+    return left
+  end
+  local existed = call('EXISTS', config)
+  for index = 1, FIRST_RESULT - 1 do
+    call('DEL', KEYS[index])
+  end
+  if existed == 0 then
+    refuse('NOFEED')
+  end
+  return {}
+end
+
+operations['set config'] = function(instance, ...)
+  local kind = call('HGET', config, 'type')
+  if not kind then
+    refuse('NOFEED')
+  end
+  local fields = {...}
+  for index = 1, #fields, 3 do
+    if fields[index] == 'type' and fields[index + 2] ~= kind then
+      refuse('WRONGTYPE')
+    end
+  end
+  for index = 1, #fields, 3 do
+    if fields[index + 1] == 'set' then
+      call('HSET', config, fields[index], fields[index + 2])
+    else
+      call('HDEL', config, fields[index])
+    end
+  end
+  local limit = setting('max_length')
+  if kind == 'feed' and limit > 0 then
+    for _, id in ipairs(call('ZRANGE', ids, 0, -1 - limit)) do
+      call('ZREM', ids, id)
+      call('HDEL', items, id)
+      say('feed.retract', id)
+    end
+  end
+  call('PUBLISH', 'conffeed', F .. '\0' .. instance)
+  return 1
+end
+
+-- In milliseconds since; '' for what there is not.
+local function age(since)
+  return since and math.max(0, math.floor(now() - milliseconds(since))) or ''
+end
+
+-- Field, value, field, value ...
+operations['stats'] = function()
+  local kind = call('HGET', config, 'type') or refuse('NOFEED')
+  local shape = SHAPES[kind]
+  local found = {'items', call('HLEN', items), 'publishes', tonumber(call('GET', publishes) or 0)}
+  local function tell(field, value)
+    table.insert(found, field)
+    table.insert(found, value)
+  end
+  if shape == 'feed' then
+    tell('oldest_item', age(call('ZRANGE', ids, 0, 0, 'WITHSCORES')[2]))
+    tell('newest_item', age(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2]))
+  elseif shape == 'queue' or shape == 'job' then
+    tell('waiting', call('LLEN', ids) + call('LLEN', reserved))
+    tell('claimed', call('ZCARD', claimed))
+    tell('oldest_claimed', age(call('ZRANGE', claimed, 0, 0, 'WITHSCORES')[2]))
+  end
+  if shape == 'job' then
+    tell('stalled', call('SCARD', stalled))
+    tell('failing', call('HLEN', cancelled))
+    tell('finished', tonumber(call('GET', finishes) or 0))
+    local oldest
+    for _, id in ipairs(call('ZRANGE', published, 0, 999)) do
+      oldest = oldest or not call('ZSCORE', claimed, id) and call('ZSCORE', published, id)
+    end
+    tell('oldest_waiting', age(oldest))
+  end
+  return found
+end
+
+-- A cursor is the place of the last id, how long the list was, and the id; of a feed its score.
+operations['page'] = function(shape, count, reverse, cursor)
+  must_be(shape)
+  if shape == 'job' then
+    local step = call('HSCAN', items, cursor == '' and '0' or cursor, 'COUNT', count)
+    local found = {}
+    for index = 1, #step[2], 2 do
+      table.insert(found, step[2][index])
+    end
+    return {step[1] == '0' and '' or step[1], found}
+  end
+  count = tonumber(count)
+  local found = {}
+  if shape == 'feed' then
+    local from = cursor == '' and (reverse == '1' and '+inf' or '-inf') or '(' .. cursor
+    local rows = reverse == '1'
+      and call('ZREVRANGEBYSCORE', ids, from, '-inf', 'WITHSCORES', 'LIMIT', 0, count)
+      or call('ZRANGEBYSCORE', ids, from, '+inf', 'WITHSCORES', 'LIMIT', 0, count)
+    for index = 1, #rows, 2 do
+      table.insert(found, rows[index])
+    end
+    return {#found < count and '' or text(tonumber(rows[#rows])), found}
+  end
+  -- A queue is read from the right.
+  local from_right, length, start = (reverse == '1') ~= (shape == 'queue'), call('LLEN', ids), 0
+  local last, was, id = string.match(cursor, '^(%d+) (%d+) (.*)$')
+  if id then
+    local place = call('LPOS', ids, id, 'RANK', from_right and -1 or 1)
+    if place then
+      start = (from_right and length - 1 - place or place) + 1
+    else
+      start = math.max(0, last + 1 - math.max(0, was - length))
+    end
+  end
+  local rows = from_right and call('LRANGE', ids, -start - count, -start - 1)
+    or call('LRANGE', ids, start, start + count - 1)
+  for index = 1, #rows do
+    found[index] = rows[from_right and #rows + 1 - index or index]
+  end
+  local place = start + #found - 1
+  return {#found < count and '' or place .. ' ' .. length .. ' ' .. found[#found], found}
+end
+
+operations['snapshot'] = function(shape, token)
+  must_be(shape)
+  local order = shape == 'feed' and call('ZRANGE', ids, 0, -1) or call('LRANGE', ids, 0, -1)
+  local found = {}
+  for _, id in ipairs(order) do
+    table.insert(found, id)
+    table.insert(found, call('HGET', items, id) or '')
+  end
+  call('PUBLISH', 'feed.marker:' .. token, F)
+  return found
+end
+
+operations['feed publish'] = function(...)
+  local entries = {...}
+  must_be('feed')
+  for index = 2, #entries, 2 do
+    must_fit(entries[index])
+  end
+  for _, id in ipairs(call('ZRANGEBYSCORE', ids, '-inf', '(1e11')) do
+    call('ZADD', ids, text(call('ZSCORE', ids, id) * 1000), id)
+  end
+  local is_new = {}
+  local limit = setting('max_length')
+  for index = 1, #entries, 2 do
+    local id, item = entries[index], entries[index + 1]
+    local new = not call('ZSCORE', ids, id)
+    while new and limit > 0 and call('ZCARD', ids) >= limit do
+      local oldest = call('ZRANGE', ids, 0, 0)[1]
+      call('ZREM', ids, oldest)
+      call('HDEL', items, oldest)
+      say('feed.retract', oldest)
+    end
+    local score = now()
+    local last = tonumber(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2] or '0')
+    if score <= last then
+      local step = 1 / 1024
+      while last + step == last do
+        step = step * 2
+      end
+      score = last + step
+    end
+    call('ZADD', ids, text(score), id)
+    call('INCR', publishes)
+    call('HSET', items, id, item)
+    say(new and 'feed.publish' or 'feed.edit', id, item)
+    table.insert(is_new, new and 1 or 0)
+  end
+  return is_new
+end
+
+operations['feed retract'] = function(id)
+  must_be('feed')
+  local removed = call('ZREM', ids, id)
+  if removed == 1 then
+    call('HDEL', items, id)
+    say('feed.retract', id)
+  end
+  return removed
+end
+
+local function must_have(id)
+  if not call('LPOS', ids, id) then
+    refuse('NOITEM')
+  end
+end
+
+-- `position` is as in a notice; `side` and `neighbour` are what it means.
+local function place(id, side, neighbour, position)
+  if side == 'begin' then
+    call('LPUSH', ids, id)
+  elseif side == 'end' then
+    call('RPUSH', ids, id)
+  else
+    call('LINSERT', ids, side, neighbour, id)
+  end
+  say('feed.position', id, position)
+end
+
+operations['sorted insert'] = function(side, neighbour, position, ...)
+  must_be('sorted')
+  for _, item in ipairs({...}) do
+    must_fit(item)
+  end
+  if neighbour ~= '' then
+    must_have(neighbour)
+  end
+  local new = {}
+  for _, item in ipairs({...}) do
+    local id = text(call('INCR', idincr))
+    call('HSET', items, id, item)
+    call('INCR', publishes)
+    say('feed.publish', id, item)
+    place(id, side, neighbour, position)
+    if side == 'begin' or side == 'after' then
+      side, neighbour, position = 'after', id, id .. ':'
+    end
+    table.insert(new, id)
+  end
+  return new
+end
+
+operations['sorted edit'] = function(id, item)
+  must_be('sorted')
+  must_fit(item)
+  if call('HEXISTS', items, id) == 0 then
+    refuse('NOITEM')
+  end
+  call('HSET', items, id, item)
+  call('INCR', publishes)
+  say('feed.edit', id, item)
+  return 1
+end
+
+operations['sorted move'] = function(id, side, neighbour, position)
+  must_be('sorted')
+  must_have(id)
+  if neighbour == id then
+    return 0
+  end
+  if neighbour ~= '' then
+    must_have(neighbour)
+  end
+  call('LREM', ids, 1, id)
+  place(id, side, neighbour, position)
+  return 1
+end
+
+operations['sorted retract'] = function(id)
+  must_be('sorted')
+  local removed = call('LREM', ids, 1, id)
+  if removed == 1 then
+    call('HDEL', items, id)
+    say('feed.retract', id)
+  end
+  return removed
+end
+
+operations['queue put'] = function(id, item, push)
+  must_be('queue')
+  must_fit(item)
+  call('HSET', items, id, item)
+  call('INCR', publishes)
+  call(push, ids, id)
+  return 1
+end
+
+local CONFIRM_WITHIN = 10000
+
+operations['queue take'] = function(token, count)
+  must_be('queue')
+  local late = {}
+  each_expired(CONFIRM_WITHIN, function(id)
+    let_go(id)
+    table.insert(late, 1, id)
+  end)
+  for _, id in ipairs(late) do
+    call('RPUSH', ids, id)
+  end
+  local taken = take(token, tonumber(count))
+  return {wake(CONFIRM_WITHIN), taken}
+end
+
+operations['queue confirm'] = function(token, ...)
+  must_be('queue')
+  for _, id in ipairs({...}) do
+    must_be_held(id, token)
+  end
+  for _, id in ipairs({...}) do
+    let_go(id)
+    call('HDEL', items, id)
+  end
+  return 1
+end
+
+operations['queue return'] = function(token, ...)
+  must_be('queue')
+  local entries = {...}
+  for index = #entries - 1, 1, -2 do
+    local id, item = entries[index], entries[index + 1]
+    if is_held(id, token) or call('HEXISTS', items, id) == 0 then
+      let_go(id)
+      call('HSET', items, id, item)
+      call('RPUSH', ids, id)
+    end
+  end
+  return 1
+end
+
+operations['release'] = function(token)
+  must_be('queue', 'job')
+  local taken = split(call('HGET', tokens, token))
+  for index = #taken, 1, -1 do
+    if is_held(taken[index], token) then
+      let_go(taken[index])
+      call('RPUSH', ids, taken[index])
+    end
+  end
+  call('HDEL', tokens, token)
+  return 1
+end
+
+operations['job put'] = function(id, item, push)
+  must_be('job')
+  must_fit(item)
+  call('HSET', items, id, item)
+  call('INCR', publishes)
+  call('ZADD', published, text(now()), id)
+  call(push, ids, id)
+  return 1
+end
+
+operations['job get'] = function(token, count)
+  must_be('job')
+  local timeout = setting('claim_timeout') * 1000
+  if timeout > 0 then
+    each_expired(timeout, give_back)
+  end
+  local taken = take(token, tonumber(count))
+  local failures = {}
+  for index = 1, #taken, 2 do
+    table.insert(failures, tonumber(call('HGET', cancelled, taken[index]) or 0))
+  end
+  return {timeout > 0 and wake(timeout) or -1, taken, failures}
+end
+
+operations['job extend'] = function(...)
+  local jobs, extended = {...}, {}
+  must_be('job')
+  for index = 1, #jobs, 2 do
+    local id = jobs[index]
+    local held = is_held(id, jobs[index + 1])
+    if held then
+      local entry = call('HGET', holders, id)
+      local holder = entry and string.match(entry, '^(.*) ')
+      local counts = holder and is_held(id, holder)
+      local time = text(now())
+      call('ZADD', claimed, time, id)
+      if counts then
+        call('HSET', holders, id, holder .. ' ' .. time)
+      end
+    end
+    table.insert(extended, held and 1 or 0)
+  end
+  return extended
+end
+
+-- Kind of result: some, none, or '' for no result. Seconds to keep it: '' as configured.
+local function finish(id, kind, result, seconds, key)
+  let_go(id)
+  call('HDEL', cancelled, id)
+  call('ZREM', published, id)
+  call('INCR', finishes)
+  if kind ~= '' then
+    local time = now()
+    local configured = tonumber(call('HGET', config, 'result_timeout') or '') or 86400
+    local keep = (tonumber(seconds) or configured) * 1000
+    call('DEL', key)
+    call('RPUSH', key, kind, call('HGET', items, id) or '', result)
+    if keep > 0 then
+      call('PEXPIRE', key, string.format('%.0f', keep))
+    end
+    call('ZADD', results, keep > 0 and text(time + keep) or '+inf', id)
+    call('ZREMRANGEBYSCORE', results, '-inf', '(' .. text(time))
+    say('job.finish', id, result)
+  end
+  call('HDEL', items, id)
+end
+
+-- For each job: id, token, and how it is finished.
+operations['job finish'] = function(...)
+  local jobs = {...}
+  must_be('job')
+  for index = 1, #jobs, 5 do
+    must_be_held(jobs[index], jobs[index + 1])
+  end
+  for index = 1, #jobs, 5 do
+    local id, _, kind, result, seconds = unpack(jobs, index, index + 4)
+    finish(id, kind, result, seconds, KEYS[FIRST_RESULT + (index - 1) / 5])
+  end
+  return 1
+end
+
+-- How many are to be finished, these as in job finish, then those to be cancelled: id, token.
+operations['job next'] = function(token, count, many, ...)
+  must_be('job')
+  local jobs, finished, lost = {...}, tonumber(many) * 5, {}
+  for index = 1, finished, 5 do
+    local id, shown, kind, result, seconds = unpack(jobs, index, index + 4)
+    if is_held(id, shown) then
+      finish(id, kind, result, seconds, KEYS[FIRST_RESULT + (index - 1) / 5])
+    else
+      table.insert(lost, id)
+    end
+  end
+  for index = finished + 1, #jobs, 2 do
+    if is_held(jobs[index], jobs[index + 1]) then
+      give_back(jobs[index])
+    else
+      table.insert(lost, jobs[index])
+    end
+  end
+  local answer = operations['job get'](token, count)
+  table.insert(answer, lost)
+  return answer
+end
+
+operations['job cancel'] = function(id, token)
+  must_be('job')
+  must_be_held(id, token)
+  give_back(id)
+  return 1
+end
+
+operations['job stall'] = function(id, token)
+  must_be('job')
+  must_be_held(id, token)
+  let_go(id)
+  call('HDEL', cancelled, id)
+  call('ZREM', published, id)
+  call('SADD', stalled, id)
+  return 1
+end
+
+operations['job retry'] = function(id)
+  must_be('job')
+  if call('SREM', stalled, id) == 0 then
+    refuse('NOTSTALLED')
+  end
+  call('LPUSH', ids, id)
+  call('ZADD', published, text(now()), id)
+  return 1
+end
+
+operations['job retract'] = function(id)
+  must_be('job')
+  local removed = call('HDEL', items, id)
+  call('HDEL', cancelled, id)
+  call('ZREM', published, id)
+  call('SREM', stalled, id)
+  let_go(id)
+  if call('LREM', ids, 1, id) == 0 then
+    call('LREM', reserved, 1, id)
+  end
+  return removed
+end
+
+operations['job counts'] = function()
+  must_be('job')
+  return {
+    call('LLEN', ids) + call('LLEN', reserved), call('ZCARD', claimed), call('SCARD', stalled),
+    tonumber(call('GET', finishes) or 0),
+  }
+end
+
+operations['job maintenance'] = function()
+  must_be('job')
+  local timeout = setting('claim_timeout') * 1000
+  if timeout > 0 then
+    each_expired(timeout, give_back)
+  end
+  for _, id in ipairs(call('LRANGE', reserved, 0, -1)) do
+    call('RPUSH', ids, id)
+  end
+  call('DEL', reserved)
+  for _, id in ipairs(call('HKEYS', holders)) do
+    if not call('ZSCORE', claimed, id) then
+      let_go(id)
+    end
+  end
+  local waiting = {}
+  for _, id in ipairs(call('LRANGE', ids, 0, -1)) do
+    waiting[id] = true
+  end
+  for _, id in ipairs(call('HKEYS', items)) do
+    local known = waiting[id] or call('ZSCORE', claimed, id) or call('SISMEMBER', stalled, id) == 1
+    if not known and call('ZSCORE', published, id) then
+      call('LPUSH', ids, id)
+    elseif not known then
+      call('HDEL', items, id)
+      call('HDEL', cancelled, id)
+      call('HDEL', holders, id)
+    end
+  end
+  return 1
+end
+
+local done, answer = pcall(once, function()
+  return operations[name](unpack(ARGV))
+end)
+if not done then
+  return redis.error_reply(type(answer) == 'table' and answer.err or answer)
+end
+return answer

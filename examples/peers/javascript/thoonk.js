@@ -1,0 +1,471 @@
+// The operations of contract.txt. Names, ids and items are Buffers or strings; what comes
+// from the server is Buffers.
+
+import { randomBytes, randomUUID, createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createClient, RESP_TYPES } from "redis";
+
+const SCRIPT = readFileSync(new URL("operations.lua", import.meta.url), "utf8");
+const SHA = createHash("sha1").update(SCRIPT).digest("hex");
+
+// In the order in which operations.lua expects them.
+const KEYS = [
+  "config",
+  "ids",
+  "items",
+  "publishes",
+  "idincr",
+  "published",
+  "claimed",
+  "stalled",
+  "cancelled",
+  "finishes",
+  "reserved",
+  "holders",
+  "tokens",
+  "results",
+  "answers",
+];
+const EVENTS = {
+  "feed.publish": "publish",
+  "feed.edit": "edit",
+  "feed.retract": "retract",
+  "feed.position": "position",
+  "job.finish": "finish",
+  newfeed: "create",
+  delfeed: "delete",
+  conffeed: "config",
+};
+const CATALOGUE = ["newfeed", "delfeed", "conffeed"];
+const OF_A_FEED = Object.keys(EVENTS).filter((channel) => !CATALOGUE.includes(channel));
+const SLICE = 5; // seconds that one blocking command waits at most
+
+const NUL = Buffer.from([0]);
+const bytes = (text) => (Buffer.isBuffer(text) ? text : Buffer.from(String(text)));
+const join = (...parts) => Buffer.concat(parts.map(bytes));
+const pairs = (flat) =>
+  Array.from({ length: flat.length / 2 }, (_, n) => flat.slice(2 * n, 2 * n + 2));
+
+// Splits at the first NUL: items may hold more of them.
+function split(payload) {
+  const at = payload.indexOf(0);
+  return at < 0 ? null : [payload.subarray(0, at), payload.subarray(at + 1)];
+}
+
+export class Refused extends Error {}
+
+const newId = () => randomUUID();
+const newToken = () => randomBytes(16).toString("hex");
+
+// A UUID of version 8 that ends in the number of the db.
+function newInstance(db) {
+  const number = db.toString(16).padStart(4, "0");
+  return randomUUID().replace(/^(.{14})4(.*)....$/, `$18$2${number}`);
+}
+
+export class Thoonk {
+  static async connect(url) {
+    const thoonk = new Thoonk();
+    const options = {
+      url,
+      RESP: 2,
+      commandOptions: { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } },
+    };
+    thoonk.redis = await createClient(options).on("error", console.error).connect();
+    thoonk.subscriber = await thoonk.#another();
+    thoonk.instance = newInstance(Number(new URL(url).pathname.slice(1) || 0));
+    return thoonk;
+  }
+
+  close() {
+    for (const client of [this.redis, this.subscriber]) client.destroy();
+  }
+
+  #another() {
+    return this.redis.duplicate().on("error", console.error).connect();
+  }
+
+  // --- how it is sent ----------------------------------------------------------------------
+
+  #key(word, feed) {
+    return join(`feed.${word}:`, feed);
+  }
+
+  #result(feed, id) {
+    return join("feed.jobfinished:", feed, NUL, id);
+  }
+
+  #send(...words) {
+    return this.redis.sendCommand(words.map(bytes));
+  }
+
+  // A slot and the number of the call make an operation one that can be repeated.
+  async run(feed, operation, words = [], { once = {}, results = [], client = this.redis } = {}) {
+    this.check(feed);
+    const keys = [
+      ...KEYS.map((word) => this.#key(word, feed)),
+      ...results.map((id) => this.#result(feed, id)),
+    ];
+    const rest = [
+      keys.length,
+      ...keys,
+      feed,
+      operation,
+      once.slot ?? "",
+      once.call ?? "",
+      ...words,
+    ].map(bytes);
+    try {
+      return await client.sendCommand(["EVALSHA", SHA, ...rest]);
+    } catch (error) {
+      if (!error.message.startsWith("NOSCRIPT")) throw refusal(error);
+    }
+    try {
+      return await client.sendCommand(["EVAL", SCRIPT, ...rest]);
+    } catch (error) {
+      throw refusal(error);
+    }
+  }
+
+  // Names and ids: not empty, and no NUL.
+  check(...names) {
+    for (const name of names) {
+      if (bytes(name).length === 0 || bytes(name).includes(0)) throw new Refused("invalid");
+    }
+  }
+
+  // --- feeds of all types --------------------------------------------------------------------
+
+  async #announce(change, channels, feed) {
+    // One step: the name, and the notices if that changed something.
+    const script = `
+      local changed = redis.call(ARGV[1], KEYS[1], ARGV[2])
+      for index = 4, changed == 1 and #ARGV or 0 do
+        redis.call('PUBLISH', ARGV[index], ARGV[2] .. '\\0' .. ARGV[3])
+      end
+      return changed`;
+    return await this.#send("EVAL", script, 1, "feeds", change, feed, this.instance, ...channels);
+  }
+
+  async create(feed, config, once) {
+    const created = await this.run(feed, "create", Object.entries(config).flat(), { once });
+    await this.#announce("SADD", ["newfeed", "conffeed"], feed);
+    return created === 1;
+  }
+
+  async delete(feed) {
+    let existed = true;
+    try {
+      let left = [];
+      do left = await this.run(feed, "delete", left, { results: left });
+      while (left.length > 0);
+    } catch (error) {
+      if (error.message !== "no feed") throw error;
+      existed = false;
+    }
+    const listed = await this.#announce("SREM", ["delfeed"], feed);
+    if (!existed && listed === 0) throw new Refused("no feed");
+    if (await this.#send("EXISTS", this.#key("config", feed))) {
+      await this.#announce("SADD", ["newfeed", "conffeed"], feed);
+    }
+  }
+
+  // A field that is null is removed.
+  async setConfig(feed, config, once) {
+    const words = Object.entries(config).flatMap(([field, value]) =>
+      value === null ? [field, "remove", ""] : [field, "set", value],
+    );
+    await this.run(feed, "set config", [this.instance, ...words], { once });
+  }
+
+  async getConfig(feed) {
+    return pairs(await this.#send("HGETALL", this.#key("config", feed)));
+  }
+
+  getNames() {
+    return this.#send("SMEMBERS", "feeds");
+  }
+
+  async getIds(feed, type) {
+    if (type === "feed") return this.#send("ZRANGE", this.#key("ids", feed), 0, -1);
+    if (type === "job") return this.#send("HKEYS", this.#key("items", feed));
+    const ids = await this.#send("LRANGE", this.#key("ids", feed), 0, -1);
+    return type === "queue" ? ids.reverse() : ids;
+  }
+
+  getItem(feed, id) {
+    return this.#send("HGET", this.#key("items", feed), id);
+  }
+
+  async getAll(feed) {
+    return pairs(await this.#send("HGETALL", this.#key("items", feed)));
+  }
+
+  // The next ids, and the cursor to go on with: "" when these were the last.
+  async page(feed, type, count, reverse, cursor) {
+    const words = [type.replace("_feed", ""), count, reverse ? 1 : 0, cursor];
+    const [next, ids] = await this.run(feed, "page", words);
+    return { cursor: next, ids };
+  }
+
+  // Ages are in seconds, and null for what there is not.
+  async stats(feed) {
+    const fields = pairs(await this.run(feed, "stats"));
+    const seconds = (value) => (typeof value === "number" ? value / 1000 : null);
+    return Object.fromEntries(
+      fields.map(([name, value]) => [
+        name.toString(),
+        /^(oldest|newest)_/.test(name) ? seconds(value) : value,
+      ]),
+    );
+  }
+
+  async snapshot(feed, type, token) {
+    return pairs(await this.run(feed, "snapshot", [type.replace("_feed", ""), token]));
+  }
+
+  // --- feed and sorted feed ------------------------------------------------------------------
+
+  async publish(feed, entries, once) {
+    this.check(...entries.map(([id]) => id));
+    return (await this.run(feed, "feed publish", entries.flat(), { once })).map(Boolean);
+  }
+
+  async retract(feed, id, once) {
+    return (await this.run(feed, "feed retract", [id], { once })) === 1;
+  }
+
+  // "begin", "end", "before" or "after" some neighbour.
+  #place(side, neighbour = "") {
+    const position = {
+      begin: "begin:",
+      end: ":end",
+      before: join(":", neighbour),
+      after: join(neighbour, ":"),
+    };
+    return [side, neighbour, position[side]];
+  }
+
+  insert(feed, items, side, neighbour, once) {
+    return this.run(feed, "sorted insert", [...this.#place(side, neighbour), ...items], { once });
+  }
+
+  edit(feed, id, item, once) {
+    return this.run(feed, "sorted edit", [id, item], { once });
+  }
+
+  move(feed, id, position, once) {
+    const text = bytes(position);
+    let place = this.#place("before", text.subarray(1));
+    if (text.equals(bytes("begin:"))) place = this.#place("begin");
+    else if (text.equals(bytes(":end"))) place = this.#place("end");
+    else if (text.at(-1) === 0x3a) place = this.#place("after", text.subarray(0, -1));
+    return this.run(feed, "sorted move", [id, ...place], { once });
+  }
+
+  async sortedRetract(feed, id, once) {
+    return (await this.run(feed, "sorted retract", [id], { once })) === 1;
+  }
+
+  // --- queue and job -----------------------------------------------------------------------------
+
+  async put(kind, { feed, item, id = newId(), priority = "normal" }, once) {
+    this.check(id);
+    const push = priority === "high" ? "RPUSH" : "LPUSH";
+    await this.run(feed, `${kind} put`, [id, item, push], { once });
+    return bytes(id);
+  }
+
+  // The first step of a queue's get, or the get of a job: ids and items under a token, and
+  // for a job how often each was cancelled.
+  async take(kind, feed, { count = 1, timeout = 0, token = newToken() } = {}) {
+    const operation = kind === "queue" ? "queue take" : "job get";
+    const get = (client) => this.run(feed, operation, [token, count], { client });
+    const deadline = Date.now() + timeout * 1000;
+    let [wake, flat, cancelled] = await get(this.redis);
+    let waiter = null; // a connection of its own
+    for (let left; flat.length === 0 && (left = deadline - Date.now()) > 0;) {
+      waiter ??= await this.#another();
+      const wait = Math.min(SLICE, left / 1000, wake < 0 ? SLICE : wake / 1000);
+      const lists = [this.#key("ids", feed), this.#key("reserved", feed)];
+      const blocked = waiter.sendCommand(["BRPOPLPUSH", ...lists, String(Math.max(wait, 0.01))]);
+      // Sent together with it, whatever it answers.
+      [, [wake, flat, cancelled]] = await Promise.all([blocked, get(waiter)]);
+    }
+    waiter?.destroy();
+    const entries = pairs(flat);
+    return { token, entries: cancelled ? entries.map((e, n) => [...e, cancelled[n]]) : entries };
+  }
+
+  async queueGet(feed, timeout) {
+    const { token, entries } = await this.take("queue", feed, { timeout });
+    if (entries.length === 0) return null;
+    await this.confirm(feed, token, [entries[0][0]]);
+    return entries[0][1];
+  }
+
+  confirm(feed, token, ids, once) {
+    return this.run(feed, "queue confirm", [token, ...ids], { once });
+  }
+
+  return(feed, token, entries, once) {
+    return this.run(feed, "queue return", [token, ...entries.flat()], { once });
+  }
+
+  release(feed, token) {
+    return this.run(feed, "release", [token]);
+  }
+
+  // Jobs are {id, token, result, timeout}. No token: whoever holds the claim. No result, or
+  // null for "no value". The timeout in seconds, 0 for ever.
+  finish(feed, jobs, once) {
+    return this.run(feed, "job finish", endings(jobs), { once, results: jobs.map(({ id }) => id) });
+  }
+
+  // Finishes some, cancels some, and claims the next.
+  async next(feed, { finished, cancelled, count, token = newToken() }) {
+    const held = cancelled.flatMap(({ id, token = "" }) => [id, token]);
+    const words = [token, count, finished.length, ...endings(finished), ...held];
+    const results = finished.map(({ id }) => id);
+    const [, flat, failures, lost] = await this.run(feed, "job next", words, { results });
+    return { token, entries: pairs(flat).map((entry, n) => [...entry, failures[n]]), lost };
+  }
+
+  async extend(feed, jobs, once) {
+    const words = jobs.flatMap(({ id, token = "" }) => [id, token]);
+    return (await this.run(feed, "job extend", words, { once })).map(Boolean);
+  }
+
+  // cancel or stall
+  end(how, feed, id, token = "", once = {}) {
+    return this.run(feed, `job ${how}`, [id, token], { once });
+  }
+
+  retry(feed, id, once) {
+    return this.run(feed, "job retry", [id], { once });
+  }
+
+  async retractJob(feed, id, once) {
+    return (await this.run(feed, "job retract", [id], { once })) === 1;
+  }
+
+  async counts(feed) {
+    const [waiting, claimed, stalled, finished] = await this.run(feed, "job counts");
+    return { waiting, claimed, stalled, finished };
+  }
+
+  maintain(feed) {
+    return this.run(feed, "job maintenance");
+  }
+
+  async #stored(feed, id) {
+    const stored = await this.#send("LRANGE", this.#result(feed, id), 0, -1);
+    if (stored.length === 1) return { query: null, result: stored[0] };
+    if (stored.length !== 3) return null;
+    return { query: stored[1], result: stored[0].toString() === "none" ? null : stored[2] };
+  }
+
+  // {query, result}, or null when there is none within so many seconds.
+  async getResult(feed, id, timeout = 0) {
+    let found = await this.#stored(feed, id);
+    if (found || timeout === 0) return found;
+    const query = await this.getItem(feed, id);
+    const channel = `job.finish:${feed}`;
+    let told;
+    const announced = new Promise((resolve) => (told = resolve));
+    const hear = (payload) => {
+      const parts = split(payload);
+      if (parts?.[0].equals(bytes(id))) told(parts[1]);
+    };
+    await this.subscriber.subscribe(channel, hear, true);
+    let timer;
+    try {
+      found = await this.#stored(feed, id);
+      if (found) return found;
+      const late = new Promise((resolve) => (timer = setTimeout(resolve, timeout * 1000, null)));
+      const result = await Promise.race([announced, late]);
+      // A peer that stores nothing has its result in the notice.
+      return result && ((await this.#stored(feed, id)) ?? { query, result });
+    } finally {
+      clearTimeout(timer);
+      await this.subscriber.unsubscribe(channel, hear, true);
+    }
+  }
+
+  // --- notices ---------------------------------------------------------------------------------
+
+  // Calls back with each notice, of one feed or (null) of all feeds of this db.
+  async listen(feed, back) {
+    const client = await this.#another();
+    const known = new Map(); // name (as latin1 text) -> whether it is in this db
+    let begin;
+    let last = new Promise((resolve) => (begin = resolve)); // one notice after the other
+    const hear = (payload, channel) => {
+      last = last.then(async () => {
+        const notice = understood(bytes(channel), payload);
+        const ours =
+          notice && (feed ? bytes(feed).equals(notice.feed) : await this.#isOurs(notice, known));
+        if (ours) back(notice);
+      });
+    };
+    await client.subscribe(CATALOGUE, hear, true);
+    // The package knows channels as text: a name that is not UTF-8 has to be listened to with all.
+    const channels = OF_A_FEED.map((event) => `${event}:${feed ?? "*"}`);
+    if (feed) await client.subscribe(channels, hear, true);
+    else await client.pSubscribe(channels, hear, true);
+    for (const name of await this.getNames()) known.set(name.toString("latin1"), true);
+    begin();
+    return () => client.destroy();
+  }
+
+  // Channels know no db, so the list of names is asked.
+  async #isOurs({ notice, feed }, known) {
+    const name = feed.toString("latin1");
+    const before = known.get(name);
+    if (before === undefined || notice === "create" || notice === "delete") {
+      known.set(name, (await this.#send("SISMEMBER", "feeds", feed)) === 1);
+    }
+    // A feed that is gone was ours if it had been on the list.
+    return notice === "delete" ? before === true && !known.get(name) : known.get(name);
+  }
+}
+
+const endings = (jobs) =>
+  jobs.flatMap(({ id, token = "", result, timeout = "" }) => {
+    const kind = result === undefined ? "" : result === null ? "none" : "some";
+    return [id, token, kind, result ?? "", timeout];
+  });
+
+// A notice, or null for what is none.
+function understood(channel, payload) {
+  const colon = channel.indexOf(":");
+  const event = EVENTS[(colon < 0 ? channel : channel.subarray(0, colon)).toString()];
+  const parts = event === "retract" ? [payload] : split(payload);
+  if (!event || !parts || parts[0].length === 0 || parts[0].includes(0)) return null;
+  if (colon < 0) return { notice: event, feed: parts[0] };
+  const feed = channel.subarray(colon + 1);
+  if (feed.length === 0) return null;
+  const [id, rest] = parts;
+  const value = {
+    publish: { item: rest },
+    edit: { item: rest },
+    position: { position: rest },
+    finish: { result: rest },
+  };
+  return { notice: event, feed, id, ...value[event] };
+}
+
+const CODES = {
+  NOFEED: "no feed",
+  WRONGTYPE: "wrong type",
+  TOOLARGE: "too large",
+  NOITEM: "no item",
+  NOTCLAIMED: "not claimed",
+  NOTSTALLED: "not stalled",
+  OVERTAKEN: "overtaken",
+};
+
+function refusal(error) {
+  const code = CODES[error.message.split(" ")[0]];
+  return code ? new Refused(code) : error;
+}

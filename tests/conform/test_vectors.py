@@ -1,0 +1,84 @@
+"""The vectors themselves: what they speak of is there, and all that is there is spoken of."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from thoonk.conform.adapter import CODES, Adapter
+from thoonk.conform.runner import CONTRACT
+from thoonk.conform.vector import FEATURES, load, operations, parse
+from thoonk.exceptions import InvalidValue
+
+TEXT = (Path(__file__).parents[2] / "contract.txt").read_text("utf-8")
+VECTORS = load()
+
+
+def sections() -> list[str]:
+    titles = re.findall(r"(?m)^(.+)\n-{3,}$", TEXT)
+    return [name for title in titles for name in title.split(", ")]
+
+
+def test_each_is_of_a_section_of_the_contract() -> None:
+    assert {vector.section for vector in VECTORS} <= {*sections()}
+
+
+def test_every_operation_of_the_contract_has_vectors_of_both_outcomes() -> None:
+    """From create on the sections are operations, but for two that tell of several."""
+    names = sections()[sections().index("create") :]
+    tried = {vector.section for vector in VECTORS}
+    assert {*names} - tried == set()
+    done = {v.section for v in VECTORS if not v.steps[0].refused}
+    refused = {v.section for v in VECTORS if any(step.refused for step in v.steps)}
+    assert {*names} - done == set()
+    reading = {"get_ids", "get_item", "get_all", "get_result", "Taking", "Blocking takes"}
+    assert {*names} - refused - reading == {"create"}  # which answers instead
+
+
+def test_every_key_and_channel_of_the_contract_is_in_them() -> None:
+    said = " ".join(
+        file.read_text("utf-8")
+        for file in (resources.files("thoonk.conform") / "vectors").iterdir()
+        if file.name.endswith(".json")
+    )
+    named = re.findall(r"(?m)^  ((?:feed|job)\.\w+:|newfeed|delfeed|conffeed|feeds)", TEXT)
+    assert len(named) > 20
+    assert [name for name in named if f'"{name}' not in said] == []
+
+
+def test_no_two_have_one_title() -> None:
+    titles = Counter(vector.title for vector in VECTORS)
+    assert [title for title, count in titles.items() if count > 1] == []
+
+
+def test_they_are_of_the_contracts_version() -> None:
+    assert f"\nVersion {CONTRACT}\n" in TEXT
+
+
+def test_what_a_peer_may_lack_is_required_somewhere() -> None:
+    assert {name for vector in VECTORS for name in vector.requires} == {*FEATURES}
+    assert not FEATURES.keys() & operations(VECTORS)
+
+
+def test_every_refusal_can_be_told_by_the_adapter() -> None:
+    refused = {step.refused for vector in VECTORS for step in vector.steps} - {""}
+    assert refused == {*(code for _, code in CODES), "overtaken"}
+
+
+def test_every_operation_is_one_of_the_adapter() -> None:
+    assert all(hasattr(Adapter, name.replace(" ", "_")) for name in operations(VECTORS))
+
+
+@pytest.mark.parametrize(
+    "fault", [{"colour": "red"}, {"requires": ["magic"]}, {"levels": [3]}], ids=str
+)
+def test_a_misspelt_vector_is_refused(fault: dict[str, object]) -> None:
+    good = {"name": "N", "section": "S", "operation": "get_names"}
+    assert parse(json.dumps({"states": {}, "vectors": [good]}))[0].title == "S: N"
+    with pytest.raises(InvalidValue, match="'N'"):
+        parse(json.dumps({"states": {}, "vectors": [{**good, **fault}]}))

@@ -1,0 +1,416 @@
+"""This library as a peer: ``thoonk conform -- python -m thoonk.conform.adapter``.
+
+Also an example of how a library is fitted to the protocol (docs/conformance.md). What one
+call of the library does is done with it; where the protocol gives a token or a slot, which a
+user of the library never sees, the operation is executed on its backend.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+import redis
+
+from thoonk import Thoonk, notices
+from thoonk import operations as ops
+from thoonk.backends import Backend, Subscription, open_backend
+from thoonk.backends.redis import errors
+from thoonk.backends.redis.commands import Call, command_for
+from thoonk.backends.redis.wire import new_instance
+from thoonk.conform.values import Template, decode, encode
+from thoonk.exceptions import (
+    Empty,
+    FeedDoesNotExist,
+    FeedExists,
+    InvalidType,
+    InvalidValue,
+    ItemDoesNotExist,
+    ItemTooLarge,
+    NotClaimed,
+    NotStalled,
+    ThoonkError,
+    WrongFeedType,
+)
+from thoonk.names import decode_name, encode_name, new_id, new_token
+
+R = TypeVar("R")
+Arguments = Mapping[str, Any]
+
+CODES: tuple[tuple[type[ThoonkError], str], ...] = (
+    (FeedDoesNotExist, "no feed"),
+    (WrongFeedType, "wrong type"),
+    (ItemTooLarge, "too large"),
+    (ItemDoesNotExist, "no item"),
+    (NotClaimed, "not claimed"),
+    (NotStalled, "not stalled"),
+    (InvalidValue, "invalid"),
+    (InvalidType, "invalid"),
+)
+"""What each refusal is called in the protocol."""
+
+PRIORITIES = {"normal": ops.Priority.NORMAL, "high": ops.Priority.HIGH}
+
+
+def name_of(value: Template) -> str:
+    """A name, id or token from its JSON."""
+    return decode_name(decode(value))
+
+
+def as_json(name: str) -> Template:
+    """A name, id or token as JSON."""
+    return encode(encode_name(name))
+
+
+def id_of(given: Arguments) -> str:
+    """The id that is given, or a new one."""
+    return name_of(given["id"]) if "id" in given else new_id()
+
+
+def entries_of(pairs: list[list[Template]]) -> tuple[ops.Entry, ...]:
+    """Entries from their JSON."""
+    return tuple(ops.Entry(name_of(id), decode(item)) for id, item in pairs)
+
+
+def held_of(job: Arguments) -> ops.Held:
+    """A claim from its JSON."""
+    return ops.Held(name_of(job["id"]), name_of(job.get("token", "")))
+
+
+def ending_of(job: Arguments) -> ops.Ending:
+    """How a job is finished, from its JSON."""
+    return ops.Ending(
+        name_of(job["id"]),
+        name_of(job.get("token", "")),
+        has_result="result" in job,
+        result=None if job.get("result") is None else decode(job["result"]),
+        timeout=job.get("timeout"),
+    )
+
+
+class Adapter:
+    """Answers requests."""
+
+    def __init__(self, url: str) -> None:
+        """Connect to a server."""
+        self.thoonk = Thoonk(backend=url)
+        self.backend: Backend
+        self.backend, _ = open_backend(url)
+        self.client: Any = redis.Redis.from_url(url, protocol=2)
+        self.heard: Subscription | None = None
+
+    def execute(self, operation: ops.Operation[R], arguments: Arguments) -> R:
+        """Execute an operation, under the slot that is given, if one is."""
+        if "slot" not in arguments:
+            return self.backend.execute(operation)
+        call = Call(new_instance(0), arguments["slot"], arguments["call"])
+        command = command_for(operation, call)
+        try:
+            reply = self.client.execute_command(*command.with_text())
+        except redis.ResponseError as error:
+            raise errors.refused(error, command) from error
+        return command.parse(reply)
+
+    # --- feeds of all types -----------------------------------------------------------
+
+    def create(self, feed: str, given: Arguments) -> Template:
+        config = {name: name_of(value) for name, value in given["config"].items()}
+        if "slot" in given:
+            opened = self.execute(ops.CreateFeed(feed, config), given)
+            self.backend.execute(ops.RegisterFeed(feed))
+            return {"created": opened.created}
+        try:
+            self.thoonk.create_feed(feed, config)
+        except FeedExists:
+            return {"created": False}
+        return {"created": True}
+
+    def delete(self, feed: str, _: Arguments) -> Template:
+        self.thoonk.delete_feed(feed)
+        return {}
+
+    def set_config(self, feed: str, given: Arguments) -> Template:
+        fields = {n: None if v is None else name_of(v) for n, v in given["config"].items()}
+        self.execute(ops.SetConfig(feed, fields), given)
+        return {}
+
+    def get_config(self, feed: str, given: Arguments) -> Template:
+        config = self.execute(ops.GetConfig(feed), given)
+        return {"config": {name: as_json(value) for name, value in config.items()}}
+
+    def get_names(self, _: str, given: Arguments) -> Template:
+        return {"names": [*map(as_json, self.execute(ops.FeedNames(), given))]}
+
+    def get_ids(self, feed: str, given: Arguments) -> Template:
+        return {"ids": [*map(as_json, self.execute(ops.ReadIds(feed, given["type"]), given))]}
+
+    def page(self, feed: str, given: Arguments) -> Template:
+        found = self.execute(
+            ops.ReadPage(
+                feed,
+                given["type"],
+                count=given["count"],
+                reverse=given.get("reverse", False),
+                cursor=name_of(given.get("cursor", "")),
+            ),
+            given,
+        )
+        return {"ids": [*map(as_json, found.ids)], "cursor": as_json(found.cursor)}
+
+    def get_item(self, feed: str, given: Arguments) -> Template:
+        item = self.execute(ops.ReadItem(feed, name_of(given["id"])), given)
+        return {"item": None if item is None else encode(item)}
+
+    def get_all(self, feed: str, given: Arguments) -> Template:
+        items = self.execute(ops.ReadItems(feed), given)
+        return {"items": [[as_json(id), encode(item)] for id, item in items.items()]}
+
+    def snapshot(self, feed: str, given: Arguments) -> Template:
+        found = self.execute(ops.ReadSnapshot(feed, given["type"], name_of(given["token"])), given)
+        pairs = [[as_json(id), encode(found.items[id])] for id in found.ids]
+        return {"ids": [*map(as_json, found.ids)], "items": pairs}
+
+    def listen(self, feed: str | None, _: Arguments) -> Template:
+        if self.heard is not None:
+            self.heard.close()
+        self.heard = self.backend.listen(feed)
+        return {}
+
+    def notices(self, _: str, given: Arguments) -> Template:
+        assert self.heard is not None  # noqa: S101
+        found = []
+        for _number in range(given["count"]):
+            try:
+                found.append(notice_as_json(self.heard.get(given["timeout"])))
+            except Empty:
+                break
+        return {"notices": found}
+
+    # --- feed -----------------------------------------------------------------------------
+
+    def feed_publish(self, feed: str, given: Arguments) -> Template:
+        is_new = self.execute(ops.FeedPublish(feed, entries_of(given["entries"])), given)
+        return {"new": [*is_new]}
+
+    def feed_retract(self, feed: str, given: Arguments) -> Template:
+        (removed,) = self.execute(ops.FeedRetract(feed, (name_of(given["id"]),)), given)
+        return {"removed": removed}
+
+    # --- sorted feed ----------------------------------------------------------------------
+
+    def _insert(self, feed: str, given: Arguments, position: ops.Position) -> Template:
+        operation = ops.SortedInsert(feed, tuple(map(decode, given["items"])), position)
+        return {"ids": [*map(as_json, self.execute(operation, given))]}
+
+    def sorted_append(self, feed: str, given: Arguments) -> Template:
+        return self._insert(feed, given, ops.Position(ops.Where.END))
+
+    def sorted_prepend(self, feed: str, given: Arguments) -> Template:
+        return self._insert(feed, given, ops.Position(ops.Where.BEGIN))
+
+    def sorted_before(self, feed: str, given: Arguments) -> Template:
+        position = ops.Position(ops.Where.BEFORE, name_of(given["neighbour"]))
+        return self._insert(feed, given, position)
+
+    def sorted_after(self, feed: str, given: Arguments) -> Template:
+        position = ops.Position(ops.Where.AFTER, name_of(given["neighbour"]))
+        return self._insert(feed, given, position)
+
+    def sorted_edit(self, feed: str, given: Arguments) -> Template:
+        entry = ops.Entry(name_of(given["id"]), decode(given["item"]))
+        self.execute(ops.SortedEdit(feed, entry), given)
+        return {}
+
+    def sorted_move(self, feed: str, given: Arguments) -> Template:
+        position = ops.Position.parse(name_of(given["position"]))
+        self.execute(ops.SortedMove(feed, name_of(given["id"]), position), given)
+        return {}
+
+    def sorted_retract(self, feed: str, given: Arguments) -> Template:
+        (removed,) = self.execute(ops.SortedRetract(feed, (name_of(given["id"]),)), given)
+        return {"removed": removed}
+
+    # --- queue ------------------------------------------------------------------------------
+
+    def queue_put(self, feed: str, given: Arguments) -> Template:
+        entry = ops.Entry(id_of(given), decode(given["item"]))
+        priority = PRIORITIES[given.get("priority", "normal")]
+        self.execute(ops.QueuePut(feed, (entry,), priority), given)
+        return {"id": as_json(entry.id)}
+
+    def queue_get(self, feed: str, given: Arguments) -> Template:
+        queue = self.thoonk.queue(feed, serializer="binary")
+        try:
+            item = queue.get(given["timeout"]) if "timeout" in given else queue.get_nowait()
+        except Empty:
+            return {"item": None}
+        return {"item": encode(item)}
+
+    def _take(self, operation: ops.TakeOperation, given: Arguments) -> Template:
+        if "timeout" in given:
+            taken = self.backend.wait(operation, given["timeout"])
+        else:
+            taken = self.execute(operation, given)
+        return {
+            "token": as_json(operation.token),
+            "entries": [[as_json(e.id), encode(e.item), e.cancelled] for e in taken.entries],
+            "lost": [*map(as_json, taken.lost)],
+        }
+
+    def queue_take(self, feed: str, given: Arguments) -> Template:
+        token = name_of(given["token"]) if "token" in given else new_token()
+        taken = self._take(ops.QueueTake(feed, token, given.get("count", 1)), given)
+        return {**taken, "entries": [entry[:2] for entry in taken["entries"]]}
+
+    def queue_confirm(self, feed: str, given: Arguments) -> Template:
+        ids = tuple(map(name_of, given["ids"]))
+        self.execute(ops.QueueConfirm(feed, ids, name_of(given["token"])), given)
+        return {}
+
+    def queue_return(self, feed: str, given: Arguments) -> Template:
+        entries = entries_of(given["entries"])
+        self.execute(ops.QueueReturn(feed, entries, name_of(given["token"])), given)
+        return {}
+
+    def release(self, feed: str, given: Arguments) -> Template:
+        self.execute(ops.Release(feed, name_of(given["token"])), given)
+        return {}
+
+    # --- job --------------------------------------------------------------------------------
+
+    def job_put(self, feed: str, given: Arguments) -> Template:
+        entry = ops.Entry(id_of(given), decode(given["item"]))
+        priority = PRIORITIES[given.get("priority", "normal")]
+        self.execute(ops.JobPut(feed, (entry,), priority), given)
+        return {"id": as_json(entry.id)}
+
+    def job_get(self, feed: str, given: Arguments) -> Template:
+        token = name_of(given["token"]) if "token" in given else new_token()
+        return self._take(ops.JobClaim(feed, token, given.get("count", 1)), given)
+
+    def job_next(self, feed: str, given: Arguments) -> Template:
+        operation = ops.JobNext(
+            feed,
+            name_of(given["token"]) if "token" in given else new_token(),
+            given["count"],
+            tuple(map(ending_of, given["finished"])),
+            tuple(map(held_of, given["cancelled"])),
+        )
+        return self._take(operation, given)
+
+    def job_finish(self, feed: str, given: Arguments) -> Template:
+        self.execute(ops.JobFinish(feed, tuple(map(ending_of, given["jobs"]))), given)
+        return {}
+
+    def _end(self, kind: Callable[..., ops.Operation[Any]], feed: str, given: Arguments) -> Any:
+        operation = kind(feed, name_of(given["id"]), name_of(given.get("token", "")))
+        self.execute(operation, given)
+        return {}
+
+    def job_extend(self, feed: str, given: Arguments) -> Template:
+        operation = ops.JobExtend(feed, tuple(map(held_of, given["jobs"])))
+        return {"extended": [*self.execute(operation, given)]}
+
+    def job_cancel(self, feed: str, given: Arguments) -> Template:
+        return self._end(ops.JobCancel, feed, given)
+
+    def job_stall(self, feed: str, given: Arguments) -> Template:
+        return self._end(ops.JobStall, feed, given)
+
+    def job_retry(self, feed: str, given: Arguments) -> Template:
+        self.execute(ops.JobRetry(feed, name_of(given["id"])), given)
+        return {}
+
+    def job_retract(self, feed: str, given: Arguments) -> Template:
+        (removed,) = self.execute(ops.JobRetract(feed, (name_of(given["id"]),)), given)
+        return {"removed": removed}
+
+    def job_counts(self, feed: str, given: Arguments) -> Template:
+        counts = self.execute(ops.CountJobs(feed), given)
+        return {
+            "waiting": counts.waiting,
+            "claimed": counts.claimed,
+            "stalled": counts.stalled,
+            "finished": counts.finished,
+        }
+
+    def stats(self, feed: str, given: Arguments) -> Template:
+        return attrs.asdict(self.execute(ops.ReadStats(feed), given))
+
+    def job_maintenance(self, feed: str, given: Arguments) -> Template:
+        self.execute(ops.JobMaintain(feed), given)
+        return {}
+
+    def get_result(self, feed: str, given: Arguments) -> Template:
+        id = name_of(given["id"])
+        if "timeout" in given:
+            job = self.thoonk.job(feed, serializer="binary")
+            try:
+                query, result = job.get_result(id, given["timeout"])
+            except Empty:
+                return {"found": False}
+            stored: ops.StoredResult | None = ops.StoredResult(query, result)
+        else:
+            stored = self.execute(ops.ReadResult(feed, id), given)
+        if stored is None:
+            return {"found": False}
+        return {
+            "found": True,
+            "query": None if stored.query is None else encode(stored.query),
+            "result": None if stored.result is None else encode(stored.result),
+        }
+
+
+def notice_as_json(notice: notices.Notice) -> Template:
+    """A notice as the protocol has it."""
+    told = {"notice": notices.EVENT_OF[type(notice)], "feed": as_json(notice.feed)}
+    match notice:
+        case notices.Published() | notices.Edited():
+            told |= {"id": as_json(notice.id), "item": encode(notice.item)}
+        case notices.Retracted():
+            told |= {"id": as_json(notice.id)}
+        case notices.Moved():
+            told |= {"id": as_json(notice.id), "position": as_json(notice.position)}
+        case notices.Finished():
+            told |= {"id": as_json(notice.id), "result": encode(notice.result)}
+    return told
+
+
+def respond(adapter: Adapter, operation: str, arguments: Arguments) -> dict[str, Template]:
+    """The response to a request, but for its number."""
+    method = getattr(adapter, operation.replace(" ", "_"), None)
+    if method is None:
+        return {"error": "unsupported"}
+    feed = name_of(arguments["feed"]) if "feed" in arguments else None
+    try:
+        return {"answer": method(feed, arguments)}
+    except ThoonkError as error:
+        if "OVERTAKEN" in str(error):
+            return {"error": "overtaken"}
+        code = next((code for kind, code in CODES if isinstance(error, kind)), "failed")
+        return {"error": code, "message": str(error)}
+
+
+def main() -> None:
+    """Answer the requests on stdin until it ends."""
+    adapter: Adapter | None = None
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        operation, arguments = request["operation"], request["arguments"]
+        response: dict[str, Template]
+        if operation == "hello":
+            adapter = Adapter(arguments["url"])
+            response = {"answer": {"name": "thoonk for Python", "level": 2, "without": []}}
+        elif adapter is None:
+            response = {"error": "failed", "message": "hello comes first"}
+        else:
+            response = respond(adapter, operation, arguments)
+        sys.stdout.write(json.dumps({"id": request["id"], **response}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""Each vector on the stage: prepare, ask the peer, compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+import redis
+
+from thoonk.conform import compare
+from thoonk.conform.compare import Difference
+from thoonk.conform.peer import Peer, PeerFailed
+from thoonk.conform.stage import Stage
+from thoonk.conform.values import Scene, Template, encode, show, text
+from thoonk.conform.vector import FEATURES, LEVELS, Step, Vector, operations
+from thoonk.exceptions import BackendError, InvalidValue
+
+CONTRACT = "2.0"
+"""The version of contract.txt that the vectors are of."""
+
+
+@attrs.frozen
+class Declaration:
+    """What a peer says of itself.
+
+    Attributes:
+        name: what it calls itself.
+        level: the version of the contract that it keeps to.
+        without: features and operations that it lacks.
+    """
+
+    name: str
+    level: int
+    without: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class Outcome:
+    """What came of a vector: skipped for a reason, or tried.
+
+    Attributes:
+        vector: which.
+        skipped: why it was not tried; empty: it was.
+        step: the number, from 1, of the step in which it failed.
+        differences: what was not as it has to be; none: it passed.
+    """
+
+    vector: Vector
+    skipped: str = ""
+    step: int = 1
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether something was not as it has to be."""
+        return bool(self.differences)
+
+
+class Runner:
+    """Tries a peer."""
+
+    def __init__(self, stage: Stage, command: Sequence[str], timeout: float) -> None:
+        """Nothing is started yet.
+
+        Args:
+            stage: where it is tried.
+            command: the peer's program and arguments.
+            timeout: seconds that an answer may take.
+        """
+        self._stage = stage
+        self._command = command
+        self._timeout = timeout
+        self._peer: Peer | None = None
+
+    def close(self) -> None:
+        """End the peer."""
+        if self._peer is not None:
+            self._peer.close()
+            self._peer = None
+
+    def _started(self) -> tuple[Peer, dict[str, Any]]:
+        peer = Peer(self._command, self._timeout)
+        try:
+            response = peer.ask("hello", {"url": self._stage.url, "contract": CONTRACT})
+        except BaseException:
+            peer.kill()
+            raise
+        if not isinstance(response.get("answer"), dict):
+            peer.kill()
+            raise PeerFailed(f"the peer did not answer hello with an object: {show(response)}")
+        return peer, response["answer"]
+
+    def hello(self, vectors: Iterable[Vector]) -> Declaration:
+        """Start the peer, and let it say what it does.
+
+        Raises:
+            PeerFailed: it does not start or does not answer.
+            InvalidValue: it declares what there is not.
+        """
+        self._peer, answer = self._started()
+        level = answer.get("level", max(LEVELS))
+        if level not in LEVELS:
+            raise InvalidValue(f"the peer's level must be one of {LEVELS}, not {level!r:.80}")
+        without = answer.get("without", [])
+        check_names(without, vectors)
+        return Declaration(str(answer.get("name", self._command[0])), level, frozenset(without))
+
+    def run(self, vectors: Iterable[Vector], declared: Declaration) -> Iterator[Outcome]:
+        """What comes of each vector, one after the other."""
+        for vector in vectors:
+            lacking = vector.needs & declared.without
+            if declared.level not in vector.levels:
+                yield Outcome(vector, skipped=f"not of level {declared.level}")
+            elif lacking:
+                yield Outcome(vector, skipped=f"without {min(lacking)}")
+            else:
+                try:
+                    outcome = self._tried(vector)
+                except redis.RedisError as error:
+                    raise BackendError(f"the server failed at {vector.title!r}: {error}") from error
+                yield outcome
+
+    def _tried(self, vector: Vector) -> Outcome:
+        scene = self._stage.prepare(vector.before)
+        for number, step in enumerate(vector.steps, 1):
+            try:
+                differences = tuple(self._step(step, scene))
+            except PeerFailed as error:
+                if self._peer is not None:
+                    self._peer.kill()
+                    self._peer = None
+                differences = (Difference("the peer", "an answer", str(error)),)
+            if differences:
+                return Outcome(vector, step=number, differences=differences)
+        return Outcome(vector)
+
+    def _step(self, step: Step, scene: Scene) -> Iterator[Difference]:
+        stage = self._stage
+        if self._peer is None:
+            self._peer, _ = self._started()
+        before = stage.keys()
+        stage.run(step.commands, scene)
+        waiting = stage.waiting() if step.meanwhile else (0, 0)
+        scene.begin = stage.now()
+        self._peer.send(step.operation, _concrete(step.arguments, scene))
+        if step.meanwhile:
+            stage.wait_for_peer(waiting)
+            stage.run(step.meanwhile, scene)
+        response = self._peer.receive()
+        scene.end = stage.now()
+        heard = stage.heard()
+        scene.keys = stage.keys()
+        if step.refused or "error" in response:
+            yield from _refusal(step, response)
+        else:
+            yield from compare.answer(step.answer, response["answer"], scene)
+        yield from compare.keys(step.after, before, scene)
+        yield from compare.published(step.published, heard, scene)
+
+
+def check_names(without: object, vectors: Iterable[Vector]) -> None:
+    """Refuse names that are neither of a feature nor of an operation.
+
+    Raises:
+        InvalidValue: there are such.
+    """
+    known = [*FEATURES, *operations(vectors)]
+    if not isinstance(without, list) or not all(name in known for name in without):
+        raise InvalidValue(
+            f"a peer can be without operations and {', '.join(FEATURES)}; not {without!r:.200}"
+        )
+
+
+def _concrete(template: Template, scene: Scene) -> Any:
+    """Arguments as they are sent."""
+    match template:
+        case {"fresh id": _} | {"fresh token": _}:
+            return encode(text(template, scene))
+        case {"base64": _}:
+            return template
+        case dict():
+            return {name: _concrete(value, scene) for name, value in template.items()}
+        case list():
+            return [_concrete(value, scene) for value in template]
+        case _:
+            return template
+
+
+def _refusal(step: Step, response: dict[str, Any]) -> Iterator[Difference]:
+    if response.get("error") != step.refused:
+        expected = f"refused: {step.refused}" if step.refused else show(step.answer)
+        if "error" in response:
+            got = f"refused: {response['error']} {response.get('message', '')}".rstrip()
+        else:
+            got = show(response["answer"])
+        yield Difference("answer", expected, got)

@@ -1,0 +1,206 @@
+"""The server that a peer is tried on: its keys, its channels, its clock."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+
+from thoonk.conform.values import Content, Scene, Template, number, text
+from thoonk.exceptions import BackendUnavailable, InvalidValue
+
+PROGRAMS = ("redis-server", "valkey-server")
+STARTS_WITHIN = 20.0
+"""Seconds in which a server of our own has to answer."""
+
+_END = b"thoonk.conform"
+"""Channel of the marks by which we know that we have heard all."""
+
+_WAITS_WITHIN = 3.0
+"""Seconds after which a peer counts as waiting that is neither blocked nor subscribed."""
+
+
+@contextlib.contextmanager
+def private_server(program: str | None = None) -> Iterator[str]:
+    """The URL of a server of our own, for the length of a block.
+
+    Args:
+        program: redis-server or valkey-server, by name or path; None: what is there.
+
+    Raises:
+        InvalidValue: there is none.
+        BackendUnavailable: it did not start.
+    """
+    found = next(filter(None, map(shutil.which, [program] if program else PROGRAMS)), None)
+    if found is None:
+        raise InvalidValue(f"no {program or ' or '.join(PROGRAMS)} on this machine: give --url")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="thoonk-conform-") as folder:
+        log = Path(folder) / "log"
+        words = [found, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+        words += ["--save", "", "--appendonly", "no", "--logfile", str(log)]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as server:
+            try:
+                _wait_for(server, port, log)
+                yield f"redis://127.0.0.1:{port}/0"
+            finally:
+                server.kill()
+
+
+def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN
+    with contextlib.closing(redis.Redis(port=port, socket_timeout=5)) as client:
+        while True:
+            try:
+                client.ping()
+            except redis.RedisError as error:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    told = log.read_text(errors="replace") if log.exists() else ""
+                    raise BackendUnavailable(f"the server did not start:\n{told}") from error
+                time.sleep(0.02)
+            else:
+                return
+
+
+class Stage:
+    """An empty db, which is filled before each vector and looked at after each request."""
+
+    def __init__(self, url: str) -> None:
+        """Connect, and listen to all channels.
+
+        Raises:
+            BackendUnavailable: no server there, or it does not let us in.
+            InvalidValue: not a URL of Redis, or the db is not empty.
+        """
+        self.url = url
+        try:
+            # Not typed as it is: the driver's own hints are those of both its halves.
+            self._client = cast("Any", redis.Redis.from_url(url, protocol=2, socket_timeout=30))
+            self._pubsub = self._client.pubsub()
+            size = self._client.dbsize()
+            if size:
+                raise InvalidValue(
+                    f"the db has {size} keys; a peer is tried in an empty one, which is cleared"
+                )
+            self._pubsub.psubscribe("*")
+            self._pubsub.get_message(timeout=10)
+        except ValueError as error:
+            raise InvalidValue(str(error)) from error
+        except redis.RedisError as error:
+            raise BackendUnavailable(f"the server cannot be used: {error}") from error
+
+    def close(self) -> None:
+        """Leave the db empty."""
+        # A server that a peer keeps busy cannot be left tidy.
+        with contextlib.suppress(redis.RedisError):
+            self.clear()
+        self._pubsub.close()
+        self._client.close()
+
+    def now(self) -> float:
+        """The server's time in ms."""
+        seconds, micro = self._client.time()
+        return float(seconds * 1000 + micro / 1000)
+
+    def clear(self) -> None:
+        """Remove all keys."""
+        for key in self._client.scan_iter(count=1000):
+            self._client.delete(key)
+
+    def prepare(self, keys: Mapping[str, Template]) -> Scene:
+        """Write the keys of a vector into the empty db, and forget what was published."""
+        self.clear()
+        scene = Scene(start=int(self.now()))
+        for name, content in keys.items():
+            key = name.encode()
+            match content:
+                case {"set": members}:
+                    self._client.sadd(key, *(text(member, scene) for member in members))
+                case {"hash": pairs}:
+                    fields = {text(field, scene): text(value, scene) for field, value in pairs}
+                    self._client.hset(key, mapping=fields)
+                case {"list": elements}:
+                    self._client.rpush(key, *(text(element, scene) for element in elements))
+                case {"zset": pairs}:
+                    scores = {text(member, scene): number(score, scene) for member, score in pairs}
+                    self._client.zadd(key, scores)
+                case {"string": value}:
+                    self._client.set(key, text(value, scene))
+                case None:
+                    continue
+                case _:
+                    raise InvalidValue(f"a key cannot be prepared as {content}")
+            if "ttl" in content:
+                self._client.pexpire(key, content["ttl"])
+        self.heard()
+        return scene
+
+    def run(self, commands: Iterable[Template], scene: Scene) -> None:
+        """Do raw commands."""
+        for words in commands:
+            self._client.execute_command(*(text(word, scene) for word in words))
+
+    def keys(self) -> dict[bytes, Content]:
+        """All keys with what they hold."""
+        return {key: self._content(key) for key in self._client.scan_iter(count=1000)}
+
+    def _content(self, key: bytes) -> Content:
+        client = self._client
+        kind = client.type(key).decode()
+        match kind:
+            case "set":
+                value: Any = client.smembers(key)
+            case "hash":
+                value = client.hgetall(key)
+            case "list":
+                value = client.lrange(key, 0, -1)
+            case "zset":
+                value = dict(client.zrange(key, 0, -1, withscores=True))
+            case _:
+                value = client.get(key)
+        # Both at one moment.
+        left, (seconds, micro) = client.pipeline().pttl(key).time().execute()
+        expires = None if left < 0 else seconds * 1000 + micro / 1000 + left
+        return Content(kind, value, expires)
+
+    def heard(self) -> list[tuple[bytes, bytes]]:
+        """Channel and payload of all that was published since the last call, in order."""
+        mark = uuid.uuid4().bytes
+        self._client.publish(_END, mark)
+        seen: list[tuple[bytes, bytes]] = []
+        while True:
+            message = self._pubsub.get_message(timeout=30)
+            if message is None:
+                raise BackendUnavailable("the server does not deliver what is published")
+            channel, payload = message["channel"], message["data"]
+            if (channel, payload) == (_END, mark):
+                return seen
+            # A server can be set to tell of every change to every key.
+            if message["type"] == "pmessage" and not channel.startswith(b"__key"):
+                seen.append((channel, payload))
+
+    def waiting(self) -> tuple[int, int]:
+        """How many clients are blocked, and how many channels and patterns are subscribed to."""
+        clients = self._client.client_list()
+        blocked = sum("b" in client["flags"] for client in clients)
+        return blocked, sum(int(client["sub"]) + int(client["psub"]) for client in clients)
+
+    def wait_for_peer(self, before: tuple[int, int]) -> None:
+        """Return when the peer blocks, or has subscribed to something, since ``before``."""
+        deadline = time.monotonic() + _WAITS_WITHIN
+        while time.monotonic() < deadline:
+            blocked, subscribed = self.waiting()
+            if blocked > before[0] or subscribed > before[1]:
+                return
+            time.sleep(0.005)

@@ -1,0 +1,221 @@
+"""What stands in a vector for bytes, times, and texts that the peer chooses.
+
+A template is JSON. Concrete ones can be prepared and sent; the others can only be matched
+with what was found. docs/conformance.md lists them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeGuard
+
+import attrs
+
+Template = Any
+"""Parsed JSON of a vector."""
+
+Check = Callable[[bytes], bool]
+
+LONGEST_SHOWN = 300
+"""Characters of a value in a report."""
+
+
+@attrs.frozen
+class Content:
+    """What a key holds.
+
+    Attributes:
+        kind: set, hash, list, zset or string.
+        value: a set of bytes, a dict of bytes to bytes (hash) or float (zset), a list of
+            bytes, or bytes.
+        expires: the server's time in ms at which the key goes; None: it stays.
+    """
+
+    kind: str
+    value: Any = attrs.field(hash=False)
+    expires: float | None = None
+
+
+@attrs.define
+class Scene:
+    """What templates refer to.
+
+    Attributes:
+        start: the server's time in ms when the keys were prepared.
+        begin: the server's time in ms just before the request ...
+        end: ... and just after the answer.
+        bound: what the peer chose, by the names that the vector gives it.
+        keys: the keys as they are after the request.
+    """
+
+    start: int
+    begin: float = 0
+    end: float = 0
+    bound: dict[str, bytes] = attrs.Factory(dict)
+    keys: Mapping[bytes, Content] = attrs.Factory(dict)
+
+
+# --- bytes in JSON ------------------------------------------------------------------------
+
+
+def encode(data: bytes) -> Template:
+    """Bytes as JSON: a text where they are UTF-8, else ``{"base64": …}``."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}
+
+
+def is_bytes(value: object) -> TypeGuard[str | dict[str, str]]:
+    """Whether `decode` takes it."""
+    return isinstance(value, str) or (
+        isinstance(value, dict) and value.keys() == {"base64"} and isinstance(value["base64"], str)
+    )
+
+
+def decode(value: str | dict[str, str]) -> bytes:
+    """Bytes from their JSON.
+
+    Raises:
+        ValueError: not base64.
+    """
+    if isinstance(value, str):
+        # A lone surrogate has no bytes: "?" stands for it, and differs.
+        return value.encode(errors="replace")
+    try:
+        return base64.b64decode(value["base64"], validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {value['base64']!r:.80}") from error
+
+
+# --- numbers ----------------------------------------------------------------------------------
+
+
+def is_time(template: Template) -> bool:
+    """Whether it stands for a time."""
+    return isinstance(template, dict) and bool(template.keys() & {"ago", "seconds ago", "now"})
+
+
+def number(template: Template, scene: Scene) -> float:
+    """The number that a concrete template stands for."""
+    match template:
+        case "+inf":
+            return math.inf
+        case {"ago": int(ago)}:
+            value: float = scene.start - ago
+        case {"seconds ago": int(ago)}:
+            # With a half, which shows whether decimals are kept, and is exact.
+            value = scene.start // 1000 - ago + 0.5
+        case int() | float():
+            value = template
+        case _:
+            raise ValueError(f"not a number that can be known beforehand: {template}")
+    if isinstance(template, dict):
+        value = value * template.get("times", 1) + template.get("plus", 0)
+    return value
+
+
+def matches_number(
+    template: Template, actual: float, scene: Scene, scores: Mapping[bytes, float]
+) -> bool:
+    """Whether a number is what the template says; ``scores`` are those of its sorted set."""
+    if isinstance(template, dict) and "above" in template:
+        lower = scores.get(text(template["above"], scene), math.inf)
+        if not actual > lower:
+            return False
+    match template:
+        case {"now": int(after)}:
+            # Several of one step differ by parts of a ms.
+            return math.floor(scene.begin) + after <= actual <= math.ceil(scene.end) + after + 1
+        case _:
+            return actual == number(template, scene)
+
+
+# --- texts ------------------------------------------------------------------------------------
+
+
+def text(template: Template, scene: Scene) -> bytes:
+    """The bytes that a concrete template stands for.
+
+    Raises:
+        ValueError: they cannot be known beforehand.
+    """
+    pattern: list[bytes | Check] = []
+    _collect(template, scene, pattern)
+    if not all(isinstance(part, bytes) for part in pattern):
+        raise ValueError(f"not a text that can be known beforehand: {json.dumps(template)}")
+    return b"".join(part for part in pattern if isinstance(part, bytes))
+
+
+def matches_text(template: Template, actual: bytes, scene: Scene) -> bool:
+    """Whether bytes are what the template says. Binds what the peer has chosen."""
+    parts: list[bytes | Check] = []
+    _collect(template, scene, parts)
+    pattern = b"".join(re.escape(p) if isinstance(p, bytes) else b"(.*)" for p in parts)
+    found = re.fullmatch(pattern, actual, re.DOTALL)
+    if found is None:
+        return False
+    checks = [part for part in parts if not isinstance(part, bytes)]
+    return all(check(group) for check, group in zip(checks, found.groups(), strict=True))
+
+
+def _collect(template: Template, scene: Scene, parts: list[bytes | Check]) -> None:
+    """Add the parts of a template: bytes, and checks for what is to be found."""
+    match template:
+        case {"join": list(inner)}:
+            for part in inner:
+                _collect(part, scene, parts)
+        case {"fresh id": str(name)}:
+            parts.append(scene.bound.get(name) or _fresh(name, scene, b"\0"))
+        case {"fresh token": str(name)}:
+            parts.append(scene.bound.get(name) or _fresh(name, scene, b"\0 "))
+        case {"any": "text"}:
+            parts.append(lambda _: True)
+        case {"now in seconds": 0}:
+            parts.append(lambda group: _is_now_in_seconds(group, scene))
+        case {"score": [key, member]}:
+            content = scene.keys.get(text(key, scene))
+            score = content.value.get(text(member, scene)) if content else None
+            parts.append(b"%.17g" % score if score is not None else b"(no score)")
+        case _ if is_bytes(template):
+            parts.append(decode(template))
+        case _ if is_time(template):
+            parts.append(b"%.17g" % number(template, scene))
+        case _:
+            raise ValueError(f"not a text: {json.dumps(template)}")
+
+
+def _fresh(name: str, scene: Scene, forbidden: bytes) -> Check:
+    def check(group: bytes) -> bool:
+        try:
+            group.decode()
+        except UnicodeDecodeError:
+            return False
+        if not group or set(group) & set(forbidden) or group in scene.bound.values():
+            return False
+        scene.bound[name] = group
+        return True
+
+    return check
+
+
+def _is_now_in_seconds(group: bytes, scene: Scene) -> bool:
+    return group.isdigit() and int(scene.begin // 1000) <= int(group) <= int(scene.end // 1000)
+
+
+# --- for reports --------------------------------------------------------------------------------
+
+
+def show(value: Template) -> str:
+    """A template, bytes or a number, for people. One line."""
+    if isinstance(value, bytes):
+        value = encode(value)
+    elif isinstance(value, float):
+        return "+inf" if value == math.inf else f"{value:.17g}"
+    line = json.dumps(value, ensure_ascii=False, default=repr)
+    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}…"
