@@ -1701,6 +1701,7 @@ def test_all_operations_that_write_are_remembered_or_harmless_to_repeat() -> Non
         # These have a token, which remembers.
         ops.QueueTake,
         JobClaim,
+        ops.JobNext,
         ops.Release,
         # What was mended needs no mending.
         ops.JobMaintain,
@@ -1827,3 +1828,22 @@ def test_a_claim_tells_when_it_is_worth_looking_again(world: World) -> None:
         assert taken.entries == ()
         assert taken.wake_after is not None
         assert 600 - SECONDS < taken.wake_after <= 600
+
+
+def test_job_next_that_is_repeated_ends_nothing_more_and_claims_the_same(world: World) -> None:
+    with opened(world) as (backend, notices):
+        do(world, backend, (job(), put("a", "b", "c"), JobClaim("F", "T", 2)))
+        operation = ops.JobNext(
+            "F",
+            "U",
+            finished=(Ending("a", "T", has_result=True, result=b"r"),),
+            cancelled=(Held("b", "T"),),
+        )
+        first = backend.execute(operation)
+        notices.so_far()
+        before = dump(world.raw)
+        again = backend.execute(operation)
+        assert notices.so_far() == []
+        assert answers_apart(dump(world.raw))[0] == answers_apart(before)[0]
+    assert [entry.id for entry in first.entries] == [entry.id for entry in again.entries] == ["c"]
+    assert (first.lost, again.lost) == ((), ("a", "b"))
