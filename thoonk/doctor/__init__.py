@@ -1,0 +1,54 @@
+"""A doctor for feeds on a Redis or Valkey server: finds what contradicts the contract.
+
+    python -m thoonk.doctor redis://localhost:6379/0
+
+It looks at keys, not through operations, so it knows the Redis backend alone. The checks
+are functions over plain values, by theme: `server`, `catalogue` (which feeds there are, and
+how they are configured), `states`, `claims`, `results`. `probe` asks the server,
+`examination` leads from a suspicion to a finding and mends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import redis
+
+from thoonk.backends.redis._sync.connection import close_pool, open_pool
+from thoonk.backends.redis.errors import CONNECTION_ERRORS, not_sent
+from thoonk.backends.redis.settings import with_defaults
+from thoonk.doctor.examination import Examination
+from thoonk.doctor.findings import Check, Finding, Report, Severity, Size
+from thoonk.exceptions import BackendError
+from thoonk.names import check_timeout
+
+__all__ = ["Check", "Finding", "Report", "Severity", "Size", "examine"]
+
+
+def examine(
+    url: str, *, repair: bool = False, patience: float = 2.0, ignore: Collection[str] = ()
+) -> Report:
+    """Examine a server, in small steps.
+
+    Args:
+        url: any URL that the Redis backend takes.
+        repair: mend what can be mended without loss.
+        patience: seconds for which something has to be wrong, unmoved, to count.
+        ignore: names of checks to leave out.
+
+    Raises:
+        InvalidValue: not such a URL, or a patience that makes no sense.
+        BackendUnavailable, AccessDenied: the server cannot be reached, or does not let us look.
+    """
+    patience = check_timeout(patience, "patience") or 0.0
+    pool, _ = open_pool(url, with_defaults({}))
+    try:
+        client = redis.Redis(connection_pool=pool)
+        examination = Examination(client, repair=repair, patience=patience, ignore=ignore)
+        return examination.run()
+    except (*CONNECTION_ERRORS, redis.exceptions.NoPermissionError) as error:
+        raise not_sent(error) from error
+    except redis.exceptions.ResponseError as error:
+        raise BackendError(f"Redis refused a command: {error}") from error
+    finally:
+        close_pool(pool)

@@ -1,0 +1,227 @@
+"""Checks of what feeds there are: names, configurations, and which keys there are of them."""
+
+from __future__ import annotations
+
+import difflib
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import attrs
+
+from thoonk.backends.redis.wire import CONFFEED, DELFEED, FEEDS, NEWFEED, Keys, announcement
+from thoonk.config import FEED, FeedConfig, check_config
+from thoonk.doctor.facts import Fault
+from thoonk.doctor.findings import Check, Severity
+from thoonk.doctor.probe import Reply, Words, words
+from thoonk.exceptions import InvalidType, InvalidValue
+from thoonk.names import decode_name
+
+RESULT = "jobfinished"
+
+_TYPES = {
+    "answers": "hash",
+    "cancelled": "hash",
+    "claimed": "zset",
+    "config": "hash",
+    "finishes": "string",
+    "holders": "hash",
+    "idincr": "string",
+    "items": "hash",
+    RESULT: "list",
+    "published": "zset",
+    "publishes": "string",
+    "reserved": "list",
+    "results": "zset",
+    "stalled": "set",
+    "tokens": "hash",
+}
+"""The type of each key but ``feed.ids``, by its word."""
+
+_DATA = ("config", "items", "ids", "reserved", "claimed", "stalled", "published")
+"""What holds items or says where they are. All else is of no use without it."""
+
+UNLISTED = Check(
+    "unlisted",
+    Severity.WARNING,
+    "it has a configuration and works, but is not in feeds: listeners to all feeds pass it over",
+    "Open it once, or repair",
+    "it is listed and announced",
+)
+HALF_DELETED = Check(
+    "half-deleted",
+    Severity.WARNING,
+    "its name is in feeds and there is nothing else of it: who deleted it died in between",
+    "Delete or create it again, or repair",
+    "the name is removed, with a notice",
+)
+NO_CONFIG = Check(
+    "no-config",
+    Severity.ERROR,
+    "its name is in feeds and it has items, but no configuration: no operation will touch it",
+    "Write its type: HSET feed.config:FEED type feed (or sorted_feed, queue, job); or delete it",
+)
+STRAY = Check(
+    "stray",
+    Severity.WARNING,
+    "there are items of a feed that does not exist",
+    "Create the feed to get at them, or delete it once more to be rid of them",
+)
+LEFTOVER = Check(
+    "leftover",
+    Severity.WARNING,
+    "keys of a feed that is gone, without items; they take memory",
+    "Delete it once more, or repair",
+    "the keys are deleted",
+)
+STRAY_RESULT = Check(
+    "stray-result",
+    Severity.WARNING,
+    "results that never expire, of a feed that is gone; they take memory",
+    "Delete them when nobody wants them: DEL feed.jobfinished:FEED\\0ID",
+)
+WRONG_TYPE = Check(
+    "wrong-type",
+    Severity.ERROR,
+    "operations that need the key fail; the feed is looked at no further",
+    "Look what is in it, and who wrote it; then RENAME or DEL it",
+)
+FIELD = Check(
+    "config-field",
+    Severity.WARNING,
+    "a misspelt setting is kept and does nothing",
+    "Set the right one, and remove this one: set_config({NAME: None})",
+)
+VALUE = Check(
+    "config-value",
+    Severity.WARNING,
+    "it counts as not set",
+    "Set it anew: set_config",
+)
+OWN_TYPE = Check(
+    "own-type",
+    Severity.NOTE,
+    "only the programs that know the type can work on it, and its items are not looked at",
+    "Nothing, if it is yours; type can only be set at creation",
+)
+COUNTER = Check(
+    "counter",
+    Severity.ERROR,
+    "the feed would give an id that is taken, and overwrite its item",
+    "Repair",
+    "the counter is set to the greatest id",
+)
+UNKNOWN_KEY = Check(
+    "unknown-key",
+    Severity.NOTE,
+    "a later version may have written it; names that begin with feed. are reserved",
+    "Nothing, or rename what is yours",
+)
+
+
+@attrs.frozen
+class KeyName:
+    """A key's name, taken apart. That of a result has an id."""
+
+    word: str
+    feed: str
+    id: bytes | None = None
+
+    @classmethod
+    def parse(cls, key: bytes) -> KeyName | None:
+        """Take it apart; None when it is of no feed."""
+        prefix, colon, rest = key.partition(b":")
+        if not colon or not rest:
+            return None
+        word = prefix.removeprefix(b"feed.").decode("ascii", "backslashreplace")
+        if word != RESULT:
+            return cls(word, decode_name(rest))
+        feed, _, id = rest.partition(b"\0")
+        return cls(word, decode_name(feed), id)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the contract knows the word."""
+        return self.word in _TYPES or self.word == "ids"
+
+
+def type_of(word: str, kind: str) -> str:
+    """The Redis type that a key must have, in a feed of that kind."""
+    if word == "ids":
+        return "zset" if kind == FEED else "list"
+    return _TYPES[word]
+
+
+# --- does the feed exist ------------------------------------------------------------------
+
+
+def reads_of_catalogue(keys: Keys, leftovers: Sequence[bytes]) -> list[Words]:
+    """Whether it is configured, whether it is listed, how much there is of it."""
+    return [
+        words("HEXISTS", keys.config, "type"),
+        words("SISMEMBER", FEEDS, keys.name),
+        words("EXISTS", *(getattr(keys, word) for word in _DATA)),
+        words("EXISTS", keys.answers, *leftovers),
+    ]
+
+
+def leftovers_of(keys: Keys, found: Collection[str]) -> list[bytes]:
+    """The keys among those that were found that are of no use alone."""
+    # With the index of results a later deletion finds the results.
+    index = {"results"} if RESULT in found else set()
+    return [getattr(keys, word) for word in sorted({*found} - {*_DATA, RESULT, *index})]
+
+
+def judge_catalogue(
+    keys: Keys, leftovers: Sequence[bytes], replies: Sequence[Reply]
+) -> Fault | None:
+    """A feed that exists by half."""
+    configured, listed, data, left = replies
+    said = announcement(decode_name(keys.name), str(uuid.uuid4()))
+    if configured:
+        if listed:
+            return None
+        listing = words("SADD", FEEDS, keys.name)
+        notices = (words("PUBLISH", NEWFEED, said), words("PUBLISH", CONFFEED, said))
+        return Fault(UNLISTED, "it is not in feeds", (listing, *notices))
+    if listed and data:
+        return Fault(NO_CONFIG, "it has no configuration")
+    if listed:
+        writes = (words("SREM", FEEDS, keys.name), words("PUBLISH", DELFEED, said))
+        return Fault(HALF_DELETED, "there is only its name", writes)
+    if data:
+        return Fault(STRAY, "items of no feed")
+    if left and leftovers:
+        return Fault(LEFTOVER, "keys of no feed", (words("DEL", *leftovers),))
+    return None
+
+
+# --- how it is configured -----------------------------------------------------------------
+
+
+def judge_config(fields: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
+    """For each field that makes no sense its name, and what is wrong with it."""
+    known = [field.name for field in attrs.fields(FeedConfig) if field.name != "extra"]
+    for name, text in fields.items():
+        if name not in known:
+            if close := difflib.get_close_matches(name, known, 1, 0.75):
+                yield name, Fault(FIELD, f"{name!r} in the configuration, not {close[0]!r}")
+            continue
+        try:
+            check_config({name: text})
+        except (InvalidValue, InvalidType) as error:
+            yield name, Fault(VALUE, str(error))
+
+
+def sensible(fields: Mapping[str, str]) -> FeedConfig:
+    """The configuration without what makes no sense."""
+    bad = {name for name, fault in judge_config(fields) if fault.check is VALUE}
+    return FeedConfig.from_fields({n: text for n, text in fields.items() if n not in bad})
+
+
+def judge_counter(keys: Keys, greatest: int, given: bytes | None) -> Fault | None:
+    """A counter of ids that is behind them."""
+    number = int(given) if given is not None and given.isdigit() else 0
+    if number >= greatest:
+        return None
+    says = f"the next id would be {number + 1}, and {greatest} is there"
+    return Fault(COUNTER, says, (words("SET", keys.idincr, greatest),))

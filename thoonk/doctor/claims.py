@@ -1,0 +1,144 @@
+"""Checks of claims: their time, their holders, and what is reserved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from thoonk.config import JOB
+from thoonk.doctor.facts import Facts, Fault, Feed, Judge, in_milliseconds
+from thoonk.doctor.findings import Check, Severity
+from thoonk.doctor.probe import Words, words
+
+LATE = Check(
+    "late",
+    Severity.WARNING,
+    "whoever took them is gone, or slow, and nobody has asked for more since",
+    "The next get brings them back; start a worker",
+    "they wait again, counted as cancelled where they are jobs, or are stalled for max_failures",
+)
+HOLDER = Check(
+    "holder",
+    Severity.WARNING,
+    "an entry of feed.holders is of no claim: a peer ended it, or claimed anew; it takes memory",
+    "Run job.maintenance() or repair",
+    "the entries are removed",
+)
+TOKEN = Check(
+    "token",
+    Severity.WARNING,
+    "an entry of feed.tokens names ids that are not held under it; it takes memory",
+    "Repair",
+    "the ids are taken off the entry",
+)
+RESERVED = Check(
+    "reserved",
+    Severity.WARNING,
+    "a taker died between two steps, and peers of version 1 do not see what it left",
+    "The next get of this library takes them; run job.maintenance() or repair",
+    "they wait again, as the next ones",
+)
+ENDLESS = Check(
+    "endless",
+    Severity.NOTE,
+    "without claim_timeout a job whose worker dies is never available again",
+    "Set claim_timeout in the feed's configuration",
+)
+
+
+def late(facts: Facts, feed: Feed) -> Fault | None:
+    """A claim past its time. (Contract: job maintenance, queue get)"""
+    if not facts.item or not facts.is_late(feed):
+        return None
+    if facts.waiting or facts.reserved or facts.stalled:
+        return None  # first it has to be in one state
+    keys, id = feed.keys, facts.id
+    writes: list[Words] = [words("ZREM", keys.claimed, id), words("HDEL", keys.holders, id)]
+    most = feed.config.max_failures or 0
+    if feed.kind != JOB:
+        writes.append(words("RPUSH", keys.ids, id))
+    elif most and (facts.cancelled or 0) + 1 >= most:
+        writes += [
+            words("HDEL", keys.cancelled, id),
+            words("ZREM", keys.published, id),
+            words("SADD", keys.stalled, id),
+        ]
+    else:
+        writes += [words("HINCRBY", keys.cancelled, id, 1), words("LPUSH", keys.ids, id)]
+    return Fault(LATE, "claims past their time", tuple(writes))
+
+
+def holder(facts: Facts, feed: Feed) -> Fault | None:
+    """A holder's entry that counts for nothing."""
+    if facts.holder is None:
+        return None
+    since = facts.holder.rpartition(b" ")[2]
+    if facts.claimed is not None and _is(since, facts.claimed):
+        return None
+    return Fault(HOLDER, "holders of no claim", (words("HDEL", feed.keys.holders, facts.id),))
+
+
+def _is(text: bytes, time: float) -> bool:
+    try:
+        return float(text) == time
+    except ValueError:
+        return False
+
+
+def reserved(facts: Facts, feed: Feed) -> Fault | None:
+    """An id that was on the way to a taker, for too long."""
+    if not facts.item or not facts.reserved or facts.claimed is not None or facts.stalled:
+        return None
+    if facts.waiting or facts.reserved > 1:
+        return None  # see `twice`
+    writes = (
+        words("LREM", feed.keys.reserved, 1, facts.id),
+        words("RPUSH", feed.keys.ids, facts.id),
+    )
+    return Fault(RESERVED, "ids left in feed.reserved", writes)
+
+
+JUDGES: tuple[Judge, ...] = (late, holder, reserved)
+
+
+# --- tokens: these are of takes, not of ids -----------------------------------------------
+
+
+def reads_of_token(feed: Feed, token: bytes, ids: Sequence[bytes]) -> list[Words]:
+    """What is read to judge the entry of a token that names these ids."""
+    return [
+        words("HGET", feed.keys.tokens, token),
+        *(words("HGET", feed.keys.holders, id) for id in ids),
+    ]
+
+
+def ids_of_token(entry: bytes) -> list[bytes]:
+    """The ids in an entry of ``feed.tokens``."""
+    return entry.split(b"\0")
+
+
+def is_held(holder: bytes | None, token: bytes) -> bool:
+    """Whether that entry of ``feed.holders`` is the token's."""
+    return holder is not None and holder.rpartition(b" ")[0] == token
+
+
+def judge_token(
+    feed: Feed, token: bytes, entry: bytes | None, holders: Mapping[bytes, bytes | None]
+) -> Fault | None:
+    """A token that names ids which are not held under it."""
+    if entry is None:
+        return None
+    ids = ids_of_token(entry)
+    held = [id for id in ids if is_held(holders.get(id), token)]
+    if held == ids:
+        return None
+    key = feed.keys.tokens
+    write = words("HSET", key, token, b"\0".join(held)) if held else words("HDEL", key, token)
+    return Fault(TOKEN, "tokens of what is not held", (write,))
+
+
+def endless(feed: Feed, claimed: Mapping[bytes, float]) -> Fault | None:
+    """Claims that are never over."""
+    if feed.kind != JOB or feed.timeout is not None or not claimed:
+        return None
+    oldest = (feed.now - min(map(in_milliseconds, claimed.values()))) / 1000
+    return Fault(ENDLESS, f"{len(claimed)} claims without an end, the oldest of {oldest:.0f} s")

@@ -1,0 +1,293 @@
+"""The examination: from a pass over the server to what is sure, and what is mended.
+
+A live server moves while it is passed over, so what a pass finds is only suspected. Each
+suspect is looked at again, all that concerns it at one instant, and then some times more:
+what is wrong and has not moved all that time is a finding. (Between two steps of a peer, or
+of a creation, things look wrong for a moment.) A repair writes only if the suspect still
+is as it was at the last look; both are one script.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import redis
+
+from thoonk.backends.redis.wire import DELFEED, FEEDS, NEWFEED, keys_of
+from thoonk.config import JOB, KIND_OF_TYPE, SORTED_FEED
+from thoonk.doctor import catalogue, claims, suspects
+from thoonk.doctor.facts import Fault, Feed
+from thoonk.doctor.findings import Check, Finding, Report, Severity, Size, in_order
+from thoonk.doctor.probe import Probe
+from thoonk.doctor.seen import Seen
+from thoonk.doctor.server import ServerFacts, examine_server
+from thoonk.doctor.suspects import Suspect
+from thoonk.names import decode_name
+
+LOOKS = 3
+"""How often a suspect is looked at again within the patience."""
+
+CLOSELY = 1000
+"""How many ids of one feed are looked at closely in one round."""
+
+ROUNDS = 100
+"""Of a repair, at most: each but the last has mended something."""
+
+SHOWN = 100
+"""How many ids a finding keeps."""
+
+MORE = Check(
+    "more",
+    Severity.NOTE,
+    f"{CLOSELY} of them are looked at closely, and there may be more faults",
+    "Mend what is told, and look again",
+)
+
+Outcome: TypeAlias = dict[tuple[str, str, str], tuple[Fault, Suspect, bool]]
+"""By check, feed and subject: the fault, where, and whether it was mended."""
+
+
+class Examination:
+    """One examination of one server. For the arguments see `thoonk.doctor.examine`."""
+
+    def __init__(
+        self, client: redis.Redis, *, repair: bool, patience: float, ignore: Collection[str]
+    ) -> None:
+        self._client = client
+        self._probe = Probe(client)
+        self._repair = repair
+        self._patience = patience
+        self._ignore = ignore
+        self._notes: list[Finding] = []
+        self._sizes: Counter[str] = Counter()
+        self._items: dict[str, int] = {}
+
+    def run(self) -> Report:
+        """Do it all."""
+        server = self._server()
+        outcome: Outcome = {}
+        for _ in range(ROUNDS if self._repair else 1):
+            found = self._round()
+            # What was not mended and is gone all the same is not worth a word.
+            outcome = {key: value for key, value in outcome.items() if value[2]} | found
+            if not any(mended for *_, mended in found.values()):
+                break
+        findings = [*examine_server(server), *self._notes, *_findings(outcome)]
+        return Report(
+            server=server.name,
+            findings=in_order(f for f in findings if f.check.name not in self._ignore),
+            sizes=tuple(
+                Size(name, size, self._items.get(name, 0))
+                for name, size in self._sizes.most_common()
+            ),
+            commands=self._probe.commands,
+        )
+
+    def _server(self) -> ServerFacts:
+        info: dict[str, Any] = {}
+        save = None
+        with contextlib.suppress(redis.exceptions.ResponseError):
+            info = self._client.info()
+        with contextlib.suppress(redis.exceptions.ResponseError):
+            save = self._client.config_get("save").get("save")
+        ahead = []
+        for _ in range(3):
+            before = time.time()
+            now = self._now() / 1000
+            after = time.time()
+            ahead.append(max(0.0, now - after) - max(0.0, before - now))
+        return ServerFacts(info, save, min(ahead, key=abs))
+
+    def _now(self) -> float:
+        seconds, micro = self._probe.ask("TIME")
+        return float(int(seconds) * 1000 + int(micro) // 1000)
+
+    # --- one round ------------------------------------------------------------------------
+
+    def _round(self) -> Outcome:
+        self._notes.clear()
+        with _announced(self._client) as announced:
+            found = list(self._suspects())
+            for _ in range(LOOKS if found else 0):
+                time.sleep(self._patience / LOOKS)
+                found = self._unmoved(found)
+            # A feed that is created or deleted at this moment exists by half.
+            names = announced()
+        return {
+            (fault.check.name, suspect.feed, suspect.subject): (
+                fault,
+                suspect,
+                self._mend(suspect, fault),
+            )
+            for suspect in found
+            if suspect.subject or suspect.feed not in names
+            for fault in suspect.faults
+        }
+
+    def _wrong(self, looked_at: Iterable[Suspect]) -> list[Suspect]:
+        """Look at each; those with which something is wrong."""
+        now = self._now()
+        alike: defaultdict[int, list[Suspect]] = defaultdict(list)
+        for suspect in looked_at:
+            alike[suspect.comparisons].append(suspect)
+        wrong = []
+        for comparisons, group in alike.items():
+            looks = self._probe.look([suspect.reads for suspect in group], comparisons)
+            for suspect, replies in zip(group, looks, strict=True):
+                suspect.replies = replies
+                suspect.faults = self._faults(suspect, now)
+                if suspect.faults:
+                    wrong.append(suspect)
+        return wrong
+
+    def _faults(self, suspect: Suspect, now: float) -> tuple[Fault, ...]:
+        if any(isinstance(reply, Exception) for reply in suspect.replies):
+            return ()  # a key of another type, which is told elsewhere
+        faults = suspect.judge(suspect.replies, now)
+        return tuple(fault for fault in faults if fault.check.name not in self._ignore)
+
+    def _unmoved(self, found: Sequence[Suspect]) -> list[Suspect]:
+        before = {suspect: suspect.state for suspect in found}
+        return [suspect for suspect in self._wrong(found) if suspect.state == before[suspect]]
+
+    def _mend(self, suspect: Suspect, fault: Fault) -> bool:
+        if not self._repair or not fault.mend:
+            return False
+        fixed = suspect.fixed
+        return self._probe.mend(suspect.reads[:fixed], suspect.replies[:fixed], fault.mend)
+
+    # --- what is suspected ------------------------------------------------------------------
+
+    def _suspects(self) -> Iterator[Suspect]:
+        names = self._names()
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        stored: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._sizes.clear()
+        for keys in self._probe.keys(b"feed.*"):
+            self._sort_in(keys, found, stored)
+        for name in names:
+            found[name] |= set()
+        yield from self._wrong(suspects.of_existence(name, found[name]) for name in found)
+        for name in sorted(found):
+            yield from self._suspects_of(name, found[name], stored.pop(name, []))
+
+    def _names(self) -> set[str]:
+        try:
+            return {decode_name(name) for name in self._probe.members(FEEDS)}
+        except redis.exceptions.ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            self._notes.append(Finding(catalogue.WRONG_TYPE, "feeds is not a set"))
+            return set()
+
+    def _sort_in(
+        self,
+        keys: Sequence[bytes],
+        found: defaultdict[str, set[str]],
+        stored: defaultdict[str, list[bytes]],
+    ) -> None:
+        """Note which keys there are of which feed, and how large they are."""
+        for key, size in zip(keys, self._probe.sizes_of(keys), strict=True):
+            name = catalogue.KeyName.parse(key)
+            if name is None:
+                continue
+            if not name.is_known:
+                self._notes.append(
+                    Finding(catalogue.UNKNOWN_KEY, f"a key feed.{name.word}", name.feed)
+                )
+                continue
+            found[name.feed].add(name.word)
+            self._sizes[name.feed] += size
+            if name.id is not None:
+                stored[name.feed].append(name.id)
+
+    def _suspects_of(self, name: str, found: set[str], stored: list[bytes]) -> Iterator[Suspect]:
+        fields = self._fields(name)
+        kind = KIND_OF_TYPE.get(fields.get("type", ""))
+        wrong_types = self._wrong(suspects.of_types(name, found, kind))
+        yield from wrong_types
+        if "type" not in fields:
+            yield from self._wrong(suspects.of_stray_result(name, id) for id in stored)
+            return
+        yield from self._wrong(suspects.of_settings(name, fields))
+        if kind is None:
+            says = f"its type is {fields['type']!r:.80}"
+            self._notes.append(Finding(catalogue.OWN_TYPE, says, name))
+        elif not wrong_types:
+            config = catalogue.sensible(fields)
+            feed = Feed(name, kind, keys_of(name), config, self._now())
+            yield from self._suspects_in(feed, found)
+            if kind == JOB:
+                yield from self._results(feed, found, stored)
+
+    def _fields(self, name: str) -> dict[str, str]:
+        key = keys_of(name).config
+        if self._probe.ask("TYPE", key) != b"hash":
+            return {}
+        return {decode_name(f): decode_name(v) for f, v in self._probe.pairs("HSCAN", key)}
+
+    def _suspects_in(self, feed: Feed, found: set[str]) -> Iterator[Suspect]:
+        seen = Seen.of(self._probe, feed, found)
+        self._items[feed.name] = len(seen.items)
+        endless = claims.endless(feed, seen.claimed)
+        if endless is not None:
+            self._notes.append(Finding(endless.check, endless.says, feed.name))
+        ids = [facts for facts in seen.facts() if any(suspects.judge_id(facts, feed))]
+        # First without going through lists: that clears those that have moved on.
+        glances = {suspects.of_id(feed, facts, 0, walk=False): facts for facts in ids}
+        closely = [glances[suspect] for suspect in self._wrong(glances)]
+        if len(closely) > CLOSELY:
+            says = f"{len(closely)} ids look suspicious"
+            self._notes.append(Finding(MORE, says, feed.name))
+        yield from self._wrong(
+            suspects.of_id(feed, facts, seen.length) for facts in closely[:CLOSELY]
+        )
+        yield from self._wrong(suspects.of_tokens(feed, seen.tokens, seen.holders))
+        if feed.kind == SORTED_FEED:
+            yield from self._wrong([suspects.of_counter(feed, {*seen.items, *seen.waiting})])
+
+    def _results(self, feed: Feed, found: set[str], stored: Sequence[bytes]) -> Iterator[Suspect]:
+        listed = self._probe.pairs("ZSCAN", feed.keys.results) if "results" in found else ()
+        ids = {*stored, *(id for id, _ in listed)}
+        yield from self._wrong(suspects.of_result(feed, id) for id in ids)
+
+
+@contextlib.contextmanager
+def _announced(client: redis.Redis) -> Iterator[Callable[[], set[str]]]:
+    """Which feeds were said to be created or deleted since the block began."""
+    names: set[str] = set()
+    with client.pubsub() as pubsub:  # type: ignore[no-untyped-call,unused-ignore]
+        pubsub.subscribe(NEWFEED, DELFEED)
+        for _ in range(2):
+            pubsub.get_message(timeout=5)
+
+        def announced() -> set[str]:
+            # What was published before this reply was is on its way before it.
+            pubsub.ping()
+            while (message := pubsub.get_message(timeout=5)) and message["type"] != "pong":
+                names.add(decode_name(message["data"].partition(b"\0")[0]))
+            return names
+
+        yield announced
+
+
+def _findings(outcome: Outcome) -> Iterator[Finding]:
+    """One for each feed and fault, whatever number of ids it has."""
+    alike: defaultdict[tuple[str, str, str], list[tuple[Fault, Suspect, bool]]]
+    alike = defaultdict(list)
+    for (check, feed, _), found in outcome.items():
+        alike[check, feed, found[0].says].append(found)
+    for (_, feed, says), group in alike.items():
+        yield Finding(
+            check=group[0][0].check,
+            says=says,
+            feed=feed,
+            ids=tuple(suspect.subject for _, suspect, _ in group if suspect.shown)[:SHOWN],
+            count=len(group),
+            mendable=sum(1 for fault, *_ in group if fault.mend),
+            mended=sum(1 for *_, mended in group if mended),
+        )

@@ -1,0 +1,162 @@
+"""What is known of one id at one instant, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+import attrs
+
+from thoonk.backends.redis.wire import Keys
+from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED, FeedConfig
+from thoonk.doctor.findings import Check
+from thoonk.doctor.probe import Reply, Words, words
+from thoonk.operations import CONFIRM_WITHIN
+
+SECONDS_BELOW = 1e11
+"""A time below is in seconds, as some peers write them; all others are in ms."""
+
+TARDINESS = 1000.0
+"""Ms that a claim may be past its time: whoever waits looks a little later."""
+
+
+def in_milliseconds(time: float) -> float:
+    """A stored time in ms."""
+    return time * 1000 if time < SECONDS_BELOW else time
+
+
+def text_of_time(time: float) -> str:
+    """A time as it is stored: nothing is lost."""
+    return f"{time:.17g}"
+
+
+@attrs.frozen
+class Feed:
+    """The feed that is looked at.
+
+    Attributes:
+        kind: which of the four shapes it has.
+        now: the server's time in ms, when it was looked at.
+    """
+
+    name: str
+    kind: str
+    keys: Keys
+    config: FeedConfig
+    now: float = 0.0
+
+    @property
+    def timeout(self) -> float | None:
+        """Ms after which a claim is over; None: never."""
+        if self.kind == QUEUE:
+            return CONFIRM_WITHIN * 1000
+        return self.config.claim_timeout * 1000 if self.config.claim_timeout else None
+
+
+@attrs.frozen
+class Facts:
+    """Where one id is.
+
+    Attributes:
+        item: whether it has an item.
+        waiting: how often it is in ``feed.ids``.
+        reserved: how often it is in ``feed.reserved``.
+        score: its score in the ``feed.ids`` of a feed.
+        claimed: its score in ``feed.claimed``.
+        stalled: whether it is in ``feed.stalled``.
+        published: its score in ``feed.published``.
+        cancelled: how often it was cancelled.
+        holder: its entry in ``feed.holders``.
+    """
+
+    id: bytes
+    item: bool = False
+    waiting: int = 0
+    reserved: int = 0
+    score: float | None = None
+    claimed: float | None = None
+    stalled: bool = False
+    published: float | None = None
+    cancelled: int | None = None
+    holder: bytes | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is in any state."""
+        return bool(self.waiting or self.reserved or self.claimed is not None or self.stalled)
+
+    def is_late(self, feed: Feed) -> bool:
+        """Whether it is claimed, and past its time."""
+        if self.claimed is None or feed.timeout is None:
+            return False
+        return in_milliseconds(self.claimed) + feed.timeout + TARDINESS < feed.now
+
+
+@attrs.frozen
+class Fault:
+    """Something that is wrong with one thing, and the writes that mend it (perhaps none)."""
+
+    check: Check
+    says: str
+    mend: tuple[Words, ...] = ()
+
+
+Judge: TypeAlias = Callable[[Facts, Feed], Fault | None]
+"""Looks at what is known of an id for one fault."""
+
+
+def _number(reply: Reply) -> float | None:
+    return None if reply is None else float(reply)
+
+
+def _count(reply: Reply) -> int | None:
+    return None if reply is None else int(reply)
+
+
+@attrs.frozen
+class _Read:
+    """How one attribute of `Facts` is read. ``walks``: it goes through the whole list."""
+
+    command: str
+    key: str
+    of_reply: Callable[[Reply], object]
+    walks: bool = False
+
+
+_READS = {
+    "item": _Read("HEXISTS", "items", bool),
+    "waiting": _Read("LPOS", "ids", lambda reply: len(reply or ()), walks=True),
+    "reserved": _Read("LPOS", "reserved", lambda reply: len(reply or ()), walks=True),
+    "score": _Read("ZSCORE", "ids", _number),
+    "claimed": _Read("ZSCORE", "claimed", _number),
+    "stalled": _Read("SISMEMBER", "stalled", bool),
+    "published": _Read("ZSCORE", "published", _number),
+    "cancelled": _Read("HGET", "cancelled", _count),
+    "holder": _Read("HGET", "holders", lambda reply: reply),
+}
+
+_OF_KIND = {
+    FEED: ("item", "score"),
+    SORTED_FEED: ("item", "waiting"),
+    QUEUE: ("item", "waiting", "reserved", "claimed", "holder"),
+    JOB: (
+        *("item", "waiting", "reserved", "claimed", "stalled"),
+        *("published", "cancelled", "holder"),
+    ),
+}
+
+
+def reads_of(feed: Feed, id: bytes, *, walk: bool = True) -> list[Words]:
+    """The commands that read an id's facts; without those that go through lists, if asked."""
+    reads = [_READS[name] for name in _OF_KIND[feed.kind] if walk or not _READS[name].walks]
+    return [
+        words(read.command, getattr(feed.keys, read.key), id, *(("COUNT", 0) if read.walks else ()))
+        for read in reads
+    ]
+
+
+def facts_of(feed: Feed, before: Facts, replies: Sequence[Reply], *, walk: bool = True) -> Facts:
+    """The facts of replies; what was not read is as before."""
+    names = [name for name in _OF_KIND[feed.kind] if walk or not _READS[name].walks]
+    read = {name: _READS[name].of_reply(reply) for name, reply in zip(names, replies, strict=True)}
+    return attrs.evolve(before, **read)  # type: ignore[arg-type]

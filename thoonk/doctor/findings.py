@@ -1,0 +1,149 @@
+"""What an examination has to say."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Any
+
+import attrs
+
+SHOWN = 5
+"""How many ids a line names."""
+
+
+class Severity(enum.IntEnum):
+    """How bad a finding is. A note is no fault: it does not count for the exit code."""
+
+    NOTE = 0
+    WARNING = 1
+    ERROR = 2
+
+
+@attrs.frozen
+class Check:
+    """One thing that is looked for.
+
+    Attributes:
+        name: by which it is reported, and left out with ``ignore``.
+        severity: of what it finds.
+        means: what follows from it.
+        advice: what to do about it.
+        repair: what a repair does; empty: it is only told.
+    """
+
+    name: str
+    severity: Severity
+    means: str
+    advice: str
+    repair: str = ""
+
+
+@attrs.frozen
+class Finding:
+    """What one check found, of one feed or of the server.
+
+    Attributes:
+        check: which.
+        says: what it is, in a few words.
+        feed: the feed's name; empty: it is about the server.
+        ids: the first of the ids concerned.
+        count: how many there are.
+        mended: how many of them a repair has mended.
+        mendable: how many of them a repair can mend.
+    """
+
+    check: Check
+    says: str
+    feed: str = ""
+    ids: tuple[str, ...] = ()
+    count: int = 1
+    mended: int = 0
+    mendable: int = 0
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether something is left to be done about it."""
+        return self.check.severity > Severity.NOTE and self.mended < self.count
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        where = f"feed {self.feed!r}: " if self.feed else ""
+        ids = ""
+        if self.ids:
+            shown = ", ".join(repr(id) for id in self.ids[:SHOWN])
+            more = self.count - min(SHOWN, len(self.ids))
+            ids = f" ({shown}{f' and {more} more' if more > 0 else ''})"
+        return f"{where}{self.says}{ids}; {self.check.means}. {self._remedy}"
+
+    @property
+    def _remedy(self) -> str:
+        if self.mended:
+            left = self.count - self.mended
+            return f"Mended{f', but {left}' if left else ''}: {self.check.repair}."
+        if self.mendable:
+            return f"With --repair: {self.check.repair}."
+        return f"{self.check.advice}."
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "check": self.check.name,
+            "severity": self.check.severity.name.lower(),
+            "feed": self.feed or None,
+            "says": self.says,
+            "means": self.check.means,
+            "advice": self.check.advice,
+            "repair": self.check.repair or None,
+            "ids": list(self.ids),
+            "count": self.count,
+            "mendable": self.mendable,
+            "mended": self.mended,
+        }
+
+
+@attrs.frozen
+class Size:
+    """Memory of one feed, about, in bytes: with its stored results."""
+
+    feed: str
+    bytes: int
+    items: int
+
+
+@attrs.frozen
+class Report:
+    """The outcome of an examination.
+
+    Attributes:
+        server: which server it is.
+        findings: the worst first.
+        sizes: the feeds, the largest first.
+        commands: how many commands were sent.
+    """
+
+    server: str
+    findings: tuple[Finding, ...]
+    sizes: tuple[Size, ...]
+    commands: int
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing is left to be done; notes do not count."""
+        return not any(finding.is_fault for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "server": self.server,
+            "healthy": self.is_healthy,
+            "commands": self.commands,
+            "findings": [finding.as_dict() for finding in self.findings],
+            "memory": [attrs.asdict(size) for size in self.sizes],
+        }
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The worst first, those of the server before those of feeds."""
+    return tuple(sorted(findings, key=lambda f: (-f.check.severity, f.feed, f.check.name)))

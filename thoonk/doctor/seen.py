@@ -1,0 +1,85 @@
+"""One pass over the keys of a feed, in small steps: what was seen, not all at one instant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+
+import attrs
+
+from thoonk.config import FEED
+from thoonk.doctor.facts import Facts, Feed
+from thoonk.doctor.probe import Probe
+
+
+@attrs.frozen
+class Seen:
+    """What was seen, by the word of the key."""
+
+    items: Collection[bytes]
+    scores: Mapping[bytes, float]
+    claimed: Mapping[bytes, float]
+    stalled: Collection[bytes]
+    published: Mapping[bytes, float]
+    cancelled: Mapping[bytes, bytes]
+    holders: Mapping[bytes, bytes]
+    tokens: Mapping[bytes, bytes]
+    waiting: Counter[bytes]
+    reserved: Counter[bytes]
+
+    @classmethod
+    def of(cls, probe: Probe, feed: Feed, found: Collection[str]) -> Seen:
+        """Pass over the keys that were found.
+
+        Items come first and lists last: what is put or finished meanwhile is then out of
+        suspicion as soon as one looks whether its item is there.
+        """
+
+        def pairs(word: str, command: str = "HSCAN") -> Mapping[bytes, bytes]:
+            return dict(probe.pairs(command, getattr(feed.keys, word))) if word in found else {}
+
+        def scores(word: str) -> Mapping[bytes, float]:
+            return {id: float(score) for id, score in pairs(word, "ZSCAN").items()}
+
+        def elements(word: str) -> Counter[bytes]:
+            return Counter(probe.elements(getattr(feed.keys, word)) if word in found else ())
+
+        is_feed = feed.kind == FEED
+        return cls(
+            items=set(probe.fields(feed.keys.items)) if "items" in found else (),
+            stalled=set(probe.members(feed.keys.stalled)) if "stalled" in found else (),
+            published=scores("published"),
+            cancelled=pairs("cancelled"),
+            tokens=pairs("tokens"),
+            holders=pairs("holders"),
+            claimed=scores("claimed"),
+            scores=scores("ids") if is_feed else {},
+            waiting=Counter() if is_feed else elements("ids"),
+            reserved=elements("reserved"),
+        )
+
+    @property
+    def length(self) -> int:
+        """How many list elements there are to compare an id with."""
+        return self.waiting.total() + self.reserved.total()
+
+    def facts(self) -> Iterator[Facts]:
+        """For each id that was seen anywhere, where."""
+        ids = set(self.items).union(
+            *(self.scores, self.claimed, self.stalled, self.published),
+            *(self.cancelled, self.holders, self.waiting, self.reserved),
+        )
+        for id in ids:
+            cancelled = self.cancelled.get(id)
+            yield Facts(
+                id,
+                item=id in self.items,
+                waiting=self.waiting.get(id, 0),
+                reserved=self.reserved.get(id, 0),
+                score=self.scores.get(id),
+                claimed=self.claimed.get(id),
+                stalled=id in self.stalled,
+                published=self.published.get(id),
+                cancelled=None if cancelled is None else int(cancelled),
+                holder=self.holders.get(id),
+            )
