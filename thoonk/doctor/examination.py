@@ -266,9 +266,10 @@ def _announced(client: redis.Redis) -> Iterator[Callable[[], set[str]]]:
             pubsub.get_message(timeout=5)
 
         def announced() -> set[str]:
-            # What was published before this reply was is on its way before it.
-            pubsub.ping()
-            while (message := pubsub.get_message(timeout=5)) and message["type"] != "pong":
+            # What was published before this one is answered arrives before the answer. (PING
+            # would do, but is refused by a server that cannot save.)
+            pubsub.unsubscribe(NEWFEED)
+            while (message := pubsub.get_message(timeout=5)) and message["type"] == "message":
                 names.add(decode_name(message["data"].partition(b"\0")[0]))
             return names
 

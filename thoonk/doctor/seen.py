@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 
@@ -65,9 +66,12 @@ class Seen:
 
     def facts(self) -> Iterator[Facts]:
         """For each id that was seen anywhere, where."""
-        ids = set(self.items).union(
-            *(self.scores, self.claimed, self.stalled, self.published),
-            *(self.cancelled, self.holders, self.waiting, self.reserved),
+        # Those in feed.reserved first, in their order: so they go back.
+        ids = dict.fromkeys(
+            itertools.chain(
+                *(self.reserved, self.waiting, self.items, self.scores, self.claimed),
+                *(self.stalled, self.published, self.cancelled, self.holders),
+            )
         )
         for id in ids:
             cancelled = self.cancelled.get(id)

@@ -1,0 +1,554 @@
+"""Each fault that is planted is found, and mended where that is promised; nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import pytest
+import redis
+from conftest import World
+
+from thoonk import Thoonk
+from thoonk.doctor import Finding, Report, examine
+
+IGNORED = ("persistence", "endless")
+"""The servers of the tests keep nothing, on purpose."""
+
+
+def examined(world: World, *, repair: bool = False, patience: float = 0.06) -> Report:
+    # As its owner: the world's own user may do no more than the library needs.
+    assert world.server is not None
+    return examine(world.server.url, repair=repair, patience=patience, ignore=IGNORED)
+
+
+@attrs.frozen
+class Patient:
+    """A feed of each type with items, and a client to plant faults with."""
+
+    thoonk: Thoonk
+    raw: redis.Redis
+
+    @property
+    def now(self) -> int:
+        seconds, micro = self.raw.time()
+        return seconds * 1000 + micro // 1000
+
+    def job(self) -> Any:
+        return self.thoonk.job("j", {"claim_timeout": 60, "max_failures": 3})
+
+
+@pytest.fixture
+def patient(real_world: World) -> Any:
+    assert real_world.server is not None
+    with Thoonk(backend=real_world.server.url) as thoonk:
+        feed = thoonk.feed("f")
+        for id in ("a", "b", "c"):
+            feed.publish(f"item {id}", id=id)
+        listed = thoonk.sorted_feed("s")
+        for item in ("one", "two", "three"):
+            listed.append(item)
+        queue = thoonk.queue("q")
+        for item in ("first", "second"):
+            queue.put(item)
+        patient = Patient(thoonk, real_world.raw)
+        job = patient.job()
+        for item in ("x", "y", "z"):
+            job.put(item)
+        yield patient
+
+
+Plant = Callable[[Patient], tuple[str, ...]]
+"""Plants a fault; returns the ids that must be told."""
+
+Holds = Callable[[Patient, tuple[str, ...]], bool]
+"""Whether what the repair promises is so."""
+
+
+@attrs.frozen
+class Case:
+    """A planted fault: by which check it is found, in which feed, and what a repair makes of it.
+
+    ``mended`` is None for what is only told.
+    """
+
+    check: str
+    feed: str
+    plant: Plant
+    mended: Holds | None = None
+    also: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"{self.check}-{self.plant.__name__}"
+
+
+CASES: list[Case] = []
+
+
+def plant(
+    check: str, feed: str, mended: Holds | None = None, also: tuple[str, ...] = ()
+) -> Callable[[Plant], Plant]:
+    def register(function: Plant) -> Plant:
+        CASES.append(Case(check, feed, function, mended, frozenset(also)))
+        return function
+
+    return register
+
+
+def state_of(patient: Patient, id: str) -> set[str]:
+    """The states that a job or a queue's item is in; no key of a fault is passed over."""
+    raw, states = patient.raw, set()
+    feed = "j" if raw.hexists("feed.items:j", id) else "q"
+    for word in ("ids", "reserved"):
+        if id.encode() in raw.lrange(f"feed.{word}:{feed}", 0, -1):
+            states.add("waiting" if word == "ids" else word)
+    if raw.zscore(f"feed.claimed:{feed}", id) is not None:
+        states.add("claimed")
+    if feed == "j" and raw.sismember("feed.stalled:j", id):
+        states.add("stalled")
+    return states
+
+
+# --- states ---------------------------------------------------------------------------------
+
+
+def waits(patient: Patient, ids: tuple[str, ...]) -> bool:
+    return all(state_of(patient, id) == {"waiting"} for id in ids)
+
+
+def is_next(patient: Patient, ids: tuple[str, ...]) -> bool:
+    (id,) = ids
+    return patient.raw.lindex("feed.ids:q", -1) == id.encode() and waits(patient, ids)
+
+
+@plant("lost", "j", waits)
+def popped_by_a_peer_that_died(patient: Patient) -> tuple[str, ...]:
+    return (patient.raw.rpop("feed.ids:j").decode(),)
+
+
+@plant("lost", "q", is_next)
+def popped_from_a_queue(patient: Patient) -> tuple[str, ...]:
+    return (patient.raw.rpop("feed.ids:q").decode(),)
+
+
+@plant("retracted", "j", lambda p, ids: not p.raw.hexists("feed.items:j", *ids))
+def retracted_but_for_the_item(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.rpop("feed.ids:j")
+    patient.raw.zrem("feed.published:j", id)
+    patient.raw.hset("feed.cancelled:j", id, 2)
+    return (id.decode(),)
+
+
+@plant("unordered", "f")
+def out_of_order(patient: Patient) -> tuple[str, ...]:
+    patient.raw.zrem("feed.ids:f", "b")
+    return ("b",)
+
+
+@plant("unordered", "s")
+def without_a_place(patient: Patient) -> tuple[str, ...]:
+    patient.raw.lrem("feed.ids:s", 1, "2")
+    return ("2",)
+
+
+@plant("no-item", "f", lambda p, _: p.thoonk.feed("f").get_ids() == ["a", "c"])
+def id_without_item(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hdel("feed.items:f", "b")
+    return ("b",)
+
+
+@plant("no-item", "s", lambda p, _: p.thoonk.sorted_feed("s").get_ids() == ["1", "3"])
+def place_without_item(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hdel("feed.items:s", "2")
+    return ("2",)
+
+
+@plant("no-item", "q", lambda p, _: len(p.thoonk.queue("q").get_ids()) == 2)
+def queued_without_item(patient: Patient) -> tuple[str, ...]:
+    patient.raw.lpush("feed.ids:q", "nothing")
+    return ("nothing",)
+
+
+@plant("no-item", "j", lambda p, ids: not p.raw.zscore("feed.published:j", ids[0]))
+def job_without_item(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.lindex("feed.ids:j", 0)
+    patient.raw.hdel("feed.items:j", id)
+    return (id.decode(),)
+
+
+@plant("no-item", "j", lambda p, _: p.raw.scard("feed.stalled:j") == 0)
+def stalled_without_item(patient: Patient) -> tuple[str, ...]:
+    patient.raw.sadd("feed.stalled:j", "nothing")
+    return ("nothing",)
+
+
+@plant("no-item", "j")
+def claimed_without_item(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    patient.raw.hdel("feed.items:j", claim.id)
+    return (claim.id,)
+
+
+@plant("no-item", "j", lambda p, _: p.raw.zcard("feed.claimed:j") == 0, also=("holder", "token"))
+def claimed_long_ago_without_item(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    patient.raw.hdel("feed.items:j", claim.id)
+    patient.raw.zadd("feed.claimed:j", {claim.id: patient.now - 100_000})
+    return (claim.id,)
+
+
+@plant("two-states", "j", lambda p, ids: state_of(p, *ids) == {"claimed"})
+def waiting_and_claimed(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    patient.raw.lpush("feed.ids:j", claim.id)
+    return (claim.id,)
+
+
+@plant("two-states", "j", waits)
+def waiting_and_stalled(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.lindex("feed.ids:j", 0)
+    patient.raw.sadd("feed.stalled:j", id)
+    return (id.decode(),)
+
+
+@plant("two-states", "j", lambda p, ids: state_of(p, *ids) == {"stalled"})
+def waiting_and_stalled_out_of_circulation(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.lindex("feed.ids:j", 0)
+    patient.raw.zrem("feed.published:j", id)
+    patient.raw.sadd("feed.stalled:j", id)
+    return (id.decode(),)
+
+
+@plant("two-states", "j", lambda p, ids: state_of(p, *ids) == {"claimed"})
+def in_all_states(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    patient.raw.sadd("feed.stalled:j", claim.id)
+    patient.raw.lpush("feed.ids:j", claim.id)
+    patient.raw.lpush("feed.reserved:j", claim.id)
+    return (claim.id,)
+
+
+@plant("two-states", "q", lambda p, ids: state_of(p, *ids) == {"claimed"})
+def queued_and_on_its_way(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.lindex("feed.ids:q", -1)
+    patient.raw.zadd("feed.claimed:q", {id: patient.now + 60_000})
+    return (id.decode(),)
+
+
+def once(patient: Patient, ids: tuple[str, ...]) -> bool:
+    lists = [patient.raw.lrange(f"feed.ids:{feed}", 0, -1) for feed in ("s", "q", "j")]
+    return sum(waiting.count(ids[0].encode()) for waiting in lists) == 1
+
+
+@plant("twice", "j", lambda p, ids: once(p, ids) and p.job().get(timeout=5).id == ids[0])
+def waiting_twice(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.lindex("feed.ids:j", -1)
+    patient.raw.lpush("feed.ids:j", id, id)
+    return (id.decode(),)
+
+
+@plant("twice", "j", once, also=("reserved",))
+def waiting_and_reserved(patient: Patient) -> tuple[str, ...]:
+    # The one that is reserved is next, so that one is kept, and goes back to the list.
+    id = patient.raw.lindex("feed.ids:j", 0)
+    patient.raw.lpush("feed.reserved:j", id, id)
+    return (id.decode(),)
+
+
+@plant("twice", "s", lambda p, _: p.thoonk.sorted_feed("s").get_ids() == ["1", "2", "3"])
+def placed_twice(patient: Patient) -> tuple[str, ...]:
+    patient.raw.rpush("feed.ids:s", "1", "1")
+    return ("1",)
+
+
+@plant("no-time", "j", lambda p, ids: abs(p.raw.zscore("feed.published:j", *ids) - p.now) < 60_000)
+def put_without_a_time(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.lindex("feed.ids:j", 0)
+    patient.raw.zrem("feed.published:j", id)
+    return (id.decode(),)
+
+
+@plant("stale", "j", lambda p, ids: not p.raw.hexists("feed.cancelled:j", *ids))
+def counts_of_a_job_that_is_over(patient: Patient) -> tuple[str, ...]:
+    patient.raw.zadd("feed.published:j", {"over": patient.now})
+    patient.raw.hset("feed.cancelled:j", "over", 1)
+    return ("over",)
+
+
+@plant("seconds", "f", lambda p, ids: p.raw.zscore("feed.ids:f", *ids) > 1e12)
+def published_in_seconds(patient: Patient) -> tuple[str, ...]:
+    patient.raw.zadd("feed.ids:f", {"b": patient.now / 1000})
+    return ("b",)
+
+
+@plant("seconds", "j", lambda p, ids: p.raw.zscore("feed.published:j", *ids) > 1e12)
+def put_in_seconds(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.lindex("feed.ids:j", 0)
+    patient.raw.zadd("feed.published:j", {id: patient.now / 1000})
+    return (id.decode(),)
+
+
+@plant("seconds", "j", lambda p, ids: p.raw.zscore("feed.claimed:j", *ids) > 1e12)
+def claimed_in_seconds(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.rpop("feed.ids:j")
+    patient.raw.zadd("feed.claimed:j", {id: patient.now / 1000})
+    return (id.decode(),)
+
+
+# --- claims ---------------------------------------------------------------------------------
+
+
+def late_claim(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    since = patient.now - 100_000
+    holder = patient.raw.hget("feed.holders:j", claim.id).split(b" ")[0]
+    patient.raw.zadd("feed.claimed:j", {claim.id: since})
+    patient.raw.hset("feed.holders:j", claim.id, b"%b %d" % (holder, since))
+    return (claim.id,)
+
+
+@plant(
+    "late",
+    "j",
+    lambda p, ids: waits(p, ids) and p.job().get_failure_count(*ids) == 1,
+    also=("token",),
+)
+def worker_that_died(patient: Patient) -> tuple[str, ...]:
+    return late_claim(patient)
+
+
+@plant("late", "j", lambda p, ids: state_of(p, *ids) == {"stalled"}, also=("token",))
+def job_that_kills_its_workers(patient: Patient) -> tuple[str, ...]:
+    ids = late_claim(patient)
+    patient.raw.hset("feed.cancelled:j", ids[0], 2)
+    return ids
+
+
+@plant("late", "q", is_next)
+def taker_that_died(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.rpop("feed.ids:q")
+    patient.raw.zadd("feed.claimed:q", {id: patient.now - 20_000})
+    return (id.decode(),)
+
+
+@plant("holder", "j", lambda p, _: not p.raw.exists("feed.holders:j"), also=("token",))
+def claim_that_a_peer_has_ended(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    patient.raw.zrem("feed.claimed:j", claim.id)
+    patient.raw.lpush("feed.ids:j", claim.id)
+    return (claim.id,)
+
+
+@plant("holder", "j", lambda p, _: not p.raw.exists("feed.holders:j"), also=("token",))
+def claim_that_a_peer_has_made_anew(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    patient.raw.zadd("feed.claimed:j", {claim.id: patient.now - 5})
+    return (claim.id,)
+
+
+@plant("token", "j", lambda p, _: not p.raw.exists("feed.tokens:j"))
+def token_of_nothing(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.tokens:j", "secret", "gone\0away")
+    return ()
+
+
+@plant("token", "j", lambda p, _: {v.count(b"\0") for v in p.raw.hvals("feed.tokens:j")} == {0})
+def token_of_too_much(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    (token,) = patient.raw.hkeys("feed.tokens:j")
+    patient.raw.hset("feed.tokens:j", token, f"{claim.id}\0away")
+    return ()
+
+
+@plant(
+    "reserved", "j", lambda p, ids: p.raw.lrange("feed.ids:j", -2, -1) == [*map(str.encode, ids)]
+)
+def left_by_takers_that_died(patient: Patient) -> tuple[str, ...]:
+    for _ in range(2):
+        patient.raw.rpoplpush("feed.ids:j", "feed.reserved:j")
+    return tuple(id.decode() for id in patient.raw.lrange("feed.reserved:j", 0, -1))
+
+
+@plant("reserved", "q", is_next)
+def left_by_a_taker_of_a_queue(patient: Patient) -> tuple[str, ...]:
+    return (patient.raw.rpoplpush("feed.ids:q", "feed.reserved:q").decode(),)
+
+
+# --- results --------------------------------------------------------------------------------
+
+
+@plant("result-gone", "j", lambda p, _: not p.raw.exists("feed.results:j"))
+def result_that_a_peer_has_consumed(patient: Patient) -> tuple[str, ...]:
+    patient.raw.zadd("feed.results:j", {"eaten": patient.now + 100_000})
+    return ("eaten",)
+
+
+@plant("result-gone", "j", lambda p, _: not p.raw.exists("feed.jobfinished:j\0half"))
+def result_that_was_consumed_but_for_the_query(patient: Patient) -> tuple[str, ...]:
+    patient.raw.rpush("feed.jobfinished:j\0half", "some", "query")
+    patient.raw.zadd("feed.results:j", {"half": "inf"})
+    return ("half",)
+
+
+@plant("result-unlisted", "j", lambda p, _: p.raw.zscore("feed.results:j", "old") == float("inf"))
+def result_of_a_peer(patient: Patient) -> tuple[str, ...]:
+    patient.raw.lpush("feed.jobfinished:j\0old", "result")
+    return ("old",)
+
+
+@plant("result-unlisted", "j", lambda p, _: p.raw.zscore("feed.results:j", "old") - p.now > 0)
+def result_of_a_peer_that_expires(patient: Patient) -> tuple[str, ...]:
+    patient.raw.lpush("feed.jobfinished:j\0old", "result")
+    patient.raw.expire("feed.jobfinished:j\0old", 100)
+    return ("old",)
+
+
+# --- feeds ----------------------------------------------------------------------------------
+
+
+@plant("unlisted", "f", lambda p, _: p.thoonk.feed_exists("f") and p.raw.sismember("feeds", "f"))
+def creator_that_died(patient: Patient) -> tuple[str, ...]:
+    patient.raw.srem("feeds", "f")
+    return ()
+
+
+@plant("half-deleted", "ghost", lambda p, _: not p.raw.sismember("feeds", "ghost"))
+def deleter_that_died(patient: Patient) -> tuple[str, ...]:
+    patient.raw.sadd("feeds", "ghost")
+    return ()
+
+
+@plant("no-config", "f")
+def configuration_that_is_gone(patient: Patient) -> tuple[str, ...]:
+    patient.raw.delete("feed.config:f")
+    return ()
+
+
+@plant("no-config", "f")
+def configuration_without_type(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hdel("feed.config:f", "type")
+    patient.raw.hset("feed.config:f", "title", "x")
+    return ()
+
+
+@plant("stray", "gone")
+def items_of_no_feed(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.items:gone", "1", "precious")
+    return ()
+
+
+@plant("leftover", "gone", lambda p, _: not p.raw.keys("feed.*:gone"))
+def keys_that_an_old_peer_forgot(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.holders:gone", "1", "token 17")
+    patient.raw.hset("feed.tokens:gone", "token", "1")
+    patient.raw.set("feed.idincr:gone", 7)
+    patient.raw.zadd("feed.results:gone", {"1": 17})
+    return ()
+
+
+@plant("stray-result", "gone")
+def result_of_no_feed(patient: Patient) -> tuple[str, ...]:
+    patient.raw.rpush("feed.jobfinished:gone\0id", "result")
+    return ("id",)
+
+
+@plant("wrong-type", "j")
+def key_of_another_type(patient: Patient) -> tuple[str, ...]:
+    patient.raw.delete("feed.ids:j")
+    patient.raw.zadd("feed.ids:j", {"x": 1})
+    return ()
+
+
+@plant("wrong-type", "s")
+def configuration_of_another_type(patient: Patient) -> tuple[str, ...]:
+    patient.raw.delete("feed.config:s")
+    patient.raw.set("feed.config:s", "hello")
+    return ()
+
+
+@plant("wrong-type", "")
+def names_of_another_type(patient: Patient) -> tuple[str, ...]:
+    patient.raw.delete("feeds")
+    patient.raw.set("feeds", "hello")
+    return ()
+
+
+@plant("config-field", "f")
+def misspelt_setting(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.config:f", "max_lenght", "3")
+    return ()
+
+
+@plant("config-value", "f")
+def setting_that_makes_no_sense(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.config:f", "max_length", "many")
+    return ()
+
+
+@plant("counter", "s", lambda p, _: p.thoonk.sorted_feed("s").append("four") == "4")
+def counter_that_is_behind(patient: Patient) -> tuple[str, ...]:
+    patient.raw.set("feed.idincr:s", 1)
+    return ()
+
+
+def contents(raw: redis.Redis) -> dict[bytes, dict[bytes, bytes]]:
+    """Every item there is."""
+    keys = raw.keys("feed.items:*")
+    return {key: raw.hgetall(key) for key in keys if raw.type(key) == b"hash"}
+
+
+def found(report: Report, case: Case) -> Finding:
+    (finding,) = [f for f in report.findings if (f.check.name, f.feed) == (case.check, case.feed)]
+    return finding
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_planted_fault_is_found_and_mended_without_loss(
+    real_world: World, patient: Patient, case: Case
+) -> None:
+    """It alone is told; a repair does what it promises; then there is nothing to be found."""
+    assert examined(real_world).findings == ()
+    ids = case.plant(patient)
+    before = contents(patient.raw)
+    report = examined(real_world)
+    names = {finding.check.name for finding in report.findings}
+    assert case.check in names
+    assert names <= {case.check, *case.also, "unlisted", "stray"}, report.findings
+    finding = found(report, case)
+    assert set(finding.ids) == set(ids)
+    assert finding.is_fault
+    assert not report.is_healthy
+    assert bool(finding.mendable) == (case.mended is not None)
+    assert contents(patient.raw) == before
+
+    report = examined(real_world, repair=True)
+    if case.mended is None:
+        assert found(report, case).mended == 0
+        assert contents(patient.raw) == before
+        assert not report.is_healthy
+        return
+    finding = found(report, case)
+    assert finding.mended == finding.count
+    assert report.is_healthy, report.findings
+    assert examined(real_world).findings == ()
+    if case.check != "retracted":
+        assert contents(patient.raw) == before
+    assert case.mended(patient, ids)
+
+
+def test_every_check_has_a_planted_fault_or_a_test_of_its_own() -> None:
+    """A check that nobody has seen find something is not to be trusted."""
+    from thoonk.doctor import catalogue, claims, examination, results, server, states
+    from thoonk.doctor.findings import Check
+
+    modules = (catalogue, claims, examination, results, server, states)
+    checks = {
+        value.name
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, Check)
+    }
+    elsewhere = {value.name for value in vars(server).values() if isinstance(value, Check)}
+    notes = {"own-type", "unknown-key", "endless", "more"}
+    assert checks - elsewhere - notes == {case.check for case in CASES}

@@ -1,0 +1,10 @@
+"""``python -m thoonk.doctor URL``."""
+
+import sys
+
+try:
+    from thoonk.doctor.command import main
+except ImportError as error:
+    sys.exit(f"{error}: pip install 'thoonk[cli]'")
+
+main()

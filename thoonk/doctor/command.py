@@ -1,0 +1,112 @@
+"""The command ``thoonk doctor``, also by itself: ``python -m thoonk.doctor URL``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+
+import click
+
+from thoonk.doctor import Report, Severity, Size, examine
+from thoonk.exceptions import AccessDenied, BackendUnavailable, InvalidValue, ThoonkError
+
+HEALTHY, FOUND, USAGE, FAILED, UNAVAILABLE, DENIED = 0, 1, 2, 70, 69, 77
+"""What it ends with; the last three as in sysexits.h."""
+
+_COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("url", envvar="THOONK_URL", default="redis://localhost:6379/0")
+@click.option("--repair", is_flag=True, help="Mend what can be mended without loss.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long something has to be wrong, unmoved, to be reported.",
+)
+@click.option(
+    "--ignore", multiple=True, metavar="CHECK", help="Leave a check out. May be given again."
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="How many feeds to list by their memory.",
+)
+def doctor(
+    url: str, *, repair: bool, as_json: bool, patience: float, ignore: tuple[str, ...], top: int
+) -> None:
+    """Examine the feeds on a Redis or Valkey server, and the server.
+
+    URL may also stand in THOONK_URL. The server may be busy: it is looked at in small
+    steps, and what only seems wrong for a moment is not reported.
+
+    Ends with 0 when nothing is left to be done, with 1 when something is, with 69 when
+    the server cannot be reached and 77 when it does not let us look.
+    """
+    try:
+        report = examine(url, repair=repair, patience=patience, ignore=ignore)
+    except ThoonkError as error:
+        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+        sys.exit(_exit_of(error))
+    if as_json:
+        shown = {**report.as_dict(), "memory": report.as_dict()["memory"][:top]}
+        click.echo(json.dumps(shown, indent=2))
+    else:
+        for line in _lines(report, top):
+            click.echo(line)
+    sys.exit(HEALTHY if report.is_healthy else FOUND)
+
+
+def _exit_of(error: ThoonkError) -> int:
+    match error:
+        case BackendUnavailable():
+            return UNAVAILABLE
+        case AccessDenied():
+            return DENIED
+        case InvalidValue():
+            return USAGE
+        case _:
+            return FAILED
+
+
+def _lines(report: Report, top: int) -> Iterator[str]:
+    width = max((len(finding.check.name) for finding in report.findings), default=0)
+    for finding in report.findings:
+        severity = finding.check.severity
+        label = click.style(f"{severity.name.lower():7}", fg=_COLOUR[severity])
+        yield f"{label}  {finding.check.name:{width}}  {finding.line}"
+    count = f"{len(report.sizes)} feed{'' if len(report.sizes) == 1 else 's'}"
+    yield f"{report.server}, {count}, {report.commands} commands: {_verdict(report)}"
+    for size in report.sizes[:top]:
+        yield f"  {_bytes(size):>10}  {size.items:>9} items  {size.feed!r}"
+
+
+def _verdict(report: Report) -> str:
+    faults = sum(1 for finding in report.findings if finding.is_fault)
+    mended = sum(finding.mended for finding in report.findings)
+    words = [f"{faults} to be seen to" if faults else "nothing left to be done"]
+    if mended:
+        words.append(f"{mended} mended")
+    return ", ".join(words)
+
+
+def _bytes(size: Size) -> str:
+    number = float(size.bytes)
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000 or unit == "GB":  # noqa: PLR2004
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+
+
+def main() -> None:
+    """The command by itself."""
+    doctor(prog_name="python -m thoonk.doctor")
