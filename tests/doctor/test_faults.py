@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +13,19 @@ import redis
 from conftest import World
 
 from thoonk import Thoonk
-from thoonk.doctor import Finding, Report, examine
+from thoonk.doctor import (
+    Check,
+    Finding,
+    Report,
+    Severity,
+    catalogue,
+    claims,
+    examination,
+    examine,
+    results,
+    server,
+    states,
+)
 
 IGNORED = ("persistence", "endless")
 """The servers of the tests keep nothing, on purpose."""
@@ -537,18 +551,28 @@ def test_a_planted_fault_is_found_and_mended_without_loss(
     assert case.mended(patient, ids)
 
 
+CHECKS = {
+    value.name: value
+    for module in (catalogue, claims, examination, results, server, states)
+    for value in vars(module).values()
+    if isinstance(value, Check)
+}
+
+
 def test_every_check_has_a_planted_fault_or_a_test_of_its_own() -> None:
     """A check that nobody has seen find something is not to be trusted."""
-    from thoonk.doctor import catalogue, claims, examination, results, server, states
-    from thoonk.doctor.findings import Check
+    of_server = {value.name for value in vars(server).values() if isinstance(value, Check)}
+    notes = {name for name, check in CHECKS.items() if check.severity is Severity.NOTE}
+    assert CHECKS.keys() - of_server - notes == {case.check for case in CASES}
 
-    modules = (catalogue, claims, examination, results, server, states)
-    checks = {
-        value.name
-        for module in modules
-        for value in vars(module).values()
-        if isinstance(value, Check)
+
+def test_the_page_tells_of_every_check() -> None:
+    """With its severity, and that it is mended where it is."""
+    page = (Path(__file__).parents[2] / "docs/doctor.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \| .* \| (.*) \|$", page, re.MULTILINE)
+    told = {name: (severity, not repair.startswith("told only")) for name, severity, repair in rows}
+    assert told == {
+        name: (check.severity.name.lower(), bool(check.repair))
+        for name, check in CHECKS.items()
+        if name != "more"
     }
-    elsewhere = {value.name for value in vars(server).values() if isinstance(value, Check)}
-    notes = {"own-type", "unknown-key", "endless", "more"}
-    assert checks - elsewhere - notes == {case.check for case in CASES}
