@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [
     ROOT / "thoonk",
     ROOT / "thoonk/backends/redis",
+    ROOT / "thoonk/observe",
+    ROOT / "thoonk/observe",
     ROOT / "tests/contract",
 ]
 

@@ -1,0 +1,1 @@
+"""For asyncio. The twin in ``_sync`` is generated."""

@@ -1,0 +1,92 @@
+"""A backend around a backend, that tells observers what goes through it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from thoonk.backends import AsyncSubscription, open_async_backend
+from thoonk.notices import Notice
+from thoonk.observe.observer import Observer, watched
+from thoonk.operations import Operation, Taken, TakeOperation
+
+R = TypeVar("R")
+
+
+class AsyncObservedBackend:
+    """A backend that is watched. It closes what it has opened itself."""
+
+    def __init__(self, backend: object, *observers: Observer, **options: Any) -> None:
+        """Open a backend, to be given to ``AsyncThoonk(backend=…)``.
+
+        Args:
+            backend: what `AsyncThoonk` takes: a name, a URL, a redis-py client, a backend.
+            observers: what watches; the first is told first.
+            options: for the backend.
+
+        Raises:
+            InvalidValue, InvalidType, BackendNotInstalled: as `AsyncThoonk`.
+        """
+        self._backend, self._owns_backend = open_async_backend(backend, **options)
+        self._observers = observers
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._backend!r}>"
+
+    async def execute(self, operation: Operation[R]) -> R:
+        """As the backend's, watched."""
+        with watched(self._observers, operation, waiting=False) as answered:
+            answer = await self._backend.execute(operation)
+            answered(answer)
+        return answer
+
+    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+        """As the backend's, watched."""
+        with watched(self._observers, operation, waiting=True) as answered:
+            answer = await self._backend.wait(operation, timeout)
+            answered(answer)
+        return answer
+
+    async def listen(self, feed: str | None = None) -> AsyncSubscription:
+        """As the backend's; its notices are watched."""
+        return AsyncObservedSubscription(await self._backend.listen(feed), self._observers)
+
+    async def close(self) -> None:
+        """Close the backend, if it was opened here."""
+        if self._owns_backend:
+            await self._backend.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+class AsyncObservedSubscription:
+    """A subscription whose notices are watched."""
+
+    def __init__(self, subscription: AsyncSubscription, observers: tuple[Observer, ...]) -> None:
+        self._subscription = subscription
+        self._observers = observers
+
+    @property
+    def marker(self) -> str:
+        """As the subscription's."""
+        return self._subscription.marker
+
+    async def get(self, timeout: float | None = None) -> Notice:
+        """As the subscription's, watched."""
+        notice = await self._subscription.get(timeout)
+        for observer in self._observers:
+            observer.notice(notice)
+        return notice
+
+    async def close(self) -> None:
+        """As the subscription's."""
+        await self._subscription.close()

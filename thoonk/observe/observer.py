@@ -1,0 +1,41 @@
+"""What watches a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Protocol
+
+from thoonk.notices import Notice
+from thoonk.operations import Operation
+
+
+class Observer(Protocol):
+    """Is told what a backend is asked, and what comes of it. The same for threads and tasks."""
+
+    def call(
+        self, operation: Operation[Any], *, waiting: bool
+    ) -> AbstractContextManager[Callable[[Any], object]]:
+        """Entered before an operation is executed, left afterwards, with its error if any.
+
+        What it gives is called with the answer, if there is one. ``waiting``: the caller
+        blocks until something may be there to take.
+        """
+
+    def notice(self, notice: Notice) -> None:
+        """A notice has arrived at a subscription. Items in it are bytes."""
+
+
+@contextmanager
+def watched(
+    observers: Iterable[Observer], operation: Operation[Any], *, waiting: bool
+) -> Iterator[Callable[[Any], None]]:
+    """All observers' `Observer.call` as one."""
+    with ExitStack() as calls:
+        tell = [calls.enter_context(o.call(operation, waiting=waiting)) for o in observers]
+
+        def answered(answer: Any) -> None:
+            for each in tell:
+                each(answer)
+
+        yield answered
