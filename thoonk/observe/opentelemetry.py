@@ -1,0 +1,223 @@
+"""Traces: a span for each operation, and the context of who put an item with the item.
+
+Needs the extra ``opentelemetry``. The attributes are those of OpenTelemetry's semantic
+conventions for messaging, as far as they fit.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.metadata import version
+from typing import Any, Generic, TypeVar
+
+from thoonk.exceptions import BackendNotInstalled
+from thoonk.notices import Notice
+from thoonk.observe.parts import feed_of, ids_of, items_of, name_of
+from thoonk.operations import (
+    FeedPublish,
+    FeedRetract,
+    JobCancel,
+    JobExtend,
+    JobFinish,
+    JobPut,
+    JobRetract,
+    JobRetry,
+    JobStall,
+    Operation,
+    QueueConfirm,
+    QueuePut,
+    QueueReturn,
+    Release,
+    SortedEdit,
+    SortedInsert,
+    SortedRetract,
+    Taken,
+    TakenEntry,
+    TakeOperation,
+)
+from thoonk.serializers import Serializer
+
+try:
+    from opentelemetry import propagate, trace
+    from opentelemetry.context import Context
+except ImportError as error:
+    raise BackendNotInstalled(
+        f"traces need a package that is missing ({error}): pip install 'thoonk[opentelemetry]'"
+    ) from error
+
+__all__ = ["Traced", "Tracing", "received"]
+
+T = TypeVar("T")
+
+_SENDS = (FeedPublish, SortedInsert, SortedEdit, QueuePut, JobPut)
+_SETTLES = (
+    *(QueueConfirm, QueueReturn, Release, FeedRetract, SortedRetract),
+    *(JobFinish, JobExtend, JobCancel, JobStall, JobRetry, JobRetract),
+)
+
+
+class Tracing:
+    """An observer that makes a span of each operation. For threads and for asyncio.
+
+    A take that finds nothing makes none: who waits idly would fill the traces.
+    """
+
+    def __init__(self, tracer_provider: trace.TracerProvider | None = None) -> None:
+        """``tracer_provider``: where spans go; None: to the global one."""
+        self._tracer = trace.get_tracer("thoonk", version("thoonk"), tracer_provider)
+
+    @contextmanager
+    def call(
+        self, operation: Operation[Any], *, waiting: bool
+    ) -> Iterator[Callable[[Any], object]]:
+        """See `thoonk.observe.Observer`."""
+        del waiting
+        if isinstance(operation, TakeOperation):
+            yield from self._take(operation)
+            return
+        kind = trace.SpanKind.PRODUCER if isinstance(operation, _SENDS) else trace.SpanKind.CLIENT
+        with self._tracer.start_as_current_span(
+            _span_name(operation), kind=kind, attributes=_attributes_of(operation)
+        ) as span:
+            try:
+                yield lambda _: None
+            except BaseException as error:
+                span.set_attribute("error.type", type(error).__qualname__)
+                raise
+
+    def notice(self, notice: Notice) -> None:
+        """Notices are told to whoever gets them; see `Traced` for where they come from."""
+
+    def _take(self, operation: TakeOperation) -> Iterator[Callable[[Any], object]]:
+        start = time.time_ns()
+        try:
+            yield lambda taken: self._taken(operation, taken, start)
+        except Exception as error:
+            span = self._tracer.start_span(
+                _span_name(operation),
+                kind=trace.SpanKind.CLIENT,
+                attributes={**_attributes_of(operation), "error.type": type(error).__qualname__},
+                start_time=start,
+            )
+            span.record_exception(error)
+            span.set_status(trace.StatusCode.ERROR, str(error))
+            span.end()
+            raise
+
+    def _taken(self, operation: TakeOperation, taken: Taken, start: int) -> None:
+        entries = taken.entries
+        if not entries and not ids_of(operation):
+            return
+        origins = (_origin_of(entry) for entry in entries)
+        self._tracer.start_span(
+            _span_name(operation),
+            kind=trace.SpanKind.CLIENT,
+            attributes={
+                **_attributes_of(operation),
+                **_of_messages([e.id for e in entries], [e.item for e in entries]),
+            },
+            links=[trace.Link(origin) for origin in origins if origin.is_valid],
+            start_time=start,
+        ).end()
+
+
+def _span_name(operation: Operation[Any]) -> str:
+    return f"{name_of(operation)} {feed_of(operation)}".rstrip()
+
+
+def _attributes_of(operation: Operation[Any]) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
+        "messaging.system": "thoonk",
+        "messaging.operation.name": name_of(operation),
+    }
+    if feed := feed_of(operation):
+        attributes["messaging.destination.name"] = feed
+    if type := _type_of(operation):
+        attributes["messaging.operation.type"] = type
+    ids, items = ids_of(operation), items_of(operation)
+    return {**attributes, **_of_messages(ids, items)}
+
+
+def _type_of(operation: Operation[Any]) -> str:
+    if isinstance(operation, _SENDS):
+        return "send"
+    if isinstance(operation, TakeOperation):
+        return "receive"
+    return "settle" if isinstance(operation, _SETTLES) else ""
+
+
+def _of_messages(ids: Sequence[str], items: Sequence[bytes]) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {}
+    if len(ids) == 1:
+        attributes["messaging.message.id"] = ids[0]
+    elif count := max(len(ids), len(items)):
+        attributes["messaging.batch.message_count"] = count
+    if items:
+        attributes["messaging.message.body.size"] = sum(map(len, items))
+    return attributes
+
+
+# --- the context that goes with an item -----------------------------------------------------
+
+_MARK = b"\0trace\0"
+"""What an envelope begins with; then the context as a JSON object, a NUL, and the item."""
+
+_received: ContextVar[Context] = ContextVar("thoonk_received")
+
+
+class Traced(Generic[T]):
+    """A serializer that writes the present trace context beside the item.
+
+    Bytes that another serializer wrote are read as they are, so readers can be changed
+    first and writers afterwards.
+    """
+
+    def __init__(self, serializer: Serializer[T]) -> None:
+        """``serializer``: what makes bytes of the items themselves."""
+        self.name = f"traced-{serializer.name}"
+        self._serializer = serializer
+
+    def encode(self, item: T, /) -> bytes:
+        """The item's bytes, in an envelope if there is a context."""
+        data = self._serializer.encode(item)
+        context: dict[str, str] = {}
+        propagate.inject(context)
+        if not context and not data.startswith(_MARK):
+            return data
+        return b"%b%b\0%b" % (_MARK, json.dumps(context).encode(), data)
+
+    def decode(self, data: bytes, /) -> T:
+        """The item; from now on `received` gives its context."""
+        carrier, rest = _open(data)
+        _received.set(propagate.extract(carrier, context=Context()))
+        return self._serializer.decode(rest)
+
+
+def received() -> Context:
+    """The context of the item that this thread or task has decoded last; empty: of none."""
+    return _received.get(Context())
+
+
+def _open(data: bytes) -> tuple[Mapping[str, str], bytes]:
+    """Take an envelope apart; what has none has no context."""
+    if not data.startswith(_MARK):
+        return {}, data
+    context, separator, rest = data[len(_MARK) :].partition(b"\0")
+    carrier = json.loads(context)
+    if not separator or not isinstance(carrier, dict):
+        raise ValueError("it begins like an envelope with a trace context, and is none")
+    return {str(name): str(value) for name, value in carrier.items()}, rest
+
+
+def _origin_of(entry: TakenEntry) -> trace.SpanContext:
+    """The span in which an item was put; an invalid one where that is not known."""
+    try:
+        carrier, _ = _open(entry.item)
+    except ValueError:
+        return trace.INVALID_SPAN_CONTEXT
+    context = propagate.extract(carrier, context=Context())
+    return trace.get_current_span(context).get_span_context()

@@ -1,0 +1,35 @@
+"""What an operation is about, whichever it is."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from thoonk.operations import FeedOperation, Operation
+
+_MANY = ("entries", "endings", "held", "finished", "cancelled")
+
+
+def name_of(operation: Operation[Any]) -> str:
+    """``JobPut`` is ``job_put``."""
+    return re.sub(r"(?<=.)(?=[A-Z])", "_", type(operation).__name__).lower()
+
+
+def feed_of(operation: Operation[Any]) -> str:
+    """The feed it is for; empty: for none."""
+    return operation.feed if isinstance(operation, FeedOperation) else ""
+
+
+def ids_of(operation: Operation[Any]) -> list[str]:
+    """The ids that it names."""
+    ids = [each.id for name in _MANY for each in getattr(operation, name, ())]
+    ids += getattr(operation, "ids", ())
+    one = getattr(operation, "entry", operation)
+    return [*ids, one.id] if hasattr(one, "id") else ids
+
+
+def items_of(operation: Operation[Any]) -> list[bytes]:
+    """The items that it brings."""
+    items = [entry.item for entry in getattr(operation, "entries", ())]
+    items += getattr(operation, "items", ())
+    return [*items, operation.entry.item] if hasattr(operation, "entry") else items

@@ -1,0 +1,236 @@
+"""Metrics for Prometheus: what a program does, and how full feeds are.
+
+Needs the extra ``prometheus``. `Metrics` counts what goes through a backend; `FeedCollector`
+asks a backend, when it is scraped, how full and how busy feeds are.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from thoonk.backends import open_backend
+from thoonk.exceptions import (
+    BackendNotInstalled,
+    BackendUnavailable,
+    FeedDoesNotExist,
+    NotClaimed,
+    OutcomeUnknown,
+)
+from thoonk.notices import EVENT_OF, Gap, Notice
+from thoonk.observe.parts import feed_of, items_of, name_of
+from thoonk.operations import (
+    FeedNames,
+    FeedStats,
+    JobExtend,
+    MaintenanceReport,
+    Operation,
+    ReadStats,
+    Taken,
+)
+
+try:
+    from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
+except ImportError as error:
+    raise BackendNotInstalled(
+        f"metrics need a package that is missing ({error}): pip install 'thoonk[prometheus]'"
+    ) from error
+
+__all__ = ["FeedCollector", "Metrics"]
+
+
+class Metrics:
+    """An observer that counts and measures. For threads and for asyncio.
+
+    One is enough for a process, whatever number of backends it watches: a registry takes
+    each metric once.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        """``registry``: where the metrics are registered."""
+        self._seconds = Histogram(
+            "thoonk_operation_seconds",
+            "Time for an operation, until its answer or error.",
+            ["operation"],
+            registry=registry,
+        )
+        self._errors = Counter(
+            "thoonk_operation_errors",
+            "Operations and waits that failed or were refused.",
+            ["operation", "error"],
+            registry=registry,
+        )
+        self._waiting = Gauge(
+            "thoonk_waiting_takers",
+            "Callers that block until there is something to take.",
+            ["feed"],
+            registry=registry,
+        )
+        self._put = Counter(
+            "thoonk_items_put", "Items published, put and edited.", ["feed"], registry=registry
+        )
+        self._taken = Counter(
+            "thoonk_items_taken", "Items and jobs taken.", ["feed"], registry=registry
+        )
+        self._again = Counter(
+            "thoonk_jobs_taken_again",
+            "Jobs taken that had been cancelled, or had run out, before.",
+            ["feed"],
+            registry=registry,
+        )
+        self._lost = Counter(
+            "thoonk_claims_lost",
+            "Claims that had run out when their holder wanted to extend or end them.",
+            ["feed"],
+            registry=registry,
+        )
+        self._expired = Counter(
+            "thoonk_claims_expired",
+            "Claims that maintenance found past their time.",
+            ["feed"],
+            registry=registry,
+        )
+        self._notices = Counter(
+            "thoonk_notices", "Notices that arrived.", ["kind"], registry=registry
+        )
+        self._gaps = Counter(
+            "thoonk_gaps",
+            "How often notices may have been missed; feed is empty for listeners to all.",
+            ["feed"],
+            registry=registry,
+        )
+
+    @contextmanager
+    def call(
+        self, operation: Operation[Any], *, waiting: bool
+    ) -> Iterator[Callable[[Any], object]]:
+        """See `thoonk.observe.Observer`."""
+        name, feed = name_of(operation), feed_of(operation)
+        start = time.perf_counter()
+        if waiting:
+            self._waiting.labels(feed).inc()
+        try:
+            yield lambda answer: self._answered(operation, feed, answer)
+        except NotClaimed as error:
+            self._errors.labels(name, type(error).__name__).inc()
+            self._lost.labels(feed).inc()
+            raise
+        except Exception as error:
+            self._errors.labels(name, type(error).__name__).inc()
+            raise
+        finally:
+            if waiting:
+                self._waiting.labels(feed).dec()
+            else:
+                self._seconds.labels(name).observe(time.perf_counter() - start)
+
+    def _answered(self, operation: Operation[Any], feed: str, answer: object) -> None:
+        if items := items_of(operation):
+            self._put.labels(feed).inc(len(items))
+        match answer:
+            case Taken(entries=entries, lost=lost):
+                self._taken.labels(feed).inc(len(entries))
+                self._again.labels(feed).inc(sum(1 for entry in entries if entry.cancelled))
+                self._lost.labels(feed).inc(len(lost))
+            case MaintenanceReport(expired=expired, stalled=stalled):
+                self._expired.labels(feed).inc(len(expired) + len(stalled))
+            case tuple() if isinstance(operation, JobExtend):
+                self._lost.labels(feed).inc(answer.count(False))
+
+    def notice(self, notice: Notice) -> None:
+        """See `thoonk.observe.Observer`."""
+        if isinstance(notice, Gap):
+            self._gaps.labels(notice.feed).inc()
+        elif type(notice) in EVENT_OF:
+            self._notices.labels(EVENT_OF[type(notice)]).inc()
+
+
+_GAUGES = {
+    "items": "Items stored.",
+    "waiting": "Items of a queue, or jobs, that wait to be taken.",
+    "claimed": "Jobs that are claimed; items of a queue that are on their way.",
+    "stalled": "Jobs out of circulation.",
+    "failing": "Jobs, waiting or claimed, that were cancelled at least once.",
+    "oldest_waiting": "Seconds since the oldest waiting job was put or retried.",
+    "oldest_claimed": "Seconds since the oldest claim was made or extended.",
+    "oldest_item": "Seconds since the first item of a feed was published.",
+    "newest_item": "Seconds since the last item of a feed was published.",
+}
+_COUNTERS = {
+    "publishes": "Publishes, puts and edits so far.",
+    "finished": "Jobs finished so far.",
+}
+
+
+class FeedCollector(Collector):
+    """How full and how busy feeds are, asked for when Prometheus scrapes.
+
+    It is synchronous: in an asyncio program give it a URL. A scrape costs one round trip
+    for each feed. Register it with one process, not with every worker.
+    """
+
+    def __init__(self, backend: object, feeds: Sequence[str] | None = None, **options: Any) -> None:
+        """Opens a backend; nothing is asked before the first scrape.
+
+        Args:
+            backend: what `Thoonk` takes: a name, a URL, a redis-py client, a backend.
+            feeds: names; None: all there are at each scrape.
+            options: for the backend.
+        """
+        self._backend, self._owns_backend = open_backend(backend, **options)
+        self._feeds = feeds
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing, so that being registered asks nothing of the backend."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics; ``thoonk_up`` alone, with 0, when the backend is away."""
+        up = GaugeMetricFamily("thoonk_up", "Whether the backend answers.")
+        try:
+            stats = list(self._stats())
+        except (BackendUnavailable, OutcomeUnknown):
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        for name, help in _GAUGES.items():
+            unit = "_seconds" if name.startswith(("oldest", "newest")) else ""
+            gauge = GaugeMetricFamily(f"thoonk_feed_{name}{unit}", help, labels=_LABELS)
+            yield _filled(gauge, name, stats)
+        for name, help in _COUNTERS.items():
+            counter = CounterMetricFamily(f"thoonk_feed_{name}", help, labels=_LABELS)
+            yield _filled(counter, name, stats)
+
+    def _stats(self) -> Iterator[tuple[str, FeedStats]]:
+        feeds = self._feeds
+        if feeds is None:
+            feeds = sorted(self._backend.execute(FeedNames()))
+        for feed in feeds:
+            # One that was deleted since.
+            with suppress(FeedDoesNotExist):
+                yield feed, self._backend.execute(ReadStats(feed))
+
+    def close(self) -> None:
+        """Close the backend, if it was opened here."""
+        if self._owns_backend:
+            self._backend.close()
+
+
+_LABELS = ("feed", "type")
+
+Family = TypeVar("Family", GaugeMetricFamily, CounterMetricFamily)
+
+
+def _filled(family: Family, name: str, stats: Iterable[tuple[str, FeedStats]]) -> Family:
+    for feed, known in stats:
+        value = getattr(known, name)
+        if value is not None:
+            family.add_metric([feed, known.type], value)
+    return family
