@@ -121,8 +121,11 @@ class FeedConfig(Mapping[str, Any]):
         return KIND_OF_TYPE.get(self.type)
 
     @classmethod
-    def from_fields(cls, fields: Mapping[str, str]) -> FeedConfig:
-        """Read what is stored. A field that makes no sense is logged and counts as not set."""
+    def from_fields(cls, fields: Mapping[str, str], feed: str = "") -> FeedConfig:
+        """Read what is stored. A field that makes no sense is logged and counts as not set.
+
+        ``feed``: the feed's name, for the log.
+        """
         known: dict[str, Any] = {}
         extra: dict[str, str] = {}
         for name, text in fields.items():
@@ -133,7 +136,8 @@ class FeedConfig(Mapping[str, Any]):
             try:
                 known[name] = check(name, text)
             except (InvalidValue, InvalidType) as error:
-                logger.warning("stored configuration passed over: %s", error)
+                extra_fields = {"feed": feed, "setting": name}
+                logger.warning("stored configuration passed over: %s", error, extra=extra_fields)
         return cls(**{"type": FEED, **known}, extra=extra)
 
     def __getitem__(self, name: str) -> Any:

@@ -117,3 +117,11 @@ EVENT_OF: dict[type[Notice], str] = {
     Gap: "gap",
 }
 """The name of the handler event for each notice."""
+
+
+def log_fields(notice: Notice) -> dict[str, str]:
+    """What a line in the log about a notice has as ``extra``."""
+    fields = {"feed": notice.feed}
+    if isinstance(notice, Published | Edited | Retracted | Moved | Finished):
+        fields["id"] = notice.id
+    return fields

@@ -335,7 +335,7 @@ class AsyncThoonk:
         await self.open()
         initial = {key: value for key, value in fields.items() if value is not None}
         opened = await self._backend.execute(CreateFeed(name, {"type": feed_class.type, **initial}))
-        current = FeedConfig.from_fields(opened.config)
+        current = FeedConfig.from_fields(opened.config, name)
         if not opened.created:
             check_kind(name, current.type, feed_class.kind, type=feed_class.type)
             if serializer is not None and check_config(config).get("serializer") is None:
@@ -410,7 +410,7 @@ class AsyncThoonk:
         fields = await self._backend.execute(GetConfig(check_name(name)))
         if not fields:
             raise FeedDoesNotExist(name)
-        return FeedConfig.from_fields(fields)
+        return FeedConfig.from_fields(fields, name)
 
     async def set_config(self, name: str, config: Config) -> None:
         """Set fields of a feed's configuration; None as a value removes a field.

@@ -43,7 +43,8 @@ class AsyncHeartbeat:
 
     async def __aenter__(self) -> Self:
         if self._interval is None:
-            config = FeedConfig.from_fields(await self._backend.execute(GetConfig(self._feed)))
+            fields = await self._backend.execute(GetConfig(self._feed))
+            config = FeedConfig.from_fields(fields, self._feed)
             self._interval = (config.claim_timeout or 0.0) / PER_TIMEOUT
         if self._interval:
             self._background = Background(self._run, f"thoonk-heartbeat-{self._feed}")
@@ -68,4 +69,5 @@ class AsyncHeartbeat:
                 return
             except ThoonkError as error:
                 # The next beat may still come in time.
-                logger.warning("a claim in %r was not extended: %s", self._feed, error)
+                extra = {"feed": self._feed}
+                logger.warning("a claim in %r was not extended: %s", self._feed, error, extra=extra)

@@ -12,7 +12,7 @@ from thoonk.concurrency._async import Background, call
 from thoonk.config import FeedConfig
 from thoonk.exceptions import Closed, InvalidType, InvalidValue, ThoonkError
 from thoonk.flows import Codec, event_and_arguments, event_of
-from thoonk.notices import Configured, Deleted, Edited, Finished, Notice, Published
+from thoonk.notices import Configured, Deleted, Edited, Finished, Notice, Published, log_fields
 from thoonk.operations import GetConfig
 from thoonk.serializers import SerializerRegistry
 
@@ -65,13 +65,15 @@ class AsyncListener:
     async def _run(self) -> None:
         subscription = self._subscription
         while subscription is not None:
+            notice: Notice | None = None
             try:
                 notice = await subscription.get()
                 await self._dispatch(notice)
             except Closed:
                 return
             except ThoonkError as error:
-                logger.warning("notice passed over: %s", error)
+                extra = {} if notice is None else log_fields(notice)
+                logger.warning("notice passed over: %s", error, extra=extra)
 
     async def _dispatch(self, notice: Notice) -> None:
         if isinstance(notice, Configured | Deleted):
@@ -88,13 +90,14 @@ class AsyncListener:
             try:
                 await call(handler, *arguments)
             except Exception:
-                logger.exception("handler %r of event %r failed", handler, event)
+                extra = {"event": event, **log_fields(notice)}
+                logger.exception("handler %r of event %r failed", handler, event, extra=extra)
 
     async def _codec_of(self, feed: str) -> Codec[Any]:
         codec = self._codecs.get(feed)
         if codec is None:
             fields = await self._backend.execute(GetConfig(feed))
-            config = FeedConfig.from_fields(fields)
+            config = FeedConfig.from_fields(fields, feed)
             codec = Codec(feed, self._serializers.get(config.serializer))
             self._codecs[feed] = codec
         return codec

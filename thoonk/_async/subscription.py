@@ -10,7 +10,7 @@ from typing import Generic, Self, TypeVar
 from thoonk.backends import AsyncBackend, AsyncSubscription
 from thoonk.exceptions import Closed, FeedDoesNotExist, SerializerError
 from thoonk.flows import Codec, Deadline
-from thoonk.notices import AnyNotice, Deleted, Gap, Marker, Notice
+from thoonk.notices import AnyNotice, Deleted, Gap, Marker, Notice, log_fields
 from thoonk.operations import ReadSnapshot
 from thoonk.pictures import Picture
 
@@ -67,11 +67,12 @@ class AsyncFeedSubscription(Generic[T]):
         deadline = Deadline(timeout)
         while self._subscription is not None:
             notice = await self._next(self._subscription, deadline)
+            if notice is None:
+                continue
             try:
-                if notice is not None:
-                    return self._codec.notice(notice)
+                return self._codec.notice(notice)
             except SerializerError as error:
-                logger.warning("notice passed over: %s", error)
+                logger.warning("notice passed over: %s", error, extra=log_fields(notice))
         raise Closed("the subscription is not open: use it in a with block")
 
     async def _next(self, subscription: AsyncSubscription, deadline: Deadline) -> Notice | None:

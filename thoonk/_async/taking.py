@@ -49,7 +49,10 @@ async def wait_for(
             taken = await backend.wait(operation, deadline.next_wait(taken))
         except (BackendUnavailable, OutcomeUnknown) as error:
             if failure is None:
-                logger.warning("a taker of %r waits for the backend: %s", operation.feed, error)
+                extra = {"feed": operation.feed}
+                logger.warning(
+                    "a taker of %r waits for the backend: %s", operation.feed, error, extra=extra
+                )
             failure = error
             await sleep(OUTAGE_PAUSE)
         except Empty:

@@ -11,7 +11,7 @@ from typing import Generic, Self, TypeVar
 from thoonk.backends import Backend, Subscription
 from thoonk.exceptions import Closed, FeedDoesNotExist, SerializerError
 from thoonk.flows import Codec, Deadline
-from thoonk.notices import AnyNotice, Deleted, Gap, Marker, Notice
+from thoonk.notices import AnyNotice, Deleted, Gap, Marker, Notice, log_fields
 from thoonk.operations import ReadSnapshot
 from thoonk.pictures import Picture
 
@@ -68,11 +68,12 @@ class FeedSubscription(Generic[T]):
         deadline = Deadline(timeout)
         while self._subscription is not None:
             notice = self._next(self._subscription, deadline)
+            if notice is None:
+                continue
             try:
-                if notice is not None:
-                    return self._codec.notice(notice)
+                return self._codec.notice(notice)
             except SerializerError as error:
-                logger.warning("notice passed over: %s", error)
+                logger.warning("notice passed over: %s", error, extra=log_fields(notice))
         raise Closed("the subscription is not open: use it in a with block")
 
     def _next(self, subscription: Subscription, deadline: Deadline) -> Notice | None:

@@ -50,7 +50,10 @@ def wait_for(
             taken = backend.wait(operation, deadline.next_wait(taken))
         except (BackendUnavailable, OutcomeUnknown) as error:
             if failure is None:
-                logger.warning("a taker of %r waits for the backend: %s", operation.feed, error)
+                extra = {"feed": operation.feed}
+                logger.warning(
+                    "a taker of %r waits for the backend: %s", operation.feed, error, extra=extra
+                )
             failure = error
             sleep(OUTAGE_PAUSE)
         except Empty:

@@ -196,7 +196,10 @@ def read_notice(channel: bytes, payload: bytes) -> Received | None:
                 return None
     except ValueError as error:
         logger.warning(
-            "message on channel %.200r passed over, it is not a notice: %s", channel, error
+            "message on channel %.200r passed over, it is not a notice: %s",
+            channel,
+            error,
+            extra={"channel": channel.decode("utf-8", "backslashreplace")},
         )
         return None
 

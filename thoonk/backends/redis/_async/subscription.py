@@ -55,6 +55,7 @@ class AsyncRedisSubscription:
         self._connection = connection
         self.marker = new_token()
         self._feed = feed
+        self._fields = {"feed": feed or ""}
         self._db = db
         self._execute = execute
         self._ours: dict[str, bool] = {}
@@ -150,14 +151,14 @@ class AsyncRedisSubscription:
             await self._subscribe()
             await self._learn_names()
         except (*errors.CONNECTION_ERRORS, ResponseError, ThoonkError) as error:
-            logger.debug("still no connection for notices: %s", error)
+            logger.debug("still no connection for notices: %s", error, extra=self._fields)
             await self._lose()
             self._pause = min(max(0.05, self._pause * 2), LONGEST_PAUSE)
             if deadline is not None and time.monotonic() >= deadline:
                 raise Empty("no notice within the timeout") from error
             return False
         self._pause = 0.0
-        logger.info("notices arrive again; some may have been missed")
+        logger.info("notices arrive again; some may have been missed", extra=self._fields)
         return True
 
     async def _lose(self) -> None:
@@ -181,10 +182,14 @@ class AsyncRedisSubscription:
                 if not pinged and await self._ping():
                     pinged = True
                     continue
-                logger.warning("the connection for notices is dead, connecting again")
+                logger.warning(
+                    "the connection for notices is dead, connecting again", extra=self._fields
+                )
             except (*errors.CONNECTION_ERRORS, ResponseError) as error:
                 if not self._closed.is_set():
-                    logger.warning("the connection for notices is lost: %s", error)
+                    logger.warning(
+                        "the connection for notices is lost: %s", error, extra=self._fields
+                    )
             else:
                 return message
             await self._lose()
@@ -236,6 +241,9 @@ class AsyncRedisSubscription:
             registered: bool = await self._execute(FeedIsRegistered(feed))
         except ThoonkError as error:
             # A notice too many does less harm than one that is missing.
-            logger.warning("cannot tell whether feed %r is of this db: %s", feed, error)
+            extra = {"feed": feed}
+            logger.warning(
+                "cannot tell whether feed %r is of this db: %s", feed, error, extra=extra
+            )
             return True
         return registered

@@ -242,7 +242,10 @@ class RedisBackend:
         try:
             self.execute(Release(operation.feed, operation.token))
         except ThoonkError as error:
-            logger.warning("what an interrupted get may have taken stays claimed: %s", error)
+            extra = {"feed": operation.feed}
+            logger.warning(
+                "what an interrupted get may have taken stays claimed: %s", error, extra=extra
+            )
 
     def _check_open(self) -> None:
         if self._closing.is_set():

@@ -56,6 +56,7 @@ class RedisSubscription:
         self._connection = connection
         self.marker = new_token()
         self._feed = feed
+        self._fields = {"feed": feed or ""}
         self._db = db
         self._execute = execute
         self._ours: dict[str, bool] = {}
@@ -149,14 +150,14 @@ class RedisSubscription:
             self._subscribe()
             self._learn_names()
         except (*errors.CONNECTION_ERRORS, ResponseError, ThoonkError) as error:
-            logger.debug("still no connection for notices: %s", error)
+            logger.debug("still no connection for notices: %s", error, extra=self._fields)
             self._lose()
             self._pause = min(max(0.05, self._pause * 2), LONGEST_PAUSE)
             if deadline is not None and time.monotonic() >= deadline:
                 raise Empty("no notice within the timeout") from error
             return False
         self._pause = 0.0
-        logger.info("notices arrive again; some may have been missed")
+        logger.info("notices arrive again; some may have been missed", extra=self._fields)
         return True
 
     def _lose(self) -> None:
@@ -180,10 +181,14 @@ class RedisSubscription:
                 if not pinged and self._ping():
                     pinged = True
                     continue
-                logger.warning("the connection for notices is dead, connecting again")
+                logger.warning(
+                    "the connection for notices is dead, connecting again", extra=self._fields
+                )
             except (*errors.CONNECTION_ERRORS, ResponseError) as error:
                 if not self._closed.is_set():
-                    logger.warning("the connection for notices is lost: %s", error)
+                    logger.warning(
+                        "the connection for notices is lost: %s", error, extra=self._fields
+                    )
             else:
                 return message
             self._lose()
@@ -235,6 +240,9 @@ class RedisSubscription:
             registered: bool = self._execute(FeedIsRegistered(feed))
         except ThoonkError as error:
             # A notice too many does less harm than one that is missing.
-            logger.warning("cannot tell whether feed %r is of this db: %s", feed, error)
+            extra = {"feed": feed}
+            logger.warning(
+                "cannot tell whether feed %r is of this db: %s", feed, error, extra=extra
+            )
             return True
         return registered
