@@ -56,12 +56,14 @@ nitpicky = True
 nitpick_ignore_regex = [
     # Of the standard library: linking it would mean fetching its inventory from the network.
     (r"py:.*", r"(builtins\.)?(bool|bytes|dict|float|int|list|object|set|str|tuple|type|None)"),
-    (r"py:.*", r"(asyncio|collections|enum|queue|threading|types|typing)\..*"),
+    (r"py:.*", r"(asyncio|collections|contextlib|enum|queue|threading|types|typing)\..*"),
     (r"py:.*", r"_queue\.Empty|\w*(Error|Exception)|frozenset|Any|Self|optional"),
     # Type variables stand for a type; there is nothing to link to.
     (r"py:.*", r"(.*\.)?(T|R|C|R_co)"),
     # Not public: `Subscription` and `AsyncSubscription` say what they offer.
     (r"py:.*", r"thoonk\.backends\.redis\.\w+\.subscription\.\w+"),
+    # Of packages that the extras bring.
+    (r"py:.*", r"(opentelemetry|prometheus_client)\..*"),
     # Aliases for redis-py's classes, which are spelt out in the text.
     (r"py:.*", r".*\b(Client|FakeServer)"),
     # Between a loop and its claims.

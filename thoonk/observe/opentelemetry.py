@@ -136,8 +136,8 @@ def _attributes_of(operation: Operation[Any]) -> dict[str, str | int]:
     }
     if feed := feed_of(operation):
         attributes["messaging.destination.name"] = feed
-    if type := _type_of(operation):
-        attributes["messaging.operation.type"] = type
+    if kind := _type_of(operation):
+        attributes["messaging.operation.type"] = kind
     ids, items = ids_of(operation), items_of(operation)
     return {**attributes, **_of_messages(ids, items)}
 

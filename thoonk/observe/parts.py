@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -10,9 +11,14 @@ from thoonk.operations import FeedOperation, Operation
 _MANY = ("entries", "endings", "held", "finished", "cancelled")
 
 
+@functools.cache
+def _in_words(name: str) -> str:
+    return re.sub(r"(?<=.)(?=[A-Z])", "_", name).lower()
+
+
 def name_of(operation: Operation[Any]) -> str:
     """``JobPut`` is ``job_put``."""
-    return re.sub(r"(?<=.)(?=[A-Z])", "_", type(operation).__name__).lower()
+    return _in_words(type(operation).__name__)
 
 
 def feed_of(operation: Operation[Any]) -> str:

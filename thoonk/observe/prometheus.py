@@ -232,5 +232,5 @@ def _filled(family: Family, name: str, stats: Iterable[tuple[str, FeedStats]]) -
     for feed, known in stats:
         value = getattr(known, name)
         if value is not None:
-            family.add_metric([feed, known.type], value)
+            family.add_metric([feed, known.type], float(value))
     return family

@@ -1,0 +1,193 @@
+"""Metrics of what a program does and of how full feeds are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import attrs
+import pytest
+from conftest import World
+from contract._sync.helpers import until
+from prometheus_client import CollectorRegistry, generate_latest
+
+from thoonk import AsyncThoonk, Empty, NotClaimed, Thoonk
+from thoonk import operations as ops
+from thoonk.observe import AsyncObservedBackend, ObservedBackend
+from thoonk.observe.prometheus import FeedCollector, Metrics
+
+
+@attrs.frozen
+class Watched:
+    thoonk: Thoonk
+    registry: CollectorRegistry
+
+    def __call__(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value(f"thoonk_{name}", labels)
+
+
+@pytest.fixture
+def watched(world: World) -> Iterator[Watched]:
+    registry = CollectorRegistry()
+    with ObservedBackend(world.url, Metrics(registry)) as backend:
+        with Thoonk(backend=backend) as thoonk:
+            yield Watched(thoonk, registry)
+
+
+def test_operations_are_timed_and_items_counted(watched: Watched) -> None:
+    job = watched.thoonk.job("job")
+    for _ in range(3):
+        job.put("x")
+    job.get(timeout=5).cancel()
+    for _ in range(3):
+        job.get(timeout=5).finish()
+    assert watched("operation_seconds_count", operation="job_put") == 3
+    assert watched("operation_seconds_count", operation="job_claim") == 4
+    seconds = watched("operation_seconds_sum", operation="job_put")
+    assert seconds is not None
+    assert 0 < seconds < 30
+    assert watched("items_put_total", feed="job") == 3
+    assert watched("items_taken_total", feed="job") == 4
+    assert watched("jobs_taken_again_total", feed="job") == 1
+
+
+def test_errors_are_counted_by_their_class(watched: Watched) -> None:
+    job = watched.thoonk.job("job")
+    with pytest.raises(NotClaimed):
+        job.finish("nothing")
+    assert watched("operation_errors_total", operation="job_finish", error="NotClaimed") == 1
+    assert watched("operation_seconds_count", operation="job_finish") == 1
+    assert watched("claims_lost_total", feed="job") == 1
+
+
+def test_claims_that_were_lost_or_expired_are_counted(watched: Watched) -> None:
+    job = watched.thoonk.job("job", {"claim_timeout": 0.01})
+    for _ in range(2):
+        job.put("x")
+    claims = [job.get(timeout=5), job.get(timeout=5)]
+    until(lambda: bool(job.maintenance().expired) or job.get_counts().waiting == 2)
+    until(lambda: (job.maintenance(), job.get_counts().waiting)[1] == 2)
+    assert watched("claims_expired_total", feed="job") == 2
+    for end in (claims[0].extend, claims[0].finish):
+        with pytest.raises(NotClaimed):
+            end()
+    assert watched("claims_lost_total", feed="job") == 2
+
+
+def test_who_waits_is_gauged_and_not_timed(watched: Watched) -> None:
+    queue = watched.thoonk.queue("queue")
+    with pytest.raises(Empty):
+        queue.get(timeout=0.02)
+    assert watched("waiting_takers", feed="queue") == 0
+    taken: list[str] = []
+    taker = threading.Thread(target=lambda: taken.append(queue.get(timeout=20)))
+    taker.start()
+    until(lambda: watched("waiting_takers", feed="queue") == 1)
+    queue.put("x")
+    taker.join(10)
+    assert taken == ["x"]
+    assert watched("waiting_takers", feed="queue") == 0
+    # One look before each wait: the waits themselves are no operations.
+    assert watched("operation_seconds_count", operation="queue_take") == 2
+
+
+def test_notices_and_gaps_are_counted(real_world: World) -> None:
+    registry = CollectorRegistry()
+    with ObservedBackend(real_world.url, Metrics(registry)) as backend:
+        with Thoonk(backend=backend) as thoonk:
+            watched = Watched(thoonk, registry)
+            feed = thoonk.feed("feed")
+            with feed.subscribe() as notices:
+                feed.publish("x", id="a")
+                feed.retract("a")
+                for _ in range(2):
+                    notices.get(timeout=5)
+                assert watched("notices_total", kind="publish") == 1
+                assert watched("notices_total", kind="retract") == 1
+                real_world.raw.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                notices.get(timeout=20)
+                assert watched("gaps_total", feed="feed") == 1
+
+
+async def test_tasks_are_counted_alike(world: World) -> None:
+    registry = CollectorRegistry()
+    async with AsyncObservedBackend(world.url, Metrics(registry)) as backend:
+        async with AsyncThoonk(backend=backend) as thoonk:
+            queue = await thoonk.queue("queue")
+            await queue.put("x")
+            await queue.get(timeout=5)
+    for name in ("items_put_total", "items_taken_total"):
+        assert registry.get_sample_value(f"thoonk_{name}", {"feed": "queue"}) == 1
+
+
+# --- how full feeds are -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def collected(world: World) -> Iterator[Watched]:
+    registry = CollectorRegistry()
+    collector = FeedCollector(world.url)
+    registry.register(collector)
+    with Thoonk(backend=world.url) as thoonk:
+        yield Watched(thoonk, registry)
+    collector.close()
+
+
+def test_feeds_are_read_when_they_are_asked_for(collected: Watched) -> None:
+    job = collected.thoonk.job("job", {"max_failures": 1})
+    assert collected("feed_waiting", feed="job", type="job") == 0
+    for _ in range(5):
+        job.put("x")
+    job.get(timeout=5).finish()
+    job.get(timeout=5).cancel()
+    job.get(timeout=5)
+    queue = collected.thoonk.queue("queue")
+    queue.put("x")
+    feed = collected.thoonk.feed("feed")
+    feed.publish("x")
+    labels = {"feed": "job", "type": "job"}
+    assert collected("feed_items", **labels) == 4
+    assert collected("feed_waiting", **labels) == 2
+    assert collected("feed_claimed", **labels) == 1
+    assert collected("feed_stalled", **labels) == 1
+    assert collected("feed_finished_total", **labels) == 1
+    assert collected("feed_publishes_total", **labels) == 5
+    for age in ("oldest_waiting", "oldest_claimed"):
+        seconds = collected(f"feed_{age}_seconds", **labels)
+        assert seconds is not None
+        assert 0 <= seconds < 60
+    assert collected("feed_waiting", feed="queue", type="queue") == 1
+    assert collected("feed_stalled", feed="queue", type="queue") is None
+    assert collected("feed_newest_item_seconds", feed="feed", type="feed") is not None
+    assert collected("up") == 1
+    collected.thoonk.delete_feed("job")
+    assert collected("feed_items", **labels) is None
+
+
+def test_all_of_it_can_be_exposed(collected: Watched) -> None:
+    collected.thoonk.feed("feed\n").publish("x")
+    text = generate_latest(collected.registry).decode()
+    assert 'thoonk_feed_items{feed="feed\\n",type="feed"} 1.0' in text
+    assert "# HELP thoonk_feed_publishes_total Publishes, puts and edits so far." in text
+
+
+def test_only_some_feeds_may_be_asked_for(world: World) -> None:
+    registry = CollectorRegistry()
+    with Thoonk(backend=world.url) as thoonk:
+        for name in ("a", "b"):
+            thoonk.feed(name)
+        collector = FeedCollector(thoonk.backend, ["a", "gone"])
+        registry.register(collector)
+        assert registry.get_sample_value("thoonk_feed_items", {"feed": "a", "type": "feed"}) == 0
+        assert registry.get_sample_value("thoonk_feed_items", {"feed": "b", "type": "feed"}) is None
+        collector.close()
+        assert thoonk.backend.execute(ops.FeedNames()) == {"a", "b"}
+
+
+def test_a_server_that_is_away_is_told_by_up() -> None:
+    registry = CollectorRegistry()
+    collector = FeedCollector("redis://127.0.0.1:1", retry_for=0)
+    registry.register(collector)
+    assert registry.get_sample_value("thoonk_up") == 0
+    assert b"thoonk_feed" not in generate_latest(registry)
+    collector.close()
