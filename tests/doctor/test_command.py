@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 import servers
+from click.testing import CliRunner
 from conftest import World
+from contract._sync.helpers import until
 
 from thoonk import Thoonk
+from thoonk.doctor.command import doctor
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -82,6 +87,22 @@ def test_the_url_may_stand_in_the_environment(server: servers.Server) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_options_of_a_frame_count(server: servers.Server) -> None:
+    """As a command of another it goes by that one's ``url`` and ``json``."""
+
+    @attrs.frozen
+    class Frame:
+        url: str = server.url
+        json: bool = True
+
+    arguments = ["--ignore", "persistence", "--patience", "0"]
+    done = CliRunner(env={"THOONK_URL": "redis://127.0.0.1:1"}).invoke(
+        doctor, arguments, obj=Frame()
+    )
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["healthy"] is True
+
+
 def test_a_server_that_is_not_there_is_one_line() -> None:
     done = run(f"redis://127.0.0.1:{servers.free_port()}/0")
     assert (done.returncode, done.stdout) == (69, "")
@@ -98,7 +119,24 @@ def test_who_is_not_let_in_is_told(server: servers.Server) -> None:
 def test_bad_arguments_end_with_2(server: servers.Server) -> None:
     assert run("http://localhost").returncode == 2
     assert run(server.url, "--patience", "-1").returncode == 2
+    done = run(server.url, "--ignore", "sniffles")
+    assert done.returncode == 2
+    assert "'eviction'" in done.stderr
     assert "Usage" in run("-h").stdout
+
+
+def test_it_can_be_interrupted(server: servers.Server) -> None:
+    with server.client() as raw:
+        raw.sadd("feeds", "ghost")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "thoonk.doctor", server.url, "--patience", "60"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        until(lambda: raw.pubsub_numsub("newfeed")[0][1] == 1)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == (b"", b"")
+        assert process.returncode == 130
 
 
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:

@@ -13,19 +13,7 @@ import redis
 from conftest import World
 
 from thoonk import Thoonk
-from thoonk.doctor import (
-    Check,
-    Finding,
-    Report,
-    Severity,
-    catalogue,
-    claims,
-    examination,
-    examine,
-    results,
-    server,
-    states,
-)
+from thoonk.doctor import CHECKS, Check, Finding, Report, Severity, examine, server
 
 IGNORED = ("persistence", "endless")
 """The servers of the tests keep nothing, on purpose."""
@@ -549,14 +537,6 @@ def test_a_planted_fault_is_found_and_mended_without_loss(
     if case.check != "retracted":
         assert contents(patient.raw) == before
     assert case.mended(patient, ids)
-
-
-CHECKS = {
-    value.name: value
-    for module in (catalogue, claims, examination, results, server, states)
-    for value in vars(module).values()
-    if isinstance(value, Check)
-}
 
 
 def test_every_check_has_a_planted_fault_or_a_test_of_its_own() -> None:

@@ -190,5 +190,10 @@ def test_secrets_are_not_told(start: Start) -> None:
     with pytest.raises(InvalidValue) as refused:
         examine("http://user:secret@localhost")
     assert "secret" not in str(refused.value)
-    with pytest.raises(InvalidValue):
-        examine(server.url, patience=-1)
+
+
+def test_arguments_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(InvalidValue, match="patience"):
+        examine("redis://localhost", patience=-1)
+    with pytest.raises(InvalidValue, match=r"no check sniffles; there are .*eviction"):
+        examine("redis://localhost", ignore=["sniffles"])

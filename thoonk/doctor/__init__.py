@@ -17,12 +17,12 @@ import redis
 from thoonk.backends.redis._sync.connection import close_pool, open_pool
 from thoonk.backends.redis.errors import CONNECTION_ERRORS, not_sent
 from thoonk.backends.redis.settings import with_defaults
-from thoonk.doctor.examination import Examination
+from thoonk.doctor.examination import CHECKS, Examination
 from thoonk.doctor.findings import Check, Finding, Report, Severity, Size
-from thoonk.exceptions import BackendError
+from thoonk.exceptions import BackendError, InvalidValue
 from thoonk.names import check_timeout
 
-__all__ = ["Check", "Finding", "Report", "Severity", "Size", "examine"]
+__all__ = ["CHECKS", "Check", "Finding", "Report", "Severity", "Size", "examine"]
 
 
 def examine(
@@ -37,10 +37,12 @@ def examine(
         ignore: names of checks to leave out.
 
     Raises:
-        InvalidValue: not such a URL, or a patience that makes no sense.
+        InvalidValue: not such a URL, no such check, or a patience that makes no sense.
         BackendUnavailable, AccessDenied: the server cannot be reached, or does not let us look.
     """
     patience = check_timeout(patience, "patience") or 0.0
+    if unknown := set(ignore) - CHECKS.keys():
+        raise InvalidValue(f"no check {', '.join(unknown)}; there are {', '.join(sorted(CHECKS))}")
     pool, _ = open_pool(url, with_defaults({}))
     try:
         client = redis.Redis(connection_pool=pool)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 
 import click
 
-from thoonk.doctor import Report, Severity, Size, examine
+from thoonk.doctor import CHECKS, Report, Severity, Size, examine
 from thoonk.exceptions import AccessDenied, BackendUnavailable, InvalidValue, ThoonkError
 
-HEALTHY, FOUND, USAGE, FAILED, UNAVAILABLE, DENIED = 0, 1, 2, 70, 69, 77
-"""What it ends with; the last three as in sysexits.h."""
+HEALTHY, FOUND, USAGE, INTERRUPTED = 0, 1, 2, 130
+UNAVAILABLE, FAILED, DENIED = 69, 70, 77
+"""What it ends with; these as in sysexits.h."""
+
+DEFAULT_URL = "redis://localhost:6379/0"
 
 _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("url", envvar="THOONK_URL", default="redis://localhost:6379/0")
+@click.argument("url", required=False)
 @click.option("--repair", is_flag=True, help="Mend what can be mended without loss.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
@@ -30,7 +34,11 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cy
     help="How long something has to be wrong, unmoved, to be reported.",
 )
 @click.option(
-    "--ignore", multiple=True, metavar="CHECK", help="Leave a check out. May be given again."
+    "--ignore",
+    type=click.Choice(sorted(CHECKS)),
+    multiple=True,
+    metavar="CHECK",
+    help="Leave a check out. May be given again.",
 )
 @click.option(
     "--top",
@@ -40,19 +48,33 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cy
     metavar="N",
     help="How many feeds to list by their memory.",
 )
+@click.pass_obj
 def doctor(
-    url: str, *, repair: bool, as_json: bool, patience: float, ignore: tuple[str, ...], top: int
+    frame: object,
+    url: str | None,
+    *,
+    repair: bool,
+    as_json: bool,
+    patience: float,
+    ignore: tuple[str, ...],
+    top: int,
 ) -> None:
     """Examine the feeds on a Redis or Valkey server, and the server.
 
-    URL may also stand in THOONK_URL. The server may be busy: it is looked at in small
-    steps, and what only seems wrong for a moment is not reported.
+    URL may also stand in THOONK_URL; without it, redis://localhost:6379/0. The server may
+    be busy: it is looked at in small steps, and what only seems wrong for a moment is not
+    reported.
 
     Ends with 0 when nothing is left to be done, with 1 when something is, with 69 when
     the server cannot be reached and 77 when it does not let us look.
     """
+    # As a command of `thoonk`, the options that all its commands have count, too.
+    url = url or getattr(frame, "url", None) or os.environ.get("THOONK_URL") or DEFAULT_URL
+    as_json = as_json or getattr(frame, "json", False)
     try:
-        report = examine(url, repair=repair, patience=patience, ignore=ignore)
+        report = examine(str(url), repair=repair, patience=patience, ignore=ignore)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except ThoonkError as error:
         click.echo(f"Error: {' '.join(str(error).split())}", err=True)
         sys.exit(_exit_of(error))

@@ -12,14 +12,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import redis
 
 from thoonk.backends.redis.wire import DELFEED, FEEDS, NEWFEED, keys_of
 from thoonk.config import JOB, KIND_OF_TYPE, SORTED_FEED
-from thoonk.doctor import catalogue, claims, suspects
+from thoonk.doctor import catalogue, claims, results, server, states, suspects
 from thoonk.doctor.facts import Fault, Feed
 from thoonk.doctor.findings import Check, Finding, Report, Severity, Size, in_order
 from thoonk.doctor.probe import Probe
@@ -47,6 +47,14 @@ MORE = Check(
     "Mend what is told, and look again",
 )
 
+CHECKS: Mapping[str, Check] = {
+    check.name: check
+    for module in (server, catalogue, states, claims, results)
+    for check in vars(module).values()
+    if isinstance(check, Check)
+} | {MORE.name: MORE}
+"""All there are, by name."""
+
 Outcome: TypeAlias = dict[tuple[str, str, str], tuple[Fault, Suspect, bool]]
 """By check, feed and subject: the fault, where, and whether it was mended."""
 
@@ -68,7 +76,7 @@ class Examination:
 
     def run(self) -> Report:
         """Do it all."""
-        server = self._server()
+        facts = self._server()
         outcome: Outcome = {}
         for _ in range(ROUNDS if self._repair else 1):
             found = self._round()
@@ -76,9 +84,9 @@ class Examination:
             outcome = {key: value for key, value in outcome.items() if value[2]} | found
             if not any(mended for *_, mended in found.values()):
                 break
-        findings = [*examine_server(server), *self._notes, *_findings(outcome)]
+        findings = [*examine_server(facts), *self._notes, *_findings(outcome)]
         return Report(
-            server=server.name,
+            server=facts.name,
             findings=in_order(f for f in findings if f.check.name not in self._ignore),
             sizes=tuple(
                 Size(name, size, self._items.get(name, 0))

@@ -80,8 +80,8 @@ class Finding:
     @property
     def _remedy(self) -> str:
         if self.mended:
-            left = self.count - self.mended
-            return f"Mended{f', but {left}' if left else ''}: {self.check.repair}."
+            part = "" if self.mended == self.count else f" {self.mended} of {self.count}"
+            return f"Mended{part}: {self.check.repair}."
         if self.mendable:
             return f"With --repair: {self.check.repair}."
         return f"{self.check.advice}."
