@@ -383,6 +383,8 @@ def test_the_server_is_asked_for_little_at_a_time(server: servers.Server) -> Non
         whole = {"keys", "smembers", "hkeys", "hvals", "hgetall", "zrange", "sort", "flushall"}
         assert not used & whole
         assert stats["cmdstat_lrange"]["calls"] >= 3
+        # A look is of one instant.
+        assert stats["cmdstat_exec"]["calls"] == stats["cmdstat_multi"]["calls"] > 0
         assert stats["cmdstat_hscan"]["calls"] > 25
         # Items alone are 3 MB.
         assert raw.info("stats")["total_net_output_bytes"] < 3_000_000
