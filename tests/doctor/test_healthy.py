@@ -25,6 +25,7 @@ from thoonk import (
     NotStalled,
     Thoonk,
     ThoonkError,
+    WrongFeedType,
 )
 from thoonk.doctor import examine, probe
 from thoonk.doctor.findings import Severity
@@ -240,8 +241,12 @@ def come_and_go(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
     for number in itertools.count():
         name = f"fleeting {number % 2}"
         try:
-            thoonk.create_feed(name, {"type": "job"})
-            thoonk.job(name).put("x")
+            thoonk.create_feed(name, {"type": random.choice(["job", "feed", "sorted_feed"])})
+            for open in (thoonk.job, thoonk.feed, thoonk.sorted_feed):
+                with contextlib.suppress(WrongFeedType):
+                    feed = open(name)
+                    for _ in range(50):
+                        feed.put("x") if open == thoonk.job else feed.publish("x")
         except (FeedExists, FeedDoesNotExist):
             pass
         with contextlib.suppress(FeedDoesNotExist):

@@ -22,7 +22,7 @@ from thoonk.config import JOB, KIND_OF_TYPE, SORTED_FEED
 from thoonk.doctor import catalogue, claims, results, server, states, suspects
 from thoonk.doctor.facts import Fault, Feed
 from thoonk.doctor.findings import Check, Finding, Report, Severity, Size, in_order
-from thoonk.doctor.probe import Probe
+from thoonk.doctor.probe import STEP, Probe, batches
 from thoonk.doctor.seen import Seen
 from thoonk.doctor.server import ServerFacts, examine_server
 from thoonk.doctor.suspects import Suspect
@@ -138,14 +138,12 @@ class Examination:
 
     def _wrong(self, looked_at: Iterable[Suspect]) -> list[Suspect]:
         """Look at each; those with which something is wrong."""
-        now = self._now()
-        alike: defaultdict[int, list[Suspect]] = defaultdict(list)
-        for suspect in looked_at:
-            alike[suspect.comparisons].append(suspect)
         wrong = []
-        for comparisons, group in alike.items():
-            looks = self._probe.look([suspect.reads for suspect in group], comparisons)
-            for suspect, replies in zip(group, looks, strict=True):
+        for batch in batches(looked_at, STEP):
+            now = self._now()
+            walk = max(suspect.comparisons for suspect in batch)
+            looks = self._probe.look([suspect.reads for suspect in batch], walk)
+            for suspect, replies in zip(batch, looks, strict=True):
                 suspect.replies = replies
                 suspect.faults = self._faults(suspect, now)
                 if suspect.faults:
@@ -174,9 +172,13 @@ class Examination:
         names = self._names()
         found: defaultdict[str, set[str]] = defaultdict(set)
         stored: defaultdict[str, list[bytes]] = defaultdict(list)
+        unknown: Counter[str] = Counter()
         self._sizes.clear()
         for keys in self._probe.keys(b"feed.*"):
-            self._sort_in(keys, found, stored)
+            self._sort_in(keys, found, stored, unknown)
+        for word, count in unknown.items():
+            says = f"keys that are named feed.{word}:…"
+            self._notes.append(Finding(catalogue.UNKNOWN_KEY, says, count=count))
         for name in names:
             found[name] |= set()
         yield from self._wrong(suspects.of_existence(name, found[name]) for name in found)
@@ -187,7 +189,7 @@ class Examination:
         try:
             return {decode_name(name) for name in self._probe.members(FEEDS)}
         except redis.exceptions.ResponseError as error:
-            if not str(error).startswith("WRONGTYPE"):
+            if not _is_of_another_type(error):
                 raise
             self._notes.append(Finding(catalogue.WRONG_TYPE, "feeds is not a set"))
             return set()
@@ -197,6 +199,7 @@ class Examination:
         keys: Sequence[bytes],
         found: defaultdict[str, set[str]],
         stored: defaultdict[str, list[bytes]],
+        unknown: Counter[str],
     ) -> None:
         """Note which keys there are of which feed, and how large they are."""
         for key, size in zip(keys, self._probe.sizes_of(keys), strict=True):
@@ -204,9 +207,7 @@ class Examination:
             if name is None:
                 continue
             if not name.is_known:
-                self._notes.append(
-                    Finding(catalogue.UNKNOWN_KEY, f"a key feed.{name.word}", name.feed)
-                )
+                unknown[name.word] += 1
                 continue
             found[name.feed].add(name.word)
             self._sizes[name.feed] += size
@@ -228,9 +229,12 @@ class Examination:
         elif not wrong_types:
             config = catalogue.sensible(fields)
             feed = Feed(name, kind, keys_of(name), config, self._now())
-            yield from self._suspects_in(feed, found)
-            if kind == JOB:
-                yield from self._results(feed, found, stored)
+            try:
+                yield from [*self._suspects_in(feed, found), *self._results(feed, found, stored)]
+            except redis.exceptions.ResponseError as error:
+                if not _is_of_another_type(error):
+                    raise
+                # It was deleted, and created as another type of feed, at this moment.
 
     def _fields(self, name: str) -> dict[str, str]:
         key = keys_of(name).config
@@ -259,9 +263,15 @@ class Examination:
             yield from self._wrong([suspects.of_counter(feed, {*seen.items, *seen.waiting})])
 
     def _results(self, feed: Feed, found: set[str], stored: Sequence[bytes]) -> Iterator[Suspect]:
+        if feed.kind != JOB:
+            return
         listed = self._probe.pairs("ZSCAN", feed.keys.results) if "results" in found else ()
         ids = {*stored, *(id for id, _ in listed)}
         yield from self._wrong(suspects.of_result(feed, id) for id in ids)
+
+
+def _is_of_another_type(error: redis.exceptions.ResponseError) -> bool:
+    return "WRONGTYPE" in str(error)
 
 
 @contextlib.contextmanager

@@ -109,8 +109,11 @@ def _number(reply: Reply) -> float | None:
     return None if reply is None else float(reply)
 
 
-def _count(reply: Reply) -> int | None:
-    return None if reply is None else int(reply)
+def count_of(reply: Reply) -> int | None:
+    """A counter's number; None when there is none, 0 when it is no number."""
+    if reply is None:
+        return None
+    return int(reply) if reply.isdigit() else 0
 
 
 @attrs.frozen
@@ -131,7 +134,7 @@ _READS = {
     "claimed": _Read("ZSCORE", "claimed", _number),
     "stalled": _Read("SISMEMBER", "stalled", bool),
     "published": _Read("ZSCORE", "published", _number),
-    "cancelled": _Read("HGET", "cancelled", _count),
+    "cancelled": _Read("HGET", "cancelled", count_of),
     "holder": _Read("HGET", "holders", lambda reply: reply),
 }
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 import attrs
 
 from thoonk.config import FEED
-from thoonk.doctor.facts import Facts, Feed
+from thoonk.doctor.facts import Facts, Feed, count_of
 from thoonk.doctor.probe import Probe
 
 
@@ -74,7 +74,6 @@ class Seen:
             )
         )
         for id in ids:
-            cancelled = self.cancelled.get(id)
             yield Facts(
                 id,
                 item=id in self.items,
@@ -84,6 +83,6 @@ class Seen:
                 claimed=self.claimed.get(id),
                 stalled=id in self.stalled,
                 published=self.published.get(id),
-                cancelled=None if cancelled is None else int(cancelled),
+                cancelled=count_of(self.cancelled.get(id)),
                 holder=self.holders.get(id),
             )
