@@ -130,7 +130,10 @@ class AsyncClaims(Generic[T]):
         try:
             await to_the_end(self.close)
         except ThoonkError as failure:
-            logger.warning("claims of %r stay as they are: %s", self._codec.feed, failure)
+            extra = {"feed": self._codec.feed}
+            logger.warning(
+                "claims of %r stay as they are: %s", self._codec.feed, failure, extra=extra
+            )
 
     # --- the next one -----------------------------------------------------------------
 
@@ -185,7 +188,8 @@ class AsyncClaims(Generic[T]):
             try:
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
-                logger.error("job %r is stalled: %s", entry.id, error)  # noqa: TRY400
+                extra = {"feed": feed, "id": entry.id}
+                logger.error("job %r is stalled: %s", entry.id, error, extra=extra)  # noqa: TRY400
                 await self._backend.execute(JobStall(feed, entry.id, token))
             else:
                 claim = AsyncClaim(self._backend, self._codec, entry, item, token)
@@ -209,7 +213,8 @@ class AsyncClaims(Generic[T]):
                 except Empty:
                     raise error from None
                 feed = self._codec.feed
-                logger.warning("the claims of %r wait for the backend: %s", feed, error)
+                extra = {"feed": feed}
+                logger.warning("the claims of %r wait for the backend: %s", feed, error, extra=extra)
             await sleep(OUTAGE_PAUSE)
 
     async def _tell(self) -> None:
@@ -234,7 +239,10 @@ class AsyncClaims(Generic[T]):
                 self._noted.extendleft(reversed(noted))
                 raise
         for id in answer.lost:
-            logger.warning("the end of job %r was not wanted: its claim had run out", id)
+            extra = {"feed": self._codec.feed, "id": id}
+            logger.warning(
+                "the end of job %r was not wanted: its claim had run out", id, extra=extra
+            )
         return answer
 
     def _is_due(self) -> bool:
@@ -258,7 +266,10 @@ class AsyncClaims(Generic[T]):
                     await self._extend()
             except ThoonkError as error:
                 # The next time may still be soon enough.
-                logger.warning("claims in %r were not extended: %s", self._codec.feed, error)
+                extra = {"feed": self._codec.feed}
+                logger.warning(
+                    "claims in %r were not extended: %s", self._codec.feed, error, extra=extra
+                )
 
     async def _extend(self) -> None:
         claims = [claim for claim in (self._current, *self._hand) if claim is not None]
@@ -271,7 +282,8 @@ class AsyncClaims(Generic[T]):
                 # Another has it: it must not be begun here as well.
                 with contextlib.suppress(ValueError):
                     self._hand.remove(claim)
-                    logger.warning("job %r was lost before it was begun", claim.id)
+                    extra = {"feed": self._codec.feed, "id": claim.id}
+                    logger.warning("job %r was lost before it was begun", claim.id, extra=extra)
 
     async def _wake(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""
@@ -280,5 +292,6 @@ class AsyncClaims(Generic[T]):
             try:
                 await backend.wake(waiting)
             except ThoonkError as error:
-                logger.debug("a waiting loop was not woken: %s", error)
+                extra = {"feed": self._codec.feed}
+                logger.debug("a waiting loop was not woken: %s", error, extra=extra)
             await event_within(self._closed, 0.05)

@@ -128,7 +128,8 @@ class AsyncJob(AsyncCollection[T]):
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
                 failure = error
-                logger.warning("job %r was cancelled: %s", entry.id, error)
+                extra = {"feed": self.name, "id": entry.id}
+                logger.warning("job %r was cancelled: %s", entry.id, error, extra=extra)
                 await self._execute(JobCancel(self.name, entry.id, operation.token))
             else:
                 claims.append(AsyncClaim(self._backend, self._codec, entry, item, operation.token))

@@ -131,7 +131,10 @@ class Claims(Generic[T]):
         try:
             to_the_end(self.close)
         except ThoonkError as failure:
-            logger.warning("claims of %r stay as they are: %s", self._codec.feed, failure)
+            extra = {"feed": self._codec.feed}
+            logger.warning(
+                "claims of %r stay as they are: %s", self._codec.feed, failure, extra=extra
+            )
 
     # --- the next one -----------------------------------------------------------------
 
@@ -186,7 +189,8 @@ class Claims(Generic[T]):
             try:
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
-                logger.error("job %r is stalled: %s", entry.id, error)  # noqa: TRY400
+                extra = {"feed": feed, "id": entry.id}
+                logger.error("job %r is stalled: %s", entry.id, error, extra=extra)  # noqa: TRY400
                 self._backend.execute(JobStall(feed, entry.id, token))
             else:
                 claim = Claim(self._backend, self._codec, entry, item, token)
@@ -210,7 +214,10 @@ class Claims(Generic[T]):
                 except Empty:
                     raise error from None
                 feed = self._codec.feed
-                logger.warning("the claims of %r wait for the backend: %s", feed, error)
+                extra = {"feed": feed}
+                logger.warning(
+                    "the claims of %r wait for the backend: %s", feed, error, extra=extra
+                )
             sleep(OUTAGE_PAUSE)
 
     def _tell(self) -> None:
@@ -235,7 +242,10 @@ class Claims(Generic[T]):
                 self._noted.extendleft(reversed(noted))
                 raise
         for id in answer.lost:
-            logger.warning("the end of job %r was not wanted: its claim had run out", id)
+            extra = {"feed": self._codec.feed, "id": id}
+            logger.warning(
+                "the end of job %r was not wanted: its claim had run out", id, extra=extra
+            )
         return answer
 
     def _is_due(self) -> bool:
@@ -259,7 +269,10 @@ class Claims(Generic[T]):
                     self._extend()
             except ThoonkError as error:
                 # The next time may still be soon enough.
-                logger.warning("claims in %r were not extended: %s", self._codec.feed, error)
+                extra = {"feed": self._codec.feed}
+                logger.warning(
+                    "claims in %r were not extended: %s", self._codec.feed, error, extra=extra
+                )
 
     def _extend(self) -> None:
         claims = [claim for claim in (self._current, *self._hand) if claim is not None]
@@ -272,7 +285,8 @@ class Claims(Generic[T]):
                 # Another has it: it must not be begun here as well.
                 with contextlib.suppress(ValueError):
                     self._hand.remove(claim)
-                    logger.warning("job %r was lost before it was begun", claim.id)
+                    extra = {"feed": self._codec.feed, "id": claim.id}
+                    logger.warning("job %r was lost before it was begun", claim.id, extra=extra)
 
     def _wake(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""
@@ -281,5 +295,6 @@ class Claims(Generic[T]):
             try:
                 backend.wake(waiting)
             except ThoonkError as error:
-                logger.debug("a waiting loop was not woken: %s", error)
+                extra = {"feed": self._codec.feed}
+                logger.debug("a waiting loop was not woken: %s", error, extra=extra)
             event_within(self._closed, 0.05)

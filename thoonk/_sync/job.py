@@ -129,7 +129,8 @@ class Job(Collection[T]):
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
                 failure = error
-                logger.warning("job %r was cancelled: %s", entry.id, error)
+                extra = {"feed": self.name, "id": entry.id}
+                logger.warning("job %r was cancelled: %s", entry.id, error, extra=extra)
                 self._execute(JobCancel(self.name, entry.id, operation.token))
             else:
                 claims.append(Claim(self._backend, self._codec, entry, item, operation.token))

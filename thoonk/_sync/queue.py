@@ -130,7 +130,10 @@ class Queue(Collection[T]):
                 self._execute(Release(self.name, operation.token))
             except ThoonkError as error:
                 # What has arrived matters more; the rest comes back by itself.
-                logger.warning("items of %r are back in ten seconds only: %s", self.name, error)
+                extra = {"feed": self.name}
+                logger.warning(
+                    "items of %r are back in ten seconds only: %s", self.name, error, extra=extra
+                )
         if failure is not None and not items:
             raise failure
         return items

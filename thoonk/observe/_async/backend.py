@@ -47,6 +47,10 @@ class AsyncObservedBackend:
             answered(answer)
         return answer
 
+    async def wake(self, operation: TakeOperation) -> None:
+        """As the backend's."""
+        await self._backend.wake(operation)
+
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As the backend's; its notices are watched."""
         return AsyncObservedSubscription(await self._backend.listen(feed), self._observers)

@@ -48,6 +48,10 @@ class ObservedBackend:
             answered(answer)
         return answer
 
+    def wake(self, operation: TakeOperation) -> None:
+        """As the backend's."""
+        self._backend.wake(operation)
+
     def listen(self, feed: str | None = None) -> Subscription:
         """As the backend's; its notices are watched."""
         return ObservedSubscription(self._backend.listen(feed), self._observers)
