@@ -211,6 +211,37 @@ def test_it_goes_with_results_and_notices_too(thoonk: Thoonk, traces: Traces) ->
     assert span_of(received()).span_id == publisher.get_span_context().span_id
 
 
+def test_where_several_are_taken_at_once_each_has_its_origin(
+    world: World, traces: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`received` knows the last one only; of what came long ago nothing is known."""
+    tracing = Tracing(traces.provider)
+    with ObservedBackend(world.url, tracing) as backend, Thoonk(backend=backend) as thoonk:
+        job = thoonk.job("job", serializer=Traced(TEXT))
+        origins = {}
+        for name in "abc":
+            with traces.tracer.start_as_current_span(name) as span:
+                origins[job.put(name)] = span.get_span_context().span_id
+        without = job.put("x")
+        traces.spans()
+        with job.claims(prefetch=5, timeout=0.1) as claims:
+            for claim in claims:
+                span = span_of(tracing.origin("job", claim.id))
+                assert span.span_id == origins.get(claim.id, 0)
+                assert span.is_valid == (claim.id != without)
+        links = [link for span in traces.spans() for link in span.links]
+        assert {link.context.span_id for link in links} == {*origins.values()}
+        feed = thoonk.feed("feed", serializer=Traced(TEXT))
+        monkeypatch.setattr("thoonk.observe.opentelemetry._REMEMBERED", 2)
+        with feed.subscribe() as notices, traces.tracer.start_as_current_span("publisher") as span:
+            for id in "abc":
+                feed.publish("x", id=id)
+                notices.get(timeout=5)
+        origin = span.get_span_context().span_id
+        known = [span_of(tracing.origin("feed", id)).span_id for id in "abc"]
+        assert known == [0, origin, origin]
+
+
 async def test_tasks_do_not_see_each_others_contexts(world: World, traces: Traces) -> None:
     import asyncio
 

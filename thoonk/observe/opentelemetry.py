@@ -7,7 +7,9 @@ conventions for messaging, as far as they fit.
 from __future__ import annotations
 
 import json
+import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +17,7 @@ from importlib.metadata import version
 from typing import Any, Generic, TypeVar
 
 from thoonk.exceptions import BackendNotInstalled
-from thoonk.notices import Notice
+from thoonk.notices import Edited, Notice, Published
 from thoonk.observe.parts import feed_of, ids_of, items_of, name_of
 from thoonk.operations import (
     FeedPublish,
@@ -36,7 +38,6 @@ from thoonk.operations import (
     SortedInsert,
     SortedRetract,
     Taken,
-    TakenEntry,
     TakeOperation,
 )
 from thoonk.serializers import Serializer
@@ -59,6 +60,8 @@ _SETTLES = (
     *(JobFinish, JobExtend, JobCancel, JobStall, JobRetry, JobRetract),
 )
 
+_REMEMBERED = 10_000
+
 
 class Tracing:
     """An observer that makes a span of each operation. For threads and for asyncio.
@@ -69,6 +72,8 @@ class Tracing:
     def __init__(self, tracer_provider: trace.TracerProvider | None = None) -> None:
         """``tracer_provider``: where spans go; None: to the global one."""
         self._tracer = trace.get_tracer("thoonk", version("thoonk"), tracer_provider)
+        self._origins: OrderedDict[tuple[str, str], Context] = OrderedDict()
+        self._lock = threading.Lock()
 
     @contextmanager
     def call(
@@ -90,7 +95,27 @@ class Tracing:
                 raise
 
     def notice(self, notice: Notice) -> None:
-        """Notices are told to whoever gets them; see `Traced` for where they come from."""
+        """See `thoonk.observe.Observer`. A notice makes no span."""
+        if isinstance(notice, Published | Edited):
+            self._remember(notice.feed, notice.id, notice.item)
+
+    def origin(self, feed: str, id: str) -> Context:
+        """The context that came with an item which was taken here, or was in a notice.
+
+        Of the last 10,000 that came with one; of others an empty context.
+        """
+        with self._lock:
+            return self._origins.get((feed, id), Context())
+
+    def _remember(self, feed: str, id: str, item: bytes) -> trace.SpanContext:
+        context = _context_of(item)
+        if context:
+            with self._lock:
+                self._origins[feed, id] = context
+                self._origins.move_to_end((feed, id))
+                while len(self._origins) > _REMEMBERED:
+                    self._origins.popitem(last=False)
+        return trace.get_current_span(context).get_span_context()
 
     def _take(self, operation: TakeOperation) -> Iterator[Callable[[Any], object]]:
         start = time.time_ns()
@@ -112,7 +137,8 @@ class Tracing:
         entries = taken.entries
         if not entries and not ids_of(operation):
             return
-        origins = (_origin_of(entry) for entry in entries)
+        feed = operation.feed
+        origins = [self._remember(feed, entry.id, entry.item) for entry in entries]
         self._tracer.start_span(
             _span_name(operation),
             kind=trace.SpanKind.CLIENT,
@@ -213,11 +239,10 @@ def _open(data: bytes) -> tuple[Mapping[str, str], bytes]:
     return {str(name): str(value) for name, value in carrier.items()}, rest
 
 
-def _origin_of(entry: TakenEntry) -> trace.SpanContext:
-    """The span in which an item was put; an invalid one where that is not known."""
+def _context_of(data: bytes) -> Context:
+    """The context in an item's envelope; empty: it has none."""
     try:
-        carrier, _ = _open(entry.item)
+        carrier, _ = _open(data)
     except ValueError:
-        return trace.INVALID_SPAN_CONTEXT
-    context = propagate.extract(carrier, context=Context())
-    return trace.get_current_span(context).get_span_context()
+        return Context()
+    return propagate.extract(carrier, context=Context())
