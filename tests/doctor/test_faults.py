@@ -13,7 +13,10 @@ import redis
 from conftest import World
 
 from thoonk import Thoonk
+from thoonk.backends.redis.wire import Keys
+from thoonk.config import FEED
 from thoonk.doctor import CHECKS, Check, Finding, Report, Severity, examine, server
+from thoonk.doctor.catalogue import KeyName, type_of
 
 IGNORED = ("persistence", "endless")
 """The servers of the tests keep nothing, on purpose."""
@@ -544,6 +547,13 @@ def test_every_check_has_a_planted_fault_or_a_test_of_its_own() -> None:
     of_server = {value.name for value in vars(server).values() if isinstance(value, Check)}
     notes = {name for name, check in CHECKS.items() if check.severity is Severity.NOTE}
     assert CHECKS.keys() - of_server - notes == {case.check for case in CASES}
+
+
+def test_it_knows_every_key_of_a_feed() -> None:
+    """A key that is new in the contract has to be made known here, too."""
+    known = {word for word in Keys.STORED if KeyName(word, "feed").is_known}
+    assert known == {*Keys.STORED}
+    assert {type_of(word, FEED) for word in known} <= {"hash", "list", "set", "string", "zset"}
 
 
 def test_the_page_tells_of_every_check() -> None:

@@ -57,6 +57,11 @@ def everything(thoonk: Thoonk) -> None:
     for item in "abc":
         queue.put(item, queue.HIGH if item == "b" else None)
     queue.get(timeout=5)
+    queue.put_many(["x", "y", "z"])
+    queue.get_many(2, timeout=5)
+    feed.publish_many(["x", "y", "z"])
+    feed.retract_many(feed.get_ids())
+    sorted_feed.publish_many(["x", "y"])
     job = thoonk.job("job", {"claim_timeout": 60, "max_failures": 2})
     for number in range(12):
         job.put(str(number), job.HIGH if number % 3 else None)
@@ -74,6 +79,14 @@ def everything(thoonk: Thoonk) -> None:
     job.retry(again.id)
     job.retract(job.put("retracted"))
     job.get(timeout=5).extend()
+    job.put_many(["x", "y", "z"])
+    for number, claim in enumerate(job.claims(timeout=0.1, prefetch=3)):
+        if number == 1:
+            claim.set_result("result")
+        if number == 3:
+            break
+    many = job.get_many(2, timeout=5)
+    job.finish_many([claim.id for claim in many])
     job.get_result(finished.id, timeout=5)
     job.maintenance()
     for name in ("gone", "here"):
@@ -185,6 +198,21 @@ def work(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
         yield
 
 
+def work_in_a_loop(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
+    job = thoonk.job("job", {"claim_timeout": 0.2, "max_failures": 2})
+    while True:
+        for claim in job.claims(timeout=0.2, prefetch=4):
+            match random.randrange(10):
+                case 0:
+                    break
+                case 1:
+                    claim.cancel()
+                case 2:
+                    claim.set_result("result")
+            yield
+        yield
+
+
 def retry_jobs(thoonk: Thoonk, raw: redis.Redis) -> Iterator[None]:
     job = thoonk.job("job", {"claim_timeout": 0.2, "max_failures": 2})
     while True:
@@ -275,7 +303,8 @@ def work_as_a_peer(_: Thoonk, raw: redis.Redis) -> Iterator[None]:
 
 ROLES = {
     put_jobs: 1,
-    work: 4,
+    work: 3,
+    work_in_a_loop: 2,
     retry_jobs: 1,
     fill_queue: 1,
     empty_queue: 2,
