@@ -57,7 +57,7 @@ def test_what_threads_do_is_seen(world: World) -> None:
             with pytest.raises(NotClaimed):
                 job.finish(id)
             with pytest.raises(Empty):
-                job.get(timeout=0.05)
+                job.get(timeout=1)
         feed = thoonk.feed("feed")
         with feed.subscribe(resync=True) as notices:
             feed.publish("item", id="a")
@@ -86,7 +86,7 @@ async def test_what_tasks_do_is_seen(world: World) -> None:
             await queue.put("x")
             assert await queue.get(timeout=5) == "x"
             with pytest.raises(Empty):
-                await queue.get(timeout=0.05)
+                await queue.get(timeout=1)
             feed = await thoonk.feed("feed")
             async with feed.subscribe() as notices:
                 await feed.publish("item", id="a")
