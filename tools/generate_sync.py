@@ -22,7 +22,6 @@ FOLDERS = [
     ROOT / "thoonk",
     ROOT / "thoonk/backends/redis",
     ROOT / "thoonk/observe",
-    ROOT / "thoonk/observe",
     ROOT / "tests/contract",
 ]
 

@@ -1,1 +1,1 @@
-"""For asyncio. The twin in ``_sync`` is generated."""
+"""A watched backend for asyncio. The twin in ``_sync`` is generated."""
