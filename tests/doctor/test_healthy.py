@@ -206,7 +206,8 @@ def work_in_a_loop(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
                 case 0:
                     break
                 case 1:
-                    claim.cancel()
+                    with contextlib.suppress(NotClaimed):
+                        claim.cancel()
                 case 2:
                     claim.set_result("result")
             yield

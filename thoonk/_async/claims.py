@@ -214,7 +214,9 @@ class AsyncClaims(Generic[T]):
                     raise error from None
                 feed = self._codec.feed
                 extra = {"feed": feed}
-                logger.warning("the claims of %r wait for the backend: %s", feed, error, extra=extra)
+                logger.warning(
+                    "the claims of %r wait for the backend: %s", feed, error, extra=extra
+                )
             await sleep(OUTAGE_PAUSE)
 
     async def _tell(self) -> None:

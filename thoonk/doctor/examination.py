@@ -260,7 +260,7 @@ class Examination:
         )
         yield from self._wrong(suspects.of_tokens(feed, seen.tokens, seen.holders))
         if feed.kind == SORTED_FEED:
-            yield from self._wrong([suspects.of_counter(feed, {*seen.items, *seen.waiting})])
+            yield from self._wrong([suspects.of_counter(feed, seen.items)])
 
     def _results(self, feed: Feed, found: set[str], stored: Sequence[bytes]) -> Iterator[Suspect]:
         if feed.kind != JOB:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import attrs
 
@@ -10,7 +11,7 @@ from thoonk.backends.redis.wire import keys_of
 from thoonk.doctor import catalogue, claims, results, states
 from thoonk.doctor.facts import Facts, Fault, Feed, facts_of, reads_of
 from thoonk.doctor.probe import Reply, Words, text_of_reply, words
-from thoonk.names import decode_name
+from thoonk.names import decode_name, encode_name
 
 JUDGES = (*states.JUDGES, *claims.JUDGES)
 
@@ -98,6 +99,28 @@ def judge_id(facts: Facts, feed: Feed) -> Iterator[Fault]:
             yield fault
 
 
+def _of_feed(
+    feed: Feed,
+    subject: str,
+    reads: Sequence[Words],
+    judge: Callable[[Sequence[Reply], Feed], Iterable[Fault]],
+    **more: Any,
+) -> Suspect:
+    """A suspect in a feed, which is one only while the feed exists and is of that type.
+
+    What was seen of a feed that was deleted says nothing of one that was created since.
+    """
+    type_name = encode_name(feed.config.type)
+
+    def judge_now(replies: Sequence[Reply], now: float) -> Iterable[Fault]:
+        if replies[0] != type_name:
+            return ()
+        return judge(replies[1:], attrs.evolve(feed, now=now))
+
+    reads = [words("HGET", feed.keys.config, "type"), *reads]
+    return Suspect(feed.name, subject, reads, judge_now, **more)
+
+
 def of_id(feed: Feed, before: Facts, length: int, *, walk: bool = True) -> Suspect:
     """Is an id of the feed in one state, with an item, and so on?
 
@@ -105,12 +128,12 @@ def of_id(feed: Feed, before: Facts, length: int, *, walk: bool = True) -> Suspe
     as they were seen ``before``.
     """
 
-    def judge(replies: Sequence[Reply], now: float) -> Iterator[Fault]:
-        facts = facts_of(feed, before, replies, walk=walk)
-        return judge_id(facts, attrs.evolve(feed, now=now))
+    def judge(replies: Sequence[Reply], feed: Feed) -> Iterator[Fault]:
+        return judge_id(facts_of(feed, before, replies, walk=walk), feed)
 
     reads = reads_of(feed, before.id, walk=walk)
-    return Suspect(feed.name, decode_name(before.id), reads, judge, length if walk else 0)
+    comparisons = length if walk else 0
+    return _of_feed(feed, decode_name(before.id), reads, judge, comparisons=comparisons)
 
 
 def of_tokens(
@@ -123,7 +146,7 @@ def of_tokens(
         ids = claims.ids_of_token(entry)
 
         def judge(
-            replies: Sequence[Reply], _: float, token: bytes = token, ids: list[bytes] = ids
+            replies: Sequence[Reply], feed: Feed, token: bytes = token, ids: list[bytes] = ids
         ) -> Iterator[Fault]:
             holders = dict(zip(ids, replies[1:], strict=True))
             fault = claims.judge_token(feed, token, replies[0], holders)
@@ -133,28 +156,29 @@ def of_tokens(
         # The token itself is secret: it entitles to end the claim.
         subject = f"token of {', '.join(map(decode_name, ids))}"
         reads = claims.reads_of_token(feed, token, ids)
-        yield Suspect(feed.name, subject, reads, judge, shown=False)
+        yield _of_feed(feed, subject, reads, judge, shown=False)
 
 
 def of_counter(feed: Feed, ids: Iterable[bytes]) -> Suspect:
     """Is the counter of a sorted feed as far as its ids?"""
     greatest = max((int(id) for id in ids if id.isdigit()), default=0)
 
-    def judge(replies: Sequence[Reply], _: float) -> Iterator[Fault]:
-        fault = catalogue.judge_counter(feed.keys, greatest, replies[0])
+    def judge(replies: Sequence[Reply], feed: Feed) -> Iterator[Fault]:
+        is_there, given = replies
+        fault = catalogue.judge_counter(feed.keys, greatest, given) if is_there else None
         if fault is not None:
             yield fault
 
-    return Suspect(feed.name, "idincr", [words("GET", feed.keys.idincr)], judge, shown=False)
+    reads = [words("HEXISTS", feed.keys.items, greatest), words("GET", feed.keys.idincr)]
+    return _of_feed(feed, "idincr", reads, judge, shown=False)
 
 
 def of_result(feed: Feed, id: bytes) -> Suspect:
     """Do a result and its entry in ``feed.results`` belong together?"""
     key = feed.keys.result(decode_name(id))
 
-    def judge(replies: Sequence[Reply], now: float) -> Iterator[Fault]:
-        result = results.result_of(id, key, replies)
-        fault = results.judge_result(attrs.evolve(feed, now=now), result)
+    def judge(replies: Sequence[Reply], feed: Feed) -> Iterator[Fault]:
+        fault = results.judge_result(feed, results.result_of(id, key, replies))
         if fault is not None:
             yield fault
 
@@ -163,7 +187,8 @@ def of_result(feed: Feed, id: bytes) -> Suspect:
         words("LLEN", key),
         words("PTTL", key),
     ]
-    return Suspect(feed.name, decode_name(id), reads, judge, fixed=2)
+    # The type, and the first two of these.
+    return _of_feed(feed, decode_name(id), reads, judge, fixed=3)
 
 
 def of_stray_result(name: str, id: bytes) -> Suspect:
