@@ -123,7 +123,7 @@ class Examination:
             for _ in range(LOOKS if found else 0):
                 time.sleep(self._patience / LOOKS)
                 found = self._unmoved(found)
-            # A feed that is created or deleted at this moment exists by half.
+            # What was seen of those that are created or deleted meanwhile is of two feeds.
             names = announced()
         return {
             (fault.check.name, suspect.feed, suspect.subject): (
@@ -132,7 +132,7 @@ class Examination:
                 self._mend(suspect, fault),
             )
             for suspect in found
-            if suspect.subject or suspect.feed not in names
+            if suspect.feed not in names
             for fault in suspect.faults
         }
 
