@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from thoonk.backends import AsyncSubscription, open_async_backend
+from thoonk.backends import AsyncSubscription, AsyncWaking, open_async_backend
 from thoonk.notices import Notice
 from thoonk.observe.observer import Observer, watched
 from thoonk.operations import Operation, Taken, TakeOperation
@@ -48,8 +48,9 @@ class AsyncObservedBackend:
         return answer
 
     async def wake(self, operation: TakeOperation) -> None:
-        """As the backend's."""
-        await self._backend.wake(operation)
+        """As the backend's, if it offers that; else nothing: a wait is not long."""
+        if isinstance(self._backend, AsyncWaking):
+            await self._backend.wake(operation)
 
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As the backend's; its notices are watched."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from thoonk.backends import Subscription, open_backend
+from thoonk.backends import Subscription, Waking, open_backend
 from thoonk.notices import Notice
 from thoonk.observe.observer import Observer, watched
 from thoonk.operations import Operation, Taken, TakeOperation
@@ -49,8 +49,9 @@ class ObservedBackend:
         return answer
 
     def wake(self, operation: TakeOperation) -> None:
-        """As the backend's."""
-        self._backend.wake(operation)
+        """As the backend's, if it offers that; else nothing: a wait is not long."""
+        if isinstance(self._backend, Waking):
+            self._backend.wake(operation)
 
     def listen(self, feed: str | None = None) -> Subscription:
         """As the backend's; its notices are watched."""
