@@ -39,6 +39,9 @@ E = TypeVar("E")
 CHUNK_BYTES = 1_000_000
 """Bytes of items that one operation of a bulk call has at most, unless one item has more."""
 
+THOROUGH_EVERY = 0.1
+"""Seconds between two takes of a busy taker that look for what ran out."""
+
 LONGEST_WAIT = 10.0
 """Seconds after which a blocked taker looks for itself, whatever it has heard."""
 
@@ -250,6 +253,21 @@ class Deadline:
             # A little apart from each other, or all takers would look in the same instant.
             wait = min(wait, taken.wake_after + random.uniform(0.005, 0.1))  # noqa: S311
         return wait
+
+
+class Thoroughness:
+    """Which takes of one taker look for what ran out: one in a tenth of a second does."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def is_due(self) -> bool:
+        """Whether the take that is made now is to be thorough."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + THOROUGH_EVERY
+        return True
 
 
 # --- handlers -------------------------------------------------------------------------------

@@ -185,8 +185,8 @@ class Taken:
 
     Attributes:
         entries: what was taken.
-        wake_after: seconds until a claim may expire and its job be available, or None
-            when only a put can help.
+        wake_after: of an empty answer, seconds until a claim may expire and its job be
+            available, or None when only a put can help.
         lost: of a `JobNext`, the jobs that were to be ended and are not claimed any more.
     """
 
@@ -541,10 +541,16 @@ class TakeOperation(FeedOperation[Taken]):
     It takes up to ``count`` entries under ``token``, which the taker makes. Executed
     again with the same token it answers the same, until what it took is ended,
     confirmed or released.
+
+    Attributes:
+        thorough: first bring back what ran out or was left on its way, before what
+            waits; else only when nothing waits. Who takes many times a second need not
+            be thorough each time.
     """
 
     token: str = attrs.field(validator=_check_id)
     count: int = attrs.field(default=1, validator=_check_count)
+    thorough: bool = attrs.field(default=True, kw_only=True)
 
 
 @attrs.frozen
@@ -599,7 +605,7 @@ class JobPut(FeedOperation[None]):
 
 @attrs.frozen
 class JobClaim(TakeOperation):
-    """Claim jobs; claims past their time come back first."""
+    """Claim jobs; claims past their time come back."""
 
     makes_available: ClassVar[bool] = True
 

@@ -914,9 +914,7 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T"), b"b": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"a\0b"},
         },
-        answer=ops.Taken(
-            (ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0)), 10.0
-        ),
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0))),
     ),
     Row(
         "what is reserved is taken first, and an id without item is passed over",
@@ -937,7 +935,7 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"a"},
         },
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),), 10.0),
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),)),
     ),
     Row(
         "of an empty queue nothing is taken",
@@ -949,9 +947,7 @@ ROWS = [
         "asked again with the same token, it answers the same and takes no more",
         QueueTake("F", "T", 2),
         before=(queue(), queued("a", "b", "c"), QueueTake("F", "T", 2)),
-        answer=ops.Taken(
-            (ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0)), About(10)
-        ),
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0))),
     ),
     Row(
         "what was not confirmed in time comes back, what was taken first is next",
@@ -973,7 +969,7 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T3")},
             b"feed.tokens:F": {b"T3": b"a"},
         },
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),), 10.0),
+        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),)),
     ),
     Row(
         "what was not confirmed for nine seconds does not come back, but soon",
@@ -1243,6 +1239,51 @@ ROWS = [
         ops.JobFinish("F", (Ending("a", "other"),)),
         before=(job(), put("a"), JobClaim("F", "T")),
         raises=NotClaimed,
+    ),
+    Row(
+        "who is not thorough takes what waits, and leaves what ran out and what is on its way",
+        JobClaim("F", "U", 2, thorough=False),
+        before=(
+            job(claim_timeout="60"),
+            put("a", "b", "c", "d"),
+            JobClaim("F", "T"),
+            old("claimed", "a", 100),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+        ),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"claim_timeout": b"60"},
+            b"feed.reserved:F": [b"b"],
+            b"feed.items:F": {i: b"item " + i for i in (b"a", b"b", b"c", b"d")},
+            b"feed.publishes:F": b"4",
+            b"feed.published:F": [(i, NOW) for i in (b"a", b"b", b"c", b"d")],
+            b"feed.claimed:F": [(b"a", Now(-100)), (b"c", NOW), (b"d", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T"), b"c": Holder(b"U"), b"d": Holder(b"U")},
+            b"feed.tokens:F": {b"T": b"a", b"U": b"c\0d"},
+        },
+        answer=Taken((TakenEntry("c", b"item c"), TakenEntry("d", b"item d"))),
+    ),
+    Row(
+        "where nothing waits, it takes these as well",
+        JobClaim("F", "U", 2, thorough=False),
+        before=(
+            job(claim_timeout="60"),
+            put("a", "b"),
+            JobClaim("F", "T"),
+            old("claimed", "a", 100),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            JobClaim("F", "V"),
+        ),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"claim_timeout": b"60"},
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
+            b"feed.cancelled:F": {b"a": b"1"},
+            b"feed.claimed:F": [(b"b", NOW), (b"a", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"U"), b"b": Holder(b"V")},
+            b"feed.tokens:F": {b"U": b"a", b"V": b"b"},
+        },
+        answer=Taken((TakenEntry("a", b"item a", 1),)),
     ),
     Row(
         "the last job is finished and the next one claimed",

@@ -10,10 +10,18 @@ from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.taking import take
-from thoonk.backends import AsyncSubscription
+from thoonk.backends import AsyncBackend, AsyncSubscription
 from thoonk.config import JOB
 from thoonk.exceptions import Empty, InvalidValue, SerializerError, ThoonkError
-from thoonk.flows import Deadline, JobResult, check_count, check_many, check_priority, chunked
+from thoonk.flows import (
+    Deadline,
+    JobResult,
+    Thoroughness,
+    check_count,
+    check_many,
+    check_priority,
+    chunked,
+)
 from thoonk.names import check_id, new_id, new_token
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
@@ -36,6 +44,7 @@ from thoonk.operations import (
     StoredResult,
     Taken,
 )
+from thoonk.serializers import Serializer
 
 T = TypeVar("T")
 
@@ -54,6 +63,10 @@ class AsyncJob(AsyncCollection[T]):
 
     NORMAL: ClassVar[Priority] = Priority.NORMAL
     HIGH: ClassVar[Priority] = Priority.HIGH
+
+    def __init__(self, name: str, backend: AsyncBackend, serializer: Serializer[T]) -> None:
+        super().__init__(name, backend, serializer)
+        self._thoroughness = Thoroughness()
 
     async def put(self, item: T, priority: Priority | None = None) -> str:
         """Add a job; return its id. (Contract: job put)
@@ -98,7 +111,7 @@ class AsyncJob(AsyncCollection[T]):
 
     async def get_nowait(self) -> AsyncClaim[T]:
         """Claim the next job if one is available; raises as `get`."""
-        operation = JobClaim(self.name, new_token())
+        operation = self._taking(1)
         taken: Taken = await self._execute(operation)
         if not taken.entries:
             raise Empty(f"no job is available in {self.name!r}")
@@ -116,9 +129,13 @@ class AsyncJob(AsyncCollection[T]):
             SerializerError: none is what the serializer writes. A job that is not was
                 cancelled, so it is stalled after ``max_failures`` such attempts.
         """
-        operation = JobClaim(self.name, new_token(), check_count("n", n))
+        operation = self._taking(check_count("n", n))
         taken = await take(self._backend, operation, Deadline(timeout))
         return await self._claims(operation, taken)
+
+    def _taking(self, count: int) -> JobClaim:
+        thorough = self._thoroughness.is_due()
+        return JobClaim(self.name, new_token(), count, thorough=thorough)
 
     async def _claims(self, operation: JobClaim, taken: Taken) -> list[AsyncClaim[T]]:
         claims: list[AsyncClaim[T]] = []

@@ -8,10 +8,11 @@ from typing import ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.taking import take
+from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import to_the_end
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, check_count, check_many, check_priority
+from thoonk.flows import Deadline, Thoroughness, check_count, check_many, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
     Entry,
@@ -24,6 +25,7 @@ from thoonk.operations import (
     Taken,
     TakenEntry,
 )
+from thoonk.serializers import Serializer
 
 T = TypeVar("T")
 
@@ -38,6 +40,10 @@ class AsyncQueue(AsyncCollection[T]):
 
     NORMAL: ClassVar[Priority] = Priority.NORMAL
     HIGH: ClassVar[Priority] = Priority.HIGH
+
+    def __init__(self, name: str, backend: AsyncBackend, serializer: Serializer[T]) -> None:
+        super().__init__(name, backend, serializer)
+        self._thoroughness = Thoroughness()
 
     async def put(self, item: T, priority: Priority | None = None) -> str:
         """Add an item; return its id. (Contract: queue put)
@@ -82,7 +88,7 @@ class AsyncQueue(AsyncCollection[T]):
     async def get_nowait(self) -> T:
         """Take the next item if there is one; raises as `get`."""
         while True:
-            operation = QueueTake(self.name, new_token())
+            operation = self._taking(1)
             taken: Taken = await self._execute(operation)
             if not taken.entries:
                 raise Empty(f"queue {self.name!r} is empty")
@@ -106,10 +112,14 @@ class AsyncQueue(AsyncCollection[T]):
         deadline = Deadline(timeout)
         check_count("n", n)
         while True:
-            operation = QueueTake(self.name, new_token(), n)
+            operation = self._taking(n)
             items = await self._received(operation, await take(self._backend, operation, deadline))
             if items:
                 return items
+
+    def _taking(self, count: int) -> QueueTake:
+        thorough = self._thoroughness.is_due()
+        return QueueTake(self.name, new_token(), count, thorough=thorough)
 
     async def _received(self, operation: QueueTake, taken: Taken) -> list[T]:
         """The items that were taken, confirmed; none when that was too late."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import attrs
+
 from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import sleep
 from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown
@@ -43,6 +45,8 @@ async def wait_for(
         Empty: nothing came in time.
         BackendUnavailable, OutcomeUnknown: the backend is away when the time is over.
     """
+    # What the waiter has been given stands on the way first.
+    operation = attrs.evolve(operation, thorough=True)
     failure: BackendUnavailable | OutcomeUnknown | None = None
     while not taken.entries and not is_over():
         try:

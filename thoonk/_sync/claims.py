@@ -23,7 +23,7 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
 )
-from thoonk.flows import Codec, Deadline, check_count
+from thoonk.flows import Codec, Deadline, Thoroughness, check_count
 from thoonk.names import check_timeout, new_token
 from thoonk.operations import (
     MOST,
@@ -72,6 +72,7 @@ class Claims(Generic[T]):
         self._noted: deque[Ending | Held] = deque()
         self._noted_at = 0.0
         self._telling = Lock()
+        self._thoroughness = Thoroughness()
         self._waiting: JobClaim | None = None
         self._is_stopped = False
         self._closed = Event()
@@ -232,6 +233,7 @@ class Claims(Generic[T]):
                 self._codec.feed,
                 token,
                 count,
+                thorough=self._thoroughness.is_due(),
                 finished=tuple(ending for ending in noted if isinstance(ending, Ending)),
                 cancelled=tuple(held for held in noted if isinstance(held, Held)),
             )

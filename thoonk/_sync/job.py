@@ -11,10 +11,18 @@ from thoonk._sync.claim import Claim
 from thoonk._sync.claims import Claims
 from thoonk._sync.collection import Collection
 from thoonk._sync.taking import take
-from thoonk.backends import Subscription
+from thoonk.backends import Backend, Subscription
 from thoonk.config import JOB
 from thoonk.exceptions import Empty, InvalidValue, SerializerError, ThoonkError
-from thoonk.flows import Deadline, JobResult, check_count, check_many, check_priority, chunked
+from thoonk.flows import (
+    Deadline,
+    JobResult,
+    Thoroughness,
+    check_count,
+    check_many,
+    check_priority,
+    chunked,
+)
 from thoonk.names import check_id, new_id, new_token
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
@@ -37,6 +45,7 @@ from thoonk.operations import (
     StoredResult,
     Taken,
 )
+from thoonk.serializers import Serializer
 
 T = TypeVar("T")
 
@@ -55,6 +64,10 @@ class Job(Collection[T]):
 
     NORMAL: ClassVar[Priority] = Priority.NORMAL
     HIGH: ClassVar[Priority] = Priority.HIGH
+
+    def __init__(self, name: str, backend: Backend, serializer: Serializer[T]) -> None:
+        super().__init__(name, backend, serializer)
+        self._thoroughness = Thoroughness()
 
     def put(self, item: T, priority: Priority | None = None) -> str:
         """Add a job; return its id. (Contract: job put)
@@ -99,7 +112,7 @@ class Job(Collection[T]):
 
     def get_nowait(self) -> Claim[T]:
         """Claim the next job if one is available; raises as `get`."""
-        operation = JobClaim(self.name, new_token())
+        operation = self._taking(1)
         taken: Taken = self._execute(operation)
         if not taken.entries:
             raise Empty(f"no job is available in {self.name!r}")
@@ -117,9 +130,13 @@ class Job(Collection[T]):
             SerializerError: none is what the serializer writes. A job that is not was
                 cancelled, so it is stalled after ``max_failures`` such attempts.
         """
-        operation = JobClaim(self.name, new_token(), check_count("n", n))
+        operation = self._taking(check_count("n", n))
         taken = take(self._backend, operation, Deadline(timeout))
         return self._claims(operation, taken)
+
+    def _taking(self, count: int) -> JobClaim:
+        thorough = self._thoroughness.is_due()
+        return JobClaim(self.name, new_token(), count, thorough=thorough)
 
     def _claims(self, operation: JobClaim, taken: Taken) -> list[Claim[T]]:
         claims: list[Claim[T]] = []

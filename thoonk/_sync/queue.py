@@ -9,10 +9,11 @@ from typing import ClassVar, TypeVar
 
 from thoonk._sync.collection import Collection
 from thoonk._sync.taking import take
+from thoonk.backends import Backend
 from thoonk.concurrency._sync import to_the_end
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, check_count, check_many, check_priority
+from thoonk.flows import Deadline, Thoroughness, check_count, check_many, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
     Entry,
@@ -25,6 +26,7 @@ from thoonk.operations import (
     Taken,
     TakenEntry,
 )
+from thoonk.serializers import Serializer
 
 T = TypeVar("T")
 
@@ -39,6 +41,10 @@ class Queue(Collection[T]):
 
     NORMAL: ClassVar[Priority] = Priority.NORMAL
     HIGH: ClassVar[Priority] = Priority.HIGH
+
+    def __init__(self, name: str, backend: Backend, serializer: Serializer[T]) -> None:
+        super().__init__(name, backend, serializer)
+        self._thoroughness = Thoroughness()
 
     def put(self, item: T, priority: Priority | None = None) -> str:
         """Add an item; return its id. (Contract: queue put)
@@ -83,7 +89,7 @@ class Queue(Collection[T]):
     def get_nowait(self) -> T:
         """Take the next item if there is one; raises as `get`."""
         while True:
-            operation = QueueTake(self.name, new_token())
+            operation = self._taking(1)
             taken: Taken = self._execute(operation)
             if not taken.entries:
                 raise Empty(f"queue {self.name!r} is empty")
@@ -107,10 +113,14 @@ class Queue(Collection[T]):
         deadline = Deadline(timeout)
         check_count("n", n)
         while True:
-            operation = QueueTake(self.name, new_token(), n)
+            operation = self._taking(n)
             items = self._received(operation, take(self._backend, operation, deadline))
             if items:
                 return items
+
+    def _taking(self, count: int) -> QueueTake:
+        thorough = self._thoroughness.is_due()
+        return QueueTake(self.name, new_token(), count, thorough=thorough)
 
     def _received(self, operation: QueueTake, taken: Taken) -> list[T]:
         """The items that were taken, confirmed; none when that was too late."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import attrs
+
 from thoonk.backends import Backend
 from thoonk.concurrency._sync import sleep
 from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown
@@ -44,6 +46,8 @@ def wait_for(
         Empty: nothing came in time.
         BackendUnavailable, OutcomeUnknown: the backend is away when the time is over.
     """
+    # What the waiter has been given stands on the way first.
+    operation = attrs.evolve(operation, thorough=True)
     failure: BackendUnavailable | OutcomeUnknown | None = None
     while not taken.entries and not is_over():
         try:

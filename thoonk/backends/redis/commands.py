@@ -500,7 +500,7 @@ def _(op: ops.QueueTake, call: Call) -> Command[ops.Taken]:
         "holders",
         "tokens",
     )
-    arguments = (op.count, encode_name(op.token), ops.CONFIRM_WITHIN * 1000)
+    arguments = (op.count, encode_name(op.token), int(op.thorough), ops.CONFIRM_WITHIN * 1000)
     return _script("queue_take", op, call, used, arguments, _taken, kind=QUEUE)
 
 
@@ -557,7 +557,7 @@ def _(op: ops.JobPut, call: Call) -> Command[None]:
 
 @_handles(ops.JobClaim)
 def _(op: ops.JobClaim, call: Call) -> Command[ops.Taken]:
-    arguments: tuple[Word, ...] = (op.count, encode_name(op.token))
+    arguments: tuple[Word, ...] = (op.count, encode_name(op.token), int(op.thorough))
     return _script("job_claim", op, call, _JOB_KEYS, arguments, _taken, kind=JOB)
 
 
@@ -596,6 +596,7 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Taken]:
         (
             op.count,
             encode_name(op.token),
+            int(op.thorough),
             keys.finish,
             DEFAULT_RESULT_TIMEOUT * 1000,
             len(op.finished),

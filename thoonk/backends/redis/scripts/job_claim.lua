@@ -1,7 +1,7 @@
 -- Contract: job get
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
 --       9 holders, 10 tokens
--- ARGV: 1 how many at most, 2 token
+-- ARGV: 1 how many at most, 2 token, 3 thorough (1) or not (0)
 -- Returns {ms until a claim may run out or -1, {id ...}, {item ...}, {times cancelled ...}}.
 -- With a token that has claimed before: the same again.
 -- Notices: none.
@@ -13,4 +13,4 @@ local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
-return claim(job_keys(KEYS), config[2], config[3], tonumber(ARGV[1]), ARGV[2])
+return claim(job_keys(KEYS), config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')

@@ -1,9 +1,9 @@
 -- Contract: job next
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
 --       9 holders, 10 tokens, 11 finishes, 12 results, then for each result its key
--- ARGV: 1 how many to claim at most, 2 token for them, 3 finish channel, 4 default of
---       result_timeout in ms, 5 how many jobs are finished, then for each of these five words
---       as of job finish, then for each that is cancelled id and token
+-- ARGV: 1 how many to claim at most, 2 token for them, 3 thorough (1) or not (0), 4 finish
+--       channel, 5 default of result_timeout in ms, 6 how many jobs are finished, then for each
+--       of these five words as of job finish, then for each that is cancelled id and token
 -- Returns {ms until a claim may run out or -1, {id ...}, {item ...}, {times cancelled ...},
 -- {id ...}}: the last are those that were to be ended and are not claimed (any more) under
 -- their token, so that nothing was done with them. Done again it ends nothing more, tells
@@ -20,8 +20,8 @@ if refusal then
   return refusal
 end
 local keys = job_keys(KEYS)
-local last, lost = 5 + 5 * ARGV[5], {}
-local endings, held, holders = endings_of(keys, 6, last, 13)
+local last, lost = 6 + 5 * ARGV[6], {}
+local endings, held, holders = endings_of(keys, 7, last, 13)
 local ended, held_by = {}, {}
 for index, ending in ipairs(endings) do
   if held[index] then
@@ -31,7 +31,7 @@ for index, ending in ipairs(endings) do
   end
 end
 if #ended > 0 then
-  finish(keys, ended, held_by, kept_for(config[4], ARGV[4]), ARGV[3])
+  finish(keys, ended, held_by, kept_for(config[4], ARGV[5]), ARGV[4])
 end
 for index = last + 1, #ARGV, 2 do
   local id = ARGV[index]
@@ -42,6 +42,7 @@ for index = last + 1, #ARGV, 2 do
     lost[#lost + 1] = id
   end
 end
-local answer = claim(keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2])
+local answer = claim(
+  keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
 answer[5] = lost
 return answer

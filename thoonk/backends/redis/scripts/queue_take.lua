@@ -1,7 +1,8 @@
 -- Contract: queue get
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 claimed, 6 holders, 7 tokens
--- ARGV: 1 how many at most, 2 token, 3 ms after which an unconfirmed take is undone
--- Returns {ms until a take may be undone, {id ...}, {item ...}}. With a token that has
+-- ARGV: 1 how many at most, 2 token, 3 thorough (1) or not (0): whether late takes are undone
+--       first, or only when nothing waits, 4 ms after which an unconfirmed take is late
+-- Returns {ms until a take may be undone or -1, {id ...}, {item ...}}. With a token that has
 -- taken before: the same again.
 -- Notices: none.
 --@ include feed
@@ -14,15 +15,25 @@ local keys = {
   ids = KEYS[2], items = KEYS[3], reserved = KEYS[4], claimed = KEYS[5], holders = KEYS[6],
   tokens = KEYS[7],
 }
-local time, timeout = now(), tonumber(ARGV[3])
-local late = {}
-expire(keys, time, timeout, 100, function(id)
-  table.insert(late, 1, id)
-end)
-if #late > 0 then
-  -- The one that was taken first is next.
-  let_go(keys, late, redis.call('HMGET', keys.holders, unpack(late)))
-  redis.call('RPUSH', keys.ids, unpack(late))
+local time, timeout = now(), tonumber(ARGV[4])
+local function undo_late()
+  local late = {}
+  expire(keys, time, timeout, 100, function(id)
+    table.insert(late, 1, id)
+  end)
+  if #late > 0 then
+    -- The one that was taken first is next.
+    let_go(keys, late, redis.call('HMGET', keys.holders, unpack(late)))
+    redis.call('RPUSH', keys.ids, unpack(late))
+  end
 end
-local taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time)
-return {time_left(keys, time, timeout), taken, items}
+local thorough = ARGV[3] == '1'
+if thorough then
+  undo_late()
+end
+local taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time, thorough)
+if not thorough and #taken == 0 then
+  undo_late()
+  taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time, true)
+end
+return {#taken == 0 and time_left(keys, time, timeout) or -1, taken, items}

@@ -80,7 +80,9 @@ local function expire(keys, time, timeout, limit, back)
 end
 
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
-local function take(keys, token, count, time)
+-- What a waiting taker has reserved, and perhaps died before it took, comes first when the
+-- take is `thorough`, else last.
+local function take(keys, token, count, time, thorough)
   local taken, items = {}, {}
   local before = redis.call('HGET', keys.tokens, token)
   if before then
@@ -100,8 +102,11 @@ local function take(keys, token, count, time)
   local since = text_of(time)
   local holder = token .. ' ' .. since
   local times, holders = {}, {}
-  -- First those that a waiting taker has reserved and perhaps died before it took them.
-  for _, list in ipairs({keys.reserved, keys.ids}) do
+  local first, second = keys.reserved, keys.ids
+  if not thorough then
+    first, second = second, first
+  end
+  for _, list in ipairs({first, second}) do
     while #taken < count do
       local ids = redis.call('RPOP', list, count - #taken)
       if not ids or #ids == 0 then

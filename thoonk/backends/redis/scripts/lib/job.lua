@@ -7,17 +7,27 @@ local function job_keys(list)
   }
 end
 
--- Claims that have run out come back; then up to `count` jobs are claimed for `token`. Answers
--- {ms until a claim may run out or -1, ids, items, how often each was cancelled}.
-local function claim(keys, claim_timeout, max_failures, count, token)
+-- Up to `count` jobs are claimed for `token`; before that, when the take is `thorough` or
+-- nothing waits, claims that have run out come back. Answers {ms until a claim may run out or
+-- -1, ids, items, how often each was cancelled}.
+local function claim(keys, claim_timeout, max_failures, count, token, thorough)
   local time, wake = now(), -1
   local timeout = (tonumber(claim_timeout or '') or 0) * 1000
-  if timeout > 0 then
-    expire(keys, time, timeout, 100, function(id)
-      give_back(keys, id, tonumber(max_failures or '') or 0)
-    end)
+  local function bring_back()
+    if timeout > 0 then
+      expire(keys, time, timeout, 100, function(id)
+        give_back(keys, id, tonumber(max_failures or '') or 0)
+      end)
+    end
   end
-  local taken, items = take(keys, token, count, time)
+  if thorough then
+    bring_back()
+  end
+  local taken, items = take(keys, token, count, time, thorough)
+  if not thorough and #taken == 0 and timeout > 0 then
+    bring_back()
+    taken, items = take(keys, token, count, time, true)
+  end
   local cancelled = {}
   if #taken > 0 then
     for index, times in ipairs(redis.call('HMGET', keys.cancelled, unpack(taken))) do
