@@ -1,0 +1,52 @@
+"""Every contract class of `thoonk.testing`, in every world."""
+
+from __future__ import annotations
+
+from contract._async.worlds import AsyncWorlds
+from thoonk.testing import (
+    AsyncBackendContract,
+    AsyncConfigContract,
+    AsyncFeedContract,
+    AsyncHandlerContract,
+    AsyncJobContract,
+    AsyncNoticeContract,
+    AsyncQueueContract,
+    AsyncSerializerContract,
+    AsyncSortedFeedContract,
+)
+
+
+class TestBackend(AsyncWorlds, AsyncBackendContract):
+    pass
+
+
+class TestConfig(AsyncWorlds, AsyncConfigContract):
+    pass
+
+
+class TestFeed(AsyncWorlds, AsyncFeedContract):
+    pass
+
+
+class TestHandler(AsyncWorlds, AsyncHandlerContract):
+    pass
+
+
+class TestJob(AsyncWorlds, AsyncJobContract):
+    pass
+
+
+class TestNotice(AsyncWorlds, AsyncNoticeContract):
+    pass
+
+
+class TestQueue(AsyncWorlds, AsyncQueueContract):
+    pass
+
+
+class TestSerializer(AsyncWorlds, AsyncSerializerContract):
+    pass
+
+
+class TestSortedFeed(AsyncWorlds, AsyncSortedFeedContract):
+    pass

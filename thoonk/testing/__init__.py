@@ -1,0 +1,93 @@
+"""Testing: contract classes for backends, and what helps to test code that uses Thoonk.
+
+The contract classes are what a backend has to pass; ``docs/writing-a-backend.md`` tells
+how to use them. `assert_published` and `drain` are for tests of programs, as are the
+fixtures of `thoonk.testing.plugin`: see ``docs/testing.md``.
+
+This needs pytest (``pip install 'thoonk[testing]'``); nothing else in Thoonk does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from thoonk.testing._async.backend import AsyncBackendContract
+    from thoonk.testing._async.config import AsyncConfigContract
+    from thoonk.testing._async.contract import AsyncContract
+    from thoonk.testing._async.feed import AsyncFeedContract
+    from thoonk.testing._async.handler import AsyncHandlerContract
+    from thoonk.testing._async.job import AsyncJobContract
+    from thoonk.testing._async.notice import AsyncNoticeContract
+    from thoonk.testing._async.queue import AsyncQueueContract
+    from thoonk.testing._async.serializer import AsyncSerializerContract
+    from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
+    from thoonk.testing._sync.backend import BackendContract
+    from thoonk.testing._sync.config import ConfigContract
+    from thoonk.testing._sync.contract import Contract
+    from thoonk.testing._sync.feed import FeedContract
+    from thoonk.testing._sync.handler import HandlerContract
+    from thoonk.testing._sync.job import JobContract
+    from thoonk.testing._sync.notice import NoticeContract
+    from thoonk.testing._sync.queue import QueueContract
+    from thoonk.testing._sync.serializer import SerializerContract
+    from thoonk.testing._sync.sorted_feed import SortedFeedContract
+    from thoonk.testing.cancellation import AsyncCancellationContract
+    from thoonk.testing.threads import ThreadContract
+
+__all__ = [
+    "AsyncBackendContract",
+    "AsyncCancellationContract",
+    "AsyncConfigContract",
+    "AsyncContract",
+    "AsyncFeedContract",
+    "AsyncHandlerContract",
+    "AsyncJobContract",
+    "AsyncNoticeContract",
+    "AsyncQueueContract",
+    "AsyncSerializerContract",
+    "AsyncSortedFeedContract",
+    "BackendContract",
+    "ConfigContract",
+    "Contract",
+    "FeedContract",
+    "HandlerContract",
+    "JobContract",
+    "NoticeContract",
+    "QueueContract",
+    "SerializerContract",
+    "SortedFeedContract",
+    "ThreadContract",
+]
+
+_SUBJECTS = {
+    "": "contract",
+    "Backend": "backend",
+    "Config": "config",
+    "Feed": "feed",
+    "Handler": "handler",
+    "Job": "job",
+    "Notice": "notice",
+    "Queue": "queue",
+    "Serializer": "serializer",
+    "SortedFeed": "sorted_feed",
+}
+_MODULES = {
+    **{f"Async{subject}Contract": f"_async.{module}" for subject, module in _SUBJECTS.items()},
+    **{f"{subject}Contract": f"_sync.{module}" for subject, module in _SUBJECTS.items()},
+    "AsyncCancellationContract": "cancellation",
+    "ThreadContract": "threads",
+}
+
+# Failing asserts tell what they compared, here as in any test.
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in {*_MODULES.values()}))
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and only that: the plugin is loaded by every run of pytest."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
