@@ -451,7 +451,7 @@ class AsyncJobContract(AsyncContract):
         job, elsewhere = await thoonk.job("j", {"claim_timeout": 0.1}), await other.job("j")
         id = await job.put("x")
         stale = await job.get()
-        await pause(0.15)
+        await self.pass_time(0.15)
         fresh = await elsewhere.get(timeout=5)
         assert fresh.id == stale.id
         await thoonk.set_config("j", {"claim_timeout": 60})
@@ -467,7 +467,7 @@ class AsyncJobContract(AsyncContract):
         await job.put("x")
         claim = await job.get()
         for _ in range(5):
-            await pause(0.25)
+            await self.pass_time(0.25)
             await claim.extend()
             with pytest.raises(Empty):
                 await elsewhere.get_nowait()
@@ -485,7 +485,7 @@ class AsyncJobContract(AsyncContract):
             if how == "cancel":
                 await claim.cancel()
             else:
-                await pause(0.06)
+                await self.pass_time(0.06)
         with pytest.raises(Empty):
             await job.get_nowait()
         assert await job.get_counts() == JobCounts(waiting=0, claimed=0, stalled=1, finished=0)
@@ -641,6 +641,6 @@ class AsyncJobContract(AsyncContract):
         for expired, stalled in [((id,), ()), ((), (id,))]:
             await job.get(timeout=5)
             assert (await job.maintenance()).expired == ()
-            await pause(0.15)
+            await self.pass_time(0.15)
             report = await job.maintenance()
             assert (report.expired, report.stalled) == (expired, stalled)

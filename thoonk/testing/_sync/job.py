@@ -432,7 +432,7 @@ class JobContract(Contract):
         job, elsewhere = thoonk.job("j", {"claim_timeout": 0.1}), other.job("j")
         id = job.put("x")
         stale = job.get()
-        pause(0.15)
+        self.pass_time(0.15)
         fresh = elsewhere.get(timeout=5)
         assert fresh.id == stale.id
         thoonk.set_config("j", {"claim_timeout": 60})
@@ -448,7 +448,7 @@ class JobContract(Contract):
         job.put("x")
         claim = job.get()
         for _ in range(5):
-            pause(0.25)
+            self.pass_time(0.25)
             claim.extend()
             with pytest.raises(Empty):
                 elsewhere.get_nowait()
@@ -466,7 +466,7 @@ class JobContract(Contract):
             if how == "cancel":
                 claim.cancel()
             else:
-                pause(0.06)
+                self.pass_time(0.06)
         with pytest.raises(Empty):
             job.get_nowait()
         assert job.get_counts() == JobCounts(waiting=0, claimed=0, stalled=1, finished=0)
@@ -612,6 +612,6 @@ class JobContract(Contract):
         for expired, stalled in [((id,), ()), ((), (id,))]:
             job.get(timeout=5)
             assert (job.maintenance()).expired == ()
-            pause(0.15)
+            self.pass_time(0.15)
             report = job.maintenance()
             assert (report.expired, report.stalled) == (expired, stalled)
