@@ -9,12 +9,12 @@ import pytest
 from conftest import World
 
 from contract._async.worlds import AsyncWorlds
-from contract.holding import holding_proxy
 from contract.peek import blocked
 from thoonk import AsyncThoonk, Empty
 from thoonk.operations import QueueConfirm, Release
 from thoonk.testing._async.helpers import until
 from thoonk.testing.cancellation import AsyncCancellationContract, take
+from thoonk.testing.proxy import between
 
 
 class TestCancellation(AsyncWorlds, AsyncCancellationContract):
@@ -27,7 +27,7 @@ async def test_an_item_whose_reply_is_under_way_goes_back(
     real_world: World, kind: str, waiting: bool
 ) -> None:
     assert real_world.server is not None
-    with holding_proxy(real_world.server) as proxy:
+    with between(real_world.server) as proxy:
         async with (
             AsyncThoonk(backend=real_world.url) as other,
             AsyncThoonk("127.0.0.1", proxy.port) as thoonk,
@@ -39,11 +39,11 @@ async def test_an_item_whose_reply_is_under_way_goes_back(
             if waiting:
                 getting = asyncio.create_task(feed.get())
                 await until(lambda: blocked(real_world) == 1)
-                proxy.flow.clear()
+                proxy.hold_replies()
                 await elsewhere.put("x")
             else:
                 await elsewhere.put("x")
-                proxy.flow.clear()
+                proxy.hold_replies()
                 getting = asyncio.create_task(feed.get())
             await until(lambda: not real_world.raw.exists("feed.ids:f", "feed.reserved:f"))
             getting.cancel()
@@ -51,7 +51,7 @@ async def test_an_item_whose_reply_is_under_way_goes_back(
             getting.cancel()  # again: it must not give up putting back
             await asyncio.sleep(0.01)
             assert not getting.done()
-            proxy.flow.set()
+            proxy.thaw()
             with pytest.raises(asyncio.CancelledError):
                 await getting
             assert await elsewhere.count() == 1

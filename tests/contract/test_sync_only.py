@@ -12,10 +12,10 @@ from typing import Any, Self
 import pytest
 from conftest import World
 
-from contract.holding import holding_proxy
 from contract.peek import blocked
 from thoonk import Pubsub, Thoonk
 from thoonk.testing._sync.helpers import Background, until
+from thoonk.testing.proxy import between
 
 
 class Script:
@@ -136,7 +136,7 @@ def test_an_interrupted_get_takes_nothing_later(real_world: World, kind: str) ->
 def test_an_item_whose_reply_is_under_way_goes_back(real_world: World, kind: str) -> None:
     assert real_world.server is not None
     with (
-        holding_proxy(real_world.server) as proxy,
+        between(real_world.server) as proxy,
         Thoonk(backend=real_world.url) as thoonk,
         Script(INTERRUPTED, f"{proxy.port}", kind) as script,
     ):
@@ -145,17 +145,17 @@ def test_an_item_whose_reply_is_under_way_goes_back(real_world: World, kind: str
         for is_waiting in (True, False):
             if not is_waiting:
                 feed.put("x")
-                proxy.flow.clear()
+                proxy.hold_replies()
             script.say("get")
             if is_waiting:
                 until(lambda: blocked(real_world) == 1)
-                proxy.flow.clear()
+                proxy.hold_replies()
                 feed.put("x")
             # The server has handed it out, and nobody has received it.
             until(lambda: not real_world.raw.exists("feed.ids:f", "feed.reserved:f"))
             script.process.send_signal(signal.SIGINT)
             assert script.line() == "interrupted"
-            proxy.flow.set()
+            proxy.thaw()
             assert script.line() == "put back"
             assert len(feed) == 1
             taken = feed.get(timeout=5)
