@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.serializer import SerializerContract
     from thoonk.testing._sync.sorted_feed import SortedFeedContract
     from thoonk.testing.cancellation import AsyncCancellationContract
+    from thoonk.testing.checks import assert_published, drain
+    from thoonk.testing.faults import Faults
+    from thoonk.testing.proxy import Cut, Proxy
     from thoonk.testing.threads import ThreadContract
+    from thoonk.testing.world import World
 
 __all__ = [
     "AsyncBackendContract",
@@ -53,14 +57,20 @@ __all__ = [
     "BackendContract",
     "ConfigContract",
     "Contract",
+    "Cut",
+    "Faults",
     "FeedContract",
     "HandlerContract",
     "JobContract",
     "NoticeContract",
+    "Proxy",
     "QueueContract",
     "SerializerContract",
     "SortedFeedContract",
     "ThreadContract",
+    "World",
+    "assert_published",
+    "drain",
 ]
 
 _SUBJECTS = {
@@ -80,6 +90,12 @@ _MODULES = {
     **{f"{subject}Contract": f"_sync.{module}" for subject, module in _SUBJECTS.items()},
     "AsyncCancellationContract": "cancellation",
     "ThreadContract": "threads",
+    "Cut": "proxy",
+    "Faults": "faults",
+    "Proxy": "proxy",
+    "World": "world",
+    "assert_published": "checks",
+    "drain": "checks",
 }
 
 # Failing asserts tell what they compared, here as in any test.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from redis import Redis
 
 
-def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> None:
+def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> int:
     """Set the times that the server has recorded of a feed back, in one step.
 
     Claims, unconfirmed takes and stored results are so much older then. To the server
@@ -20,6 +20,9 @@ def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> None:
         feed: the feed's name.
         seconds: how much time is to have gone by.
         claim: the id of the only claim that is meant; empty: all, and results.
+
+    Returns:
+        How many claims, and takes of a queue, are older now.
     """
     script = files("thoonk.testing").joinpath("rewind.lua").read_text("utf-8")
     names = ("claimed", "holders", "published", "results")
@@ -27,4 +30,5 @@ def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> None:
     stored = f"feed.jobfinished:{feed}\0".encode()
     ids: Any = server.zrange(keys[3], 0, -1)
     keys += [stored + id for id in ids]
-    server.eval(script, len(keys), *keys, round(seconds * 1000), claim)
+    changed: Any = server.eval(script, len(keys), *keys, round(seconds * 1000), claim)
+    return int(changed)

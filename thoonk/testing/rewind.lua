@@ -2,7 +2,7 @@
 -- same as a clock that has gone on.
 -- KEYS: feed.claimed:F, feed.holders:F, feed.published:F, feed.results:F, and the keys of
 -- the stored results (feed.jobfinished:F NUL ID). ARGV: by how many ms; '' or the only id
--- whose claim is meant, and nothing else then.
+-- whose claim is meant, and nothing else then. Returns how many claims are older now.
 local claimed, holders, published, results = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local by, only = tonumber(ARGV[1]), ARGV[2]
 
@@ -18,10 +18,12 @@ local function set_back(key, below)
   end
 end
 
+local changed = 0
 local claims = redis.call('ZRANGE', claimed, 0, -1, 'WITHSCORES')
 for index = 1, #claims, 2 do
   local id, since = claims[index], tonumber(claims[index + 1])
   if only == '' or id == only then
+    changed = changed + 1
     redis.call('ZADD', claimed, earlier(since), id)
     local token, of_holder = string.match(redis.call('HGET', holders, id) or '', '^(.*) (%S+)$')
     -- Only the entry that belongs to this claim goes with it.
@@ -40,4 +42,4 @@ if only == '' then
     end
   end
 end
-return #claims / 2
+return changed

@@ -35,6 +35,9 @@ FINDERS: Mapping[str, Callable[[], str | None]] = {
 }
 """By the name of a program on the path, or of a package: how the server is found."""
 
+ANY = "server"
+"""The name that stands for whichever is found first."""
+
 
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
@@ -119,3 +122,30 @@ def running(binary: str, *options: str) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+class Servers:
+    """Servers by name, each started when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._started: dict[str, Server] = {}
+
+    def get(self, name: str) -> Server:
+        """The server of a name in `FINDERS`, or of `ANY`, running.
+
+        Raises:
+            LookupError: it is not on this machine.
+        """
+        if name not in self._started:
+            names = [*FINDERS] if name == ANY else [name]
+            found = [binary for each in names if (binary := FINDERS[each]()) is not None]
+            if not found:
+                raise LookupError(f"not found on this machine: {', '.join(names)}")
+            server = self._started[name] = Server(found[0])
+            server.start()
+        return self._started[name]
+
+    def stop(self) -> None:
+        """Stop all of them."""
+        for server in self._started.values():
+            server.stop()
