@@ -128,6 +128,13 @@ class Stored:
         return dropped
 
 
+def _leaves_something(operation: ops.Operation[Any]) -> bool:
+    """Whether who waits should look. (When a claim runs out they know themselves.)"""
+    if isinstance(operation, ops.JobNext):
+        return bool(operation.cancelled)
+    return operation.makes_available and not isinstance(operation, ops.TakeOperation)
+
+
 class World:
     """All feeds, and what each operation does to them.
 
@@ -147,8 +154,7 @@ class World:
         """Do one operation with its notices, and wake who waits for what it left."""
         with self._lock:
             answer: R = self._do(operation)
-            # Who takes leaves nothing, and whoever waits knows when a claim runs out.
-            if operation.makes_available and not isinstance(operation, ops.TakeOperation):
+            if _leaves_something(operation):
                 for wake in list(self.wakers):
                     wake()
             return answer
@@ -176,11 +182,14 @@ class World:
                 raise ItemTooLarge(name, size=len(item), allowed=int(allowed))
         return stored
 
+    def _is_held(self, stored: Stored, id: str, token: str) -> bool:
+        """Whether the claim of the token holds; no token stands for any claim."""
+        return id in stored.claims and token in ("", stored.claims[id].token)
+
     def _claimed(self, name: str, id: str, token: str) -> Stored:
-        """The job feed, where the claim of the token holds; no token stands for any claim."""
+        """The job feed, where the claim of the token holds."""
         stored = self._find(name, JOB)
-        claim = stored.claims.get(id)
-        if claim is None or token not in ("", claim.token):
+        if not self._is_held(stored, id, token):
             raise NotClaimed(name, id)
         return stored
 
@@ -247,12 +256,35 @@ class World:
         self._tell(Configured(op.feed))
         return tuple(trimmed)
 
+    def _ids(self, name: str, kind: str) -> list[str]:
+        stored = self._find(name, kind)
+        # Jobs of all states, in no promised order.
+        return [*(stored.items if kind == JOB else stored.ids)]
+
     @_do.register
     def _read_ids(self, op: ops.ReadIds) -> tuple[str, ...]:
-        if op.feed not in self._feeds:
-            return ()
-        stored = self._find(op.feed, op.kind)
-        return tuple(stored.items if op.kind == JOB else stored.ids)
+        return tuple(self._ids(op.feed, op.kind)) if op.feed in self._feeds else ()
+
+    @_do.register
+    def _read_page(self, op: ops.ReadPage) -> ops.Page:
+        ids = self._ids(op.feed, op.kind)
+        if op.reverse:
+            ids.reverse()
+        start = op.start
+        if op.cursor:
+            # The place and the id of the one that was read last.
+            place, _, last = op.cursor.partition(" ")
+            start = int(place)
+            if op.kind != FEED or ids[start : start + 1] == [last]:
+                start = ids.index(last) + 1 if last in ids else start
+        page = ids[start : start + op.count]
+        is_last = start + op.count >= len(ids)
+        items = self._feeds[op.feed].items
+        return ops.Page(
+            tuple(page),
+            tuple(items[id] for id in page) if op.with_items else (),
+            "" if is_last else f"{start + len(page) - 1} {page[-1]}",
+        )
 
     @_do.register
     def _read_item(self, op: ops.ReadItem) -> bytes | None:
@@ -260,7 +292,8 @@ class World:
 
     @_do.register
     def _read_items(self, op: ops.ReadItems) -> dict[str, bytes]:
-        return dict(self._feeds[op.feed].items) if op.feed in self._feeds else {}
+        items = self._feeds[op.feed].items if op.feed in self._feeds else {}
+        return {id: items[id] for id in (items if op.ids is None else op.ids) if id in items}
 
     @_do.register
     def _count_items(self, op: ops.CountItems) -> int:
@@ -323,17 +356,22 @@ class World:
         self._tell(Moved(name, id, str(position)))
 
     @_do.register
-    def _insert(self, op: ops.SortedInsert) -> str:
-        stored = self._find_for(op.feed, SORTED_FEED, [op.item])
-        neighbour = op.position.neighbour
-        if neighbour and neighbour not in stored.items:
-            raise ItemDoesNotExist(op.feed, neighbour)
-        stored.last_id += 1
-        id = str(stored.last_id)
-        stored.items[id] = op.item
-        self._tell(Published(op.feed, id, op.item))
-        self._place(op.feed, stored.ids, id, op.position)
-        return id
+    def _insert(self, op: ops.SortedInsert) -> tuple[str, ...]:
+        stored = self._find_for(op.feed, SORTED_FEED, op.items)
+        position = op.position
+        if position.neighbour and position.neighbour not in stored.items:
+            raise ItemDoesNotExist(op.feed, position.neighbour)
+        new = []
+        for item in op.items:
+            stored.last_id += 1
+            id = str(stored.last_id)
+            stored.items[id] = item
+            self._tell(Published(op.feed, id, item))
+            self._place(op.feed, stored.ids, id, position)
+            if position.where in (ops.Where.BEGIN, ops.Where.AFTER):
+                position = ops.Position(ops.Where.AFTER, id)
+            new.append(id)
+        return tuple(new)
 
     @_do.register
     def _edit(self, op: ops.SortedEdit) -> None:
@@ -431,23 +469,48 @@ class World:
     def _job_finish(self, op: ops.JobFinish) -> None:
         for ending in op.endings:
             self._claimed(op.feed, ending.id, ending.token)
-        stored = self._find(op.feed, JOB)
         for ending in op.endings:
-            if ending.has_result:
-                keep = ending.timeout
-                if keep is None:
-                    keep = stored.settings.result_timeout
-                if keep is None:
-                    keep = ONE_DAY
-                result = ops.StoredResult(stored.items[ending.id], ending.result)
-                stored.results[ending.id] = result, self.clock() + (keep or math.inf)
-                self._tell(Finished(op.feed, ending.id, ending.result or b""))
-            stored.forget(ending.id)
-            stored.finished += 1
+            self._end(op.feed, self._find(op.feed, JOB), ending)
+
+    def _end(self, name: str, stored: Stored, ending: ops.Ending) -> None:
+        """Finish one job."""
+        if ending.has_result:
+            keep = ending.timeout
+            if keep is None:
+                keep = stored.settings.result_timeout
+            if keep is None:
+                keep = ONE_DAY
+            result = ops.StoredResult(stored.items[ending.id], ending.result)
+            stored.results[ending.id] = result, self.clock() + (keep or math.inf)
+            self._tell(Finished(name, ending.id, ending.result or b""))
+        stored.forget(ending.id)
+        stored.finished += 1
 
     @_do.register
-    def _job_extend(self, op: ops.JobExtend) -> None:
-        self._claimed(op.feed, op.id, op.token).claims[op.id].since = self.clock()
+    def _job_next(self, op: ops.JobNext) -> ops.Taken:
+        stored = self._find(op.feed, JOB)
+        lost = []
+        for ending in op.finished:
+            if self._is_held(stored, ending.id, ending.token):
+                self._end(op.feed, stored, ending)
+            else:
+                lost.append(ending.id)
+        for held in op.cancelled:
+            if self._is_held(stored, held.id, held.token):
+                stored.give_back(held.id)
+            else:
+                lost.append(held.id)
+        taken: ops.Taken = self._job_claim(ops.JobClaim(op.feed, op.token, op.count))
+        return attrs.evolve(taken, lost=tuple(lost))
+
+    @_do.register
+    def _job_extend(self, op: ops.JobExtend) -> tuple[bool, ...]:
+        stored = self._find(op.feed, JOB)
+        holds = [self._is_held(stored, held.id, held.token) for held in op.held]
+        for held in op.held:
+            if self._is_held(stored, held.id, held.token):
+                stored.claims[held.id].since = self.clock()
+        return tuple(holds)
 
     @_do.register
     def _job_cancel(self, op: ops.JobCancel) -> None:

@@ -239,8 +239,8 @@ class AClaimIsGivenTwice(Broken):
 class AnyTokenEndsAClaim(Broken):
     fails: ClassVar = {"Job"}
 
-    def _claimed(self, name: str, id: str, token: str) -> Stored:
-        return super()._claimed(name, id, "")
+    def _is_held(self, stored: Stored, id: str, token: str) -> bool:
+        return super()._is_held(stored, id, "")
 
 
 class ACancelledJobIsLost(Broken):
@@ -320,6 +320,16 @@ class AMarkerReachesEverybody(Broken):
                 if listener.marker != op.marker:
                     listener.hear(Marker(op.feed, op.marker))
         return answer
+
+
+class APageBeginsOneTooLate(Broken):
+    fails: ClassVar = {"Page"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.ReadPage) and op.cursor:
+            place, _, last = op.cursor.partition(" ")
+            op = attrs.evolve(op, cursor="", start=int(place) + 2)
+        return super()._do(op)
 
 
 class OpeningAnnouncesAgain(Broken):

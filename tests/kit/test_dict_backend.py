@@ -80,6 +80,10 @@ class TestNotice(Dicts, testing.NoticeContract):
     pass
 
 
+class TestPage(Dicts, testing.PageContract):
+    pass
+
+
 class TestQueue(Dicts, testing.QueueContract):
     pass
 
@@ -121,6 +125,10 @@ class TestAsyncJob(AsyncDicts, testing.AsyncJobContract):
 
 
 class TestAsyncNotice(AsyncDicts, testing.AsyncNoticeContract):
+    pass
+
+
+class TestAsyncPage(AsyncDicts, testing.AsyncPageContract):
     pass
 
 

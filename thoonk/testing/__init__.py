@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from thoonk.testing._async.handler import AsyncHandlerContract
     from thoonk.testing._async.job import AsyncJobContract
     from thoonk.testing._async.notice import AsyncNoticeContract
+    from thoonk.testing._async.page import AsyncPageContract
     from thoonk.testing._async.queue import AsyncQueueContract
     from thoonk.testing._async.serializer import AsyncSerializerContract
     from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.handler import HandlerContract
     from thoonk.testing._sync.job import JobContract
     from thoonk.testing._sync.notice import NoticeContract
+    from thoonk.testing._sync.page import PageContract
     from thoonk.testing._sync.queue import QueueContract
     from thoonk.testing._sync.serializer import SerializerContract
     from thoonk.testing._sync.sorted_feed import SortedFeedContract
@@ -51,6 +53,7 @@ __all__ = [
     "AsyncHandlerContract",
     "AsyncJobContract",
     "AsyncNoticeContract",
+    "AsyncPageContract",
     "AsyncQueueContract",
     "AsyncSerializerContract",
     "AsyncSortedFeedContract",
@@ -63,6 +66,7 @@ __all__ = [
     "HandlerContract",
     "JobContract",
     "NoticeContract",
+    "PageContract",
     "Proxy",
     "QueueContract",
     "SerializerContract",
@@ -81,6 +85,7 @@ _SUBJECTS = {
     "Handler": "handler",
     "Job": "job",
     "Notice": "notice",
+    "Page": "page",
     "Queue": "queue",
     "Serializer": "serializer",
     "SortedFeed": "sorted_feed",

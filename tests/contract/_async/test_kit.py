@@ -10,6 +10,7 @@ from thoonk.testing import (
     AsyncHandlerContract,
     AsyncJobContract,
     AsyncNoticeContract,
+    AsyncPageContract,
     AsyncQueueContract,
     AsyncSerializerContract,
     AsyncSortedFeedContract,
@@ -37,6 +38,10 @@ class TestJob(AsyncWorlds, AsyncJobContract):
 
 
 class TestNotice(AsyncWorlds, AsyncNoticeContract):
+    pass
+
+
+class TestPage(AsyncWorlds, AsyncPageContract):
     pass
 
 

@@ -11,6 +11,7 @@ from thoonk.testing import (
     HandlerContract,
     JobContract,
     NoticeContract,
+    PageContract,
     QueueContract,
     SerializerContract,
     SortedFeedContract,
@@ -38,6 +39,10 @@ class TestJob(Worlds, JobContract):
 
 
 class TestNotice(Worlds, NoticeContract):
+    pass
+
+
+class TestPage(Worlds, PageContract):
     pass
 
 

@@ -24,7 +24,17 @@ from thoonk import (
     NotStalled,
     SerializerError,
 )
-from thoonk.operations import Ending, JobCancel, JobClaim, JobExtend, JobFinish, JobStall, Release
+from thoonk.operations import (
+    Ending,
+    Held,
+    JobCancel,
+    JobClaim,
+    JobExtend,
+    JobFinish,
+    JobNext,
+    JobStall,
+    Release,
+)
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import Background, becomes, pause, until
 from thoonk.testing._async.stored import read_all
@@ -384,10 +394,11 @@ class AsyncJobContract(AsyncContract):
             JobFinish("j", (Ending(id, "another"),)),
             JobCancel("j", id, "another"),
             JobStall("j", id, "another"),
-            JobExtend("j", id, "another"),
         ):
             with pytest.raises(NotClaimed):
                 await thoonk.backend.execute(operation)
+        held = (Held(id, "another"), Held(id, "token"), Held("nowhere"))
+        assert await thoonk.backend.execute(JobExtend("j", held)) == (False, True, False)
         assert await job.get_counts() == JobCounts(0, 1, 0, 0)
         await thoonk.backend.execute(JobFinish("j", (Ending(id, "token"),)))
         assert await job.get_counts() == JobCounts(0, 0, 0, 1)
@@ -407,6 +418,31 @@ class AsyncJobContract(AsyncContract):
             JobFinish("j", (Ending(first, "token"), Ending(second, "more")))
         )
         assert await job.get_counts() == JobCounts(0, 0, 0, 2)
+
+    async def test_one_step_ends_jobs_and_claims_the_next(self, thoonk: AsyncThoonk) -> None:
+        job = await thoonk.job("j")
+        first, second, third, fourth = [await job.put(item) for item in "abcd"]
+        await thoonk.backend.execute(JobClaim("j", "first", count=2))
+        step = JobNext(
+            "j",
+            "next",
+            count=2,
+            finished=(
+                Ending(first, "first", has_result=True, result=b"done"),
+                Ending(third, "first"),
+            ),
+            cancelled=(Held(second, "first"), Held(fourth, "first")),
+        )
+        taken = await thoonk.backend.execute(step)
+        assert [entry.id for entry in taken.entries] == [third, fourth]
+        assert sorted(taken.lost) == sorted([third, fourth])
+        assert await job.get_result(first, timeout=5) == ("a", "done")
+        assert await job.get_counts() == JobCounts(1, 2, 0, 1)
+        last = await thoonk.backend.execute(
+            JobNext("j", "last", cancelled=(Held(third, "another"),))
+        )
+        assert [(entry.id, entry.cancelled) for entry in last.entries] == [(second, 1)]
+        assert last.lost == (third,)
 
     # --- claims that run out ----------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from thoonk import (
     Published,
     Retracted,
 )
+from thoonk.operations import Position, SortedInsert, Where
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import Background
 
@@ -258,3 +259,36 @@ class AsyncSortedFeedContract(AsyncContract):
             with pytest.raises(FeedDoesNotExist):
                 await attempt(*arguments)
         assert await self.stored(thoonk) == {}
+
+    @pytest.mark.parametrize(
+        ("position", "expected"),
+        [
+            (":end", ["1", "2", "3", "4", "5"]),
+            ("begin:", ["3", "4", "5", "1", "2"]),
+            (":2", ["1", "3", "4", "5", "2"]),
+            ("1:", ["1", "3", "4", "5", "2"]),
+        ],
+    )
+    async def test_several_that_are_inserted_stand_in_their_order(
+        self, thoonk: AsyncThoonk, position: str, expected: list[str]
+    ) -> None:
+        feed = await filled(thoonk, 2)
+        mirror = ["1", "2"]
+        insert = SortedInsert("s", (b"a", b"b", b"c"), Position.parse(position))
+        async with feed.subscribe() as notices:
+            assert await thoonk.backend.execute(insert) == ("3", "4", "5")
+            for id, item in zip("345", "abc", strict=True):
+                assert await notices.get(10) == Published("s", id, item)
+                moved: Any = await notices.get(10)
+                place = Position.parse(moved.position)
+                at = mirror.index(place.neighbour) if place.neighbour else 0
+                at += place.where is Where.AFTER
+                mirror.insert(len(mirror) if place.where is Where.END else at, moved.id)
+        assert await feed.get_ids() == mirror == expected
+        assert await feed.get_all() == {
+            "1": "item 1",
+            "2": "item 2",
+            "3": "a",
+            "4": "b",
+            "5": "c",
+        }

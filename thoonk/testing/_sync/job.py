@@ -25,7 +25,17 @@ from thoonk import (
     SerializerError,
     Thoonk,
 )
-from thoonk.operations import Ending, JobCancel, JobClaim, JobExtend, JobFinish, JobStall, Release
+from thoonk.operations import (
+    Ending,
+    Held,
+    JobCancel,
+    JobClaim,
+    JobExtend,
+    JobFinish,
+    JobNext,
+    JobStall,
+    Release,
+)
 from thoonk.testing._sync.contract import Contract
 from thoonk.testing._sync.helpers import Background, becomes, pause, until
 from thoonk.testing._sync.stored import read_all
@@ -371,10 +381,11 @@ class JobContract(Contract):
             JobFinish("j", (Ending(id, "another"),)),
             JobCancel("j", id, "another"),
             JobStall("j", id, "another"),
-            JobExtend("j", id, "another"),
         ):
             with pytest.raises(NotClaimed):
                 thoonk.backend.execute(operation)
+        held = (Held(id, "another"), Held(id, "token"), Held("nowhere"))
+        assert thoonk.backend.execute(JobExtend("j", held)) == (False, True, False)
         assert job.get_counts() == JobCounts(0, 1, 0, 0)
         thoonk.backend.execute(JobFinish("j", (Ending(id, "token"),)))
         assert job.get_counts() == JobCounts(0, 0, 0, 1)
@@ -392,6 +403,29 @@ class JobContract(Contract):
         thoonk.backend.execute(JobClaim("j", "more"))
         thoonk.backend.execute(JobFinish("j", (Ending(first, "token"), Ending(second, "more"))))
         assert job.get_counts() == JobCounts(0, 0, 0, 2)
+
+    def test_one_step_ends_jobs_and_claims_the_next(self, thoonk: Thoonk) -> None:
+        job = thoonk.job("j")
+        first, second, third, fourth = [job.put(item) for item in "abcd"]
+        thoonk.backend.execute(JobClaim("j", "first", count=2))
+        step = JobNext(
+            "j",
+            "next",
+            count=2,
+            finished=(
+                Ending(first, "first", has_result=True, result=b"done"),
+                Ending(third, "first"),
+            ),
+            cancelled=(Held(second, "first"), Held(fourth, "first")),
+        )
+        taken = thoonk.backend.execute(step)
+        assert [entry.id for entry in taken.entries] == [third, fourth]
+        assert sorted(taken.lost) == sorted([third, fourth])
+        assert job.get_result(first, timeout=5) == ("a", "done")
+        assert job.get_counts() == JobCounts(1, 2, 0, 1)
+        last = thoonk.backend.execute(JobNext("j", "last", cancelled=(Held(third, "another"),)))
+        assert [(entry.id, entry.cancelled) for entry in last.entries] == [(second, 1)]
+        assert last.lost == (third,)
 
     # --- claims that run out ----------------------------------------------------------------
 

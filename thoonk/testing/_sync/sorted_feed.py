@@ -21,6 +21,7 @@ from thoonk import (
     SortedFeed,
     Thoonk,
 )
+from thoonk.operations import Position, SortedInsert, Where
 from thoonk.testing._sync.contract import Contract
 from thoonk.testing._sync.helpers import Background
 
@@ -251,3 +252,36 @@ class SortedFeedContract(Contract):
             with pytest.raises(FeedDoesNotExist):
                 attempt(*arguments)
         assert self.stored(thoonk) == {}
+
+    @pytest.mark.parametrize(
+        ("position", "expected"),
+        [
+            (":end", ["1", "2", "3", "4", "5"]),
+            ("begin:", ["3", "4", "5", "1", "2"]),
+            (":2", ["1", "3", "4", "5", "2"]),
+            ("1:", ["1", "3", "4", "5", "2"]),
+        ],
+    )
+    def test_several_that_are_inserted_stand_in_their_order(
+        self, thoonk: Thoonk, position: str, expected: list[str]
+    ) -> None:
+        feed = filled(thoonk, 2)
+        mirror = ["1", "2"]
+        insert = SortedInsert("s", (b"a", b"b", b"c"), Position.parse(position))
+        with feed.subscribe() as notices:
+            assert thoonk.backend.execute(insert) == ("3", "4", "5")
+            for id, item in zip("345", "abc", strict=True):
+                assert notices.get(10) == Published("s", id, item)
+                moved: Any = notices.get(10)
+                place = Position.parse(moved.position)
+                at = mirror.index(place.neighbour) if place.neighbour else 0
+                at += place.where is Where.AFTER
+                mirror.insert(len(mirror) if place.where is Where.END else at, moved.id)
+        assert feed.get_ids() == mirror == expected
+        assert feed.get_all() == {
+            "1": "item 1",
+            "2": "item 2",
+            "3": "a",
+            "4": "b",
+            "5": "c",
+        }
