@@ -327,7 +327,7 @@ class APageBeginsOneTooLate(Broken):
 
     def _do(self, op: Any) -> Any:
         if isinstance(op, ops.ReadPage) and op.cursor:
-            place, _, last = op.cursor.partition(" ")
+            place = op.cursor.partition(" ")[0]
             op = attrs.evolve(op, cursor="", start=int(place) + 2)
         return super()._do(op)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from dict_backend import AsyncDictBackend, DictBackend, World
 
-from kit import broken
+from kit.broken import VARIANTS
 from thoonk import testing
 
 
@@ -29,15 +29,13 @@ class Clock:
 class Dicts(testing.Contract):
     """The contract on the backend for threads."""
 
-    @pytest.fixture
-    def open_backend(self) -> Callable[[], DictBackend]:
+    @pytest.fixture(params=os.environ.get("THOONK_BROKEN", "World").split(","))
+    def open_backend(self, request: pytest.FixtureRequest) -> Callable[[], DictBackend]:
         self.clock = Clock()
-        variant = broken.VARIANTS.get(os.environ.get("THOONK_BROKEN", ""))
-        if variant is None:
-            world = World(self.clock)
-            return lambda: DictBackend(world)
-        broken_world = variant(self.clock)
-        return lambda: variant.backend(broken_world)
+        variant = VARIANTS.get(request.param, World)
+        world = variant(self.clock)
+        backend = getattr(variant, "backend", DictBackend)
+        return lambda: backend(world)
 
     def pass_time(self, seconds: float) -> None:
         self.clock.ahead += seconds

@@ -130,13 +130,13 @@ def test_the_world_is_chosen_by_option_configuration_and_marker(
         def test_asked(thoonk, thoonk_world):
             print("in", thoonk_world.name)
 
-        @pytest.mark.thoonk("memory", "redis-server")
+        @pytest.mark.thoonk("memory", "server")
         def test_marked(thoonk, thoonk_world):
             print("marked", thoonk_world.name)
     """
     done = run(text, "-v", "-s")
     done.assert_outcomes(passed=3)
-    done.stdout.fnmatch_lines(["*in memory", "*marked memory", "*marked redis-server"])
+    done.stdout.fnmatch_lines(["*in memory", "*marked memory", "*marked server"])
     done = run(text, "-vv", "-s", "--thoonk-url=server", "--thoonk-url=memory", "-k", "asked")
     done.stdout.fnmatch_lines(["*::test_asked?server?*in server", "*::test_asked?memory?*"])
     pytester.makeini("[pytest]\nthoonk_url =\n  server\n")
