@@ -65,6 +65,7 @@ class Stored:
     """One feed.
 
     ``ids`` has the order; of queues and jobs it has those that wait, the next one first.
+    ``stamps`` number the publishes of a feed, by ids.
     """
 
     config: dict[str, str]
@@ -74,6 +75,7 @@ class Stored:
     stalled: set[str] = attrs.field(factory=set)
     failures: dict[str, int] = attrs.field(factory=dict)
     results: dict[str, tuple[ops.StoredResult, float]] = attrs.field(factory=dict)
+    stamps: dict[str, int] = attrs.field(factory=dict)
     last_id: int = 0
     finished: int = 0
 
@@ -117,6 +119,7 @@ class Stored:
         self.claims.pop(id, None)
         self.stalled.discard(id)
         self.failures.pop(id, None)
+        self.stamps.pop(id, None)
         return self.items.pop(id, None) is not None
 
     def trim(self, coming: int = 0) -> list[str]:
@@ -268,23 +271,32 @@ class World:
     @_do.register
     def _read_page(self, op: ops.ReadPage) -> ops.Page:
         ids = self._ids(op.feed, op.kind)
+        stored = self._feeds[op.feed]
         if op.reverse:
             ids.reverse()
         start = op.start
         if op.cursor:
-            # The place and the id of the one that was read last.
-            place, _, last = op.cursor.partition(" ")
-            start = int(place)
-            if op.kind != FEED or ids[start : start + 1] == [last]:
-                start = ids.index(last) + 1 if last in ids else start
+            # Of the one that was read last: its place, or the number of its publish; how many
+            # there were; and its id.
+            number, length, last = op.cursor.split(" ", 2)
+            if op.kind == FEED:
+                reads = [stored.stamps[id] > int(number) for id in ids]
+                start = sum(reads if op.reverse else (not later for later in reads))
+                start += bool(op.reverse and stored.stamps.get(last) == int(number))
+            elif last in ids:
+                start = ids.index(last) + 1
+            else:
+                # As many as are missing count as having stood before it.
+                start = max(0, int(number) + 1 - max(0, int(length) - len(ids)))
         page = ids[start : start + op.count]
-        is_last = start + op.count >= len(ids)
-        items = self._feeds[op.feed].items
-        return ops.Page(
-            tuple(page),
-            tuple(items[id] for id in page) if op.with_items else (),
-            "" if is_last else f"{start + len(page) - 1} {page[-1]}",
-        )
+        cursor = ""
+        if start + op.count < len(ids):
+            number_of_last = start + len(page) - 1
+            if op.kind == FEED:
+                number_of_last = stored.stamps[page[-1]]
+            cursor = f"{number_of_last} {len(ids)} {page[-1]}"
+        items = tuple(stored.items[id] for id in page) if op.with_items else ()
+        return ops.Page(tuple(page), items, cursor)
 
     @_do.register
     def _read_item(self, op: ops.ReadItem) -> bytes | None:
@@ -321,6 +333,8 @@ class World:
             is_new = not stored.forget(entry.id)
             for id in stored.trim(coming=1) if is_new else ():
                 self._tell(Retracted(op.feed, id))
+            stored.last_id += 1
+            stored.stamps[entry.id] = stored.last_id
             stored.ids.append(entry.id)
             stored.items[entry.id] = entry.item
             self._tell((Published if is_new else Edited)(op.feed, entry.id, entry.item))
@@ -461,7 +475,10 @@ class World:
 
     @_do.register
     def _job_claim(self, op: ops.JobClaim) -> ops.Taken:
-        stored = self._find(op.feed, JOB)
+        return self._claim(self._find(op.feed, JOB), op)
+
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Taken:
+        """The next jobs, among them those whose claim has run out."""
         self._expire(stored)
         return self._take(stored, op, stored.settings.claim_timeout or math.inf)
 
@@ -500,8 +517,7 @@ class World:
                 stored.give_back(held.id)
             else:
                 lost.append(held.id)
-        taken: ops.Taken = self._job_claim(ops.JobClaim(op.feed, op.token, op.count))
-        return attrs.evolve(taken, lost=tuple(lost))
+        return attrs.evolve(self._claim(stored, op), lost=tuple(lost))
 
     @_do.register
     def _job_extend(self, op: ops.JobExtend) -> tuple[bool, ...]:
@@ -601,6 +617,14 @@ class DictSubscription:
         self._arrived.put(None)
 
 
+@attrs.define
+class Waiter:
+    """One who is in `wait`: until when, and what tells that something has changed."""
+
+    end: float
+    changed: threading.Event = attrs.field(factory=threading.Event)
+
+
 class DictBackend:
     """Feeds in dicts, for threads."""
 
@@ -608,7 +632,7 @@ class DictBackend:
         """Without ``world`` it has one of its own."""
         self.world = world or World()
         self._subscriptions: list[DictSubscription] = []
-        self._blocked: list[threading.Event] = []
+        self._waiters: dict[str, Waiter] = {}
         self._closed = False
 
     def _check_open(self) -> None:
@@ -622,20 +646,26 @@ class DictBackend:
 
     def wait(self, operation: ops.TakeOperation, timeout: float) -> ops.Taken:
         """Take, waiting until there is something."""
-        end = time.monotonic() + timeout
-        changed = threading.Event()
-        self._blocked.append(changed)
+        waiter = self._waiters[operation.token] = Waiter(time.monotonic() + timeout)
+        changed = waiter.changed
         self.world.wakers.append(changed.set)
         try:
             while True:
                 # In this order: what comes after the look is not slept through.
                 changed.clear()
                 taken = self.execute(operation)
-                if taken.entries or not changed.wait(max(0.0, end - time.monotonic())):
+                if taken.entries or not changed.wait(max(0.0, waiter.end - time.monotonic())):
                     return taken
         finally:
             self.world.wakers.remove(changed.set)
-            self._blocked.remove(changed)
+            del self._waiters[operation.token]
+
+    def wake(self, operation: ops.TakeOperation) -> None:
+        """End a wait: its time is over."""
+        waiter = self._waiters.get(operation.token)
+        if waiter is not None:
+            waiter.end = 0.0
+            waiter.changed.set()
 
     def listen(self, feed: str | None = None) -> DictSubscription:
         """Subscribe."""
@@ -649,8 +679,8 @@ class DictBackend:
         self._closed = True
         for subscription in self._subscriptions:
             subscription.close()
-        for changed in list(self._blocked):
-            changed.set()
+        for waiter in list(self._waiters.values()):
+            waiter.changed.set()
 
 
 # [asyncio]
@@ -690,6 +720,14 @@ class AsyncDictSubscription:
         self._arrived.put_nowait(None)
 
 
+@attrs.define
+class AsyncWaiter:
+    """`Waiter` for asyncio."""
+
+    end: float
+    changed: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+
 class AsyncDictBackend:
     """`DictBackend` for asyncio. All that share a world run on one loop."""
 
@@ -697,7 +735,7 @@ class AsyncDictBackend:
         """Without ``world`` it has one of its own."""
         self.world = world or World()
         self._subscriptions: list[AsyncDictSubscription] = []
-        self._blocked: list[asyncio.Event] = []
+        self._waiters: dict[str, AsyncWaiter] = {}
         self._closed = False
 
     def _check_open(self) -> None:
@@ -711,9 +749,9 @@ class AsyncDictBackend:
 
     async def wait(self, operation: ops.TakeOperation, timeout: float) -> ops.Taken:
         """Take, waiting until there is something."""
-        end = asyncio.get_running_loop().time() + timeout
-        changed = asyncio.Event()
-        self._blocked.append(changed)
+        waiter = AsyncWaiter(asyncio.get_running_loop().time() + timeout)
+        self._waiters[operation.token] = waiter
+        changed = waiter.changed
         self.world.wakers.append(changed.set)
         try:
             while True:
@@ -724,13 +762,20 @@ class AsyncDictBackend:
                 if taken.entries:
                     return taken
                 try:
-                    async with asyncio.timeout_at(end):
+                    async with asyncio.timeout_at(waiter.end):
                         await changed.wait()
                 except TimeoutError:
                     return taken
         finally:
             self.world.wakers.remove(changed.set)
-            self._blocked.remove(changed)
+            del self._waiters[operation.token]
+
+    async def wake(self, operation: ops.TakeOperation) -> None:
+        """End a wait: its time is over."""
+        waiter = self._waiters.get(operation.token)
+        if waiter is not None:
+            waiter.end = 0.0
+            waiter.changed.set()
 
     async def listen(self, feed: str | None = None) -> AsyncDictSubscription:
         """Subscribe."""
@@ -744,8 +789,8 @@ class AsyncDictBackend:
         self._closed = True
         for subscription in self._subscriptions:
             await subscription.close()
-        for changed in list(self._blocked):
-            changed.set()
+        for waiter in list(self._waiters.values()):
+            waiter.changed.set()
 
 
 # [opener]

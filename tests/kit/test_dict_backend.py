@@ -58,6 +58,14 @@ class TestBackend(Dicts, testing.BackendContract):
     pass
 
 
+class TestBulk(Dicts, testing.BulkContract):
+    pass
+
+
+class TestClaims(Dicts, testing.ClaimsContract):
+    pass
+
+
 class TestConfig(Dicts, testing.ConfigContract):
     pass
 
@@ -103,6 +111,14 @@ class TestAsyncBackend(AsyncDicts, testing.AsyncBackendContract):
 
 
 class TestAsyncCancellation(AsyncDicts, testing.AsyncCancellationContract):
+    pass
+
+
+class TestAsyncBulk(AsyncDicts, testing.AsyncBulkContract):
+    pass
+
+
+class TestAsyncClaims(AsyncDicts, testing.AsyncClaimsContract):
     pass
 
 

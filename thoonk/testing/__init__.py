@@ -16,6 +16,8 @@ import pytest
 
 if TYPE_CHECKING:
     from thoonk.testing._async.backend import AsyncBackendContract
+    from thoonk.testing._async.bulk import AsyncBulkContract
+    from thoonk.testing._async.claims import AsyncClaimsContract
     from thoonk.testing._async.config import AsyncConfigContract
     from thoonk.testing._async.contract import AsyncContract
     from thoonk.testing._async.feed import AsyncFeedContract
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from thoonk.testing._async.serializer import AsyncSerializerContract
     from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
     from thoonk.testing._sync.backend import BackendContract
+    from thoonk.testing._sync.bulk import BulkContract
+    from thoonk.testing._sync.claims import ClaimsContract
     from thoonk.testing._sync.config import ConfigContract
     from thoonk.testing._sync.contract import Contract
     from thoonk.testing._sync.feed import FeedContract
@@ -46,7 +50,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncBackendContract",
+    "AsyncBulkContract",
     "AsyncCancellationContract",
+    "AsyncClaimsContract",
     "AsyncConfigContract",
     "AsyncContract",
     "AsyncFeedContract",
@@ -58,6 +64,8 @@ __all__ = [
     "AsyncSerializerContract",
     "AsyncSortedFeedContract",
     "BackendContract",
+    "BulkContract",
+    "ClaimsContract",
     "ConfigContract",
     "Contract",
     "Cut",
@@ -80,6 +88,8 @@ __all__ = [
 _SUBJECTS = {
     "": "contract",
     "Backend": "backend",
+    "Bulk": "bulk",
+    "Claims": "claims",
     "Config": "config",
     "Feed": "feed",
     "Handler": "handler",

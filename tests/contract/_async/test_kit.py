@@ -5,6 +5,8 @@ from __future__ import annotations
 from contract._async.worlds import AsyncWorlds
 from thoonk.testing import (
     AsyncBackendContract,
+    AsyncBulkContract,
+    AsyncClaimsContract,
     AsyncConfigContract,
     AsyncFeedContract,
     AsyncHandlerContract,
@@ -18,6 +20,14 @@ from thoonk.testing import (
 
 
 class TestBackend(AsyncWorlds, AsyncBackendContract):
+    pass
+
+
+class TestBulk(AsyncWorlds, AsyncBulkContract):
+    pass
+
+
+class TestClaims(AsyncWorlds, AsyncClaimsContract):
     pass
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from contract._sync.worlds import Worlds
 from thoonk.testing import (
     BackendContract,
+    BulkContract,
+    ClaimsContract,
     ConfigContract,
     FeedContract,
     HandlerContract,
@@ -19,6 +21,14 @@ from thoonk.testing import (
 
 
 class TestBackend(Worlds, BackendContract):
+    pass
+
+
+class TestBulk(Worlds, BulkContract):
+    pass
+
+
+class TestClaims(Worlds, ClaimsContract):
     pass
 
 

@@ -45,6 +45,10 @@ class AsyncFaulty:
             raise OutcomeUnknown("the test refuses connections")
         return taken
 
+    async def wake(self, operation: TakeOperation) -> None:
+        """As `AsyncBackend.wake`."""
+        await self._backend.wake(operation)
+
     async def listen(self, feed: str | None = None) -> AsyncFaultySubscription:
         """As `AsyncBackend.listen`."""
         self._faults.check()

@@ -43,6 +43,10 @@ class AsyncObserved:
         finally:
             self._inside.pop()
 
+    async def wake(self, operation: TakeOperation) -> None:
+        """As `AsyncBackend.wake`."""
+        await self._backend.wake(operation)
+
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As `AsyncBackend.listen`."""
         return await self._backend.listen(feed)

@@ -51,6 +51,10 @@ class AsyncPrefixed:
             forget_prefix(error, self._prefix)
             raise
 
+    async def wake(self, operation: TakeOperation) -> None:
+        """As `AsyncBackend.wake`."""
+        await self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
+
     async def listen(self, feed: str | None = None) -> AsyncPrefixedSubscription:
         """As `AsyncBackend.listen`."""
         prefixed = None if feed is None else self._prefix + feed

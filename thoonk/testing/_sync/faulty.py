@@ -46,6 +46,10 @@ class Faulty:
             raise OutcomeUnknown("the test refuses connections")
         return taken
 
+    def wake(self, operation: TakeOperation) -> None:
+        """As `Backend.wake`."""
+        self._backend.wake(operation)
+
     def listen(self, feed: str | None = None) -> FaultySubscription:
         """As `Backend.listen`."""
         self._faults.check()

@@ -44,6 +44,10 @@ class Observed:
         finally:
             self._inside.pop()
 
+    def wake(self, operation: TakeOperation) -> None:
+        """As `Backend.wake`."""
+        self._backend.wake(operation)
+
     def listen(self, feed: str | None = None) -> Subscription:
         """As `Backend.listen`."""
         return self._backend.listen(feed)

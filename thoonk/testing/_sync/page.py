@@ -12,12 +12,15 @@ from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.operations import ReadItems, ReadPage
 from thoonk.testing._sync.contract import Contract
 
+KINDS = ("feed", "sorted_feed", "queue", "job")
+
 
 def filled(thoonk: Thoonk, kind: str, count: int) -> tuple[Any, list[str]]:
-    """A feed called ``f``, and its ids."""
-    feed: Any = getattr(thoonk, kind)("f")
-    put = feed.publish if kind in (FEED, SORTED_FEED) else feed.put
-    return feed, [put(f"item {number}") for number in range(count)]
+    """A feed with so many items; its ids in their order."""
+    feed = getattr(thoonk, kind)("f")
+    items = [f"item {number}" for number in range(count)]
+    many = feed.publish_many if "feed" in kind else feed.put_many
+    return feed, many(items)
 
 
 def walk(thoonk: Thoonk, kind: str, **options: Any) -> list[str]:
@@ -57,25 +60,117 @@ class PageContract(Contract):
         assert walk(thoonk, kind, start=2, reverse=True) == ids[-3::-1]
         assert walk(thoonk, kind, start=8) == []
 
-    @pytest.mark.parametrize("kind", [FEED, SORTED_FEED])
     @pytest.mark.parametrize("gone", [0, 1])
-    def test_what_is_removed_or_added_meanwhile_hides_nothing(
-        self, thoonk: Thoonk, kind: str, gone: int
+    def test_what_is_removed_and_added_meanwhile_hides_nothing_of_a_feed(
+        self, thoonk: Thoonk, gone: int
     ) -> None:
-        feed, ids = filled(thoonk, kind, 8)
-        first = thoonk.backend.execute(ReadPage("f", kind, count=4))
+        feed, ids = filled(thoonk, FEED, 8)
+        first = thoonk.backend.execute(ReadPage("f", FEED, count=4))
         # The one that was read last, or the first of those to be read.
         feed.retract(ids[3 + gone])
         ids.append(feed.publish("new"))
-        rest = thoonk.backend.execute(ReadPage("f", kind, cursor=first.cursor))
+        rest = thoonk.backend.execute(ReadPage("f", FEED, cursor=first.cursor))
         assert [*first.ids] == ids[:4]
         assert [*rest.ids] == ids[4 + gone :]
 
     def test_some_items_are_read_by_their_ids(self, thoonk: Thoonk) -> None:
-        _, ids = filled(thoonk, FEED, 3)
+        _, ids = filled(thoonk, "feed", 3)
         read = thoonk.backend.execute(ReadItems("f", (ids[2], "nowhere", ids[0])))
         assert read == {ids[2]: b"item 2", ids[0]: b"item 0"}
 
     def test_a_feed_that_is_not_there_has_no_pages(self, thoonk: Thoonk) -> None:
         with pytest.raises(FeedDoesNotExist):
             thoonk.backend.execute(ReadPage("f", FEED))
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_all_ids_come_once_and_in_order(self, thoonk: Thoonk, kind: str) -> None:
+        feed, ids = filled(thoonk, kind, 2300)
+        found = [id for id in feed.ids()]
+        assert (sorted(found) if kind == "job" else found) == (
+            sorted(ids) if kind == "job" else ids
+        )
+        assert [id for id in feed] == found
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_items_come_with_their_ids(self, thoonk: Thoonk, kind: str) -> None:
+        feed, ids = filled(thoonk, kind, 1200)
+        expected = [(id, f"item {number}") for number, id in enumerate(ids)]
+        found = [pair for pair in feed.items()]
+        assert (sorted(found) if kind == "job" else found) == (
+            sorted(expected) if kind == "job" else expected
+        )
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_an_empty_feed_has_none(self, thoonk: Thoonk, kind: str) -> None:
+        feed, _ = filled(thoonk, kind, 0)
+        assert [id for id in feed.ids()] == []
+        assert [pair for pair in feed.items()] == []
+
+    @pytest.mark.parametrize("kind", KINDS[:3])
+    @pytest.mark.parametrize(
+        ("start", "stop"),
+        [(0, 3), (2, 5), (5, None), (8, 99), (20, None), (4, 4), (5, 2), (0, 0)],
+    )
+    def test_a_range_is_as_that_of_a_list(
+        self, thoonk: Thoonk, kind: str, start: int, stop: int | None
+    ) -> None:
+        feed, ids = filled(thoonk, kind, 10)
+        assert [id for id in feed.ids(start, stop)] == ids[start:stop]
+        backwards = ids[::-1]
+        assert [id for id in feed.ids(start, stop, reverse=True)] == backwards[start:stop]
+        items = [pair for pair in feed.items(start, stop, reverse=True)]
+        assert [id for id, _ in items] == backwards[start:stop]
+
+    @pytest.mark.parametrize("kind", KINDS[:3])
+    def test_a_range_goes_over_pages(self, thoonk: Thoonk, kind: str) -> None:
+        feed, ids = filled(thoonk, kind, 2500)
+        assert [id for id in feed.ids(100, 2400)] == ids[100:2400]
+        assert [id for id in feed.ids(100, 2400, reverse=True)] == ids[::-1][100:2400]
+
+    @pytest.mark.parametrize("reverse", [False, True])
+    @pytest.mark.parametrize("kind", ["feed", "sorted_feed"])
+    def test_what_is_removed_meanwhile_moves_no_other_out_of_sight(
+        self, thoonk: Thoonk, kind: str, reverse: bool
+    ) -> None:
+        feed, ids = filled(thoonk, kind, 2500)
+        expected = ids[::-1] if reverse else ids
+        seen = []
+        for id in feed.ids(reverse=reverse):
+            seen.append(id)
+            if len(seen) == 700:
+                # Some that were read, and the one after which reading is to go on.
+                feed.retract_many(expected[:500])
+                feed.retract(expected[1999])
+        assert seen == expected
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_a_loop_may_remove_what_it_reads(self, thoonk: Thoonk, kind: str) -> None:
+        feed, _ = filled(thoonk, kind, 2500)
+        for id in feed.ids():
+            if kind == "queue":
+                feed.get_nowait()
+            else:
+                feed.retract(id)
+        assert feed.count() == 0
+
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_a_page_goes_on_where_its_last_item_is_now(self, thoonk: Thoonk, reverse: bool) -> None:
+        feed, ids = filled(thoonk, "sorted_feed", 2500)
+        expected = ids[::-1] if reverse else ids
+        seen = []
+        for id in feed.ids(reverse=reverse):
+            seen.append(id)
+            if len(seen) == 700:
+                feed.retract_many(expected[:3])
+                move = feed.move_last if reverse else feed.move_first
+                move(expected[500])
+        assert seen == expected
+
+    def test_a_queue_that_is_taken_from_meanwhile(self, thoonk: Thoonk) -> None:
+        queue, ids = filled(thoonk, "queue", 2500)
+        seen = []
+        for id in queue.ids():
+            seen.append(id)
+            if len(seen) == 700:
+                queue.get_many(200)
+        assert seen == ids

@@ -52,6 +52,10 @@ class Prefixed:
             forget_prefix(error, self._prefix)
             raise
 
+    def wake(self, operation: TakeOperation) -> None:
+        """As `Backend.wake`."""
+        self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
+
     def listen(self, feed: str | None = None) -> PrefixedSubscription:
         """As `Backend.listen`."""
         prefixed = None if feed is None else self._prefix + feed
