@@ -65,7 +65,8 @@ class Stored:
     """One feed.
 
     ``ids`` has the order; of queues and jobs it has those that wait, the next one first.
-    ``stamps`` number the publishes of a feed, by ids.
+    ``stamps`` number the publishes of a feed, by ids; ``since`` has when an item was
+    published, or put or retried.
     """
 
     config: dict[str, str]
@@ -76,7 +77,9 @@ class Stored:
     failures: dict[str, int] = attrs.field(factory=dict)
     results: dict[str, tuple[ops.StoredResult, float]] = attrs.field(factory=dict)
     stamps: dict[str, int] = attrs.field(factory=dict)
+    since: dict[str, float] = attrs.field(factory=dict)
     last_id: int = 0
+    publishes: int = 0
     finished: int = 0
 
     @property
@@ -87,6 +90,12 @@ class Stored:
     def held(self, token: str) -> list[str]:
         """The ids that were taken under the token, in their order."""
         return [id for id, claim in self.claims.items() if claim.token == token]
+
+    def keep(self, id: str, item: bytes, now: float) -> None:
+        """Store an item that has come."""
+        self.items[id] = item
+        self.since[id] = now
+        self.publishes += 1
 
     def put_back(self, ids: Iterable[str]) -> None:
         """Let ids that were taken be the next ones, in their order."""
@@ -120,6 +129,7 @@ class Stored:
         self.stalled.discard(id)
         self.failures.pop(id, None)
         self.stamps.pop(id, None)
+        self.since.pop(id, None)
         return self.items.pop(id, None) is not None
 
     def trim(self, coming: int = 0) -> list[str]:
@@ -316,6 +326,38 @@ class World:
         return op.feed in self._feeds and op.id in self._feeds[op.feed].items
 
     @_do.register
+    def _stats(self, op: ops.ReadStats) -> ops.FeedStats:
+        stored = self._find(op.feed, op.kind or None)
+        type = stored.config["type"]
+        kind = op.kind or KIND_OF_TYPE.get(type)
+        stats = ops.FeedStats(type, len(stored.items), stored.publishes)
+
+        def age(times: Iterable[float]) -> float | None:
+            oldest = min(times, default=None)
+            return None if oldest is None else self.clock() - oldest
+
+        if kind == FEED:
+            return attrs.evolve(
+                stats,
+                oldest_item=age(stored.since[id] for id in stored.ids[:1]),
+                newest_item=age(stored.since[id] for id in stored.ids[-1:]),
+            )
+        if kind == QUEUE:
+            return attrs.evolve(stats, waiting=len(stored.ids), claimed=len(stored.claims))
+        if kind == JOB:
+            return attrs.evolve(
+                stats,
+                waiting=len(stored.ids),
+                claimed=len(stored.claims),
+                stalled=len(stored.stalled),
+                failing=len(stored.failures),
+                finished=stored.finished,
+                oldest_waiting=age(stored.since[id] for id in stored.ids),
+                oldest_claimed=age(claim.since for claim in stored.claims.values()),
+            )
+        return stats
+
+    @_do.register
     def _snapshot(self, op: ops.ReadSnapshot) -> ops.Snapshot:
         stored = self._find(op.feed, op.kind)
         for listener in self.listeners:
@@ -336,7 +378,7 @@ class World:
             stored.last_id += 1
             stored.stamps[entry.id] = stored.last_id
             stored.ids.append(entry.id)
-            stored.items[entry.id] = entry.item
+            stored.keep(entry.id, entry.item, self.clock())
             self._tell((Published if is_new else Edited)(op.feed, entry.id, entry.item))
             fresh.append(is_new)
         return tuple(fresh)
@@ -379,7 +421,7 @@ class World:
         for item in op.items:
             stored.last_id += 1
             id = str(stored.last_id)
-            stored.items[id] = item
+            stored.keep(id, item, self.clock())
             self._tell(Published(op.feed, id, item))
             self._place(op.feed, stored.ids, id, position)
             if position.where in (ops.Where.BEGIN, ops.Where.AFTER):
@@ -392,7 +434,7 @@ class World:
         stored = self._find_for(op.feed, SORTED_FEED, [op.entry.item])
         if op.entry.id not in stored.items:
             raise ItemDoesNotExist(op.feed, op.entry.id)
-        stored.items[op.entry.id] = op.entry.item
+        stored.keep(op.entry.id, op.entry.item, self.clock())
         self._tell(Edited(op.feed, op.entry.id, op.entry.item))
 
     @_do.register
@@ -434,7 +476,7 @@ class World:
         kind = QUEUE if isinstance(op, ops.QueuePut) else JOB
         stored = self._find_for(op.feed, kind, [entry.item for entry in op.entries])
         for entry in op.entries:
-            stored.items[entry.id] = entry.item
+            stored.keep(entry.id, entry.item, self.clock())
             stored.ids.insert(0 if op.priority is ops.Priority.HIGH else len(stored.ids), entry.id)
 
     @_do.register
@@ -543,6 +585,7 @@ class World:
             raise NotStalled(op.feed, op.id)
         stored.stalled.remove(op.id)
         stored.ids.append(op.id)
+        stored.since[op.id] = self.clock()
 
     @_do.register
     def _job_retract(self, op: ops.JobRetract) -> tuple[bool, ...]:

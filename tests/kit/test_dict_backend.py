@@ -102,6 +102,10 @@ class TestSortedFeed(Dicts, testing.SortedFeedContract):
     pass
 
 
+class TestStats(Dicts, testing.StatsContract):
+    pass
+
+
 class TestThread(Dicts, testing.ThreadContract):
     pass
 
@@ -155,4 +159,8 @@ class TestAsyncSerializer(AsyncDicts, testing.AsyncSerializerContract):
 
 
 class TestAsyncSortedFeed(AsyncDicts, testing.AsyncSortedFeedContract):
+    pass
+
+
+class TestAsyncStats(AsyncDicts, testing.AsyncStatsContract):
     pass

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from thoonk.testing._async.queue import AsyncQueueContract
     from thoonk.testing._async.serializer import AsyncSerializerContract
     from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
+    from thoonk.testing._async.stats import AsyncStatsContract
     from thoonk.testing._sync.backend import BackendContract
     from thoonk.testing._sync.bulk import BulkContract
     from thoonk.testing._sync.claims import ClaimsContract
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.queue import QueueContract
     from thoonk.testing._sync.serializer import SerializerContract
     from thoonk.testing._sync.sorted_feed import SortedFeedContract
+    from thoonk.testing._sync.stats import StatsContract
     from thoonk.testing.cancellation import AsyncCancellationContract
     from thoonk.testing.checks import assert_published, drain
     from thoonk.testing.faults import Faults
@@ -63,6 +65,7 @@ __all__ = [
     "AsyncQueueContract",
     "AsyncSerializerContract",
     "AsyncSortedFeedContract",
+    "AsyncStatsContract",
     "BackendContract",
     "BulkContract",
     "ClaimsContract",
@@ -79,6 +82,7 @@ __all__ = [
     "QueueContract",
     "SerializerContract",
     "SortedFeedContract",
+    "StatsContract",
     "ThreadContract",
     "World",
     "assert_published",
@@ -99,6 +103,7 @@ _SUBJECTS = {
     "Queue": "queue",
     "Serializer": "serializer",
     "SortedFeed": "sorted_feed",
+    "Stats": "stats",
 }
 _MODULES = {
     **{f"Async{subject}Contract": f"_async.{module}" for subject, module in _SUBJECTS.items()},

@@ -16,6 +16,7 @@ from thoonk.testing import (
     AsyncQueueContract,
     AsyncSerializerContract,
     AsyncSortedFeedContract,
+    AsyncStatsContract,
 )
 
 
@@ -64,4 +65,8 @@ class TestSerializer(AsyncWorlds, AsyncSerializerContract):
 
 
 class TestSortedFeed(AsyncWorlds, AsyncSortedFeedContract):
+    pass
+
+
+class TestStats(AsyncWorlds, AsyncStatsContract):
     pass

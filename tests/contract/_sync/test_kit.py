@@ -17,6 +17,7 @@ from thoonk.testing import (
     QueueContract,
     SerializerContract,
     SortedFeedContract,
+    StatsContract,
 )
 
 
@@ -65,4 +66,8 @@ class TestSerializer(Worlds, SerializerContract):
 
 
 class TestSortedFeed(Worlds, SortedFeedContract):
+    pass
+
+
+class TestStats(Worlds, StatsContract):
     pass
