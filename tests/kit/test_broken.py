@@ -25,7 +25,7 @@ def classes_that_fail(variants: list[str], folder: Path) -> dict[str, set[str]]:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "test_dict_backend.py", "-q", "-k", "not Async"),
-            *("-p", "no:cacheprovider", f"--junit-xml={report}", "--timeout=5"),
+            *("-p", "no:cacheprovider", f"--junit-xml={report}", "--timeout=15"),
         ],
         cwd=HERE,
         env={**os.environ, "THOONK_BROKEN": ",".join(variants)},
