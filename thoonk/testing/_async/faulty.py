@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TypeVar
 
-from thoonk.backends import AsyncBackend, AsyncSubscription
+from thoonk.backends import AsyncBackend, AsyncSubscription, AsyncWaking
 from thoonk.concurrency._async import sleep
 from thoonk.exceptions import Empty, OutcomeUnknown
 from thoonk.notices import Gap, Notice
@@ -46,8 +46,9 @@ class AsyncFaulty:
         return taken
 
     async def wake(self, operation: TakeOperation) -> None:
-        """As `AsyncBackend.wake`."""
-        await self._backend.wake(operation)
+        """As `AsyncWaking.wake`, where the backend offers that."""
+        if isinstance(self._backend, AsyncWaking):
+            await self._backend.wake(operation)
 
     async def listen(self, feed: str | None = None) -> AsyncFaultySubscription:
         """As `AsyncBackend.listen`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from thoonk.backends import AsyncBackend, AsyncSubscription
+from thoonk.backends import AsyncBackend, AsyncSubscription, AsyncWaking
 from thoonk.operations import Operation, Taken, TakeOperation
 
 R = TypeVar("R")
@@ -44,8 +44,9 @@ class AsyncObserved:
             self._inside.pop()
 
     async def wake(self, operation: TakeOperation) -> None:
-        """As `AsyncBackend.wake`."""
-        await self._backend.wake(operation)
+        """As `AsyncWaking.wake`, where the backend offers that."""
+        if isinstance(self._backend, AsyncWaking):
+            await self._backend.wake(operation)
 
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As `AsyncBackend.listen`."""

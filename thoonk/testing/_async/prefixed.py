@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from thoonk.backends import AsyncBackend, AsyncSubscription
+from thoonk.backends import AsyncBackend, AsyncSubscription, AsyncWaking
 from thoonk.exceptions import Empty, FeedError
 from thoonk.notices import Gap, Notice
 from thoonk.operations import FeedNames, FeedOperation, Operation, Taken, TakeOperation
@@ -52,8 +52,9 @@ class AsyncPrefixed:
             raise
 
     async def wake(self, operation: TakeOperation) -> None:
-        """As `AsyncBackend.wake`."""
-        await self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
+        """As `AsyncWaking.wake`, where the backend offers that."""
+        if isinstance(self._backend, AsyncWaking):
+            await self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
 
     async def listen(self, feed: str | None = None) -> AsyncPrefixedSubscription:
         """As `AsyncBackend.listen`."""

@@ -225,3 +225,19 @@ class ClaimsContract(Contract):
         first.finish()
         held = tuple(Held(claim.id, claim.token) for claim in (first, second))
         assert thoonk.backend.execute(JobExtend("j", held)) == (False, True)
+
+    def test_by_id_and_token_only_the_claim_that_holds_is_ended(
+        self, thoonk: Thoonk, other: Thoonk
+    ) -> None:
+        job = thoonk.job("j", {"claim_timeout": 0.1})
+        elsewhere = other.job("j")
+        id = job.put("x")
+        late = job.get()
+        holder = elsewhere.get(timeout=5)
+        before = job.get_counts()
+        for end in (elsewhere.finish, elsewhere.cancel, elsewhere.stall):
+            with pytest.raises(NotClaimed):
+                end(id, token=late.token)
+        assert job.get_counts() == before
+        job.finish(id, "done", token=holder.token)
+        assert job.get_result(id, timeout=5) == ("x", "done")

@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import TypeVar
 
-from thoonk.backends import Backend, Subscription
+from thoonk.backends import Backend, Subscription, Waking
 from thoonk.concurrency._sync import sleep
 from thoonk.exceptions import Empty, OutcomeUnknown
 from thoonk.notices import Gap, Notice
@@ -47,8 +47,9 @@ class Faulty:
         return taken
 
     def wake(self, operation: TakeOperation) -> None:
-        """As `Backend.wake`."""
-        self._backend.wake(operation)
+        """As `Waking.wake`, where the backend offers that."""
+        if isinstance(self._backend, Waking):
+            self._backend.wake(operation)
 
     def listen(self, feed: str | None = None) -> FaultySubscription:
         """As `Backend.listen`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from thoonk.backends import Backend, Subscription
+from thoonk.backends import Backend, Subscription, Waking
 from thoonk.operations import Operation, Taken, TakeOperation
 
 R = TypeVar("R")
@@ -45,8 +45,9 @@ class Observed:
             self._inside.pop()
 
     def wake(self, operation: TakeOperation) -> None:
-        """As `Backend.wake`."""
-        self._backend.wake(operation)
+        """As `Waking.wake`, where the backend offers that."""
+        if isinstance(self._backend, Waking):
+            self._backend.wake(operation)
 
     def listen(self, feed: str | None = None) -> Subscription:
         """As `Backend.listen`."""

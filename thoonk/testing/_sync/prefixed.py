@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from thoonk.backends import Backend, Subscription
+from thoonk.backends import Backend, Subscription, Waking
 from thoonk.exceptions import Empty, FeedError
 from thoonk.notices import Gap, Notice
 from thoonk.operations import FeedNames, FeedOperation, Operation, Taken, TakeOperation
@@ -53,8 +53,9 @@ class Prefixed:
             raise
 
     def wake(self, operation: TakeOperation) -> None:
-        """As `Backend.wake`."""
-        self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
+        """As `Waking.wake`, where the backend offers that."""
+        if isinstance(self._backend, Waking):
+            self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
 
     def listen(self, feed: str | None = None) -> PrefixedSubscription:
         """As `Backend.listen`."""
