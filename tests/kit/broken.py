@@ -225,7 +225,7 @@ class WhatIsNotConfirmedNeverComesBack(Broken):
 
 
 class AClaimIsGivenTwice(Broken):
-    fails: ClassVar = {"Job"}
+    fails: ClassVar = {"Claims", "Job"}
 
     def _do(self, op: Any) -> Any:
         answer = super()._do(op)
@@ -237,7 +237,7 @@ class AClaimIsGivenTwice(Broken):
 
 
 class AnyTokenEndsAClaim(Broken):
-    fails: ClassVar = {"Bulk", "Job"}
+    fails: ClassVar = {"Bulk", "Claims", "Job"}
 
     def _is_held(self, stored: Stored, id: str, token: str) -> bool:
         return super()._is_held(stored, id, "")
