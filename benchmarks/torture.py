@@ -36,10 +36,10 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests"), str(HERE.parent)]
 
 import servers
-from proxy import Cut, Proxy
 from torture_roles import FEED, JOBS, QUEUE, THE_END
 
 from thoonk import Thoonk
+from thoonk.testing.proxy import Cut, Proxy
 
 STARTING = 15.0
 """Seconds for a process to come up, most of which is Python's own start."""

@@ -9,6 +9,7 @@ import thoonk
 import thoonk.backends
 import thoonk.backends.memory
 import thoonk.backends.redis
+import thoonk.testing
 
 project = "Thoonk"
 author = "The Thoonk authors"
@@ -34,7 +35,13 @@ python_maximum_signature_line_length = 88
 napoleon_use_ivar = True
 
 # Public names are documented where they are imported from, not where they are written.
-for _module in (thoonk, thoonk.backends, thoonk.backends.memory, thoonk.backends.redis):
+for _module in (
+    thoonk,
+    thoonk.backends,
+    thoonk.backends.memory,
+    thoonk.backends.redis,
+    thoonk.testing,
+):
     for _name in _module.__all__:
         _object = getattr(_module, _name)
         _written_in = getattr(_object, "__module__", "")
@@ -64,6 +71,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"thoonk\.backends\.redis\.\w+\.subscription\.\w+"),
     # Of packages that the extras bring.
     (r"py:.*", r"(opentelemetry|prometheus_client)\..*"),
+    # Not public: `AsyncBackend` says what it offers.
+    (r"py:.*", r"thoonk\.testing\.\w+\.observed\.\w+"),
     # Aliases for redis-py's classes, which are spelt out in the text.
     (r"py:.*", r".*\b(Client|FakeServer)"),
     # Between a loop and its claims.
@@ -86,7 +95,7 @@ MADE_FOR_YOU = {
         "FeedSubscription",
         "Heartbeat",
     )
-}
+} | {"thoonk.testing.World"}
 
 
 def _without_constructor(

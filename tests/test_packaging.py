@@ -88,6 +88,7 @@ def test_the_wheel_has_every_script_and_the_marker_of_types(wheel: Path) -> None
     scripts = {file.relative_to(ROOT).as_posix() for file in SCRIPTS.rglob("*.lua")}
     assert "thoonk/backends/redis/scripts/lib/clock.lua" in scripts
     assert scripts <= names
+    assert "thoonk/testing/rewind.lua" in names
     assert "thoonk/py.typed" in names
 
 

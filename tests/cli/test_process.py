@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 from conftest import World
-from contract._sync.helpers import until
 from contract.peek import blocked
 
 from cli.conftest import PROGRAM, Process
 from thoonk import JobCounts, Thoonk
+from thoonk.testing._sync.helpers import until
 
 
 @pytest.fixture

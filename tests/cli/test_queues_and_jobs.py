@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from conftest import World
-from proxy import Cut, between
 
 from cli.conftest import Cli
 from thoonk import JobCounts, JobResult, Thoonk
 from thoonk.cli import session
 from thoonk.cli.app import app
+from thoonk.testing.proxy import Cut, between
 
 EVERY_BYTE = bytes(range(256))
 

@@ -12,10 +12,10 @@ from typing import Any, Self
 import pytest
 from conftest import World
 
-from contract._sync.helpers import Background, until
-from contract.holding import holding_proxy
 from contract.peek import blocked
 from thoonk import Pubsub, Thoonk
+from thoonk.testing._sync.helpers import Background, until
+from thoonk.testing.proxy import between
 
 
 class Script:
@@ -57,61 +57,8 @@ def thoonk_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if "thoonk" in thread.name]
 
 
-# --- operators --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("kind", ["feed", "sorted_feed", "queue", "job"])
-def test_len_and_in(world: World, kind: str) -> None:
-    with Thoonk(backend=world.url) as thoonk:
-        feed = getattr(thoonk, kind)("f")
-        put = {"feed": "publish", "sorted_feed": "append", "queue": "put", "job": "put"}[kind]
-        assert len(feed) == 0
-        assert feed  # an empty feed is still a feed
-        ids = [getattr(feed, put)("x") for _ in range(3)]
-        assert len(feed) == 3
-        assert all(id in feed for id in ids)
-        assert "nowhere" not in feed
-        assert 5 not in feed
-
-
-@pytest.mark.parametrize("kind", ["feed", "sorted_feed"])
-def test_iteration_gives_ids_in_order(world: World, kind: str) -> None:
-    with Thoonk(backend=world.url) as thoonk:
-        feed = getattr(thoonk, kind)("f")
-        ids = [feed.publish("x") for _ in range(3)]
-        ids.remove(first := ids[0])
-        if kind == "feed":
-            feed.publish("y", id=first)
-        else:
-            feed.move_last(first)
-        assert list(feed) == [*ids, first]
-        items = feed.get_all()
-        assert [items[id] for id in feed] == ["x", "x", "y" if kind == "feed" else "x"]
-
-
 def test_pubsub_is_another_name_of_thoonk() -> None:
     assert Pubsub is Thoonk
-
-
-# --- threads ----------------------------------------------------------------------------
-
-
-def test_one_client_serves_many_threads_at_once(world: World) -> None:
-    with Thoonk(backend=world.url) as thoonk:
-        feed = thoonk.feed("f")
-
-        def publish_some(number: int) -> None:
-            for index in range(30):
-                feed.publish("x", id=f"{number}-{index}")
-
-        workers = [Background(publish_some, number) for number in range(6)]
-        for worker in workers:
-            worker.result(30)
-        ids = feed.get_ids()
-        assert len(ids) == 180
-        for number in range(6):
-            own = [id for id in ids if id.startswith(f"{number}-")]
-            assert own == [f"{number}-{index}" for index in range(30)]
 
 
 def test_close_ends_every_thread(world: World) -> None:
@@ -189,7 +136,7 @@ def test_an_interrupted_get_takes_nothing_later(real_world: World, kind: str) ->
 def test_an_item_whose_reply_is_under_way_goes_back(real_world: World, kind: str) -> None:
     assert real_world.server is not None
     with (
-        holding_proxy(real_world.server) as proxy,
+        between(real_world.server) as proxy,
         Thoonk(backend=real_world.url) as thoonk,
         Script(INTERRUPTED, f"{proxy.port}", kind) as script,
     ):
@@ -198,17 +145,17 @@ def test_an_item_whose_reply_is_under_way_goes_back(real_world: World, kind: str
         for is_waiting in (True, False):
             if not is_waiting:
                 feed.put("x")
-                proxy.flow.clear()
+                proxy.hold_replies()
             script.say("get")
             if is_waiting:
                 until(lambda: blocked(real_world) == 1)
-                proxy.flow.clear()
+                proxy.hold_replies()
                 feed.put("x")
             # The server has handed it out, and nobody has received it.
             until(lambda: not real_world.raw.exists("feed.ids:f", "feed.reserved:f"))
             script.process.send_signal(signal.SIGINT)
             assert script.line() == "interrupted"
-            proxy.flow.set()
+            proxy.thaw()
             assert script.line() == "put back"
             assert len(feed) == 1
             taken = feed.get(timeout=5)

@@ -13,10 +13,10 @@ import pytest
 import servers
 from click.testing import CliRunner
 from conftest import World
-from contract._sync.helpers import until
 
 from thoonk import Thoonk
 from thoonk.doctor.command import doctor
+from thoonk.testing._sync.helpers import until
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,6 @@ import pytest
 import redis
 import servers
 from conftest import World
-from contract._sync.helpers import until
 from peer import Peer
 
 from thoonk import (
@@ -29,6 +28,7 @@ from thoonk import (
 )
 from thoonk.doctor import examine, probe
 from thoonk.doctor.findings import Severity
+from thoonk.testing._sync.helpers import until
 
 IGNORED = ("persistence", "endless")
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import servers
-from contract._sync.helpers import until
 
 from thoonk import AccessDenied, BackendUnavailable, InvalidValue, Thoonk
 from thoonk.doctor import Report, Severity, examination, examine
 from thoonk.doctor.server import ServerFacts, examine_server
+from thoonk.testing._sync.helpers import until
 
 NAMES = list(servers.binaries())
 SAVES = ("--save", "900", "1")

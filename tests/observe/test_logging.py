@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from conftest import World
-from contract._sync.helpers import until
 
 from thoonk import Thoonk
+from thoonk.testing._sync.helpers import until
 
 
 def fields(caplog: pytest.LogCaptureFixture, logger: str, *names: str) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import attrs
 import pytest
 from conftest import World
-from contract._sync.helpers import until
 from prometheus_client import CollectorRegistry, generate_latest
 
 from thoonk import AsyncThoonk, Empty, NotClaimed, Thoonk
 from thoonk import operations as ops
 from thoonk.observe import AsyncObservedBackend, ObservedBackend
 from thoonk.observe.prometheus import FeedCollector, Metrics
+from thoonk.testing._sync.helpers import until
 
 
 @attrs.frozen

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from conftest import World
-from proxy import Cut, between
 
 from thoonk import InvalidValue, OutcomeUnknown, Thoonk
+from thoonk.testing.proxy import Cut, between
 
 
 def test_an_item_whose_confirmation_got_no_answer_is_in_the_error(real_world: World) -> None:

@@ -12,10 +12,10 @@ import attrs
 import pytest
 from blocking import blocking_client
 from conftest import World
-from proxy import Cut, Proxy, between
 
 from thoonk import Empty, Thoonk
 from thoonk.backends.redis import scripts
+from thoonk.testing.proxy import Cut, Proxy, between
 
 
 class Handles:

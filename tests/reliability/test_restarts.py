@@ -18,7 +18,6 @@ import pytest
 import redis
 import servers
 from conftest import World, _binary
-from proxy import between
 
 from thoonk import (
     AsyncThoonk,
@@ -32,6 +31,7 @@ from thoonk.backends.redis._sync import backend as sync_backend
 from thoonk.backends.redis._sync import subscription as sync_subscription
 from thoonk.exceptions import AccessDenied, BackendFull, BackendUnavailable, OutcomeUnknown
 from thoonk.notices import Gap, Published
+from thoonk.testing.proxy import between
 
 NAMES = ["redis-6.2", "valkey-8.1"]
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")

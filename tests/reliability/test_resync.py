@@ -12,11 +12,11 @@ from conftest import World
 from hypothesis import given
 from hypothesis import strategies as st
 from mirror import Mirror
-from proxy import between
 
 from thoonk import Empty, Gap, InvalidValue, Thoonk
 from thoonk.operations import Snapshot
 from thoonk.pictures import Picture
+from thoonk.testing.proxy import between
 
 KINDS = ("feed", "sorted_feed")
 

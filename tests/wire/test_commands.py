@@ -15,7 +15,6 @@ import pytest
 import redis
 import servers
 from conftest import World
-from contract._sync.helpers import Background, until
 
 from thoonk import (
     BackendError,
@@ -31,6 +30,7 @@ from thoonk import (
     Thoonk,
 )
 from thoonk.backends.redis import scripts
+from thoonk.testing._sync.helpers import Background, until
 
 MARK = "mark"
 

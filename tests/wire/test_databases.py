@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import redis
 from conftest import World
-from contract._sync.helpers import until
 from peer import Peer
 
 from thoonk import Created, Deleted, Published, Thoonk
+from thoonk.testing._sync.helpers import until
 
 EVENTS = ("create", "delete", "publish", "edit", "retract", "position", "finish")
 OTHER = 9

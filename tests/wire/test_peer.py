@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from conftest import MEMORY, World
-from contract._sync.helpers import Background, until
 from peer import Notices, Peer, Refused
 
 from thoonk import (
@@ -29,6 +28,7 @@ from thoonk import (
 )
 from thoonk import flows as thoonk_flows
 from thoonk.operations import QueueTake, Release
+from thoonk.testing._sync.helpers import Background, until
 
 NUL = "a\0b"
 

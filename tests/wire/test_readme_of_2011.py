@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from conftest import World
-from contract._sync.helpers import until
 
 import thoonk as package
 from thoonk import FeedExists, ItemDoesNotExist, NotClaimed, NotStalled, Thoonk
+from thoonk.testing._sync.helpers import until
 
 SNIPPETS = {
     "initializing": """

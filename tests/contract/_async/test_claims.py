@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 from conftest import World
 
-from contract._async.helpers import Background, becomes, pause, until
-from contract._async.recording import AsyncRecording
-from contract.peek import blocked, everything
-from thoonk import AsyncJob, AsyncThoonk, InvalidType, InvalidValue, JobCounts, NotClaimed
-from thoonk.operations import Held, JobClaim, JobExtend, JobFinish, JobNext, Release
-
-
-async def filled(thoonk: AsyncThoonk, *items: str, **config: Any) -> AsyncJob[str]:
-    job = await thoonk.job("j", config)
-    await job.put_many(items)
-    return job
-
-
-async def states(job: AsyncJob[str]) -> tuple[int, int, int, int]:
-    counts: JobCounts = await job.get_counts()
-    return counts.waiting, counts.claimed, counts.stalled, counts.finished
-
-
-async def test_asking_for_the_next_finishes_the_last(thoonk: AsyncThoonk) -> None:
-    job = await filled(thoonk, "a", "b", "c")
-    seen = []
-    async with job.claims(timeout=0.1) as claims:
-        async for claim in claims:
-            assert await states(job) == (2 - len(seen), 1, 0, len(seen))
-            seen.append(claim.item)
-    assert seen == ["a", "b", "c"]
-    assert await states(job) == (0, 0, 0, 3)
+from contract.peek import everything
+from thoonk import AsyncThoonk, InvalidType, InvalidValue
+from thoonk.operations import JobClaim, JobFinish, JobNext, Release
+from thoonk.testing._async.claims import filled, states
+from thoonk.testing._async.observed import AsyncObserved
 
 
 async def test_one_round_trip_a_job_and_nothing_is_left(world: World) -> None:
     async with AsyncThoonk(backend=world.url) as client:
-        recording = AsyncRecording(client.backend)
+        recording = AsyncObserved(client.backend)
         async with AsyncThoonk(backend=recording) as thoonk:
             job = await filled(thoonk, *"abcde")
             recording.sent.clear()
@@ -56,29 +33,9 @@ async def test_one_round_trip_a_job_and_nothing_is_left(world: World) -> None:
     assert set(after) == {b"feeds", b"feed.config:j", b"feed.publishes:j", b"feed.finishes:j"}
 
 
-async def test_results_are_set_and_told(thoonk: AsyncThoonk) -> None:
-    job = await thoonk.job("j")
-    ids = await job.put_many(["a", "b"])
-    async with job.claims(timeout=0.05) as claims:
-        async for claim in claims:
-            claim.set_result(claim.item.upper())
-    assert await job.get_result(ids[0], timeout=5) == ("a", "A")
-    assert await job.get_result(ids[1], timeout=5) == ("b", "B")
-
-
-async def test_a_result_is_set_in_a_block_of_a_claim_alone(thoonk: AsyncThoonk) -> None:
-    job = await thoonk.job("j")
-    id = await job.put("a")
-    async with await job.get() as claim:
-        claim.set_result("wrong")
-        claim.set_result("A", timeout=60)
-    assert claim.ended
-    assert await job.get_result(id, timeout=5) == ("a", "A")
-
-
 async def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> None:
     async with AsyncThoonk(backend=world.url) as client:
-        recording = AsyncRecording(client.backend)
+        recording = AsyncObserved(client.backend)
         async with AsyncThoonk(backend=recording) as thoonk:
             job = await filled(thoonk, "good", "bad", max_failures=2)
             recording.sent.clear()
@@ -97,71 +54,9 @@ async def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: Worl
             assert [type(op) for op in recording.sent[:4]] == [JobNext] * 4
 
 
-async def test_what_the_loop_has_ended_itself_is_left_alone(thoonk: AsyncThoonk) -> None:
-    job = await filled(thoonk, "finish", "cancel", "stall")
-    async with job.claims(timeout=0.05) as claims:
-        async for claim in claims:
-            if claim.cancelled:
-                break
-            await getattr(claim, claim.item)()
-            assert claim.ended
-    assert await states(job) == (1, 0, 1, 1)
-
-
-@pytest.mark.parametrize("prefetch", [1, 3])
-async def test_a_loop_that_is_left_gives_back_what_it_has(
-    thoonk: AsyncThoonk, prefetch: int
-) -> None:
-    job = await filled(thoonk, "a", "b", "c", "d")
-    async with job.claims(prefetch=prefetch) as claims:
-        async for claim in claims:
-            if claim.item == "b":
-                break
-    assert await states(job) == (3, 0, 0, 1)
-    again = await job.get_many(9)
-    assert [(claim.item, claim.cancelled) for claim in again] == [("b", 0), ("c", 0), ("d", 0)]
-
-
-@pytest.mark.parametrize("prefetch", [1, 3])
-async def test_a_plain_loop_that_is_left_is_tidied_up(thoonk: AsyncThoonk, prefetch: int) -> None:
-    job = await filled(thoonk, "a", "b", "c")
-    async for claim in job.claims(prefetch=prefetch):
-        if claim.item == "b":
-            break
-    await becomes((2, 0, 0, 1), states, job)
-
-
-@pytest.mark.parametrize("prefetch", [1, 3])
-async def test_an_error_cancels_the_job_in_hand_and_gives_back_the_rest(
-    thoonk: AsyncThoonk, prefetch: int
-) -> None:
-    job = await filled(thoonk, "a", "b", "c")
-    with pytest.raises(OSError, match="disk full"):
-        async with job.claims(prefetch=prefetch) as claims:
-            async for claim in claims:
-                if claim.item == "b":
-                    raise OSError("disk full")
-    assert await states(job) == (2, 0, 0, 1)
-    again = await job.get_many(9)
-    assert [(claim.item, claim.cancelled) for claim in again] == [("c", 0), ("b", 1)]
-
-
-async def test_an_error_in_a_plain_loop_gives_the_job_back(thoonk: AsyncThoonk) -> None:
-    job = await filled(thoonk, "a")
-
-    async def work() -> None:
-        async for _ in job.claims():
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        await work()
-    await becomes((1, 0, 0, 0), states, job)
-    assert (await job.get(timeout=5)).cancelled == 0
-
-
 async def test_prefetch_claims_and_tells_in_batches(world: World) -> None:
     async with AsyncThoonk(backend=world.url) as client:
-        recording = AsyncRecording(client.backend)
+        recording = AsyncObserved(client.backend)
         async with AsyncThoonk(backend=recording) as thoonk:
             job = await filled(thoonk, *map(str, range(40)))
             recording.sent.clear()
@@ -179,125 +74,9 @@ async def test_prefetch_claims_and_tells_in_batches(world: World) -> None:
     assert set(after) == {b"feeds", b"feed.config:j", b"feed.publishes:j", b"feed.finishes:j"}
 
 
-async def test_ends_are_told_while_a_job_takes_its_time(thoonk: AsyncThoonk) -> None:
-    job = await filled(thoonk, "quick", "slow")
-    async with job.claims(timeout=0.05, prefetch=8) as claims:
-        async for claim in claims:
-            if claim.item == "slow":
-                await becomes((0, 1, 0, 1), states, job)
-    assert await states(job) == (0, 0, 0, 2)
-
-
-async def test_claims_in_hand_are_kept_alive(thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
-    job = await filled(thoonk, "a", "b", "c", claim_timeout=0.3)
-    thief = await other.job("j")
-    seen = []
-    async with job.claims(timeout=0.05, prefetch=3) as claims:
-        async for claim in claims:
-            seen.append(claim.item)
-            end = time.monotonic() + 0.4
-            while time.monotonic() < end:
-                await thief.maintenance()
-                await pause(0.05)
-    assert seen == ["a", "b", "c"]
-    assert await states(job) == (0, 0, 0, 3)
-
-
-async def test_a_job_that_was_lost_is_told_and_the_loop_goes_on(
-    thoonk: AsyncThoonk, other: AsyncThoonk, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = await filled(thoonk, "a", "b", claim_timeout=0.1)
-    thief = await other.job("j")
-    seen: list[str] = []
-    lost = ""
-    async with job.claims(timeout=0.05) as claims:
-        async for claim in claims:
-            if not seen:
-                lost = claim.id
-                while (stolen := await thief.get(timeout=5)).id != lost:
-                    await stolen.cancel()
-                await stolen.finish("the thief's", result=True)
-            seen.append(claim.item)
-    assert seen == ["a", "b"]
-    assert f"the end of job {lost!r} was not wanted" in caplog.text
-    assert await job.get_result(lost, timeout=5) == ("a", "the thief's")
-    assert (await states(job))[3] == 2
-
-
-async def test_a_job_that_cannot_be_read_is_stalled(
-    thoonk: AsyncThoonk, caplog: pytest.LogCaptureFixture
-) -> None:
-    raw = await thoonk.job("j", serializer="binary")
-    await raw.put_many([b'"a"', b"{", b'"b"'])
-    job = await thoonk.job("j", serializer="json")
-    async with job.claims(timeout=0.05, prefetch=2) as claims:
-        assert [claim.item async for claim in claims] == ["a", "b"]
-    assert await states(job) == (0, 0, 1, 2)
-    assert "is stalled" in caplog.text
-
-
-async def test_it_waits_and_ends_when_nothing_comes(
-    world: World, thoonk: AsyncThoonk, other: AsyncThoonk
-) -> None:
-    job = await thoonk.job("j")
-
-    async def work() -> list[str]:
-        async with job.claims(timeout=0.5) as claims:
-            return [claim.item async for claim in claims]
-
-    working = Background(work)
-    await until(lambda: blocked(world) == 1)
-    await (await other.job("j")).put("late")
-    assert await working.result() == ["late"]
-    assert await states(job) == (0, 0, 0, 1)
-
-
-@pytest.mark.parametrize("prefetch", [1, 4])
-async def test_stop_ends_a_loop_that_waits(
-    world: World, thoonk: AsyncThoonk, prefetch: int
-) -> None:
-    job = await filled(thoonk, "a")
-    claims = job.claims(prefetch=prefetch)
-
-    async def work() -> list[str]:
-        async with claims:
-            return [claim.item async for claim in claims]
-
-    working = Background(work)
-    await until(lambda: blocked(world) == 1)
-    began = time.monotonic()
-    claims.stop()
-    assert await working.result() == ["a"]
-    assert time.monotonic() - began < 3
-    assert await states(job) == (0, 0, 0, 1)
-
-
-async def test_stop_ends_a_loop_after_the_job_in_hand(thoonk: AsyncThoonk) -> None:
-    job = await filled(thoonk, "a", "b", "c", "d")
-    seen = []
-    async with job.claims(prefetch=3) as claims:
-        async for claim in claims:
-            seen.append(claim.item)
-            if claim.item == "b":
-                claims.stop()
-    assert seen == ["a", "b"]
-    assert await states(job) == (2, 0, 0, 2)
-
-
-async def test_a_claim_that_outlives_its_loop_acts_for_itself(thoonk: AsyncThoonk) -> None:
-    job = await filled(thoonk, "a")
-    async with job.claims() as claims:
-        async for claim in claims:
-            break
-    assert await states(job) == (1, 0, 0, 0)
-    with pytest.raises(NotClaimed):
-        async with claim:
-            pass
-
-
 async def test_what_is_noted_is_told_when_the_loop_is_left(world: World) -> None:
     async with AsyncThoonk(backend=world.url) as client:
-        recording = AsyncRecording(client.backend)
+        recording = AsyncObserved(client.backend)
         async with AsyncThoonk(backend=recording) as thoonk:
             job = await filled(thoonk, "a", "b")
             recording.sent.clear()
@@ -327,28 +106,3 @@ async def test_arguments_that_are_refused(
     job = await thoonk.job("j")
     with pytest.raises(error):
         job.claims(**arguments)
-
-
-async def test_extending_many_tells_of_each(thoonk: AsyncThoonk) -> None:
-    job = await filled(thoonk, "a", "b", claim_timeout=60)
-    first, second = await job.get_many(2)
-    await first.finish()
-    held = tuple(Held(claim.id, claim.token) for claim in (first, second))
-    assert await thoonk.backend.execute(JobExtend("j", held)) == (False, True)
-
-
-async def test_by_id_and_token_only_the_claim_that_holds_is_ended(
-    thoonk: AsyncThoonk, other: AsyncThoonk
-) -> None:
-    job = await thoonk.job("j", {"claim_timeout": 0.1})
-    elsewhere = await other.job("j")
-    id = await job.put("x")
-    late = await job.get()
-    holder = await elsewhere.get(timeout=5)
-    before = await job.get_counts()
-    for end in (elsewhere.finish, elsewhere.cancel, elsewhere.stall):
-        with pytest.raises(NotClaimed):
-            await end(id, token=late.token)
-    assert await job.get_counts() == before
-    await job.finish(id, "done", token=holder.token)
-    assert await job.get_result(id, timeout=5) == ("x", "done")

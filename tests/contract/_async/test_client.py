@@ -10,8 +10,6 @@ import pytest
 import redis.asyncio
 from conftest import World
 
-from contract._async.helpers import until
-from contract._async.recording import AsyncRecording
 from thoonk import (
     AsyncThoonk,
     BackendUnavailable,
@@ -21,6 +19,8 @@ from thoonk import (
     ThoonkError,
 )
 from thoonk.backends import open_async_backend
+from thoonk.testing._async.helpers import until
+from thoonk.testing._async.observed import AsyncObserved
 
 
 async def test_a_client_is_a_context_manager_that_closes_it(world: World) -> None:
@@ -150,7 +150,7 @@ async def test_a_backend_object_is_shared_and_not_closed(world: World) -> None:
 
 
 async def test_any_object_with_the_four_methods_is_a_backend(thoonk: AsyncThoonk) -> None:
-    recording = AsyncRecording(thoonk.backend)
+    recording = AsyncObserved(thoonk.backend)
     async with AsyncThoonk(backend=recording) as client:
         await (await client.feed("f")).publish("x", id="1")
     assert recording.closed == 0

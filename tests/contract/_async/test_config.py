@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from typing import Any
@@ -12,136 +11,12 @@ from typing import Any
 import pytest
 from conftest import World
 
-from contract._async.recording import AsyncRecording
-from contract.peek import everything
 from thoonk import (
     AsyncFeed,
     AsyncThoonk,
-    Configured,
-    FeedConfig,
-    FeedDoesNotExist,
-    FeedExists,
-    Retracted,
     ThoonkError,
-    WrongFeedType,
 )
-
-# --- create -----------------------------------------------------------------------------
-
-
-async def test_a_feed_is_created_with_a_configuration(thoonk: AsyncThoonk) -> None:
-    await thoonk.create_feed("f", {"max_length": 50, "title": "Füße"})
-    config = await thoonk.get_config("f")
-    assert isinstance(config, FeedConfig)
-    assert (config.type, config.max_length, config.title) == ("feed", 50, "Füße")
-    assert dict(config) == {"type": "feed", "max_length": 50, "title": "Füße"}
-
-
-async def test_a_configuration_may_be_json_text(thoonk: AsyncThoonk) -> None:
-    await thoonk.create_feed("f", json.dumps({"max_length": 50, "type": "feed"}))
-    assert (await thoonk.get_config("f"))["max_length"] == 50
-    await thoonk.set_config("f", '{"max_length": 7}')
-    assert (await thoonk.get_config("f"))["max_length"] == 7
-    feed = await thoonk.feed("f", '{"max_length": 8}')
-    assert (await thoonk.get_config(feed.name)).max_length == 8
-
-
-async def test_a_feed_is_created_without_a_configuration(thoonk: AsyncThoonk) -> None:
-    await thoonk.create_feed("f")
-    assert dict(await thoonk.get_config("f")) == {"type": "feed"}
-
-
-@pytest.mark.parametrize("type", ["feed", "sorted_feed", "queue", "job"])
-async def test_create_feed_makes_every_type(thoonk: AsyncThoonk, type: str) -> None:
-    await thoonk.create_feed("f", {"type": type})
-    feed = await getattr(thoonk, type)("f")
-    assert (feed.name, feed.type) == ("f", type)
-
-
-async def test_creating_a_feed_that_exists_changes_nothing(
-    world: World, thoonk: AsyncThoonk, other: AsyncThoonk
-) -> None:
-    await thoonk.create_feed("f", {"max_length": 50})
-    before = everything(world)
-    with pytest.raises(FeedExists) as caught:
-        await other.create_feed("f", {"max_length": 1, "title": "x"})
-    assert caught.value.feed == "f"
-    assert everything(world) == before
-
-
-async def test_opening_a_feed_creates_it_with_its_configuration(
-    thoonk: AsyncThoonk, other: AsyncThoonk
-) -> None:
-    await thoonk.feed("f", {"max_length": 2})
-    assert await other.feed_exists("f")
-    assert dict(await other.get_config("f")) == {"type": "feed", "max_length": 2}
-
-
-async def test_opening_a_feed_again_keeps_its_configuration_and_items(
-    thoonk: AsyncThoonk, other: AsyncThoonk
-) -> None:
-    feed = await thoonk.feed("f", {"max_length": 2})
-    await feed.publish("x", id="1")
-    again = await other.feed("f")
-    assert await again.get_all() == {"1": "x"}
-    assert (await other.get_config("f")).max_length == 2
-
-
-async def test_opening_a_feed_with_a_configuration_reconfigures_it(thoonk: AsyncThoonk) -> None:
-    feed = await thoonk.feed("f", {"title": "old"})
-    for number in range(3):
-        await feed.publish("x", id=f"{number}")
-    async with feed.subscribe() as notices:
-        await thoonk.feed("f", {"max_length": 1})
-        assert [await notices.get(10) for _ in range(3)] == [
-            Retracted("f", "0"),
-            Retracted("f", "1"),
-            Configured("f"),
-        ]
-    assert dict(await thoonk.get_config("f")) == {"type": "feed", "title": "old", "max_length": 1}
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("feed", "sorted_feed"),
-        ("feed", "queue"),
-        ("queue", "job"),
-        ("job", "queue"),
-        ("sorted_feed", "feed"),
-        ("job", "pyqueue"),
-    ],
-)
-async def test_opening_a_feed_as_another_type_is_an_error(
-    world: World, thoonk: AsyncThoonk, first: str, second: str
-) -> None:
-    await getattr(thoonk, first)("f")
-    before = everything(world)
-    with pytest.raises(WrongFeedType) as caught:
-        await getattr(thoonk, second)("f", {"title": "x"})
-    assert (caught.value.feed, caught.value.actual) == ("f", first)
-    assert everything(world) == before
-
-
-async def test_an_object_of_a_feed_that_became_another_type_is_refused(
-    thoonk: AsyncThoonk, other: AsyncThoonk
-) -> None:
-    feed = await thoonk.feed("f")
-    await other.delete_feed("f")
-    queue = await other.queue("f")
-    await queue.put("x")
-    with pytest.raises(WrongFeedType):
-        await feed.publish("x")
-    with pytest.raises(WrongFeedType):
-        await feed.get_ids()
-    assert await queue.get(timeout=5) == "x"
-
-
-async def test_a_configured_type_has_to_fit_the_method(thoonk: AsyncThoonk) -> None:
-    with pytest.raises(WrongFeedType):
-        await thoonk.feed("f", {"type": "queue"})
-    assert not await thoonk.feed_exists("f")
-    await thoonk.queue("f", {"type": "queue"})
+from thoonk.testing._async.observed import AsyncObserved
 
 
 @pytest.mark.parametrize(
@@ -158,55 +33,11 @@ async def test_type_names_of_peers_open(
     assert (await thoonk.get_config("f")).type == stored
 
 
-async def test_a_registered_feed_type_gets_a_method(thoonk: AsyncThoonk) -> None:
-    class Log(AsyncFeed[str]):
-        async def log(self, line: str) -> str:
-            return await self.publish(line.upper())
-
-    thoonk.register_feedtype("log", Log)
-    log = await thoonk.log("f", {"max_length": 1})  # type: ignore[attr-defined]
-    await log.log("a")
-    id = await log.log("b")
-    assert isinstance(log, Log)
-    assert await log.get_all() == {id: "B"}
-    assert (await thoonk.get_config("f")).type == "log"
-    with pytest.raises(WrongFeedType):
-        await thoonk.feed("f")
-    await thoonk.create_feed("g", {"type": "log"})
-
-
 async def test_a_feed_type_that_makes_no_sense_is_refused(thoonk: AsyncThoonk) -> None:
     bad: list[tuple[Any, Any]] = [("feed", AsyncFeed), ("a b", AsyncFeed), ("x", str), ("y", 1)]
     for name, feed_class in bad:
         with pytest.raises(ThoonkError):
             thoonk.register_feedtype(name, feed_class)
-
-
-# --- get and set ------------------------------------------------------------------------
-
-
-async def test_values_are_typed(thoonk: AsyncThoonk) -> None:
-    await thoonk.create_feed(
-        "f",
-        {
-            "type": "job",
-            "max_length": "5",
-            "title": "t",
-            "serializer": "json",
-            "claim_timeout": 1.5,
-            "max_failures": 3,
-            "result_timeout": "60",
-        },
-    )
-    assert await thoonk.get_config("f") == FeedConfig(
-        type="job",
-        max_length=5,
-        title="t",
-        serializer="json",
-        claim_timeout=1.5,
-        max_failures=3,
-        result_timeout=60.0,
-    )
 
 
 async def test_whole_seconds_are_written_as_peers_read_them(
@@ -226,33 +57,6 @@ async def test_unknown_keys_are_kept_as_text(world: World, thoonk: AsyncThoonk) 
     assert (await thoonk.get_config("f")).extra == config.extra
 
 
-async def test_set_config_changes_what_it_names_and_nothing_else(thoonk: AsyncThoonk) -> None:
-    feed = await thoonk.feed("f", {"max_length": 5, "title": "t"})
-    async with feed.subscribe() as notices:
-        await thoonk.set_config("f", {"max_length": 6})
-        assert await notices.get(10) == Configured("f")
-    assert dict(await thoonk.get_config("f")) == {"type": "feed", "max_length": 6, "title": "t"}
-
-
-async def test_none_removes_a_field(thoonk: AsyncThoonk) -> None:
-    await thoonk.create_feed("f", {"max_length": 5, "title": "t", "own": "x"})
-    await thoonk.set_config("f", {"max_length": None, "own": None})
-    assert dict(await thoonk.get_config("f")) == {"type": "feed", "title": "t"}
-
-
-@pytest.mark.parametrize("type", ["sorted_feed", "queue", "job", "nonsense"])
-async def test_the_type_of_a_feed_never_changes(
-    world: World, thoonk: AsyncThoonk, type: str
-) -> None:
-    await thoonk.create_feed("f", {"type": "feed"})
-    before = everything(world)
-    with pytest.raises(WrongFeedType):
-        await thoonk.set_config("f", {"title": "x", "type": type})
-    assert everything(world) == before
-    await thoonk.set_config("f", {"title": "x", "type": "feed"})
-    assert (await thoonk.get_config("f")).title == "x"
-
-
 async def test_a_stored_value_that_makes_no_sense_is_logged_and_passed_over(
     world: World, thoonk: AsyncThoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -265,67 +69,6 @@ async def test_a_stored_value_that_makes_no_sense_is_logged_and_passed_over(
     for number in range(3):
         await feed.publish("x", id=f"{number}")
     assert await feed.count() == 3
-
-
-async def test_a_feed_that_does_not_exist_has_no_configuration(
-    world: World, thoonk: AsyncThoonk
-) -> None:
-    for call, arguments in [
-        (thoonk.get_config, ("f",)),
-        (thoonk.set_config, ("f", {"title": "x"})),
-        (thoonk.delete_feed, ("f",)),
-    ]:
-        with pytest.raises(FeedDoesNotExist) as caught:
-            await call(*arguments)
-        assert caught.value.feed == "f"
-    assert everything(world) == {}
-
-
-# --- names and the end ------------------------------------------------------------------
-
-
-async def test_feeds_of_all_types_are_listed(thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
-    assert await thoonk.get_feed_names() == set()
-    await thoonk.feed("a:b")
-    await thoonk.sorted_feed("ü")
-    await thoonk.queue("q")
-    await thoonk.job("j")
-    assert await other.get_feed_names() == {"a:b", "ü", "q", "j"}
-    assert await other.feed_exists("ü")
-    assert not await other.feed_exists("nowhere")
-    await other.delete_feed("q")
-    assert await thoonk.get_feed_names() == {"a:b", "ü", "j"}
-    assert not await thoonk.feed_exists("q")
-
-
-async def test_deleting_a_feed_leaves_no_key_behind(world: World, thoonk: AsyncThoonk) -> None:
-    feed = await thoonk.feed("f", {"max_length": 5})
-    await feed.publish("x")
-    sorted_feed = await thoonk.sorted_feed("s")
-    await sorted_feed.append("x")
-    queue = await thoonk.queue("q")
-    await queue.put("x")
-    job = await thoonk.job("j")
-    for _ in range(5):
-        await job.put("x")
-    await (await job.get()).finish("result")
-    await (await job.get()).finish("kept for ever", timeout=0)
-    await (await job.get()).stall()
-    await (await job.get()).cancel()
-    await job.get()
-    for name in "fsqj":
-        await thoonk.delete_feed(name)
-    assert everything(world) == {}
-
-
-async def test_a_feed_that_is_created_anew_is_empty(thoonk: AsyncThoonk) -> None:
-    feed = await thoonk.sorted_feed("s", {"title": "old"})
-    await feed.append("x")
-    await thoonk.delete_feed("s")
-    feed = await thoonk.sorted_feed("s")
-    assert dict(await thoonk.get_config("s")) == {"type": "sorted_feed"}
-    assert await feed.get_ids() == []
-    assert await feed.append("x") == "1"
 
 
 # --- what is refused before anything is sent ----------------------------------------------
@@ -374,7 +117,7 @@ def check_refused(caught: pytest.ExceptionInfo[BaseException]) -> None:
 async def test_bad_names_are_refused_before_anything_is_sent(
     thoonk: AsyncThoonk,
 ) -> None:
-    recording = AsyncRecording(thoonk.backend)
+    recording = AsyncObserved(thoonk.backend)
     client = AsyncThoonk(backend=recording)
     calls: list[Any] = [client.feed, client.sorted_feed, client.queue, client.job, client.pyqueue]
     calls += [client.create_feed, client.delete_feed, client.feed_exists, client.get_config]
@@ -393,7 +136,7 @@ async def test_bad_names_are_refused_before_anything_is_sent(
 async def test_bad_configurations_are_refused_before_anything_is_sent(
     thoonk: AsyncThoonk,
 ) -> None:
-    recording = AsyncRecording(thoonk.backend)
+    recording = AsyncObserved(thoonk.backend)
     client = AsyncThoonk(backend=recording)
     for config in BAD_CONFIGS:
         for call in (client.feed, client.job, client.create_feed, client.set_config):
@@ -410,7 +153,7 @@ async def test_bad_configurations_are_refused_before_anything_is_sent(
 async def test_bad_ids_items_and_arguments_are_refused_before_anything_is_sent(
     thoonk: AsyncThoonk,
 ) -> None:
-    recording = AsyncRecording(thoonk.backend)
+    recording = AsyncObserved(thoonk.backend)
     client = AsyncThoonk(backend=recording)
     feed = await client.feed("f")
     sorted_feed = await client.sorted_feed("s")

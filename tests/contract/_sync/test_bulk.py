@@ -9,100 +9,26 @@ from typing import Any
 import pytest
 from conftest import World
 
-from contract._sync.helpers import Background, until
-from contract._sync.recording import Recording
-from contract.peek import blocked, everything
+from contract.peek import everything
 from thoonk import (
-    Edited,
-    Empty,
-    FeedDoesNotExist,
-    Finished,
     InvalidType,
     InvalidValue,
-    ItemTooLarge,
-    Moved,
-    NotClaimed,
-    Published,
-    Retracted,
-    SerializerError,
     Thoonk,
 )
+from thoonk.testing._sync.observed import Observed
 
 Call = Callable[[Thoonk], Awaitable[Any]]
 
 
-def test_published_in_order_and_announced_one_by_one(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    with feed.subscribe() as notices:
-        ids = feed.publish_many(["a", "b", "c"])
-        seen = [notices.get(timeout=5) for _ in range(3)]
-    assert seen == [Published("f", id, item) for id, item in zip(ids, "abc", strict=True)]
-    assert feed.get_ids() == ids
-
-
-def test_a_mapping_gives_the_ids_and_edits(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    feed.publish("old", id="x")
-    with feed.subscribe() as notices:
-        assert feed.publish_many({"y": "1", "x": "2"}) == ["y", "x"]
-        seen = [notices.get(timeout=5) for _ in range(2)]
-    assert seen == [Published("f", "y", "1"), Edited("f", "x", "2")]
-    assert feed.get_ids() == ["y", "x"]
-    assert feed.get_all() == {"y": "1", "x": "2"}
-
-
-def test_more_than_fit_push_each_other_out(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f", {"max_length": 2})
-    with feed.subscribe() as notices:
-        feed.publish_many({"a": "1", "b": "2", "c": "3", "d": "4"})
-        seen = [notices.get(timeout=5) for _ in range(6)]
-    assert seen == [
-        Published("f", "a", "1"),
-        Published("f", "b", "2"),
-        Retracted("f", "a"),
-        Published("f", "c", "3"),
-        Retracted("f", "b"),
-        Published("f", "d", "4"),
-    ]
-    assert feed.get_ids() == ["c", "d"]
-    assert feed.get_all() == {"c": "3", "d": "4"}
-
-
-def test_thousands_are_cut_into_steps_and_keep_their_order(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    ids = feed.publish_many(str(number) for number in range(2500))
-    assert feed.get_ids() == ids
-    items = feed.get_items(ids)
-    assert [items[id] for id in ids] == [str(number) for number in range(2500)]
-    assert feed.retract_many([*ids[:1200], "other"]) == [True] * 1200 + [False]
-    assert feed.get_ids() == ids[1200:]
-
-
 def test_large_items_go_in_steps_of_their_own(world: World) -> None:
     with Thoonk(backend=world.url) as client:
-        recording = Recording(client.backend)
+        recording = Observed(client.backend)
         with Thoonk(backend=recording) as thoonk:
             queue = thoonk.queue("q")
             recording.sent.clear()
             queue.put_many(["x" * 600_000] * 3 + ["y"] * 1001)
             assert [len(op.entries) for op in recording.sent] == [1, 1, 1000, 2]
             assert queue.count() == 1004
-
-
-def test_nothing_given_sends_nothing(world: World, thoonk: Thoonk) -> None:
-    feed, queue, job = thoonk.feed("f"), thoonk.queue("q"), thoonk.job("j")
-    sorted_feed = thoonk.sorted_feed("s")
-    before = everything(world)
-    assert feed.publish_many([]) == []
-    assert feed.publish_many({}) == []
-    assert feed.retract_many([]) == []
-    assert feed.get_items([]) == {}
-    assert sorted_feed.publish_many(()) == []
-    assert queue.put_many(iter(())) == []
-    assert job.put_many([]) == []
-    job.finish_many([])
-    assert job.retract_many([]) == []
-    assert everything(world) == before
 
 
 @pytest.mark.parametrize(
@@ -133,7 +59,7 @@ def test_what_is_refused_sends_nothing(
     world: World, error: type[Exception], call: Callable[[Any], Awaitable[Any]]
 ) -> None:
     with Thoonk(backend=world.url) as client:
-        recording = Recording(client.backend)
+        recording = Observed(client.backend)
         with Thoonk(backend=recording) as thoonk:
             feeds = {
                 "f": thoonk.feed("f"),
@@ -147,83 +73,6 @@ def test_what_is_refused_sends_nothing(
             assert recording.sent == []
 
 
-def test_a_step_is_all_or_nothing_and_the_error_tells_what_was_done(
-    world: World, thoonk: Thoonk
-) -> None:
-    feed = thoonk.feed("f", {"max_item_size": 5})
-    before = everything(world)
-    with pytest.raises(ItemTooLarge) as caught:
-        feed.publish_many({"a": "1", "b": "123456", "c": "3"})
-    assert caught.value.done == ()
-    assert everything(world) == before
-    many = {f"{number}": "x" for number in range(1500)}
-    with pytest.raises(ItemTooLarge) as caught:
-        feed.publish_many({**many, "long": "123456"})
-    assert caught.value.done == tuple(many)[:1000]
-    assert feed.get_ids() == [*many][:1000]
-
-
-def test_a_deleted_feed_is_refused(thoonk: Thoonk) -> None:
-    queue = thoonk.queue("q")
-    thoonk.delete_feed("q")
-    with pytest.raises(FeedDoesNotExist):
-        queue.put_many(["a", "b"])
-
-
-# --- sorted feed ------------------------------------------------------------------------
-
-
-def test_a_sorted_feed_gets_them_at_its_end(thoonk: Thoonk) -> None:
-    feed = thoonk.sorted_feed("s")
-    feed.append("first")
-    with feed.subscribe() as notices:
-        assert feed.publish_many(["a", "b"]) == ["2", "3"]
-        seen = [notices.get(timeout=5) for _ in range(4)]
-    assert seen == [
-        Published("s", "2", "a"),
-        Moved("s", "2", ":end"),
-        Published("s", "3", "b"),
-        Moved("s", "3", ":end"),
-    ]
-    assert feed.get_ids() == ["1", "2", "3"]
-    assert feed.append("last") == "4"
-    assert feed.retract_many(["2", "9", "4"]) == [True, False, True]
-    assert feed.get_ids() == ["1", "3"]
-    assert feed.get_items(["3", "2"]) == {"3": "b"}
-    assert feed.get_items() == {"1": "first", "3": "b"}
-
-
-# --- queue --------------------------------------------------------------------------------
-
-
-def test_a_queue_gives_what_is_there(thoonk: Thoonk) -> None:
-    queue = thoonk.queue("q")
-    ids = queue.put_many(["a", "b", "c", "d"])
-    assert queue.get_ids() == ids
-    assert queue.get_many(3) == ["a", "b", "c"]
-    assert queue.get_many(3) == ["d"]
-    with pytest.raises(Empty):
-        queue.get_many(3, timeout=0.05)
-    assert queue.count() == 0
-
-
-def test_high_priority_as_one_after_another(thoonk: Thoonk) -> None:
-    queue = thoonk.queue("q")
-    queue.put("normal")
-    queue.put_many(["a", "b"], priority=queue.HIGH)
-    assert queue.get_many(9) == ["b", "a", "normal"]
-
-
-def test_it_waits_for_the_first(world: World, thoonk: Thoonk, other: Thoonk) -> None:
-    queue = thoonk.queue("q")
-    waiting = Background(queue.get_many, 5, timeout=10)
-    until(lambda: blocked(world) == 1)
-    (other.queue("q")).put_many(["a", "b"])
-    items = waiting.result()
-    rest = 2 - len(items)
-    assert items + (queue.get_many(2) if rest else []) == ["a", "b"]
-
-
 def test_nothing_is_left_of_what_was_taken(world: World, thoonk: Thoonk) -> None:
     queue = thoonk.queue("q")
     before = everything(world)
@@ -233,59 +82,6 @@ def test_nothing_is_left_of_what_was_taken(world: World, thoonk: Thoonk) -> None
     after = everything(world)
     assert after.pop(b"feed.publishes:q") == b"3"
     assert after == before
-
-
-def test_what_cannot_be_read_is_taken_alone(thoonk: Thoonk) -> None:
-    raw = thoonk.queue("q", serializer="binary")
-    raw.put_many([b'"a"', b'"b"', b"{", b'"c"', b'"d"'])
-    queue = thoonk.queue("q", serializer="json")
-    assert queue.get_many(5) == ["a", "b"]
-    with pytest.raises(SerializerError) as caught:
-        queue.get_many(5)
-    assert caught.value.data == b"{"
-    assert queue.get_many(5) == ["c", "d"]
-
-
-# --- job ----------------------------------------------------------------------------------
-
-
-def test_jobs_are_put_claimed_and_finished(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    ids = job.put_many(["a", "b", "c"])
-    claims = job.get_many(2)
-    assert [(claim.id, claim.item, claim.cancelled) for claim in claims] == [
-        (ids[0], "a", 0),
-        (ids[1], "b", 0),
-    ]
-    with job.subscribe() as notices:
-        job.finish_many(claims, ["A", "B"])
-        seen = [notices.get(timeout=5) for _ in range(2)]
-    assert seen == [Finished("j", ids[0], "A"), Finished("j", ids[1], "B")]
-    assert all(claim.ended for claim in claims)
-    assert job.get_result(ids[1], timeout=5) == ("b", "B")
-    assert (job.get_counts()).finished == 2
-    (last,) = job.get_many(10, timeout=5)
-    job.finish_many([last.id])
-    assert (job.get_counts()).finished == 3
-    with pytest.raises(Empty):
-        job.get_many(1, timeout=0.05)
-
-
-def test_one_that_is_not_claimed_keeps_all_of_its_step(world: World, thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    job.put_many(["a", "b", "c"])
-    claims = job.get_many(3)
-    claims[1].cancel()
-    again = job.get(timeout=5)
-    before = everything(world)
-    with pytest.raises(NotClaimed) as caught:
-        job.finish_many(claims)
-    assert caught.value.id == again.id
-    assert caught.value.done == ()
-    assert everything(world) == before
-    assert [claim.ended for claim in claims] == [False, True, False]
-    job.finish_many([claims[0], again, claims[2]])
-    assert (job.get_counts()).finished == 3
 
 
 def test_nothing_is_left_of_finished_jobs(world: World, thoonk: Thoonk) -> None:
@@ -298,24 +94,3 @@ def test_nothing_is_left_of_finished_jobs(world: World, thoonk: Thoonk) -> None:
     assert after.pop(b"feed.publishes:j") == b"30"
     assert after.pop(b"feed.finishes:j") == b"30"
     assert after == before
-
-
-def test_jobs_are_retracted_in_whatever_state(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    ids = job.put_many(["a", "b", "c"])
-    (job.get()).stall()
-    job.get()
-    assert job.retract_many([*ids, "none"]) == [True, True, True, False]
-    counts = job.get_counts()
-    assert (counts.waiting, counts.claimed, counts.stalled) == (0, 0, 0)
-
-
-def test_a_job_that_cannot_be_read_is_cancelled_and_the_others_are_claimed(
-    thoonk: Thoonk,
-) -> None:
-    raw = thoonk.job("j", {"max_failures": 1}, serializer="binary")
-    ids = raw.put_many([b"{", b'"b"'])
-    job = thoonk.job("j", serializer="json")
-    (claim,) = job.get_many(2)
-    assert claim.id == ids[1]
-    assert (job.get_counts()).stalled == 1

@@ -3,44 +3,21 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 from conftest import World
 
-from contract._sync.helpers import Background, becomes, pause, until
-from contract._sync.recording import Recording
-from contract.peek import blocked, everything
-from thoonk import InvalidType, InvalidValue, Job, JobCounts, NotClaimed, Thoonk
-from thoonk.operations import Held, JobClaim, JobExtend, JobFinish, JobNext, Release
-
-
-def filled(thoonk: Thoonk, *items: str, **config: Any) -> Job[str]:
-    job = thoonk.job("j", config)
-    job.put_many(items)
-    return job
-
-
-def states(job: Job[str]) -> tuple[int, int, int, int]:
-    counts: JobCounts = job.get_counts()
-    return counts.waiting, counts.claimed, counts.stalled, counts.finished
-
-
-def test_asking_for_the_next_finishes_the_last(thoonk: Thoonk) -> None:
-    job = filled(thoonk, "a", "b", "c")
-    seen = []
-    with job.claims(timeout=0.1) as claims:
-        for claim in claims:
-            assert states(job) == (2 - len(seen), 1, 0, len(seen))
-            seen.append(claim.item)
-    assert seen == ["a", "b", "c"]
-    assert states(job) == (0, 0, 0, 3)
+from contract.peek import everything
+from thoonk import InvalidType, InvalidValue, Thoonk
+from thoonk.operations import JobClaim, JobFinish, JobNext, Release
+from thoonk.testing._sync.claims import filled, states
+from thoonk.testing._sync.observed import Observed
 
 
 def test_one_round_trip_a_job_and_nothing_is_left(world: World) -> None:
     with Thoonk(backend=world.url) as client:
-        recording = Recording(client.backend)
+        recording = Observed(client.backend)
         with Thoonk(backend=recording) as thoonk:
             job = filled(thoonk, *"abcde")
             recording.sent.clear()
@@ -57,29 +34,9 @@ def test_one_round_trip_a_job_and_nothing_is_left(world: World) -> None:
     assert set(after) == {b"feeds", b"feed.config:j", b"feed.publishes:j", b"feed.finishes:j"}
 
 
-def test_results_are_set_and_told(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    ids = job.put_many(["a", "b"])
-    with job.claims(timeout=0.05) as claims:
-        for claim in claims:
-            claim.set_result(claim.item.upper())
-    assert job.get_result(ids[0], timeout=5) == ("a", "A")
-    assert job.get_result(ids[1], timeout=5) == ("b", "B")
-
-
-def test_a_result_is_set_in_a_block_of_a_claim_alone(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("a")
-    with job.get() as claim:
-        claim.set_result("wrong")
-        claim.set_result("A", timeout=60)
-    assert claim.ended
-    assert job.get_result(id, timeout=5) == ("a", "A")
-
-
 def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> None:
     with Thoonk(backend=world.url) as client:
-        recording = Recording(client.backend)
+        recording = Observed(client.backend)
         with Thoonk(backend=recording) as thoonk:
             job = filled(thoonk, "good", "bad", max_failures=2)
             recording.sent.clear()
@@ -98,69 +55,9 @@ def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> 
             assert [type(op) for op in recording.sent[:4]] == [JobNext] * 4
 
 
-def test_what_the_loop_has_ended_itself_is_left_alone(thoonk: Thoonk) -> None:
-    job = filled(thoonk, "finish", "cancel", "stall")
-    with job.claims(timeout=0.05) as claims:
-        for claim in claims:
-            if claim.cancelled:
-                break
-            getattr(claim, claim.item)()
-            assert claim.ended
-    assert states(job) == (1, 0, 1, 1)
-
-
-@pytest.mark.parametrize("prefetch", [1, 3])
-def test_a_loop_that_is_left_gives_back_what_it_has(thoonk: Thoonk, prefetch: int) -> None:
-    job = filled(thoonk, "a", "b", "c", "d")
-    with job.claims(prefetch=prefetch) as claims:
-        for claim in claims:
-            if claim.item == "b":
-                break
-    assert states(job) == (3, 0, 0, 1)
-    again = job.get_many(9)
-    assert [(claim.item, claim.cancelled) for claim in again] == [("b", 0), ("c", 0), ("d", 0)]
-
-
-@pytest.mark.parametrize("prefetch", [1, 3])
-def test_a_plain_loop_that_is_left_is_tidied_up(thoonk: Thoonk, prefetch: int) -> None:
-    job = filled(thoonk, "a", "b", "c")
-    for claim in job.claims(prefetch=prefetch):
-        if claim.item == "b":
-            break
-    becomes((2, 0, 0, 1), states, job)
-
-
-@pytest.mark.parametrize("prefetch", [1, 3])
-def test_an_error_cancels_the_job_in_hand_and_gives_back_the_rest(
-    thoonk: Thoonk, prefetch: int
-) -> None:
-    job = filled(thoonk, "a", "b", "c")
-    with pytest.raises(OSError, match="disk full"):
-        with job.claims(prefetch=prefetch) as claims:
-            for claim in claims:
-                if claim.item == "b":
-                    raise OSError("disk full")
-    assert states(job) == (2, 0, 0, 1)
-    again = job.get_many(9)
-    assert [(claim.item, claim.cancelled) for claim in again] == [("c", 0), ("b", 1)]
-
-
-def test_an_error_in_a_plain_loop_gives_the_job_back(thoonk: Thoonk) -> None:
-    job = filled(thoonk, "a")
-
-    def work() -> None:
-        for _ in job.claims():
-            raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        work()
-    becomes((1, 0, 0, 0), states, job)
-    assert (job.get(timeout=5)).cancelled == 0
-
-
 def test_prefetch_claims_and_tells_in_batches(world: World) -> None:
     with Thoonk(backend=world.url) as client:
-        recording = Recording(client.backend)
+        recording = Observed(client.backend)
         with Thoonk(backend=recording) as thoonk:
             job = filled(thoonk, *map(str, range(40)))
             recording.sent.clear()
@@ -178,121 +75,9 @@ def test_prefetch_claims_and_tells_in_batches(world: World) -> None:
     assert set(after) == {b"feeds", b"feed.config:j", b"feed.publishes:j", b"feed.finishes:j"}
 
 
-def test_ends_are_told_while_a_job_takes_its_time(thoonk: Thoonk) -> None:
-    job = filled(thoonk, "quick", "slow")
-    with job.claims(timeout=0.05, prefetch=8) as claims:
-        for claim in claims:
-            if claim.item == "slow":
-                becomes((0, 1, 0, 1), states, job)
-    assert states(job) == (0, 0, 0, 2)
-
-
-def test_claims_in_hand_are_kept_alive(thoonk: Thoonk, other: Thoonk) -> None:
-    job = filled(thoonk, "a", "b", "c", claim_timeout=0.3)
-    thief = other.job("j")
-    seen = []
-    with job.claims(timeout=0.05, prefetch=3) as claims:
-        for claim in claims:
-            seen.append(claim.item)
-            end = time.monotonic() + 0.4
-            while time.monotonic() < end:
-                thief.maintenance()
-                pause(0.05)
-    assert seen == ["a", "b", "c"]
-    assert states(job) == (0, 0, 0, 3)
-
-
-def test_a_job_that_was_lost_is_told_and_the_loop_goes_on(
-    thoonk: Thoonk, other: Thoonk, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = filled(thoonk, "a", "b", claim_timeout=0.1)
-    thief = other.job("j")
-    seen: list[str] = []
-    lost = ""
-    with job.claims(timeout=0.05) as claims:
-        for claim in claims:
-            if not seen:
-                lost = claim.id
-                while (stolen := thief.get(timeout=5)).id != lost:
-                    stolen.cancel()
-                stolen.finish("the thief's", result=True)
-            seen.append(claim.item)
-    assert seen == ["a", "b"]
-    assert f"the end of job {lost!r} was not wanted" in caplog.text
-    assert job.get_result(lost, timeout=5) == ("a", "the thief's")
-    assert (states(job))[3] == 2
-
-
-def test_a_job_that_cannot_be_read_is_stalled(
-    thoonk: Thoonk, caplog: pytest.LogCaptureFixture
-) -> None:
-    raw = thoonk.job("j", serializer="binary")
-    raw.put_many([b'"a"', b"{", b'"b"'])
-    job = thoonk.job("j", serializer="json")
-    with job.claims(timeout=0.05, prefetch=2) as claims:
-        assert [claim.item for claim in claims] == ["a", "b"]
-    assert states(job) == (0, 0, 1, 2)
-    assert "is stalled" in caplog.text
-
-
-def test_it_waits_and_ends_when_nothing_comes(world: World, thoonk: Thoonk, other: Thoonk) -> None:
-    job = thoonk.job("j")
-
-    def work() -> list[str]:
-        with job.claims(timeout=0.5) as claims:
-            return [claim.item for claim in claims]
-
-    working = Background(work)
-    until(lambda: blocked(world) == 1)
-    (other.job("j")).put("late")
-    assert working.result() == ["late"]
-    assert states(job) == (0, 0, 0, 1)
-
-
-@pytest.mark.parametrize("prefetch", [1, 4])
-def test_stop_ends_a_loop_that_waits(world: World, thoonk: Thoonk, prefetch: int) -> None:
-    job = filled(thoonk, "a")
-    claims = job.claims(prefetch=prefetch)
-
-    def work() -> list[str]:
-        with claims:
-            return [claim.item for claim in claims]
-
-    working = Background(work)
-    until(lambda: blocked(world) == 1)
-    began = time.monotonic()
-    claims.stop()
-    assert working.result() == ["a"]
-    assert time.monotonic() - began < 3
-    assert states(job) == (0, 0, 0, 1)
-
-
-def test_stop_ends_a_loop_after_the_job_in_hand(thoonk: Thoonk) -> None:
-    job = filled(thoonk, "a", "b", "c", "d")
-    seen = []
-    with job.claims(prefetch=3) as claims:
-        for claim in claims:
-            seen.append(claim.item)
-            if claim.item == "b":
-                claims.stop()
-    assert seen == ["a", "b"]
-    assert states(job) == (2, 0, 0, 2)
-
-
-def test_a_claim_that_outlives_its_loop_acts_for_itself(thoonk: Thoonk) -> None:
-    job = filled(thoonk, "a")
-    with job.claims() as claims:
-        for claim in claims:
-            break
-    assert states(job) == (1, 0, 0, 0)
-    with pytest.raises(NotClaimed):
-        with claim:
-            pass
-
-
 def test_what_is_noted_is_told_when_the_loop_is_left(world: World) -> None:
     with Thoonk(backend=world.url) as client:
-        recording = Recording(client.backend)
+        recording = Observed(client.backend)
         with Thoonk(backend=recording) as thoonk:
             job = filled(thoonk, "a", "b")
             recording.sent.clear()
@@ -322,26 +107,3 @@ def test_arguments_that_are_refused(
     job = thoonk.job("j")
     with pytest.raises(error):
         job.claims(**arguments)
-
-
-def test_extending_many_tells_of_each(thoonk: Thoonk) -> None:
-    job = filled(thoonk, "a", "b", claim_timeout=60)
-    first, second = job.get_many(2)
-    first.finish()
-    held = tuple(Held(claim.id, claim.token) for claim in (first, second))
-    assert thoonk.backend.execute(JobExtend("j", held)) == (False, True)
-
-
-def test_by_id_and_token_only_the_claim_that_holds_is_ended(thoonk: Thoonk, other: Thoonk) -> None:
-    job = thoonk.job("j", {"claim_timeout": 0.1})
-    elsewhere = other.job("j")
-    id = job.put("x")
-    late = job.get()
-    holder = elsewhere.get(timeout=5)
-    before = job.get_counts()
-    for end in (elsewhere.finish, elsewhere.cancel, elsewhere.stall):
-        with pytest.raises(NotClaimed):
-            end(id, token=late.token)
-    assert job.get_counts() == before
-    job.finish(id, "done", token=holder.token)
-    assert job.get_result(id, timeout=5) == ("x", "done")

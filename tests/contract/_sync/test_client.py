@@ -11,8 +11,6 @@ import pytest
 import redis
 from conftest import World
 
-from contract._sync.helpers import until
-from contract._sync.recording import Recording
 from thoonk import (
     BackendUnavailable,
     Closed,
@@ -22,6 +20,8 @@ from thoonk import (
     ThoonkError,
 )
 from thoonk.backends import open_backend
+from thoonk.testing._sync.helpers import until
+from thoonk.testing._sync.observed import Observed
 
 
 def test_a_client_is_a_context_manager_that_closes_it(world: World) -> None:
@@ -151,7 +151,7 @@ def test_a_backend_object_is_shared_and_not_closed(world: World) -> None:
 
 
 def test_any_object_with_the_four_methods_is_a_backend(thoonk: Thoonk) -> None:
-    recording = Recording(thoonk.backend)
+    recording = Observed(thoonk.backend)
     with Thoonk(backend=recording) as client:
         (client.feed("f")).publish("x", id="1")
     assert recording.closed == 0

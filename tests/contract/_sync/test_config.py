@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from typing import Any
@@ -13,134 +12,12 @@ from typing import Any
 import pytest
 from conftest import World
 
-from contract._sync.recording import Recording
-from contract.peek import everything
 from thoonk import (
-    Configured,
     Feed,
-    FeedConfig,
-    FeedDoesNotExist,
-    FeedExists,
-    Retracted,
     Thoonk,
     ThoonkError,
-    WrongFeedType,
 )
-
-# --- create -----------------------------------------------------------------------------
-
-
-def test_a_feed_is_created_with_a_configuration(thoonk: Thoonk) -> None:
-    thoonk.create_feed("f", {"max_length": 50, "title": "Füße"})
-    config = thoonk.get_config("f")
-    assert isinstance(config, FeedConfig)
-    assert (config.type, config.max_length, config.title) == ("feed", 50, "Füße")
-    assert dict(config) == {"type": "feed", "max_length": 50, "title": "Füße"}
-
-
-def test_a_configuration_may_be_json_text(thoonk: Thoonk) -> None:
-    thoonk.create_feed("f", json.dumps({"max_length": 50, "type": "feed"}))
-    assert (thoonk.get_config("f"))["max_length"] == 50
-    thoonk.set_config("f", '{"max_length": 7}')
-    assert (thoonk.get_config("f"))["max_length"] == 7
-    feed = thoonk.feed("f", '{"max_length": 8}')
-    assert (thoonk.get_config(feed.name)).max_length == 8
-
-
-def test_a_feed_is_created_without_a_configuration(thoonk: Thoonk) -> None:
-    thoonk.create_feed("f")
-    assert dict(thoonk.get_config("f")) == {"type": "feed"}
-
-
-@pytest.mark.parametrize("type", ["feed", "sorted_feed", "queue", "job"])
-def test_create_feed_makes_every_type(thoonk: Thoonk, type: str) -> None:
-    thoonk.create_feed("f", {"type": type})
-    feed = getattr(thoonk, type)("f")
-    assert (feed.name, feed.type) == ("f", type)
-
-
-def test_creating_a_feed_that_exists_changes_nothing(
-    world: World, thoonk: Thoonk, other: Thoonk
-) -> None:
-    thoonk.create_feed("f", {"max_length": 50})
-    before = everything(world)
-    with pytest.raises(FeedExists) as caught:
-        other.create_feed("f", {"max_length": 1, "title": "x"})
-    assert caught.value.feed == "f"
-    assert everything(world) == before
-
-
-def test_opening_a_feed_creates_it_with_its_configuration(thoonk: Thoonk, other: Thoonk) -> None:
-    thoonk.feed("f", {"max_length": 2})
-    assert other.feed_exists("f")
-    assert dict(other.get_config("f")) == {"type": "feed", "max_length": 2}
-
-
-def test_opening_a_feed_again_keeps_its_configuration_and_items(
-    thoonk: Thoonk, other: Thoonk
-) -> None:
-    feed = thoonk.feed("f", {"max_length": 2})
-    feed.publish("x", id="1")
-    again = other.feed("f")
-    assert again.get_all() == {"1": "x"}
-    assert (other.get_config("f")).max_length == 2
-
-
-def test_opening_a_feed_with_a_configuration_reconfigures_it(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f", {"title": "old"})
-    for number in range(3):
-        feed.publish("x", id=f"{number}")
-    with feed.subscribe() as notices:
-        thoonk.feed("f", {"max_length": 1})
-        assert [notices.get(10) for _ in range(3)] == [
-            Retracted("f", "0"),
-            Retracted("f", "1"),
-            Configured("f"),
-        ]
-    assert dict(thoonk.get_config("f")) == {"type": "feed", "title": "old", "max_length": 1}
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [
-        ("feed", "sorted_feed"),
-        ("feed", "queue"),
-        ("queue", "job"),
-        ("job", "queue"),
-        ("sorted_feed", "feed"),
-        ("job", "pyqueue"),
-    ],
-)
-def test_opening_a_feed_as_another_type_is_an_error(
-    world: World, thoonk: Thoonk, first: str, second: str
-) -> None:
-    getattr(thoonk, first)("f")
-    before = everything(world)
-    with pytest.raises(WrongFeedType) as caught:
-        getattr(thoonk, second)("f", {"title": "x"})
-    assert (caught.value.feed, caught.value.actual) == ("f", first)
-    assert everything(world) == before
-
-
-def test_an_object_of_a_feed_that_became_another_type_is_refused(
-    thoonk: Thoonk, other: Thoonk
-) -> None:
-    feed = thoonk.feed("f")
-    other.delete_feed("f")
-    queue = other.queue("f")
-    queue.put("x")
-    with pytest.raises(WrongFeedType):
-        feed.publish("x")
-    with pytest.raises(WrongFeedType):
-        feed.get_ids()
-    assert queue.get(timeout=5) == "x"
-
-
-def test_a_configured_type_has_to_fit_the_method(thoonk: Thoonk) -> None:
-    with pytest.raises(WrongFeedType):
-        thoonk.feed("f", {"type": "queue"})
-    assert not thoonk.feed_exists("f")
-    thoonk.queue("f", {"type": "queue"})
+from thoonk.testing._sync.observed import Observed
 
 
 @pytest.mark.parametrize(
@@ -155,55 +32,11 @@ def test_type_names_of_peers_open(world: World, thoonk: Thoonk, stored: str, met
     assert (thoonk.get_config("f")).type == stored
 
 
-def test_a_registered_feed_type_gets_a_method(thoonk: Thoonk) -> None:
-    class Log(Feed[str]):
-        def log(self, line: str) -> str:
-            return self.publish(line.upper())
-
-    thoonk.register_feedtype("log", Log)
-    log = thoonk.log("f", {"max_length": 1})  # type: ignore[attr-defined]
-    log.log("a")
-    id = log.log("b")
-    assert isinstance(log, Log)
-    assert log.get_all() == {id: "B"}
-    assert (thoonk.get_config("f")).type == "log"
-    with pytest.raises(WrongFeedType):
-        thoonk.feed("f")
-    thoonk.create_feed("g", {"type": "log"})
-
-
 def test_a_feed_type_that_makes_no_sense_is_refused(thoonk: Thoonk) -> None:
     bad: list[tuple[Any, Any]] = [("feed", Feed), ("a b", Feed), ("x", str), ("y", 1)]
     for name, feed_class in bad:
         with pytest.raises(ThoonkError):
             thoonk.register_feedtype(name, feed_class)
-
-
-# --- get and set ------------------------------------------------------------------------
-
-
-def test_values_are_typed(thoonk: Thoonk) -> None:
-    thoonk.create_feed(
-        "f",
-        {
-            "type": "job",
-            "max_length": "5",
-            "title": "t",
-            "serializer": "json",
-            "claim_timeout": 1.5,
-            "max_failures": 3,
-            "result_timeout": "60",
-        },
-    )
-    assert thoonk.get_config("f") == FeedConfig(
-        type="job",
-        max_length=5,
-        title="t",
-        serializer="json",
-        claim_timeout=1.5,
-        max_failures=3,
-        result_timeout=60.0,
-    )
 
 
 def test_whole_seconds_are_written_as_peers_read_them(world: World, thoonk: Thoonk) -> None:
@@ -221,31 +54,6 @@ def test_unknown_keys_are_kept_as_text(world: World, thoonk: Thoonk) -> None:
     assert (thoonk.get_config("f")).extra == config.extra
 
 
-def test_set_config_changes_what_it_names_and_nothing_else(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f", {"max_length": 5, "title": "t"})
-    with feed.subscribe() as notices:
-        thoonk.set_config("f", {"max_length": 6})
-        assert notices.get(10) == Configured("f")
-    assert dict(thoonk.get_config("f")) == {"type": "feed", "max_length": 6, "title": "t"}
-
-
-def test_none_removes_a_field(thoonk: Thoonk) -> None:
-    thoonk.create_feed("f", {"max_length": 5, "title": "t", "own": "x"})
-    thoonk.set_config("f", {"max_length": None, "own": None})
-    assert dict(thoonk.get_config("f")) == {"type": "feed", "title": "t"}
-
-
-@pytest.mark.parametrize("type", ["sorted_feed", "queue", "job", "nonsense"])
-def test_the_type_of_a_feed_never_changes(world: World, thoonk: Thoonk, type: str) -> None:
-    thoonk.create_feed("f", {"type": "feed"})
-    before = everything(world)
-    with pytest.raises(WrongFeedType):
-        thoonk.set_config("f", {"title": "x", "type": type})
-    assert everything(world) == before
-    thoonk.set_config("f", {"title": "x", "type": "feed"})
-    assert (thoonk.get_config("f")).title == "x"
-
-
 def test_a_stored_value_that_makes_no_sense_is_logged_and_passed_over(
     world: World, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -258,65 +66,6 @@ def test_a_stored_value_that_makes_no_sense_is_logged_and_passed_over(
     for number in range(3):
         feed.publish("x", id=f"{number}")
     assert feed.count() == 3
-
-
-def test_a_feed_that_does_not_exist_has_no_configuration(world: World, thoonk: Thoonk) -> None:
-    for call, arguments in [
-        (thoonk.get_config, ("f",)),
-        (thoonk.set_config, ("f", {"title": "x"})),
-        (thoonk.delete_feed, ("f",)),
-    ]:
-        with pytest.raises(FeedDoesNotExist) as caught:
-            call(*arguments)
-        assert caught.value.feed == "f"
-    assert everything(world) == {}
-
-
-# --- names and the end ------------------------------------------------------------------
-
-
-def test_feeds_of_all_types_are_listed(thoonk: Thoonk, other: Thoonk) -> None:
-    assert thoonk.get_feed_names() == set()
-    thoonk.feed("a:b")
-    thoonk.sorted_feed("ü")
-    thoonk.queue("q")
-    thoonk.job("j")
-    assert other.get_feed_names() == {"a:b", "ü", "q", "j"}
-    assert other.feed_exists("ü")
-    assert not other.feed_exists("nowhere")
-    other.delete_feed("q")
-    assert thoonk.get_feed_names() == {"a:b", "ü", "j"}
-    assert not thoonk.feed_exists("q")
-
-
-def test_deleting_a_feed_leaves_no_key_behind(world: World, thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f", {"max_length": 5})
-    feed.publish("x")
-    sorted_feed = thoonk.sorted_feed("s")
-    sorted_feed.append("x")
-    queue = thoonk.queue("q")
-    queue.put("x")
-    job = thoonk.job("j")
-    for _ in range(5):
-        job.put("x")
-    (job.get()).finish("result")
-    (job.get()).finish("kept for ever", timeout=0)
-    (job.get()).stall()
-    (job.get()).cancel()
-    job.get()
-    for name in "fsqj":
-        thoonk.delete_feed(name)
-    assert everything(world) == {}
-
-
-def test_a_feed_that_is_created_anew_is_empty(thoonk: Thoonk) -> None:
-    feed = thoonk.sorted_feed("s", {"title": "old"})
-    feed.append("x")
-    thoonk.delete_feed("s")
-    feed = thoonk.sorted_feed("s")
-    assert dict(thoonk.get_config("s")) == {"type": "sorted_feed"}
-    assert feed.get_ids() == []
-    assert feed.append("x") == "1"
 
 
 # --- what is refused before anything is sent ----------------------------------------------
@@ -365,7 +114,7 @@ def check_refused(caught: pytest.ExceptionInfo[BaseException]) -> None:
 def test_bad_names_are_refused_before_anything_is_sent(
     thoonk: Thoonk,
 ) -> None:
-    recording = Recording(thoonk.backend)
+    recording = Observed(thoonk.backend)
     client = Thoonk(backend=recording)
     calls: list[Any] = [client.feed, client.sorted_feed, client.queue, client.job, client.pyqueue]
     calls += [client.create_feed, client.delete_feed, client.feed_exists, client.get_config]
@@ -384,7 +133,7 @@ def test_bad_names_are_refused_before_anything_is_sent(
 def test_bad_configurations_are_refused_before_anything_is_sent(
     thoonk: Thoonk,
 ) -> None:
-    recording = Recording(thoonk.backend)
+    recording = Observed(thoonk.backend)
     client = Thoonk(backend=recording)
     for config in BAD_CONFIGS:
         for call in (client.feed, client.job, client.create_feed, client.set_config):
@@ -401,7 +150,7 @@ def test_bad_configurations_are_refused_before_anything_is_sent(
 def test_bad_ids_items_and_arguments_are_refused_before_anything_is_sent(
     thoonk: Thoonk,
 ) -> None:
-    recording = Recording(thoonk.backend)
+    recording = Observed(thoonk.backend)
     client = Thoonk(backend=recording)
     feed = client.feed("f")
     sorted_feed = client.sorted_feed("s")

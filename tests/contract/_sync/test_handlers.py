@@ -3,70 +3,14 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pytest
 from conftest import World
 
-from contract._sync.helpers import pause, until
 from thoonk import InvalidType, InvalidValue, NotListening, Thoonk
-
-Calls = list[tuple[Any, ...]]
-
-
-def note(calls: Calls, *first: Any) -> Any:
-    """A handler that notes its arguments."""
-
-    def handler(*arguments: Any) -> None:
-        calls.append((*first, *arguments))
-
-    return handler
-
-
-@pytest.mark.parametrize("ending", ["", "_notice"])
-def test_each_event_calls_its_handlers_with_its_arguments(
-    listening: Thoonk, thoonk: Thoonk, ending: str
-) -> None:
-    calls: Calls = []
-    for event in ("create", "delete", "publish", "edit", "retract", "position", "finish"):
-        listening.register_handler(event + ending, note(calls, event))
-    feed = thoonk.feed("f")
-    feed.publish("one", id="1")
-    feed.publish("new one", id="1")
-    feed.retract("1")
-    sorted_feed = thoonk.list("s")
-    sorted_feed.append("two")
-    sorted_feed.edit("1", "new two")
-    sorted_feed.move_first("1")
-    job = thoonk.job("j")
-    id = job.put("query")
-    (job.get()).finish("result", result=True)
-    thoonk.delete_feed("f")
-    expected: Calls = [
-        ("create", "f"),
-        ("publish", "f", "one", "1"),
-        ("edit", "f", "new one", "1"),
-        ("retract", "f", "1"),
-        ("create", "s"),
-        ("publish", "s", "two", "1"),
-        ("position", "s", "1", ":end"),
-        ("edit", "s", "new two", "1"),
-        ("position", "s", "1", "begin:"),
-        ("create", "j"),
-        ("finish", "j", id, "result"),
-        ("delete", "f"),
-    ]
-    until(lambda: len(calls) >= len(expected))
-    assert calls == expected
-
-
-def test_a_client_hears_what_it_does_itself(listening: Thoonk) -> None:
-    calls: Calls = []
-    listening.register_handler("publish", note(calls))
-    (listening.feed("f")).publish("x", id="1")
-    until(lambda: calls)
-    assert calls == [("f", "x", "1")]
+from thoonk.testing._sync.handler import Calls, note
+from thoonk.testing._sync.helpers import until
 
 
 def test_handlers_need_a_client_that_listens(thoonk: Thoonk) -> None:
@@ -81,146 +25,6 @@ def test_an_event_or_handler_that_makes_no_sense_is_refused(listening: Thoonk) -
     for event, handler in bad:
         with pytest.raises((InvalidValue, InvalidType)):
             listening.register_handler(event, handler)
-
-
-def test_a_removed_handler_is_not_called(listening: Thoonk, thoonk: Thoonk) -> None:
-    calls: Calls = []
-    removed, kept = note(calls, "removed"), note(calls, "kept")
-    listening.register_handler("publish_notice", removed)
-    listening.register_handler("publish", kept)
-    feed = thoonk.feed("f")
-    feed.publish("x", id="1")
-    until(lambda: len(calls) == 2)
-    listening.remove_handler("publish", removed)
-    feed.publish("x", id="2")
-    until(lambda: len(calls) == 3)
-    assert [call[0] for call in calls] == ["removed", "kept", "kept"]
-    with pytest.raises(InvalidValue):
-        listening.remove_handler("publish", removed)
-
-
-def test_a_handler_that_raises_is_logged_and_the_rest_go_on(
-    listening: Thoonk, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
-) -> None:
-    def failing(feed: str, item: str, id: str) -> None:
-        raise ZeroDivisionError
-
-    calls: Calls = []
-    listening.register_handler("publish", failing)
-    listening.register_handler("publish", note(calls))
-    feed = thoonk.feed("f")
-    feed.publish("x", id="1")
-    feed.publish("x", id="2")
-    until(lambda: len(calls) == 2)
-    failures = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [record.name for record in failures] == ["thoonk.listener"] * 2
-    assert failures[0].exc_info is not None
-    assert failures[0].exc_info[0] is ZeroDivisionError
-
-
-def test_a_handler_may_use_its_client(listening: Thoonk, thoonk: Thoonk) -> None:
-    log = listening.feed("log")
-
-    def handler(feed: str, item: str, id: str) -> None:
-        if feed == "f":
-            pause(0.01)
-            log.publish(f"{id}: {item}", id=id)
-
-    listening.register_handler("publish", handler)
-    feed = thoonk.feed("f")
-    with log.subscribe() as notices:
-        for number in range(3):
-            feed.publish("x", id=f"{number}")
-        for _ in range(3):
-            notices.get(10)
-    ids = log.get_ids()
-    items = log.get_all()
-    assert [items[id] for id in ids] == ["0: x", "1: x", "2: x"]
-
-
-def test_notices_of_one_handler_come_one_at_a_time_and_in_order(
-    listening: Thoonk, thoonk: Thoonk
-) -> None:
-    calls: Calls = []
-    running: list[int] = []
-
-    def handler(feed: str, item: str, id: str) -> None:
-        running.append(1)
-        calls.append((id, len(running)))
-        pause(0.001)
-        running.pop()
-
-    listening.register_handler("publish", handler)
-    feed = thoonk.feed("f")
-    for number in range(50):
-        feed.publish("x", id=f"{number}")
-    until(lambda: len(calls) == 50)
-    assert calls == [(f"{number}", 1) for number in range(50)]
-
-
-def test_config_handlers_are_for_one_feed(listening: Thoonk, thoonk: Thoonk) -> None:
-    thoonk.create_feed("a:b")
-    thoonk.create_feed("other")
-    calls: Calls = []
-    created: Calls = []
-    listening.register_handler("config:a:b", note(calls))
-    listening.register_handler("create", note(created))
-    thoonk.set_config("other", {"title": "x"})
-    thoonk.set_config("a:b", {"title": "x"})
-    thoonk.create_feed("last")
-    until(lambda: ("last",) in created)
-    # The notices of its creation may still have been on their way.
-    assert calls in ([("a:b",)], [("a:b",)] * 2)
-
-
-def test_a_feed_is_created_and_deleted_once_for_the_handlers(
-    listening: Thoonk, thoonk: Thoonk, other: Thoonk
-) -> None:
-    calls: Calls = []
-    listening.register_handler("create_notice", note(calls, "create"))
-    listening.register_handler("delete_notice", note(calls, "delete"))
-    for client in (thoonk, other, listening):
-        client.feed("f")
-    other.delete_feed("f")
-    thoonk.create_feed("f", {"type": "queue"})
-    until(lambda: len(calls) >= 3)
-    pause(0.05)
-    assert calls == [("create", "f"), ("delete", "f"), ("create", "f")]
-
-
-def test_nothing_is_lost_between_a_feeds_creation_and_its_first_publish(
-    listening: Thoonk, thoonk: Thoonk, other: Thoonk
-) -> None:
-    calls: Calls = []
-    listening.register_handler("create", note(calls, "create"))
-    listening.register_handler("publish", note(calls, "publish"))
-    expected: Calls = []
-    for number in range(60):
-        client = (thoonk, other, listening)[number % 3]
-        (client.feed(f"f{number}")).publish("x", id="1")
-        expected += [("create", f"f{number}"), ("publish", f"f{number}", "x", "1")]
-    until(lambda: len(calls) == len(expected))
-    assert calls == expected
-
-
-def test_items_are_decoded_as_the_feed_is_configured(listening: Thoonk, thoonk: Thoonk) -> None:
-    calls: Calls = []
-    listening.register_handler("publish", note(calls))
-    (thoonk.feed("j", serializer="json")).publish({"a": 1}, id="1")
-    (thoonk.feed("b", serializer="binary")).publish(b"\xff", id="1")
-    (thoonk.feed("t")).publish("x", id="1")
-    until(lambda: len(calls) == 3)
-    assert calls == [("j", {"a": 1}, "1"), ("b", b"\xff", "1"), ("t", "x", "1")]
-
-
-def test_a_changed_serializer_is_noticed(listening: Thoonk, thoonk: Thoonk) -> None:
-    calls: Calls = []
-    listening.register_handler("publish", note(calls))
-    (thoonk.feed("f")).publish("1", id="1")
-    until(lambda: len(calls) == 1)
-    (thoonk.feed("f", {"serializer": "json"})).publish({"a": 1}, id="2")
-    until(lambda: len(calls) == 2)
-    assert calls == [("f", "1", "1"), ("f", {"a": 1}, "2")]
 
 
 def test_a_payload_that_no_one_understands_is_logged_and_passed_over(
@@ -265,34 +69,6 @@ def test_a_feed_that_is_listed_without_configuration_does_not_stop_the_listener(
         (thoonk.feed("f")).publish("x", id="1")
         until(lambda: len(calls) == 2)
     assert calls == [("hollow", "x", "1"), ("f", "x", "1")]
-
-
-def test_handlers_are_silent_after_close(world: World, thoonk: Thoonk) -> None:
-    calls: Calls = []
-    feed = thoonk.feed("f")
-    with Thoonk(backend=world.url, listen=True) as listening:
-        listening.register_handler("publish", note(calls))
-        feed.publish("x", id="1")
-        until(lambda: calls)
-    with feed.subscribe() as notices:
-        feed.publish("x", id="2")
-        notices.get(10)
-    assert len(calls) == 1
-
-
-def test_a_handler_may_close_its_client(world: World, thoonk: Thoonk) -> None:
-    listening = Thoonk(backend=world.url, listen=True)
-    closed: list[bool] = []
-
-    def handler(feed: str, item: str, id: str) -> None:
-        listening.close()
-        closed.append(True)
-
-    listening.register_handler("publish", handler)
-    (thoonk.feed("f")).publish("x")
-    until(lambda: closed)
-    listening.close()
-    assert closed == [True]
 
 
 def test_feeds_of_another_db_do_not_leak_in(real_world: World) -> None:

@@ -5,461 +5,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import Counter
-from typing import Any
 
 import pytest
 from conftest import World
 
-from contract._sync.helpers import Background, becomes, pause, until
 from contract.peek import blocked, everything
 from thoonk import (
     Empty,
-    FeedDoesNotExist,
-    Finished,
-    InvalidType,
-    Job,
     JobCounts,
-    JobResult,
-    NotClaimed,
-    NotStalled,
-    SerializerError,
     Thoonk,
 )
-
-
-def result_is_gone(job: Job[Any], id: str) -> bool:
-    try:
-        job.get_result(id, timeout=0.01)
-    except Empty:
-        return True
-    return False
-
-
-# --- put and get ------------------------------------------------------------------------
-
-
-def test_jobs_are_claimed_in_the_order_they_were_put(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    ids = [job.put(item) for item in ("a", "b", "c")]
-    claims = [job.get() for _ in range(3)]
-    assert [claim.id for claim in claims] == ids
-    assert [claim.item for claim in claims] == ["a", "b", "c"]
-    assert [claim.cancelled for claim in claims] == [0, 0, 0]
-
-
-def test_high_priority_is_claimed_first(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    job.put("normal")
-    job.put("high", priority=job.HIGH)
-    assert [(job.get()).item for _ in range(2)] == ["high", "normal"]
-
-
-def test_a_claim_unpacks_into_id_item_and_cancelled(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    put = job.put("x")
-    id, item, cancelled = job.get()
-    assert (id, item, cancelled) == (put, "x", 0)
-    job.cancel(id)
-    id, item, cancelled = job.get()
-    assert (id, item, cancelled) == (put, "x", 1)
-
-
-def test_a_claimed_job_is_nobody_elses(thoonk: Thoonk, other: Thoonk) -> None:
-    job, elsewhere = thoonk.job("j"), other.job("j")
-    job.put("x")
-    job.get()
-    with pytest.raises(Empty):
-        elsewhere.get_nowait()
-    with pytest.raises(Empty):
-        elsewhere.get(timeout=0.05)
-
-
-def test_a_blocked_get_wakes_for_a_put(world: World, thoonk: Thoonk, other: Thoonk) -> None:
-    job = thoonk.job("j")
-    waiting = Background(job.get)
-    until(lambda: blocked(world) == 1)
-    began = time.monotonic()
-    id = (other.job("j")).put("x")
-    assert (waiting.result()).id == id
-    assert time.monotonic() - began < 1
-
-
-def test_timeout_0_blocks(world: World, thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    waiting = Background(job.get, timeout=0)
-    until(lambda: blocked(world) == 1)
-    pause(0.2)
-    assert not waiting.is_done()
-    job.put("x")
-    assert (waiting.result()).item == "x"
-
-
-def test_every_job_reaches_exactly_one_of_many_workers(
-    world: World, thoonk: Thoonk, other: Thoonk
-) -> None:
-    feeds = [thoonk.job("j"), other.job("j")]
-
-    def work(number: int) -> list[str]:
-        done = []
-        while True:
-            with feeds[number % 2].get(timeout=20) as claim:
-                if claim.item == "end":
-                    return done
-                done.append(claim.item)
-
-    workers = [Background(work, number) for number in range(6)]
-    until(lambda: blocked(world) == 6)
-    for number in range(120):
-        feeds[number % 2].put(f"{number}")
-    for _ in workers:
-        feeds[0].put("end")
-    done = [worker.result(30) for worker in workers]
-    assert Counter(item for items in done for item in items) == Counter(map(str, range(120)))
-    becomes(JobCounts(0, 0, 0, 126), feeds[0].get_counts)
-    assert feeds[0].count() == 0
-
-
-def test_a_job_that_cannot_be_read_is_cancelled(thoonk: Thoonk) -> None:
-    job = thoonk.job("j", {"max_failures": 2})
-    (thoonk.job("j", serializer="binary")).put(b"\xff")
-    for _ in range(2):
-        with pytest.raises(SerializerError) as caught:
-            job.get(timeout=5)
-        assert caught.value.data == b"\xff"
-    assert job.get_counts() == JobCounts(waiting=0, claimed=0, stalled=1, finished=0)
-
-
-# --- the life of a job ------------------------------------------------------------------
-
-
-def test_counts_follow_a_job_through_its_states(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    assert job.get_counts() == JobCounts(0, 0, 0, 0)
-    id = job.put("x")
-    assert job.get_counts() == JobCounts(1, 0, 0, 0)
-    job.get()
-    assert job.get_counts() == JobCounts(0, 1, 0, 0)
-    job.stall(id)
-    assert job.get_counts() == JobCounts(0, 0, 1, 0)
-    job.retry(id)
-    assert job.get_counts() == JobCounts(1, 0, 0, 0)
-    job.get()
-    job.cancel(id)
-    assert job.get_counts() == JobCounts(1, 0, 0, 0)
-    job.get()
-    job.finish(id)
-    assert job.get_counts() == JobCounts(0, 0, 0, 1)
-
-
-def test_a_job_is_there_until_it_is_finished(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    job.get()
-    assert job.get_item(id) == "x"
-    assert job.get_ids() == [id]
-    assert job.get_all() == {id: "x"}
-    assert job.has_id(id)
-    job.finish(id)
-    assert job.get_item(id) is None
-    assert job.get_ids() == []
-    assert job.count() == 0
-
-
-def test_a_finished_job_leaves_nothing_but_counters(world: World, thoonk: Thoonk) -> None:
-    job = thoonk.job("j", {"max_failures": 9, "claim_timeout": 60})
-    before = everything(world)
-    id = job.put("x")
-    for _ in range(2):
-        (job.get()).cancel()
-    job.get()
-    job.finish(id)
-    after = everything(world)
-    assert after.pop(b"feed.publishes:j") == b"1"
-    assert after.pop(b"feed.finishes:j") == b"1"
-    assert after == before
-
-
-def test_get_ids_has_jobs_in_every_state(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    ids = [job.put("x") for _ in range(3)]
-    job.get()
-    (job.get()).stall()
-    assert sorted(job.get_ids()) == sorted(ids)
-
-
-def test_cancel_gives_the_job_back_behind_those_that_wait(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    first, second = job.put("a"), job.put("b")
-    job.get()
-    job.cancel(first)
-    assert [(job.get()).id for _ in range(2)] == [second, first]
-    assert job.get_failure_count(first) == 1
-    assert job.get_failure_count(second) == 0
-
-
-def test_cancel_wakes_a_blocked_get(world: World, thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    claim = job.get()
-    waiting = Background(job.get)
-    until(lambda: blocked(world) == 1)
-    claim.cancel()
-    again = waiting.result()
-    assert (again.id, again.cancelled) == (id, 1)
-
-
-def test_a_stalled_job_runs_only_after_retry(world: World, thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    (job.get()).cancel()
-    job.get()
-    job.stall(id)
-    with pytest.raises(Empty):
-        job.get_nowait()
-    waiting = Background(job.get)
-    until(lambda: blocked(world) == 1)
-    job.retry(id)
-    claim = waiting.result()
-    assert (claim.id, claim.cancelled) == (id, 0)
-
-
-@pytest.mark.parametrize("state", ["waiting", "claimed", "stalled", "cancelled"])
-def test_retract_removes_a_job_in_whatever_state(world: World, thoonk: Thoonk, state: str) -> None:
-    job = thoonk.job("j")
-    before = everything(world)
-    id = job.put("x")
-    if state != "waiting":
-        claim = job.get()
-        if state == "stalled":
-            claim.stall()
-        elif state == "cancelled":
-            claim.cancel()
-    assert job.retract(id) is True
-    assert job.retract(id) is False
-    after = everything(world)
-    assert after.pop(b"feed.publishes:j") == b"1"
-    assert after == before
-    with pytest.raises(Empty):
-        job.get_nowait()
-
-
-def test_finishing_a_retracted_job_is_an_error(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    claim = job.get()
-    job.retract(id)
-    with pytest.raises(NotClaimed):
-        claim.finish()
-
-
-@pytest.mark.parametrize("state", ["unknown", "waiting", "stalled", "finished"])
-def test_ending_a_job_that_is_not_claimed_is_an_error(
-    world: World, thoonk: Thoonk, state: str
-) -> None:
-    job = thoonk.job("j")
-    id = "nowhere"
-    if state != "unknown":
-        id = job.put("x")
-    if state in ("stalled", "finished"):
-        claim = job.get()
-        (claim.stall() if state == "stalled" else claim.finish())
-    before = everything(world)
-    for ending in (job.finish, job.cancel, job.stall):
-        with pytest.raises(NotClaimed) as caught:
-            ending(id)
-        assert (caught.value.feed, caught.value.id) == ("j", id)
-    assert everything(world) == before
-
-
-@pytest.mark.parametrize("state", ["unknown", "waiting", "claimed"])
-def test_retrying_a_job_that_is_not_stalled_is_an_error(
-    world: World, thoonk: Thoonk, state: str
-) -> None:
-    job = thoonk.job("j")
-    id = "nowhere" if state == "unknown" else job.put("x")
-    if state == "claimed":
-        job.get()
-    before = everything(world)
-    with pytest.raises(NotStalled) as caught:
-        job.retry(id)
-    assert caught.value.id == id
-    assert everything(world) == before
-
-
-def test_every_call_on_a_deleted_job_feed_is_an_error(world: World, thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    claim = job.get()
-    thoonk.delete_feed("j")
-    for call in (job.put, job.finish, job.cancel, job.stall, job.retry, job.retract):
-        with pytest.raises(FeedDoesNotExist):
-            call(id)
-    for other_call in (job.get_nowait, job.get_counts, job.maintenance, claim.extend):
-        with pytest.raises(FeedDoesNotExist):
-            other_call()
-    assert everything(world) == {}
-
-
-# --- the claim as a context manager -----------------------------------------------------
-
-
-def test_a_claim_is_finished_at_the_end_of_its_block(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    job.put("x")
-    with job.get() as claim:
-        assert claim.item == "x"
-    assert job.get_counts() == JobCounts(0, 0, 0, 1)
-
-
-def test_a_claim_is_cancelled_when_its_block_raises(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    with pytest.raises(ZeroDivisionError):
-        with job.get():
-            raise ZeroDivisionError
-    assert job.get_failure_count(id) == 1
-    assert (job.get_nowait()).id == id
-
-
-def test_an_explicit_end_inside_the_block_is_the_end(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    first, second, third = [job.put(item) for item in "abc"]
-    with job.get() as claim:
-        claim.finish("done", result=True)
-    with job.get() as claim:
-        claim.cancel()
-    with job.get() as claim:
-        claim.stall()
-    assert job.get_result(first, timeout=5) == ("a", "done")
-    assert job.get_failure_count(second) == 1
-    assert job.get_counts() == JobCounts(waiting=1, claimed=0, stalled=1, finished=1)
-    job.retry(third)
-
-
-def test_an_error_after_the_explicit_end_does_not_cancel(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    job.put("x")
-    with pytest.raises(ZeroDivisionError):
-        with job.get() as claim:
-            claim.finish()
-            raise ZeroDivisionError
-    assert job.get_counts() == JobCounts(0, 0, 0, 1)
-
-
-def test_the_error_of_the_block_wins_over_a_lost_claim(
-    thoonk: Thoonk, caplog: pytest.LogCaptureFixture
-) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    with pytest.raises(ZeroDivisionError):
-        with job.get():
-            job.retract(id)
-            raise ZeroDivisionError
-    assert [record.levelno for record in caplog.records if record.name == "thoonk.job"] == [
-        logging.WARNING
-    ]
-
-
-def test_a_block_whose_claim_was_lost_ends_in_not_claimed(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    with pytest.raises(NotClaimed):
-        with job.get():
-            job.retract(id)
-
-
-# --- claims that run out ----------------------------------------------------------------
-
-
-def test_a_claim_that_runs_out_comes_back_to_a_blocked_get(
-    world: World, thoonk: Thoonk, other: Thoonk
-) -> None:
-    job, elsewhere = thoonk.job("j", {"claim_timeout": 0.3}), other.job("j")
-    id = job.put("x")
-    job.get()
-    began = time.monotonic()
-    waiting = Background(elsewhere.get)
-    claim = waiting.result()
-    took = time.monotonic() - began
-    assert (claim.id, claim.item, claim.cancelled) == (id, "x", 1)
-    assert 0.25 < took < 1.3
-
-
-def test_a_get_that_was_blocked_before_the_claim_wakes_for_it_too(
-    world: World, thoonk: Thoonk
-) -> None:
-    job = thoonk.job("j", {"claim_timeout": 0.3})
-    takers = [Background(job.get) for _ in range(2)]
-    until(lambda: blocked(world) == 2)
-    id = job.put("x")
-    until(lambda: any(taker.is_done() for taker in takers))
-    began = time.monotonic()
-    claims = [taker.result() for taker in takers]
-    assert time.monotonic() - began < 1.3
-    assert {claim.id for claim in claims} == {id}
-    assert sorted(claim.cancelled for claim in claims) == [0, 1]
-
-
-def test_without_claim_timeout_a_claim_holds(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    job.put("x")
-    claim = job.get()
-    with pytest.raises(Empty):
-        job.get(timeout=0.3)
-    claim.finish()
-
-
-def test_a_stale_claim_can_do_nothing(thoonk: Thoonk, other: Thoonk) -> None:
-    job, elsewhere = thoonk.job("j", {"claim_timeout": 0.1}), other.job("j")
-    id = job.put("x")
-    stale = job.get()
-    pause(0.15)
-    fresh = elsewhere.get(timeout=5)
-    assert fresh.id == stale.id
-    thoonk.set_config("j", {"claim_timeout": 60})
-    for ending in (stale.finish, stale.cancel, stale.stall, stale.extend):
-        with pytest.raises(NotClaimed) as caught:
-            ending()
-        assert caught.value.id == id
-    fresh.finish()
-    assert job.get_counts() == JobCounts(0, 0, 0, 1)
-
-
-def test_extend_keeps_a_claim(thoonk: Thoonk, other: Thoonk) -> None:
-    job, elsewhere = thoonk.job("j", {"claim_timeout": 0.9}), other.job("j")
-    job.put("x")
-    claim = job.get()
-    for _ in range(5):
-        pause(0.25)
-        claim.extend()
-        with pytest.raises(Empty):
-            elsewhere.get_nowait()
-    claim.finish()
-    assert job.get_counts() == JobCounts(0, 0, 0, 1)
-
-
-@pytest.mark.parametrize("how", ["cancel", "run out"])
-def test_max_failures_stalls_a_job(thoonk: Thoonk, how: str) -> None:
-    config = {"max_failures": 2, "claim_timeout": 60 if how == "cancel" else 0.05}
-    job = thoonk.job("j", config)
-    id = job.put("x")
-    for failures in range(2):
-        claim = job.get(timeout=5)
-        assert claim.cancelled == failures
-        if how == "cancel":
-            claim.cancel()
-        else:
-            pause(0.06)
-    with pytest.raises(Empty):
-        job.get_nowait()
-    assert job.get_counts() == JobCounts(waiting=0, claimed=0, stalled=1, finished=0)
-    job.retry(id)
-    claim = job.get(timeout=5)
-    assert (claim.id, claim.cancelled) == (id, 0)
-    assert job.get_failure_count(id) == 0
+from thoonk.testing._sync.helpers import Background, pause, until
 
 
 @pytest.mark.parametrize("age", [5, 500])
@@ -479,138 +36,6 @@ def test_a_peers_claim_in_seconds_runs_out_like_ours(
         assert job.get_result(id, timeout=5) == ("x", "done")
     else:
         assert (job.get(timeout=5)).id == id
-
-
-# --- results ----------------------------------------------------------------------------
-
-
-def test_a_result_in_the_place_of_its_switch_is_refused_and_nothing_is_finished(
-    world: World, thoonk: Thoonk
-) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    claim = job.get()
-    before = everything(world)
-    for refused in ("text", "", 0, 1, None):
-        with pytest.raises(InvalidType):
-            job.finish(id, result=refused)  # type: ignore[arg-type]
-        with pytest.raises(InvalidType):
-            claim.finish("item", result=refused)  # type: ignore[arg-type]
-    assert everything(world) == before
-    claim.finish("text")
-    assert job.get_result(id, timeout=5) == ("x", "text")
-
-
-def test_a_result_that_was_there_before_one_asks(thoonk: Thoonk, other: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("query")
-    job.get()
-    job.finish(id, "result", result=True, timeout=5)
-    query, result = (other.job("j")).get_result(id, timeout=5)
-    assert (query, result) == ("query", "result")
-
-
-@pytest.mark.parametrize("timeout", [None, 0, 5])
-def test_a_result_that_comes_after_one_asks(
-    thoonk: Thoonk, other: Thoonk, timeout: int | None
-) -> None:
-    job = thoonk.job("j")
-    id = job.put("query")
-    asking = Background((other.job("j")).get_result, id, timeout)
-    claim = job.get()
-    pause(0.05)
-    assert not asking.is_done()
-    claim.finish("result", result=True)
-    assert asking.result(5) == JobResult("query", "result")
-
-
-def test_a_result_need_not_say_result_true(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("query")
-    (job.get()).finish("result")
-    assert job.get_result(id, timeout=5) == ("query", "result")
-
-
-def test_a_result_of_none_is_told_from_no_result(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    without, none = job.put("a"), job.put("b")
-    (job.get()).finish()
-    (job.get()).finish(None, result=True)
-    with pytest.raises(Empty):
-        job.get_result(without, timeout=0.1)
-    assert job.get_result(none, timeout=5) == ("b", None)
-
-
-def test_none_also_arrives_while_one_waits(thoonk: Thoonk, other: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("a")
-    asking = Background((other.job("j")).get_result, id, timeout=10)
-    pause(0.05)
-    (job.get()).finish(None, result=True)
-    assert asking.result() == ("a", None)
-
-
-@pytest.mark.parametrize("result", ["", "None", "null", "none"])
-def test_text_that_looks_like_nothing_is_a_result(thoonk: Thoonk, result: str) -> None:
-    job = thoonk.job("j")
-    with job.subscribe() as notices:
-        id = job.put("query")
-        (job.get()).finish(result, result=True)
-        assert notices.get(10) == Finished("j", id, result)
-    assert job.get_result(id, timeout=5) == ("query", result)
-
-
-def test_json_null_is_a_result(thoonk: Thoonk) -> None:
-    job = thoonk.job("j", serializer="json")
-    with job.subscribe() as notices:
-        id = job.put({"a": [1, None]})
-        (job.get()).finish(None, result=True)
-        assert notices.get(10) == Finished("j", id, None)
-    assert job.get_result(id, timeout=5) == ({"a": [1, None]}, None)
-    other_id = job.put(None)
-    assert (job.get()).item is None
-    with pytest.raises(Empty):
-        job.get_result(other_id, timeout=0.05)
-
-
-def test_a_result_can_be_asked_for_twice(thoonk: Thoonk, other: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("query")
-    (job.get()).finish("result", result=True)
-    for asker in (job, job, other.job("j")):
-        assert asker.get_result(id, timeout=5) == ("query", "result")
-
-
-def test_get_result_raises_empty_when_the_time_is_over(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    id = job.put("x")
-    began = time.monotonic()
-    with pytest.raises(Empty):
-        job.get_result(id, timeout=0.25)
-    assert 0.24 < time.monotonic() - began < 2
-
-
-def test_another_jobs_result_is_not_ones_own(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    first, second = job.put("a"), job.put("b")
-    asking = Background(job.get_result, second, timeout=10)
-    (job.get()).finish("result a")
-    pause(0.05)
-    assert not asking.is_done()
-    (job.get()).finish("result b")
-    assert asking.result() == ("b", "result b")
-    assert job.get_result(first, timeout=5) == ("a", "result a")
-
-
-@pytest.mark.parametrize("how", ["argument", "configuration"])
-def test_a_result_is_gone_after_its_timeout(thoonk: Thoonk, how: str) -> None:
-    job = thoonk.job("j", {"result_timeout": 0.4 if how == "configuration" else 60})
-    id = job.put("x")
-    began = time.monotonic()
-    (job.get()).finish("done", True, 0.4 if how == "argument" else None)
-    if not result_is_gone(job, id):
-        becomes(True, result_is_gone, job, id, timeout=5)
-    assert 0.39 < time.monotonic() - began < 2
 
 
 def test_results_are_kept_a_day_unless_it_is_said_otherwise(world: World, thoonk: Thoonk) -> None:
@@ -643,20 +68,6 @@ def test_a_result_a_peer_stored_alone_is_read(world: World, thoonk: Thoonk) -> N
     assert job.get_result("theirs", timeout=5) == (None, "result")
 
 
-# --- maintenance ------------------------------------------------------------------------
-
-
-def test_maintenance_has_nothing_to_do_in_order(thoonk: Thoonk) -> None:
-    job = thoonk.job("j", {"claim_timeout": 60})
-    for _ in range(3):
-        job.put("x")
-    job.get()
-    (job.get()).stall()
-    report = job.maintenance()
-    assert (report.expired, report.stalled, report.recovered, report.discarded) == ((),) * 4
-    assert job.get_counts() == JobCounts(1, 1, 1, 0)
-
-
 def test_maintenance_recovers_a_job_lost_between_pop_and_mark(world: World, thoonk: Thoonk) -> None:
     job = thoonk.job("j")
     id = job.put("x")
@@ -681,17 +92,6 @@ def test_maintenance_discards_what_a_peers_retract_left_behind(
         job.get_nowait()
 
 
-def test_maintenance_brings_back_claims_that_have_run_out(thoonk: Thoonk) -> None:
-    job = thoonk.job("j", {"claim_timeout": 0.1, "max_failures": 2})
-    id = job.put("x")
-    for expired, stalled in [((id,), ()), ((), (id,))]:
-        job.get(timeout=5)
-        assert (job.maintenance()).expired == ()
-        pause(0.15)
-        report = job.maintenance()
-        assert (report.expired, report.stalled) == (expired, stalled)
-
-
 def test_a_job_left_reserved_by_a_worker_that_died_is_claimed_next(
     world: World, thoonk: Thoonk
 ) -> None:
@@ -707,3 +107,36 @@ def test_a_job_whose_item_is_gone_is_passed_over(world: World, thoonk: Thoonk) -
     world.raw.rpush("feed.ids:j", "no item")
     id = job.put("x")
     assert (job.get(timeout=5)).id == id
+
+
+def test_a_finished_job_leaves_no_key_but_counters(world: World, thoonk: Thoonk) -> None:
+    job = thoonk.job("j", {"max_failures": 9, "claim_timeout": 60})
+    before = everything(world)
+    id = job.put("x")
+    for _ in range(2):
+        (job.get()).cancel()
+    job.get()
+    job.finish(id)
+    after = everything(world)
+    assert after.pop(b"feed.publishes:j") == b"1"
+    assert after.pop(b"feed.finishes:j") == b"1"
+    assert after == before
+
+
+@pytest.mark.parametrize("state", ["waiting", "claimed", "stalled", "cancelled"])
+def test_a_retracted_job_leaves_no_key_but_the_counter(
+    world: World, thoonk: Thoonk, state: str
+) -> None:
+    job = thoonk.job("j")
+    before = everything(world)
+    id = job.put("x")
+    if state != "waiting":
+        claim = job.get()
+        if state == "stalled":
+            claim.stall()
+        elif state == "cancelled":
+            claim.cancel()
+    job.retract(id)
+    after = everything(world)
+    assert after.pop(b"feed.publishes:j") == b"1"
+    assert after == before

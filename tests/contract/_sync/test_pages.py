@@ -3,130 +3,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from conftest import World
 
-from contract._sync.recording import Recording
 from thoonk import InvalidType, InvalidValue, Thoonk
 from thoonk.operations import ReadPage
-
-KINDS = ("feed", "sorted_feed", "queue", "job")
-
-
-def filled(thoonk: Thoonk, kind: str, count: int) -> tuple[Any, list[str]]:
-    """A feed with so many items; its ids in their order."""
-    feed = getattr(thoonk, kind)("f")
-    items = [f"item {number}" for number in range(count)]
-    many = feed.publish_many if "feed" in kind else feed.put_many
-    return feed, many(items)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_all_ids_come_once_and_in_order(thoonk: Thoonk, kind: str) -> None:
-    feed, ids = filled(thoonk, kind, 2300)
-    found = [id for id in feed.ids()]
-    assert (sorted(found) if kind == "job" else found) == (sorted(ids) if kind == "job" else ids)
-    assert [id for id in feed] == found
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_items_come_with_their_ids(thoonk: Thoonk, kind: str) -> None:
-    feed, ids = filled(thoonk, kind, 1200)
-    expected = [(id, f"item {number}") for number, id in enumerate(ids)]
-    found = [pair for pair in feed.items()]
-    assert (sorted(found) if kind == "job" else found) == (
-        sorted(expected) if kind == "job" else expected
-    )
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_empty_feed_has_none(thoonk: Thoonk, kind: str) -> None:
-    feed, _ = filled(thoonk, kind, 0)
-    assert [id for id in feed.ids()] == []
-    assert [pair for pair in feed.items()] == []
-
-
-@pytest.mark.parametrize("kind", KINDS[:3])
-@pytest.mark.parametrize(
-    ("start", "stop"),
-    [(0, 3), (2, 5), (5, None), (8, 99), (20, None), (4, 4), (5, 2), (0, 0)],
-)
-def test_a_range_is_as_that_of_a_list(
-    thoonk: Thoonk, kind: str, start: int, stop: int | None
-) -> None:
-    feed, ids = filled(thoonk, kind, 10)
-    assert [id for id in feed.ids(start, stop)] == ids[start:stop]
-    backwards = ids[::-1]
-    assert [id for id in feed.ids(start, stop, reverse=True)] == backwards[start:stop]
-    items = [pair for pair in feed.items(start, stop, reverse=True)]
-    assert [id for id, _ in items] == backwards[start:stop]
-
-
-@pytest.mark.parametrize("kind", KINDS[:3])
-def test_a_range_goes_over_pages(thoonk: Thoonk, kind: str) -> None:
-    feed, ids = filled(thoonk, kind, 2500)
-    assert [id for id in feed.ids(100, 2400)] == ids[100:2400]
-    assert [id for id in feed.ids(100, 2400, reverse=True)] == ids[::-1][100:2400]
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("kind", ["feed", "sorted_feed"])
-def test_what_is_removed_meanwhile_moves_no_other_out_of_sight(
-    thoonk: Thoonk, kind: str, reverse: bool
-) -> None:
-    feed, ids = filled(thoonk, kind, 2500)
-    expected = ids[::-1] if reverse else ids
-    seen = []
-    for id in feed.ids(reverse=reverse):
-        seen.append(id)
-        if len(seen) == 700:
-            # Some that were read, and the one after which reading is to go on.
-            feed.retract_many(expected[:500])
-            feed.retract(expected[1999])
-    assert seen == expected
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_loop_may_remove_what_it_reads(thoonk: Thoonk, kind: str) -> None:
-    feed, _ = filled(thoonk, kind, 2500)
-    for id in feed.ids():
-        if kind == "queue":
-            feed.get_nowait()
-        else:
-            feed.retract(id)
-    assert feed.count() == 0
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_a_page_goes_on_where_its_last_item_is_now(thoonk: Thoonk, reverse: bool) -> None:
-    feed, ids = filled(thoonk, "sorted_feed", 2500)
-    expected = ids[::-1] if reverse else ids
-    seen = []
-    for id in feed.ids(reverse=reverse):
-        seen.append(id)
-        if len(seen) == 700:
-            feed.retract_many(expected[:3])
-            move = feed.move_last if reverse else feed.move_first
-            move(expected[500])
-    assert seen == expected
-
-
-def test_a_queue_that_is_taken_from_meanwhile(thoonk: Thoonk) -> None:
-    queue, ids = filled(thoonk, "queue", 2500)
-    seen = []
-    for id in queue.ids():
-        seen.append(id)
-        if len(seen) == 700:
-            queue.get_many(200)
-    assert seen == ids
+from thoonk.testing._sync.observed import Observed
+from thoonk.testing._sync.page import KINDS, filled
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pages_are_small_where_items_are_large(world: World, kind: str) -> None:
     with Thoonk(backend=world.url) as client:
-        recording = Recording(client.backend)
+        recording = Observed(client.backend)
         with Thoonk(backend=recording) as thoonk:
             feed, ids = filled(thoonk, kind, 0)
             many = feed.publish_many if "feed" in kind else feed.put_many

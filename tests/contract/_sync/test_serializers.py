@@ -12,32 +12,12 @@ from conftest import World
 from contract.peek import everything
 from thoonk import (
     JSON,
-    PICKLE,
     InvalidType,
     InvalidValue,
-    Published,
     SerializerError,
     Thoonk,
 )
-
-
-class Numbers:
-    """A serializer of the program's own."""
-
-    name = "numbers"
-
-    def encode(self, item: int) -> bytes:
-        return b"%d" % item
-
-    def decode(self, data: bytes) -> int:
-        return int(data)
-
-
-def test_text_is_the_default_and_utf_8(world: World, thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    feed.publish("Grüße\0\n😀", id="1")
-    assert world.raw.hget("feed.items:f", "1") == "Grüße\0\n😀".encode()
-    assert feed.get_item("1") == "Grüße\0\n😀"
+from thoonk.testing._sync.serializer import Numbers
 
 
 def test_text_feeds_take_only_text(world: World, thoonk: Thoonk) -> None:
@@ -61,31 +41,6 @@ def test_text_that_is_not_utf_8_is_an_error_with_the_bytes(world: World, thoonk:
         feed.get_all()
 
 
-def test_binary_is_kept_byte_for_byte(world: World, thoonk: Thoonk) -> None:
-    item = bytes(range(256)) * 3
-    feed = thoonk.feed("f", {"serializer": "binary"})
-    with feed.subscribe() as notices:
-        feed.publish(item, id="1")  # type: ignore[arg-type]
-        assert notices.get(10) == Published("f", "1", item)
-    assert feed.get_item("1") == item
-    assert world.raw.hget("feed.items:f", "1") == item
-    queue = thoonk.queue("q", serializer="binary")
-    queue.put(bytearray(item))
-    assert queue.get(timeout=5) == item
-    with pytest.raises(InvalidType):
-        queue.put("text")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "item", [None, True, 0, 1.5, "", "Grüße", [], {}, {"a": [1, {"b": None}]}, 2**70]
-)
-def test_json_carries_values(thoonk: Thoonk, item: Any) -> None:
-    job = thoonk.job("j", {"serializer": "json"})
-    id = job.put(item)
-    assert job.get_all() == {id: item}
-    assert (job.get(timeout=5)).item == item
-
-
 def test_json_that_cannot_be_written_is_refused(world: World, thoonk: Thoonk) -> None:
     feed = thoonk.feed("f", serializer=JSON)
     before = everything(world)
@@ -95,42 +50,10 @@ def test_json_that_cannot_be_written_is_refused(world: World, thoonk: Thoonk) ->
     assert everything(world) == before
 
 
-def test_the_configuration_tells_others_the_serializer(thoonk: Thoonk, other: Thoonk) -> None:
-    feed = thoonk.feed("f", serializer="json")
-    feed.publish({"a": 1}, id="1")
-    assert (other.get_config("f")).serializer == "json"
-    assert (other.feed("f")).get_item("1") == {"a": 1}
-
-
-def test_an_argument_is_for_the_object_and_changes_no_configuration(
-    thoonk: Thoonk,
-) -> None:
-    feed = thoonk.feed("f")
-    feed.publish("1", id="1")
-    assert (thoonk.feed("f", serializer="json")).get_item("1") == 1
-    assert (thoonk.get_config("f")).serializer is None
-    assert (thoonk.feed("f")).get_item("1") == "1"
-
-
 def test_a_serializer_given_twice_has_to_be_the_same(thoonk: Thoonk) -> None:
     with pytest.raises(InvalidValue):
         thoonk.feed("f", {"serializer": "json"}, serializer="text")
     assert not thoonk.feed_exists("f")
-
-
-def test_a_registered_serializer_can_be_configured(thoonk: Thoonk, other: Thoonk) -> None:
-    thoonk.register_serializer(Numbers())
-    thoonk.register_serializer(Numbers(), name="also")
-    feed: Any = thoonk.feed("f", {"serializer": "numbers"})
-    with feed.subscribe() as notices:
-        feed.publish(5, id="1")
-        assert notices.get(10) == Published("f", "1", 5)
-    assert feed.get_item("1") == 5
-    thoonk.feed("g", {"serializer": "also"})
-    with pytest.raises(SerializerError, match="numbers"):
-        other.feed("f")
-    other.register_serializer(Numbers())
-    assert (other.feed("f")).get_item("1") == 5
 
 
 def test_a_serializer_object_needs_no_registration(thoonk: Thoonk) -> None:
@@ -176,13 +99,3 @@ def test_pickle_is_never_chosen_by_what_is_stored(
     with pytest.raises(SerializerError):
         thoonk.queue("p", serializer="pickle")
     assert not thoonk.feed_exists("p")
-
-
-def test_pickle_is_there_for_the_program_that_asks(thoonk: Thoonk, other: Thoonk) -> None:
-    queue = thoonk.pyqueue("q")
-    queue.put((1, {2}))
-    assert (other.pyqueue("q")).get(timeout=5) == (1, {2})
-    queue.put((3, {4}))
-    assert (other.queue("q", serializer=PICKLE)).get(timeout=5) == (3, {4})
-    with pytest.raises(SerializerError):
-        other.queue("q")

@@ -5,153 +5,17 @@
 
 from __future__ import annotations
 
-import time
-from typing import Any
-
 import pytest
 from conftest import World
 
-from contract._sync.helpers import Background, pause
 from thoonk import (
     BackendUnavailable,
     Closed,
-    Configured,
-    Created,
-    Deleted,
-    Edited,
-    Empty,
-    FeedSubscription,
-    Finished,
     Gap,
     Published,
-    Retracted,
     Thoonk,
 )
-
-
-def test_notices_have_types_and_attributes(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    with feed.subscribe() as notices:
-        feed.publish("x", id="1")
-        feed.publish("y", id="1")
-        feed.retract("1")
-        published, edited, retracted = [notices.get(10) for _ in range(3)]
-    assert isinstance(published, Published)
-    assert (published.feed, published.id, published.item) == ("f", "1", "x")
-    assert isinstance(edited, Edited)
-    assert (edited.feed, edited.id, edited.item) == ("f", "1", "y")
-    assert isinstance(retracted, Retracted)
-    assert (retracted.feed, retracted.id) == ("f", "1")
-
-
-def test_notices_of_jobs_are_their_results(thoonk: Thoonk) -> None:
-    job = thoonk.job("j")
-    with job.subscribe() as notices:
-        job.put("a")
-        id = job.put("b")
-        (job.get()).finish()
-        (job.get()).finish("result")
-        assert notices.get(10) == Finished("j", id, "result")
-
-
-def test_a_feed_tells_of_its_configuration_and_its_end(thoonk: Thoonk, other: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    with feed.subscribe() as notices:
-        other.set_config("f", {"title": "x"})
-        other.delete_feed("f")
-        other.feed("f")
-        assert [notices.get(10) for _ in range(4)] == [
-            Configured("f"),
-            Deleted("f"),
-            Created("f"),
-            Configured("f"),
-        ]
-
-
-def test_iterating_gives_one_notice_after_the_other(thoonk: Thoonk, other: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    elsewhere = other.feed("f")
-    seen: list[Any] = []
-    with feed.subscribe() as notices:
-        for number in range(5):
-            elsewhere.publish("x", id=f"{number}")
-        for notice in notices:
-            seen.append(notice)
-            if len(seen) == 5:
-                break
-    assert seen == [Published("f", f"{number}", "x") for number in range(5)]
-
-
-def test_what_happened_before_is_not_told(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    feed.publish("x", id="before")
-    with feed.subscribe() as notices:
-        feed.publish("x", id="after")
-        assert notices.get(10) == Published("f", "after", "x")
-
-
-def test_other_feeds_are_not_told_of(thoonk: Thoonk) -> None:
-    feed, similar = thoonk.feed("f"), thoonk.feed("f:f")
-    pattern = thoonk.feed("*")
-    with feed.subscribe() as notices, pattern.subscribe() as pattern_notices:
-        similar.publish("x")
-        thoonk.set_config("f:f", {"title": "x"})
-        thoonk.delete_feed("f:f")
-        feed.publish("x", id="1")
-        pattern.publish("x", id="2")
-        assert notices.get(10) == Published("f", "1", "x")
-        assert pattern_notices.get(10) == Published("*", "2", "x")
-
-
-def test_every_subscriber_is_told(thoonk: Thoonk, other: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    elsewhere = other.feed("f")
-    with (
-        feed.subscribe() as first,
-        feed.subscribe() as second,
-        elsewhere.subscribe() as third,
-    ):
-        feed.publish("x", id="1")
-        for notices in (first, second, third):
-            assert notices.get(10) == Published("f", "1", "x")
-
-
-def test_get_raises_empty_when_the_time_is_over(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    with feed.subscribe() as notices:
-        began = time.monotonic()
-        with pytest.raises(Empty):
-            notices.get(timeout=0.2)
-        assert 0.19 < time.monotonic() - began < 2
-        feed.publish("x", id="1")
-        assert notices.get(timeout=5) == Published("f", "1", "x")
-
-
-def test_many_notices_wait_until_they_are_fetched(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-    with feed.subscribe() as notices:
-        for number in range(500):
-            feed.publish("x" * 100, id=f"{number}")
-        told = [(notices.get(10)) for _ in range(500)]
-    assert told == [Published("f", f"{number}", "x" * 100) for number in range(500)]
-
-
-def test_a_subscription_that_is_closed_elsewhere_ends_the_loop(thoonk: Thoonk) -> None:
-    feed = thoonk.feed("f")
-
-    def iterate(notices: FeedSubscription[str]) -> list[Any]:
-        return [notice for notice in notices]
-
-    with feed.subscribe() as notices:
-        loop = Background(iterate, notices)
-        feed.publish("x", id="1")
-        pause(0.1)
-        assert not loop.is_done()
-        notices.close()
-        assert loop.result(5) == [Published("f", "1", "x")]
-        with pytest.raises(Closed):
-            notices.get(1)
-        notices.close()
+from thoonk.testing._sync.helpers import Background, pause
 
 
 def test_closing_the_client_ends_its_subscriptions(world: World) -> None:

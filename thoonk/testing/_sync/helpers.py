@@ -25,6 +25,7 @@ class Background:
         self._thread.start()
 
     def is_done(self) -> bool:
+        """Whether it has returned or raised."""
         return not self._thread.is_alive()
 
     def result(self, timeout: float = 10) -> Any:
@@ -38,6 +39,7 @@ class Background:
 
 
 def pause(seconds: float) -> None:
+    """Let time go by, for what has to be told apart by it."""
     time.sleep(seconds)
 
 

@@ -17,6 +17,7 @@ class Background:
         self._task = asyncio.create_task(run())
 
     def is_done(self) -> bool:
+        """Whether it has returned or raised."""
         return self._task.done()
 
     async def result(self, timeout: float = 10) -> Any:
@@ -26,6 +27,7 @@ class Background:
 
 
 async def pause(seconds: float) -> None:
+    """Let time go by, for what has to be told apart by it."""
     await asyncio.sleep(seconds)
 
 
@@ -41,6 +43,10 @@ async def becomes(
     expected: Any, function: Callable[..., Awaitable[Any]], *args: Any, timeout: float = 10
 ) -> None:
     """Call again and again until it answers ``expected``."""
-    async with asyncio.timeout(timeout):
-        while await function(*args) != expected:
-            await asyncio.sleep(0.005)
+    answer: Any = None
+    try:
+        async with asyncio.timeout(timeout):
+            while (answer := await function(*args)) != expected:
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise TimeoutError(f"{answer!r} instead of {expected!r}") from None

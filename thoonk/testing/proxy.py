@@ -1,4 +1,4 @@
-"""A TCP proxy that stands between a client and a server and cuts where it is told to."""
+"""A TCP proxy that stands between a client and a server and breaks what it is told to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import contextlib
 import enum
 import socket
 import threading
-
-import servers
+from collections.abc import Iterator
+from typing import Protocol
 
 
 class Cut(enum.Enum):
@@ -22,19 +22,24 @@ class Cut(enum.Enum):
 class Proxy:
     """Forwards to a port of this machine, byte by byte and request by request.
 
-    ``armed`` is a list of cuts: each request (what the client sends in one go) uses up the
-    first of them. None in it lets a request pass. ``refuse`` closes new connections.
-    Between ``freeze()`` and ``thaw()`` nothing is forwarded and nothing is closed.
+    Attributes:
+        port: where it listens, on 127.0.0.1.
+        armed: cuts to come: each request (what the client sends in one go) uses up the
+            first of them. None in it lets a request pass.
+        done: the cuts that were made.
+        refuse: close new connections at once.
     """
 
     def __init__(self, port: int) -> None:
+        """Listen on a free port, in threads of its own, and forward to ``port``."""
         self._target = port
         self.armed: list[Cut | None] = []
         self.done: list[Cut] = []
         self.refuse = False
         self._lock = threading.Lock()
-        self._flowing = threading.Event()
-        self._flowing.set()
+        self._requests_flow = threading.Event()
+        self._replies_flow = threading.Event()
+        self.thaw()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -42,18 +47,22 @@ class Proxy:
 
     @property
     def url(self) -> str:
+        """The URL of the server's first db, by way of this proxy."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def freeze(self) -> None:
-        """Keep connections open, half-open in effect: what is sent is held back."""
-        self._flowing.clear()
+        """Hold back what is sent, both ways, until `thaw`. Connections stay open."""
+        self._requests_flow.clear()
+        self._replies_flow.clear()
+
+    def hold_replies(self) -> None:
+        """Hold back what the server sends, until `thaw`. Requests arrive."""
+        self._replies_flow.clear()
 
     def thaw(self) -> None:
         """Forward again, what was held back first."""
-        self._flowing.set()
-
-    def wait_until_flowing(self) -> None:
-        self._flowing.wait()
+        self._requests_flow.set()
+        self._replies_flow.set()
 
     def cut_all(self) -> None:
         """Cut whatever is open now."""
@@ -63,6 +72,7 @@ class Proxy:
                     side.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Cut everything and listen no more."""
         self.refuse = True
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -86,13 +96,14 @@ class Proxy:
                 continue
             for side in (client, server):
                 side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = _Link(self, client, server)
+            link = _Link(self, client, server, self._requests_flow, self._replies_flow)
             with self._lock:
                 self._open |= {client, server}
             threading.Thread(target=link.upstream, daemon=True).start()
             threading.Thread(target=link.downstream, daemon=True).start()
 
     def next_cut(self) -> Cut | None:
+        """What happens to the next request. For the connections."""
         with self._lock:
             cut = self.armed.pop(0) if self.armed else None
             if cut is not None:
@@ -100,6 +111,7 @@ class Proxy:
             return cut
 
     def forget(self, *sides: socket.socket) -> None:
+        """They are closed. For the connections."""
         with self._lock:
             self._open -= set(sides)
 
@@ -107,16 +119,26 @@ class Proxy:
 class _Link:
     """One client's connection and the one to the server behind it."""
 
-    def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
+    def __init__(
+        self,
+        proxy: Proxy,
+        client: socket.socket,
+        server: socket.socket,
+        requests_flow: threading.Event,
+        replies_flow: threading.Event,
+    ) -> None:
         self._proxy = proxy
+        self._requests_flow = requests_flow
+        self._replies_flow = replies_flow
         self._client = client
         self._server = server
         self._reply_cut: Cut | None = None
 
     def upstream(self) -> None:
+        """Forward requests until the end."""
         with contextlib.suppress(OSError):
             while data := self._client.recv(1 << 20):
-                self._proxy.wait_until_flowing()
+                self._requests_flow.wait()
                 cut = self._proxy.next_cut()
                 if cut is Cut.BEFORE:
                     break
@@ -128,9 +150,10 @@ class _Link:
         self._hang_up()
 
     def downstream(self) -> None:
+        """Forward replies until the end."""
         with contextlib.suppress(OSError):
             while data := self._server.recv(1 << 20):
-                self._proxy.wait_until_flowing()
+                self._replies_flow.wait()
                 if self._reply_cut is Cut.AFTER:
                     break
                 if self._reply_cut is Cut.HALF_REPLY:
@@ -147,8 +170,15 @@ class _Link:
         self._proxy.forget(self._client, self._server)
 
 
+class HasPort(Protocol):
+    """A server on this machine."""
+
+    port: int
+
+
 @contextlib.contextmanager
-def between(server: servers.Server):
+def between(server: HasPort) -> Iterator[Proxy]:
+    """A proxy before a server, for the length of a block."""
     proxy = Proxy(server.port)
     try:
         yield proxy

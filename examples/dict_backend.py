@@ -1,0 +1,862 @@
+"""A backend that keeps everything in dicts, for threads and for asyncio.
+
+The worked example of docs/writing-a-backend.md. It has every operation, in one process
+and until that ends, and passes the contract classes of `thoonk.testing`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+import attrs
+
+from thoonk import operations as ops
+from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED, FeedConfig
+from thoonk.exceptions import (
+    Closed,
+    Empty,
+    FeedDoesNotExist,
+    InvalidValue,
+    ItemDoesNotExist,
+    ItemTooLarge,
+    NotClaimed,
+    NotStalled,
+    UnsupportedOperation,
+    WrongFeedType,
+)
+from thoonk.names import new_token
+from thoonk.notices import (
+    Configured,
+    Created,
+    Deleted,
+    Edited,
+    Finished,
+    Marker,
+    Moved,
+    Notice,
+    Published,
+    Retracted,
+)
+
+R = TypeVar("R")
+
+ONE_DAY = 86_400.0
+
+# [world]
+
+
+@attrs.define
+class Claim:
+    """Who has taken an item, and when."""
+
+    token: str
+    since: float
+
+
+@attrs.define
+class Stored:
+    """One feed.
+
+    ``ids`` has the order; of queues and jobs it has those that wait, the next one first.
+    ``stamps`` number the publishes of a feed, by ids; ``since`` has when an item was
+    published, or put or retried.
+    """
+
+    config: dict[str, str]
+    items: dict[str, bytes] = attrs.field(factory=dict)
+    ids: list[str] = attrs.field(factory=list)
+    claims: dict[str, Claim] = attrs.field(factory=dict)
+    stalled: set[str] = attrs.field(factory=set)
+    failures: dict[str, int] = attrs.field(factory=dict)
+    results: dict[str, tuple[ops.StoredResult, float]] = attrs.field(factory=dict)
+    stamps: dict[str, int] = attrs.field(factory=dict)
+    since: dict[str, float] = attrs.field(factory=dict)
+    last_id: int = 0
+    publishes: int = 0
+    finished: int = 0
+
+    @property
+    def settings(self) -> FeedConfig:
+        """The configuration with its values as numbers."""
+        return FeedConfig.from_fields(self.config)
+
+    def held(self, token: str) -> list[str]:
+        """The ids that were taken under the token, in their order."""
+        return [id for id, claim in self.claims.items() if claim.token == token]
+
+    def keep(self, id: str, item: bytes, now: float) -> None:
+        """Store an item that has come."""
+        self.items[id] = item
+        self.since[id] = now
+        self.publishes += 1
+
+    def put_back(self, ids: Iterable[str]) -> None:
+        """Let ids that were taken be the next ones, in their order."""
+        ids = list(ids)
+        for id in ids:
+            self.claims.pop(id, None)
+        self.ids[:0] = ids
+
+    def give_back(self, id: str) -> bool:
+        """Let a claimed job wait again, at the end, or stall it: then True."""
+        del self.claims[id]
+        self.failures[id] = self.failures.get(id, 0) + 1
+        limit = self.settings.max_failures
+        if limit and self.failures[id] >= limit:
+            self.stall(id)
+            return True
+        self.ids.append(id)
+        return False
+
+    def stall(self, id: str) -> None:
+        """Take a job out of circulation."""
+        self.claims.pop(id, None)
+        self.failures.pop(id, None)
+        self.stalled.add(id)
+
+    def forget(self, id: str) -> bool:
+        """Remove an item, in whatever state; whether it was there."""
+        if id in self.ids:
+            self.ids.remove(id)
+        self.claims.pop(id, None)
+        self.stalled.discard(id)
+        self.failures.pop(id, None)
+        self.stamps.pop(id, None)
+        self.since.pop(id, None)
+        return self.items.pop(id, None) is not None
+
+    def trim(self, coming: int = 0) -> list[str]:
+        """Drop the oldest items until ``coming`` more fit in; their ids."""
+        limit = self.settings.max_length or len(self.ids) + coming
+        dropped = self.ids[: max(0, len(self.ids) + coming - limit)]
+        for id in dropped:
+            self.forget(id)
+        return dropped
+
+
+def _leaves_something(operation: ops.Operation[Any]) -> bool:
+    """Whether who waits should look. (When a claim runs out they know themselves.)"""
+    if isinstance(operation, ops.JobNext):
+        return bool(operation.cancelled)
+    return operation.makes_available and not isinstance(operation, ops.TakeOperation)
+
+
+class World:
+    """All feeds, and what each operation does to them.
+
+    Several backends can share one, each with a connection of its own as it were.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """``clock`` tells the time in seconds. Tests may have one of their own."""
+        self.clock = clock
+        self.listeners: list[Listener] = []
+        self.wakers: list[Callable[[], None]] = []
+        self._feeds: dict[str, Stored] = {}
+        self._names: set[str] = set()
+        self._lock = threading.Lock()
+
+    def execute(self, operation: ops.Operation[R]) -> R:
+        """Do one operation with its notices, and wake who waits for what it left."""
+        with self._lock:
+            answer: R = self._do(operation)
+            if _leaves_something(operation):
+                for wake in list(self.wakers):
+                    wake()
+            return answer
+
+    def _tell(self, notice: Notice) -> None:
+        for listener in list(self.listeners):
+            listener.hear(notice)
+
+    def _find(self, name: str, kind: str | None = None) -> Stored:
+        if name not in self._feeds:
+            raise FeedDoesNotExist(name)
+        stored = self._feeds[name]
+        actual = KIND_OF_TYPE.get(stored.config["type"])
+        # A type of the program's own is left to the program.
+        if kind and actual and actual != kind:
+            raise WrongFeedType(name, expected=kind, actual=actual)
+        return stored
+
+    def _find_for(self, name: str, kind: str, items: Iterable[bytes]) -> Stored:
+        """The feed, which items are brought to."""
+        stored = self._find(name, kind)
+        allowed = stored.settings.max_item_size or math.inf
+        for item in items:
+            if len(item) > allowed:
+                raise ItemTooLarge(name, size=len(item), allowed=int(allowed))
+        return stored
+
+    def _is_held(self, stored: Stored, id: str, token: str) -> bool:
+        """Whether the claim of the token holds; no token stands for any claim."""
+        return id in stored.claims and token in ("", stored.claims[id].token)
+
+    def _claimed(self, name: str, id: str, token: str) -> Stored:
+        """The job feed, where the claim of the token holds."""
+        stored = self._find(name, JOB)
+        if not self._is_held(stored, id, token):
+            raise NotClaimed(name, id)
+        return stored
+
+    @functools.singledispatchmethod
+    def _do(self, operation: ops.Operation[Any]) -> Any:
+        raise UnsupportedOperation(f"no {type(operation).__name__} here")
+
+    # [all feeds]
+
+    @_do.register
+    def _create(self, op: ops.CreateFeed) -> ops.Opened:
+        if op.feed in self._feeds:
+            return ops.Opened(created=False, config=dict(self._feeds[op.feed].config))
+        self._feeds[op.feed] = Stored(dict(op.config))
+        return ops.Opened(created=True, config=dict(op.config))
+
+    @_do.register
+    def _register(self, op: ops.RegisterFeed) -> bool:
+        if op.feed in self._names:
+            return False
+        self._names.add(op.feed)
+        self._tell(Created(op.feed))
+        self._tell(Configured(op.feed))
+        return True
+
+    @_do.register
+    def _delete(self, op: ops.DeleteFeed) -> tuple[str, ...]:
+        self._find(op.feed)
+        del self._feeds[op.feed]
+        return ()
+
+    @_do.register
+    def _unregister(self, op: ops.UnregisterFeed) -> bool:
+        if op.feed not in self._names:
+            return False
+        self._names.remove(op.feed)
+        self._tell(Deleted(op.feed))
+        return True
+
+    @_do.register
+    def _feed_names(self, _: ops.FeedNames) -> frozenset[str]:
+        return frozenset(self._names)
+
+    @_do.register
+    def _is_registered(self, op: ops.FeedIsRegistered) -> bool:
+        return op.feed in self._names
+
+    @_do.register
+    def _get_config(self, op: ops.GetConfig) -> dict[str, str]:
+        return dict(self._feeds[op.feed].config) if op.feed in self._feeds else {}
+
+    @_do.register
+    def _set_config(self, op: ops.SetConfig) -> tuple[str, ...]:
+        stored = self._find(op.feed)
+        actual = stored.config["type"]
+        wanted = op.config.get("type", actual)
+        if wanted != actual:
+            raise WrongFeedType(op.feed, expected=str(wanted), actual=actual)
+        merged = {**stored.config, **op.config}
+        stored.config = {key: value for key, value in merged.items() if value is not None}
+        trimmed = stored.trim() if KIND_OF_TYPE.get(actual) == FEED else []
+        for id in trimmed:
+            self._tell(Retracted(op.feed, id))
+        self._tell(Configured(op.feed))
+        return tuple(trimmed)
+
+    def _ids(self, name: str, kind: str) -> list[str]:
+        stored = self._find(name, kind)
+        # Jobs of all states, in no promised order.
+        return [*(stored.items if kind == JOB else stored.ids)]
+
+    @_do.register
+    def _read_ids(self, op: ops.ReadIds) -> tuple[str, ...]:
+        return tuple(self._ids(op.feed, op.kind)) if op.feed in self._feeds else ()
+
+    @_do.register
+    def _read_page(self, op: ops.ReadPage) -> ops.Page:
+        ids = self._ids(op.feed, op.kind)
+        stored = self._feeds[op.feed]
+        if op.reverse:
+            ids.reverse()
+        start = op.start
+        if op.cursor:
+            # Of the one that was read last: its place, or the number of its publish; how many
+            # there were; and its id.
+            number, length, last = op.cursor.split(" ", 2)
+            if op.kind == FEED:
+                reads = [stored.stamps[id] > int(number) for id in ids]
+                start = sum(reads if op.reverse else (not later for later in reads))
+                start += bool(op.reverse and stored.stamps.get(last) == int(number))
+            elif last in ids:
+                start = ids.index(last) + 1
+            else:
+                # As many as are missing count as having stood before it.
+                start = max(0, int(number) + 1 - max(0, int(length) - len(ids)))
+        page = ids[start : start + op.count]
+        cursor = ""
+        if start + op.count < len(ids):
+            number_of_last = start + len(page) - 1
+            if op.kind == FEED:
+                number_of_last = stored.stamps[page[-1]]
+            cursor = f"{number_of_last} {len(ids)} {page[-1]}"
+        items = tuple(stored.items[id] for id in page) if op.with_items else ()
+        return ops.Page(tuple(page), items, cursor)
+
+    @_do.register
+    def _read_item(self, op: ops.ReadItem) -> bytes | None:
+        return self._feeds[op.feed].items.get(op.id) if op.feed in self._feeds else None
+
+    @_do.register
+    def _read_items(self, op: ops.ReadItems) -> dict[str, bytes]:
+        items = self._feeds[op.feed].items if op.feed in self._feeds else {}
+        return {id: items[id] for id in (items if op.ids is None else op.ids) if id in items}
+
+    @_do.register
+    def _count_items(self, op: ops.CountItems) -> int:
+        return len(self._feeds[op.feed].items) if op.feed in self._feeds else 0
+
+    @_do.register
+    def _has_item(self, op: ops.HasItem) -> bool:
+        return op.feed in self._feeds and op.id in self._feeds[op.feed].items
+
+    @_do.register
+    def _stats(self, op: ops.ReadStats) -> ops.FeedStats:
+        stored = self._find(op.feed, op.kind or None)
+        type = stored.config["type"]
+        kind = op.kind or KIND_OF_TYPE.get(type)
+        stats = ops.FeedStats(type, len(stored.items), stored.publishes)
+
+        def age(times: Iterable[float]) -> float | None:
+            oldest = min(times, default=None)
+            return None if oldest is None else self.clock() - oldest
+
+        if kind == FEED:
+            return attrs.evolve(
+                stats,
+                oldest_item=age(stored.since[id] for id in stored.ids[:1]),
+                newest_item=age(stored.since[id] for id in stored.ids[-1:]),
+            )
+        if kind == QUEUE:
+            return attrs.evolve(stats, waiting=len(stored.ids), claimed=len(stored.claims))
+        if kind == JOB:
+            return attrs.evolve(
+                stats,
+                waiting=len(stored.ids),
+                claimed=len(stored.claims),
+                stalled=len(stored.stalled),
+                failing=len(stored.failures),
+                finished=stored.finished,
+                oldest_waiting=age(stored.since[id] for id in stored.ids),
+                oldest_claimed=age(claim.since for claim in stored.claims.values()),
+            )
+        return stats
+
+    @_do.register
+    def _snapshot(self, op: ops.ReadSnapshot) -> ops.Snapshot:
+        stored = self._find(op.feed, op.kind)
+        for listener in self.listeners:
+            if listener.marker == op.marker:
+                listener.hear(Marker(op.feed, op.marker))
+        return ops.Snapshot("", tuple(stored.ids), dict(stored.items))
+
+    # [feeds]
+
+    @_do.register
+    def _publish(self, op: ops.FeedPublish) -> tuple[bool, ...]:
+        stored = self._find_for(op.feed, FEED, [entry.item for entry in op.entries])
+        fresh = []
+        for entry in op.entries:
+            is_new = not stored.forget(entry.id)
+            for id in stored.trim(coming=1) if is_new else ():
+                self._tell(Retracted(op.feed, id))
+            stored.last_id += 1
+            stored.stamps[entry.id] = stored.last_id
+            stored.ids.append(entry.id)
+            stored.keep(entry.id, entry.item, self.clock())
+            self._tell((Published if is_new else Edited)(op.feed, entry.id, entry.item))
+            fresh.append(is_new)
+        return tuple(fresh)
+
+    @_do.register(ops.FeedRetract)
+    @_do.register(ops.SortedRetract)
+    def _retract(self, op: ops.FeedRetract | ops.SortedRetract) -> tuple[bool, ...]:
+        kind = FEED if isinstance(op, ops.FeedRetract) else SORTED_FEED
+        stored = self._find(op.feed, kind)
+        removed = []
+        for id in op.ids:
+            removed.append(stored.forget(id))
+            if removed[-1]:
+                self._tell(Retracted(op.feed, id))
+        return tuple(removed)
+
+    # [sorted feeds]
+
+    def _place(self, name: str, ids: list[str], id: str, position: ops.Position) -> None:
+        """Put an id where it belongs, and tell."""
+        match position.where:
+            case ops.Where.BEGIN:
+                index = 0
+            case ops.Where.END:
+                index = len(ids)
+            case ops.Where.BEFORE:
+                index = ids.index(position.neighbour)
+            case ops.Where.AFTER:
+                index = ids.index(position.neighbour) + 1
+        ids.insert(index, id)
+        self._tell(Moved(name, id, str(position)))
+
+    @_do.register
+    def _insert(self, op: ops.SortedInsert) -> tuple[str, ...]:
+        stored = self._find_for(op.feed, SORTED_FEED, op.items)
+        position = op.position
+        if position.neighbour and position.neighbour not in stored.items:
+            raise ItemDoesNotExist(op.feed, position.neighbour)
+        new = []
+        for item in op.items:
+            stored.last_id += 1
+            id = str(stored.last_id)
+            stored.keep(id, item, self.clock())
+            self._tell(Published(op.feed, id, item))
+            self._place(op.feed, stored.ids, id, position)
+            if position.where in (ops.Where.BEGIN, ops.Where.AFTER):
+                position = ops.Position(ops.Where.AFTER, id)
+            new.append(id)
+        return tuple(new)
+
+    @_do.register
+    def _edit(self, op: ops.SortedEdit) -> None:
+        stored = self._find_for(op.feed, SORTED_FEED, [op.entry.item])
+        if op.entry.id not in stored.items:
+            raise ItemDoesNotExist(op.feed, op.entry.id)
+        stored.keep(op.entry.id, op.entry.item, self.clock())
+        self._tell(Edited(op.feed, op.entry.id, op.entry.item))
+
+    @_do.register
+    def _move(self, op: ops.SortedMove) -> None:
+        stored = self._find(op.feed, SORTED_FEED)
+        for id in (op.id, op.position.neighbour):
+            if id and id not in stored.items:
+                raise ItemDoesNotExist(op.feed, id)
+        if op.id != op.position.neighbour:
+            stored.ids.remove(op.id)
+            self._place(op.feed, stored.ids, op.id, op.position)
+
+    # [taking]
+
+    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Taken:
+        """What the token has taken already, else the next ones."""
+        ids = stored.held(op.token)
+        if not ids:
+            ids, stored.ids = stored.ids[: op.count], stored.ids[op.count :]
+            stored.claims |= {id: Claim(op.token, self.clock()) for id in ids}
+        failures = stored.failures
+        entries = [ops.TakenEntry(id, stored.items[id], failures.get(id, 0)) for id in ids]
+        oldest = min((claim.since for claim in stored.claims.values()), default=self.clock())
+        wake_after = max(0.0, oldest + time_left - self.clock())
+        return ops.Taken(tuple(entries), wake_after if time_left < math.inf else None)
+
+    @_do.register
+    def _release(self, op: ops.Release) -> tuple[str, ...]:
+        stored = self._find(op.feed)
+        ids = stored.held(op.token)
+        stored.put_back(ids)
+        return tuple(ids)
+
+    # [queues]
+
+    @_do.register(ops.QueuePut)
+    @_do.register(ops.JobPut)
+    def _put(self, op: ops.QueuePut | ops.JobPut) -> None:
+        kind = QUEUE if isinstance(op, ops.QueuePut) else JOB
+        stored = self._find_for(op.feed, kind, [entry.item for entry in op.entries])
+        for entry in op.entries:
+            stored.keep(entry.id, entry.item, self.clock())
+            stored.ids.insert(0 if op.priority is ops.Priority.HIGH else len(stored.ids), entry.id)
+
+    @_do.register
+    def _queue_take(self, op: ops.QueueTake) -> ops.Taken:
+        stored = self._find(op.feed, QUEUE)
+        late = self.clock() - ops.CONFIRM_WITHIN
+        stored.put_back([id for id, claim in stored.claims.items() if claim.since <= late])
+        return self._take(stored, op, ops.CONFIRM_WITHIN)
+
+    @_do.register
+    def _queue_confirm(self, op: ops.QueueConfirm) -> None:
+        stored = self._find(op.feed, QUEUE)
+        held = stored.held(op.token)
+        for id in op.ids:
+            if id not in held:
+                raise NotClaimed(op.feed, id)
+        for id in op.ids:
+            stored.forget(id)
+
+    @_do.register
+    def _queue_return(self, op: ops.QueueReturn) -> None:
+        stored = self._find(op.feed, QUEUE)
+        held = stored.held(op.token)
+        # What is there and not held any more has come back by itself.
+        back = {e.id: e.item for e in op.entries if e.id in held or e.id not in stored.items}
+        stored.items |= back
+        stored.put_back(back)
+
+    # [jobs]
+
+    def _expire(self, stored: Stored) -> ops.MaintenanceReport:
+        """Give claims back that have run out."""
+        late = self.clock() - (stored.settings.claim_timeout or math.inf)
+        old = [id for id, claim in stored.claims.items() if claim.since <= late]
+        stalled = [id for id in old if stored.give_back(id)]
+        expired = [id for id in old if id not in stalled]
+        return ops.MaintenanceReport(expired=tuple(expired), stalled=tuple(stalled))
+
+    @_do.register
+    def _job_claim(self, op: ops.JobClaim) -> ops.Taken:
+        return self._claim(self._find(op.feed, JOB), op)
+
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Taken:
+        """The next jobs, among them those whose claim has run out."""
+        self._expire(stored)
+        return self._take(stored, op, stored.settings.claim_timeout or math.inf)
+
+    @_do.register
+    def _job_finish(self, op: ops.JobFinish) -> None:
+        for ending in op.endings:
+            self._claimed(op.feed, ending.id, ending.token)
+        for ending in op.endings:
+            self._end(op.feed, self._find(op.feed, JOB), ending)
+
+    def _end(self, name: str, stored: Stored, ending: ops.Ending) -> None:
+        """Finish one job."""
+        if ending.has_result:
+            keep = ending.timeout
+            if keep is None:
+                keep = stored.settings.result_timeout
+            if keep is None:
+                keep = ONE_DAY
+            result = ops.StoredResult(stored.items[ending.id], ending.result)
+            stored.results[ending.id] = result, self.clock() + (keep or math.inf)
+            self._tell(Finished(name, ending.id, ending.result or b""))
+        stored.forget(ending.id)
+        stored.finished += 1
+
+    @_do.register
+    def _job_next(self, op: ops.JobNext) -> ops.Taken:
+        stored = self._find(op.feed, JOB)
+        lost = []
+        for ending in op.finished:
+            if self._is_held(stored, ending.id, ending.token):
+                self._end(op.feed, stored, ending)
+            else:
+                lost.append(ending.id)
+        for held in op.cancelled:
+            if self._is_held(stored, held.id, held.token):
+                stored.give_back(held.id)
+            else:
+                lost.append(held.id)
+        return attrs.evolve(self._claim(stored, op), lost=tuple(lost))
+
+    @_do.register
+    def _job_extend(self, op: ops.JobExtend) -> tuple[bool, ...]:
+        stored = self._find(op.feed, JOB)
+        holds = [self._is_held(stored, held.id, held.token) for held in op.held]
+        for held in op.held:
+            if self._is_held(stored, held.id, held.token):
+                stored.claims[held.id].since = self.clock()
+        return tuple(holds)
+
+    @_do.register
+    def _job_cancel(self, op: ops.JobCancel) -> None:
+        self._claimed(op.feed, op.id, op.token).give_back(op.id)
+
+    @_do.register
+    def _job_stall(self, op: ops.JobStall) -> None:
+        self._claimed(op.feed, op.id, op.token).stall(op.id)
+
+    @_do.register
+    def _job_retry(self, op: ops.JobRetry) -> None:
+        stored = self._find(op.feed, JOB)
+        if op.id not in stored.stalled:
+            raise NotStalled(op.feed, op.id)
+        stored.stalled.remove(op.id)
+        stored.ids.append(op.id)
+        stored.since[op.id] = self.clock()
+
+    @_do.register
+    def _job_retract(self, op: ops.JobRetract) -> tuple[bool, ...]:
+        stored = self._find(op.feed, JOB)
+        return tuple(stored.forget(id) for id in op.ids)
+
+    @_do.register
+    def _job_failures(self, op: ops.JobFailures) -> int:
+        return self._feeds[op.feed].failures.get(op.id, 0) if op.feed in self._feeds else 0
+
+    @_do.register
+    def _count_jobs(self, op: ops.CountJobs) -> ops.JobCounts:
+        stored = self._find(op.feed, JOB)
+        return ops.JobCounts(
+            len(stored.ids), len(stored.claims), len(stored.stalled), stored.finished
+        )
+
+    @_do.register
+    def _read_result(self, op: ops.ReadResult) -> ops.StoredResult | None:
+        if op.feed not in self._feeds:
+            return None
+        result, until = self._feeds[op.feed].results.get(op.id, (None, math.inf))
+        return result if self.clock() < until else None
+
+    @_do.register
+    def _maintain(self, op: ops.JobMaintain) -> ops.MaintenanceReport:
+        return self._expire(self._find(op.feed, JOB))
+
+
+# [threads]
+
+
+class Listener(Protocol):
+    """Who is told of notices, from whichever thread, while the world is locked."""
+
+    marker: str
+
+    def hear(self, notice: Notice) -> None:
+        """Take note, and do not wait."""
+
+
+class DictSubscription:
+    """Notices of one feed, or of all."""
+
+    def __init__(self, world: World, feed: str | None) -> None:
+        self.marker = new_token()
+        self._world = world
+        self._feed = feed
+        self._arrived: queue.Queue[Notice | None] = queue.Queue()
+        world.listeners.append(self)
+
+    def hear(self, notice: Notice) -> None:
+        """Called by the world."""
+        if self._feed in (None, notice.feed):
+            self._arrived.put(notice)
+
+    def get(self, timeout: float | None = None) -> Notice:
+        """The next notice."""
+        try:
+            notice = self._arrived.get(timeout=timeout)
+        except queue.Empty:
+            raise Empty("no notice within the timeout") from None
+        if notice is None:
+            self._arrived.put(None)  # for whoever asks next
+            raise Closed("the subscription has been closed")
+        return notice
+
+    def close(self) -> None:
+        """End it, and wake whoever is in `get`."""
+        if self in self._world.listeners:
+            self._world.listeners.remove(self)
+        self._arrived.put(None)
+
+
+@attrs.define
+class Waiter:
+    """One who is in `wait`: until when, and what tells that something has changed."""
+
+    end: float
+    changed: threading.Event = attrs.field(factory=threading.Event)
+
+
+class DictBackend:
+    """Feeds in dicts, for threads."""
+
+    def __init__(self, world: World | None = None) -> None:
+        """Without ``world`` it has one of its own."""
+        self.world = world or World()
+        self._subscriptions: list[DictSubscription] = []
+        self._waiters: dict[str, Waiter] = {}
+        self._closed = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("the backend has been closed")
+
+    def execute(self, operation: ops.Operation[R]) -> R:
+        """Do one operation."""
+        self._check_open()
+        return self.world.execute(operation)
+
+    def wait(self, operation: ops.TakeOperation, timeout: float) -> ops.Taken:
+        """Take, waiting until there is something."""
+        waiter = self._waiters[operation.token] = Waiter(time.monotonic() + timeout)
+        changed = waiter.changed
+        self.world.wakers.append(changed.set)
+        try:
+            while True:
+                # In this order: what comes after the look is not slept through.
+                changed.clear()
+                taken = self.execute(operation)
+                if taken.entries or not changed.wait(max(0.0, waiter.end - time.monotonic())):
+                    return taken
+        finally:
+            self.world.wakers.remove(changed.set)
+            del self._waiters[operation.token]
+
+    def wake(self, operation: ops.TakeOperation) -> None:
+        """End a wait: its time is over."""
+        waiter = self._waiters.get(operation.token)
+        if waiter is not None:
+            waiter.end = 0.0
+            waiter.changed.set()
+
+    def listen(self, feed: str | None = None) -> DictSubscription:
+        """Subscribe."""
+        self._check_open()
+        subscription = DictSubscription(self.world, feed)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def close(self) -> None:
+        """End subscriptions and wake who waits. The world stays."""
+        self._closed = True
+        for subscription in self._subscriptions:
+            subscription.close()
+        for waiter in list(self._waiters.values()):
+            waiter.changed.set()
+
+
+# [asyncio]
+
+
+class AsyncDictSubscription:
+    """`DictSubscription` for asyncio."""
+
+    def __init__(self, world: World, feed: str | None) -> None:
+        self.marker = new_token()
+        self._world = world
+        self._feed = feed
+        self._arrived: asyncio.Queue[Notice | None] = asyncio.Queue()
+        world.listeners.append(self)
+
+    def hear(self, notice: Notice) -> None:
+        """Called by the world."""
+        if self._feed in (None, notice.feed):
+            self._arrived.put_nowait(notice)
+
+    async def get(self, timeout: float | None = None) -> Notice:
+        """The next notice."""
+        try:
+            async with asyncio.timeout(timeout):
+                notice = await self._arrived.get()
+        except TimeoutError:
+            raise Empty("no notice within the timeout") from None
+        if notice is None:
+            self._arrived.put_nowait(None)
+            raise Closed("the subscription has been closed")
+        return notice
+
+    async def close(self) -> None:
+        """End it, and wake whoever is in `get`."""
+        if self in self._world.listeners:
+            self._world.listeners.remove(self)
+        self._arrived.put_nowait(None)
+
+
+@attrs.define
+class AsyncWaiter:
+    """`Waiter` for asyncio."""
+
+    end: float
+    changed: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+
+class AsyncDictBackend:
+    """`DictBackend` for asyncio. All that share a world run on one loop."""
+
+    def __init__(self, world: World | None = None) -> None:
+        """Without ``world`` it has one of its own."""
+        self.world = world or World()
+        self._subscriptions: list[AsyncDictSubscription] = []
+        self._waiters: dict[str, AsyncWaiter] = {}
+        self._closed = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("the backend has been closed")
+
+    async def execute(self, operation: ops.Operation[R]) -> R:
+        """Do one operation."""
+        self._check_open()
+        return self.world.execute(operation)
+
+    async def wait(self, operation: ops.TakeOperation, timeout: float) -> ops.Taken:
+        """Take, waiting until there is something."""
+        waiter = AsyncWaiter(asyncio.get_running_loop().time() + timeout)
+        self._waiters[operation.token] = waiter
+        changed = waiter.changed
+        self.world.wakers.append(changed.set)
+        try:
+            while True:
+                changed.clear()
+                # Nothing is awaited between the taking and the return, so who is
+                # cancelled has taken nothing.
+                taken = await self.execute(operation)
+                if taken.entries:
+                    return taken
+                try:
+                    async with asyncio.timeout_at(waiter.end):
+                        await changed.wait()
+                except TimeoutError:
+                    return taken
+        finally:
+            self.world.wakers.remove(changed.set)
+            del self._waiters[operation.token]
+
+    async def wake(self, operation: ops.TakeOperation) -> None:
+        """End a wait: its time is over."""
+        waiter = self._waiters.get(operation.token)
+        if waiter is not None:
+            waiter.end = 0.0
+            waiter.changed.set()
+
+    async def listen(self, feed: str | None = None) -> AsyncDictSubscription:
+        """Subscribe."""
+        self._check_open()
+        subscription = AsyncDictSubscription(self.world, feed)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    async def close(self) -> None:
+        """End subscriptions and wake who waits. The world stays."""
+        self._closed = True
+        for subscription in self._subscriptions:
+            await subscription.close()
+        for waiter in list(self._waiters.values()):
+            waiter.changed.set()
+
+
+# [opener]
+
+
+class DictOpener:
+    """Opens ``dicts://NAME``; who gives the same name is in the same world."""
+
+    def __init__(self) -> None:
+        self._worlds: dict[str, World] = {}
+
+    def _world(self, url: str, options: dict[str, Any]) -> World:
+        if options:
+            raise InvalidValue(f"there are no options, so not {', '.join(options)}")
+        return self._worlds.setdefault(url, World())
+
+    def open(self, url: str, **options: Any) -> DictBackend:
+        """For `Thoonk`."""
+        return DictBackend(self._world(url, options))
+
+    def open_async(self, url: str, **options: Any) -> AsyncDictBackend:
+        """For `AsyncThoonk`."""
+        return AsyncDictBackend(self._world(url, options))
+
+
+opener = DictOpener()

@@ -1,0 +1,72 @@
+"""Every contract class of `thoonk.testing`, in every world."""
+
+from __future__ import annotations
+
+from contract._async.worlds import AsyncWorlds
+from thoonk.testing import (
+    AsyncBackendContract,
+    AsyncBulkContract,
+    AsyncClaimsContract,
+    AsyncConfigContract,
+    AsyncFeedContract,
+    AsyncHandlerContract,
+    AsyncJobContract,
+    AsyncNoticeContract,
+    AsyncPageContract,
+    AsyncQueueContract,
+    AsyncSerializerContract,
+    AsyncSortedFeedContract,
+    AsyncStatsContract,
+)
+
+
+class TestBackend(AsyncWorlds, AsyncBackendContract):
+    pass
+
+
+class TestBulk(AsyncWorlds, AsyncBulkContract):
+    pass
+
+
+class TestClaims(AsyncWorlds, AsyncClaimsContract):
+    pass
+
+
+class TestConfig(AsyncWorlds, AsyncConfigContract):
+    pass
+
+
+class TestFeed(AsyncWorlds, AsyncFeedContract):
+    pass
+
+
+class TestHandler(AsyncWorlds, AsyncHandlerContract):
+    pass
+
+
+class TestJob(AsyncWorlds, AsyncJobContract):
+    pass
+
+
+class TestNotice(AsyncWorlds, AsyncNoticeContract):
+    pass
+
+
+class TestPage(AsyncWorlds, AsyncPageContract):
+    pass
+
+
+class TestQueue(AsyncWorlds, AsyncQueueContract):
+    pass
+
+
+class TestSerializer(AsyncWorlds, AsyncSerializerContract):
+    pass
+
+
+class TestSortedFeed(AsyncWorlds, AsyncSortedFeedContract):
+    pass
+
+
+class TestStats(AsyncWorlds, AsyncStatsContract):
+    pass

@@ -1,0 +1,438 @@
+"""Ways in which a backend can be wrong: each variant of the one in dicts breaks one thing.
+
+``fails`` names the contract classes that have to notice. All others pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import attrs
+from dict_backend import DictBackend, DictSubscription, Stored, World
+
+from thoonk import Configured, Created, Moved, Published, Retracted
+from thoonk import operations as ops
+from thoonk.config import QUEUE, SORTED_FEED
+from thoonk.exceptions import ItemDoesNotExist, UnsupportedOperation
+from thoonk.notices import Marker, Notice
+
+
+class Broken(World):
+    fails: ClassVar[set[str]]
+    backend: ClassVar[type[DictBackend]] = DictBackend
+
+    def stored(self, op: Any) -> Stored:
+        return self._find(op.feed)
+
+
+# --- feeds --------------------------------------------------------------------------------
+
+
+class AnEditKeepsItsPlace(Broken):
+    fails: ClassVar = {"Bulk", "Feed", "Thread"}
+
+    def _do(self, op: Any) -> Any:
+        if not isinstance(op, ops.FeedPublish) or op.feed not in self._feeds:
+            return super()._do(op)
+        before = [*self.stored(op).ids]
+        answer = super()._do(op)
+        after = self.stored(op).ids
+        self.stored(op).ids = [id for id in before if id in after]
+        self.stored(op).ids += [id for id in after if id not in before]
+        return answer
+
+
+class MaxLengthIsOffByOne(Broken):
+    # Configuring is right, publishing is not; and a type of one's own is published to as well.
+    fails: ClassVar = {"Bulk", "Config", "Feed", "Stats"}
+
+    def _do(self, op: Any) -> Any:
+        if not isinstance(op, ops.FeedPublish) or op.feed not in self._feeds:
+            return super()._do(op)
+        config = self.stored(op).config
+        limit = config.get("max_length")
+        if limit not in (None, "0"):
+            config["max_length"] = str(int(limit) + 1)
+        try:
+            return super()._do(op)
+        finally:
+            self.stored(op).config = {**config, **({"max_length": limit} if limit else {})}
+
+
+class AnEditDropsAnother(Broken):
+    fails: ClassVar = {"Feed"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.FeedPublish) and op.feed in self._feeds:
+            stored = self.stored(op)
+            limit = stored.settings.max_length or 0
+            others = [id for id in stored.ids if id != op.entries[0].id]
+            if limit and len(others) == limit - 1 and op.entries[0].id in stored.items and others:
+                stored.forget(others[0])
+                self._tell(Retracted(op.feed, others[0]))
+        return super()._do(op)
+
+
+class WhatIsPushedOutIsNotTold(Broken):
+    fails: ClassVar = {"Bulk", "Feed"}
+    quiet = False
+
+    def _do(self, op: Any) -> Any:
+        self.quiet = isinstance(op, ops.FeedPublish)
+        return super()._do(op)
+
+    def _tell(self, notice: Notice) -> None:
+        if not (self.quiet and isinstance(notice, Retracted)):
+            super()._tell(notice)
+
+
+class ARetractionIsNotTold(Broken):
+    fails: ClassVar = {"Feed", "SortedFeed", "Notice", "Handler"}
+    quiet = False
+
+    def _do(self, op: Any) -> Any:
+        self.quiet = isinstance(op, ops.FeedRetract | ops.SortedRetract)
+        return super()._do(op)
+
+    def _tell(self, notice: Notice) -> None:
+        if not self.quiet:
+            super()._tell(notice)
+
+
+class APublishOfSeveralTurnsThemRound(Broken):
+    fails: ClassVar = {"Bulk", "Feed", "Page"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.FeedPublish):
+            op = attrs.evolve(op, entries=op.entries[::-1])
+        return super()._do(op)
+
+
+# --- sorted feeds ---------------------------------------------------------------------------
+
+
+class AMissingNeighbourUsesUpAnId(Broken):
+    fails: ClassVar = {"SortedFeed"}
+
+    def _do(self, op: Any) -> Any:
+        try:
+            return super()._do(op)
+        except ItemDoesNotExist:
+            if isinstance(op, ops.SortedInsert) and op.feed in self._feeds:
+                self.stored(op).last_id += 1
+            raise
+
+
+class AMoveWithoutNeighbourLosesTheItem(Broken):
+    fails: ClassVar = {"SortedFeed"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.SortedMove) and op.feed in self._feeds:
+            stored = self.stored(op)
+            if op.position.neighbour not in ("", *stored.ids) and op.id in stored.ids:
+                stored.ids.remove(op.id)
+        return super()._do(op)
+
+
+class ThePlaceIsToldBeforeTheItem(Broken):
+    fails: ClassVar = {"Bulk", "Handler", "SortedFeed"}
+    held: Notice | None = None
+
+    def _tell(self, notice: Notice) -> None:
+        if isinstance(notice, Published) and self._find(notice.feed).config["type"] == SORTED_FEED:
+            self.held = notice
+            return
+        super()._tell(notice)
+        if self.held is not None and isinstance(notice, Moved):
+            held, self.held = self.held, None
+            super()._tell(held)
+
+
+# --- queues ---------------------------------------------------------------------------------
+
+
+class TheHighPriorityOfAQueueIsIgnored(Broken):
+    fails: ClassVar = {"Bulk", "Queue"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.QueuePut):
+            op = attrs.evolve(op, priority=ops.Priority.NORMAL)
+        return super()._do(op)
+
+
+class ATakeForgetsAtOnce(Broken):
+    fails: ClassVar = {"Bulk", "Queue"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.QueueConfirm):
+            return None
+        answer = super()._do(op)
+        if isinstance(op, ops.QueueTake):
+            for entry in answer.entries:
+                self.stored(op).forget(entry.id)
+        return answer
+
+
+class TheSameTokenTakesMore(Broken):
+    fails: ClassVar = {"Queue", "Job"}
+
+    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Taken:
+        for id in stored.held(op.token):
+            stored.claims[id].token += " "
+        answer = super()._take(stored, op, time_left)
+        for id in stored.held(op.token + " "):
+            stored.claims[id].token = op.token
+        return answer
+
+
+class WhatIsReleasedGoesToTheEnd(Broken):
+    fails: ClassVar = {"Claims", "Job", "Queue"}
+
+    def _do(self, op: Any) -> Any:
+        if not isinstance(op, ops.Release):
+            return super()._do(op)
+        stored = self.stored(op)
+        waiting = [*stored.ids]
+        released: tuple[str, ...] = super()._do(op)
+        stored.ids = [*waiting, *released]
+        return released
+
+
+class APutWakesNobody(Broken):
+    fails: ClassVar = {"Bulk", "Claims", "Job", "Queue"}
+
+    def execute(self, operation: Any) -> Any:
+        if isinstance(operation, ops.QueuePut | ops.JobPut):
+            wakers, self.wakers = self.wakers, []
+            try:
+                return super().execute(operation)
+            finally:
+                self.wakers += wakers
+        return super().execute(operation)
+
+
+class WhatIsNotConfirmedNeverComesBack(Broken):
+    fails: ClassVar = {"Queue"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.QueueTake) and op.feed in self._feeds:
+            for claim in self.stored(op).claims.values():
+                claim.since = self.clock()
+        return super()._do(op)
+
+
+# --- jobs -----------------------------------------------------------------------------------
+
+
+class AClaimIsGivenTwice(Broken):
+    fails: ClassVar = {"Claims", "Job"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.JobClaim) and not answer.entries:
+            stored = self.stored(op)
+            for id in list(stored.claims)[:1]:
+                return ops.Taken((ops.TakenEntry(id, stored.items[id]),))
+        return answer
+
+
+class AnyTokenEndsAClaim(Broken):
+    fails: ClassVar = {"Bulk", "Claims", "Job"}
+
+    def _is_held(self, stored: Stored, id: str, token: str) -> bool:
+        return super()._is_held(stored, id, "")
+
+
+class ACancelledJobIsLost(Broken):
+    fails: ClassVar = {"Bulk", "Claims", "Job", "Stats"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.JobCancel) and op.id in self.stored(op).ids:
+            self.stored(op).forget(op.id)
+        return answer
+
+
+class TheHighPriorityOfAJobIsIgnored(Broken):
+    fails: ClassVar = {"Job"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobPut):
+            op = attrs.evolve(op, priority=ops.Priority.NORMAL)
+        return super()._do(op)
+
+
+class AClaimNeverRunsOut(Broken):
+    fails: ClassVar = {"Claims", "Job"}
+
+    def _expire(self, stored: Stored) -> ops.MaintenanceReport:
+        return ops.MaintenanceReport()
+
+
+class AFailureTooManyIsAllowed(Broken):
+    fails: ClassVar = {"Bulk", "Job"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobCancel | ops.JobClaim) and op.feed in self._feeds:
+            config = self.stored(op).config
+            limit = config.get("max_failures")
+            if limit:
+                config["max_failures"] = str(int(limit) + 1)
+            try:
+                return super()._do(op)
+            finally:
+                if limit:
+                    config["max_failures"] = limit
+        return super()._do(op)
+
+
+class SomeAreFinishedThoughNotAll(Broken):
+    fails: ClassVar = {"Bulk", "Job"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobFinish):
+            for ending in op.endings:
+                super()._do(ops.JobFinish(op.feed, (ending,)))
+            return None
+        return super()._do(op)
+
+
+class AResultIsReadOnce(Broken):
+    fails: ClassVar = {"Job"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.ReadResult) and answer is not None:
+            del self.stored(op).results[op.id]
+        return answer
+
+
+# --- notices, configuration, serializers, the backend itself --------------------------------
+
+
+class AMarkerReachesEverybody(Broken):
+    fails: ClassVar = {"Notice"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.ReadSnapshot):
+            for listener in self.listeners:
+                if listener.marker != op.marker:
+                    listener.hear(Marker(op.feed, op.marker))
+        return answer
+
+
+class APageBeginsOneTooLate(Broken):
+    fails: ClassVar = {"Page"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.ReadPage) and op.cursor:
+            page = super()._do(op)
+            return attrs.evolve(page, ids=page.ids[1:], items=page.items[1:])
+        return super()._do(op)
+
+
+class OpeningAnnouncesAgain(Broken):
+    fails: ClassVar = {"Feed", "Handler"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.RegisterFeed) and not answer:
+            self._tell(Created(op.feed))
+        return answer
+
+
+class AnItemIsStoredAsText(Broken):
+    fails: ClassVar = {"Serializer", "Handler", "Queue", "Job"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.FeedPublish | ops.QueuePut | ops.JobPut):
+            entries = [
+                ops.Entry(e.id, e.item.decode("utf-8", "replace").encode()) for e in op.entries
+            ]
+            op = attrs.evolve(op, entries=tuple(entries))
+        return super()._do(op)
+
+
+class AFeedMayChangeItsType(Broken):
+    fails: ClassVar = {"Config"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.SetConfig) and op.feed in self._feeds and op.config.get("type"):
+            stored = self.stored(op)
+            stored.config.update({k: v for k, v in op.config.items() if v is not None})
+            self._tell(Configured(op.feed))
+            return ()
+        return super()._do(op)
+
+
+class AnyTypeWillDo(Broken):
+    fails: ClassVar = {"Config", "Stats"}
+
+    def _find(self, name: str, kind: str | None = None) -> Stored:
+        return super()._find(name)
+
+
+class ALargeItemIsTaken(Broken):
+    fails: ClassVar = {"Bulk", "Config"}
+
+    def _find_for(self, name: str, kind: str, items: Any) -> Stored:
+        return self._find(name, kind)
+
+
+class ADeletedFeedKeepsItsItems(Broken):
+    fails: ClassVar = {"Config"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.DeleteFeed) and op.feed in self._feeds:
+            self._graves = {**getattr(self, "_graves", {}), op.feed: self._feeds[op.feed]}
+        answer = super()._do(op)
+        graves = getattr(self, "_graves", {})
+        if isinstance(op, ops.CreateFeed) and answer.created and op.feed in graves:
+            old = graves.pop(op.feed)
+            self._feeds[op.feed] = attrs.evolve(old, config=dict(op.config))
+        return answer
+
+
+class WhatItDoesNotKnowIsNothing(Broken):
+    fails: ClassVar = {"Backend"}
+
+    def _do(self, op: Any) -> Any:
+        try:
+            return super()._do(op)
+        except UnsupportedOperation:
+            return None
+
+
+class Sleepy(DictBackend):
+    def close(self) -> None:
+        waiters, self._waiters = self._waiters, {}
+        super().close()
+        self._waiters = waiters
+
+
+class ClosingWakesNobody(Broken):
+    fails: ClassVar = {"Backend"}
+    backend = Sleepy
+
+
+class Everywhere(DictBackend):
+    def listen(self, feed: str | None = None) -> DictSubscription:
+        return super().listen(None)
+
+
+class NoticesOfOtherFeedsLeakIn(Broken):
+    fails: ClassVar = {"Notice", "Handler"}
+    backend = Everywhere
+
+
+class ItemsCountWhileTheyAreTaken(Broken):
+    fails: ClassVar = {"Queue"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.ReadIds) and op.kind == QUEUE and op.feed in self._feeds:
+            return tuple(self.stored(op).items)
+        return super()._do(op)
+
+
+VARIANTS = {cls.__name__: cls for cls in Broken.__subclasses__()}

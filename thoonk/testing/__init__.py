@@ -1,0 +1,129 @@
+"""Testing: contract classes for backends, and what helps to test code that uses Thoonk.
+
+The contract classes are what a backend has to pass; ``docs/writing-a-backend.md`` tells
+how to use them. `assert_published` and `drain` are for tests of programs, as are the
+fixtures of `thoonk.testing.plugin`: see ``docs/testing.md``.
+
+This needs pytest (``pip install 'thoonk[testing]'``); nothing else in Thoonk does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from thoonk.testing._async.backend import AsyncBackendContract
+    from thoonk.testing._async.bulk import AsyncBulkContract
+    from thoonk.testing._async.claims import AsyncClaimsContract
+    from thoonk.testing._async.config import AsyncConfigContract
+    from thoonk.testing._async.contract import AsyncContract
+    from thoonk.testing._async.feed import AsyncFeedContract
+    from thoonk.testing._async.handler import AsyncHandlerContract
+    from thoonk.testing._async.job import AsyncJobContract
+    from thoonk.testing._async.notice import AsyncNoticeContract
+    from thoonk.testing._async.page import AsyncPageContract
+    from thoonk.testing._async.queue import AsyncQueueContract
+    from thoonk.testing._async.serializer import AsyncSerializerContract
+    from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
+    from thoonk.testing._async.stats import AsyncStatsContract
+    from thoonk.testing._sync.backend import BackendContract
+    from thoonk.testing._sync.bulk import BulkContract
+    from thoonk.testing._sync.claims import ClaimsContract
+    from thoonk.testing._sync.config import ConfigContract
+    from thoonk.testing._sync.contract import Contract
+    from thoonk.testing._sync.feed import FeedContract
+    from thoonk.testing._sync.handler import HandlerContract
+    from thoonk.testing._sync.job import JobContract
+    from thoonk.testing._sync.notice import NoticeContract
+    from thoonk.testing._sync.page import PageContract
+    from thoonk.testing._sync.queue import QueueContract
+    from thoonk.testing._sync.serializer import SerializerContract
+    from thoonk.testing._sync.sorted_feed import SortedFeedContract
+    from thoonk.testing._sync.stats import StatsContract
+    from thoonk.testing.cancellation import AsyncCancellationContract
+    from thoonk.testing.checks import assert_published, drain
+    from thoonk.testing.faults import Faults
+    from thoonk.testing.proxy import Cut, Proxy
+    from thoonk.testing.threads import ThreadContract
+    from thoonk.testing.world import World
+
+__all__ = [
+    "AsyncBackendContract",
+    "AsyncBulkContract",
+    "AsyncCancellationContract",
+    "AsyncClaimsContract",
+    "AsyncConfigContract",
+    "AsyncContract",
+    "AsyncFeedContract",
+    "AsyncHandlerContract",
+    "AsyncJobContract",
+    "AsyncNoticeContract",
+    "AsyncPageContract",
+    "AsyncQueueContract",
+    "AsyncSerializerContract",
+    "AsyncSortedFeedContract",
+    "AsyncStatsContract",
+    "BackendContract",
+    "BulkContract",
+    "ClaimsContract",
+    "ConfigContract",
+    "Contract",
+    "Cut",
+    "Faults",
+    "FeedContract",
+    "HandlerContract",
+    "JobContract",
+    "NoticeContract",
+    "PageContract",
+    "Proxy",
+    "QueueContract",
+    "SerializerContract",
+    "SortedFeedContract",
+    "StatsContract",
+    "ThreadContract",
+    "World",
+    "assert_published",
+    "drain",
+]
+
+_SUBJECTS = {
+    "": "contract",
+    "Backend": "backend",
+    "Bulk": "bulk",
+    "Claims": "claims",
+    "Config": "config",
+    "Feed": "feed",
+    "Handler": "handler",
+    "Job": "job",
+    "Notice": "notice",
+    "Page": "page",
+    "Queue": "queue",
+    "Serializer": "serializer",
+    "SortedFeed": "sorted_feed",
+    "Stats": "stats",
+}
+_MODULES = {
+    **{f"Async{subject}Contract": f"_async.{module}" for subject, module in _SUBJECTS.items()},
+    **{f"{subject}Contract": f"_sync.{module}" for subject, module in _SUBJECTS.items()},
+    "AsyncCancellationContract": "cancellation",
+    "ThreadContract": "threads",
+    "Cut": "proxy",
+    "Faults": "faults",
+    "Proxy": "proxy",
+    "World": "world",
+    "assert_published": "checks",
+    "drain": "checks",
+}
+
+# Failing asserts tell what they compared, here as in any test.
+pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in {*_MODULES.values()}))
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, and only that: the plugin is loaded by every run of pytest."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

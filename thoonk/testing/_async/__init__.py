@@ -1,0 +1,1 @@
+"""The contract classes for asyncio. The twin in ``_sync`` is generated."""

@@ -1,0 +1,100 @@
+"""A backend that fails when a test says so."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TypeVar
+
+from thoonk.backends import AsyncBackend, AsyncSubscription, AsyncWaking
+from thoonk.concurrency._async import sleep
+from thoonk.exceptions import Empty, OutcomeUnknown
+from thoonk.notices import Gap, Notice
+from thoonk.operations import Operation, Taken, TakeOperation
+from thoonk.testing.faults import Faults
+
+R = TypeVar("R")
+
+GLANCE = 0.02
+"""Seconds after which a subscriber looks whether its connection was cut."""
+
+
+class AsyncFaulty:
+    """Passes everything on to another backend, unless `Faults` say otherwise."""
+
+    def __init__(self, backend: AsyncBackend, faults: Faults) -> None:
+        self._backend = backend
+        self._faults = faults
+
+    def __repr__(self) -> str:
+        return f"<faults on {self._backend!r}>"
+
+    async def execute(self, operation: Operation[R]) -> R:
+        """As `AsyncBackend.execute`."""
+        self._faults.check()
+        answer = await self._backend.execute(operation)
+        if self._faults.takes_reply():
+            raise OutcomeUnknown("the test has lost the reply; what was asked is done")
+        return answer
+
+    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+        """As `AsyncBackend.wait`."""
+        self._faults.check()
+        taken = await self._backend.wait(operation, timeout)
+        if self._faults.is_away:
+            raise OutcomeUnknown("the test refuses connections")
+        return taken
+
+    async def wake(self, operation: TakeOperation) -> None:
+        """As `AsyncWaking.wake`, where the backend offers that."""
+        if isinstance(self._backend, AsyncWaking):
+            await self._backend.wake(operation)
+
+    async def listen(self, feed: str | None = None) -> AsyncFaultySubscription:
+        """As `AsyncBackend.listen`."""
+        self._faults.check()
+        return AsyncFaultySubscription(await self._backend.listen(feed), feed, self._faults)
+
+    async def close(self) -> None:
+        """As `AsyncBackend.close`."""
+        await self._backend.close()
+
+
+class AsyncFaultySubscription:
+    """Passes notices on, and loses some when its connection is cut."""
+
+    def __init__(self, subscription: AsyncSubscription, feed: str | None, faults: Faults) -> None:
+        self._subscription = subscription
+        self._feed = feed
+        self._faults = faults
+        self._cuts = faults.cuts
+
+    @property
+    def marker(self) -> str:
+        """As `AsyncSubscription.marker`."""
+        return self._subscription.marker
+
+    async def get(self, timeout: float | None = None) -> Notice:
+        """As `AsyncSubscription.get`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self._faults.is_away:
+                await sleep(GLANCE)
+            elif self._cuts != self._faults.cuts:
+                self._cuts = self._faults.cuts
+                with contextlib.suppress(Empty):
+                    while True:
+                        await self._subscription.get(GLANCE)
+                return Gap(self._feed or "")
+            else:
+                left = GLANCE if deadline is None else deadline - time.monotonic()
+                with contextlib.suppress(Empty):
+                    notice = await self._subscription.get(max(0.0, min(GLANCE, left)))
+                    if self._cuts == self._faults.cuts:
+                        return notice
+            if deadline is not None and time.monotonic() >= deadline:
+                raise Empty("no notice within the timeout")
+
+    async def close(self) -> None:
+        """As `AsyncSubscription.close`."""
+        await self._subscription.close()

@@ -1,0 +1,97 @@
+"""A world of its own on a server that others use, too: all names get a prefix."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, TypeVar
+
+import attrs
+
+from thoonk.backends import AsyncBackend, AsyncSubscription, AsyncWaking
+from thoonk.exceptions import Empty, FeedError
+from thoonk.notices import Gap, Notice
+from thoonk.operations import FeedNames, FeedOperation, Operation, Taken, TakeOperation
+from thoonk.testing.naming import forget_prefix, own_name
+
+R = TypeVar("R")
+
+
+class AsyncPrefixed:
+    """Passes operations on with a prefix before their feed's name, and takes it off again."""
+
+    def __init__(self, backend: AsyncBackend, prefix: str) -> None:
+        self._backend = backend
+        self._prefix = prefix
+
+    def __repr__(self) -> str:
+        return f"<{self._prefix!r} on {self._backend!r}>"
+
+    async def execute(self, operation: Operation[R]) -> R:
+        """As `AsyncBackend.execute`."""
+        prefixed: Operation[R] = operation
+        if isinstance(operation, FeedOperation):
+            prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
+        try:
+            answer: Any = await self._backend.execute(prefixed)
+        except FeedError as error:
+            forget_prefix(error, self._prefix)
+            raise
+        if isinstance(operation, FeedNames):
+            own = [own_name(name, self._prefix) for name in answer]
+            answer = frozenset(name for name in own if name is not None)
+        result: R = answer
+        return result
+
+    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+        """As `AsyncBackend.wait`."""
+        prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
+        try:
+            return await self._backend.wait(prefixed, timeout)
+        except FeedError as error:
+            forget_prefix(error, self._prefix)
+            raise
+
+    async def wake(self, operation: TakeOperation) -> None:
+        """As `AsyncWaking.wake`, where the backend offers that."""
+        if isinstance(self._backend, AsyncWaking):
+            await self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
+
+    async def listen(self, feed: str | None = None) -> AsyncPrefixedSubscription:
+        """As `AsyncBackend.listen`."""
+        prefixed = None if feed is None else self._prefix + feed
+        return AsyncPrefixedSubscription(await self._backend.listen(prefixed), self._prefix)
+
+    async def close(self) -> None:
+        """As `AsyncBackend.close`."""
+        await self._backend.close()
+
+
+class AsyncPrefixedSubscription:
+    """The notices of feeds with the prefix, without it."""
+
+    def __init__(self, subscription: AsyncSubscription, prefix: str) -> None:
+        self._subscription = subscription
+        self._prefix = prefix
+
+    @property
+    def marker(self) -> str:
+        """As `AsyncSubscription.marker`."""
+        return self._subscription.marker
+
+    async def get(self, timeout: float | None = None) -> Notice:
+        """As `AsyncSubscription.get`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left < 0:
+                raise Empty("no notice within the timeout")
+            notice = await self._subscription.get(left)
+            name = own_name(notice.feed, self._prefix)
+            if name is not None:
+                return attrs.evolve(notice, feed=name)
+            if isinstance(notice, Gap):
+                return notice
+
+    async def close(self) -> None:
+        """As `AsyncSubscription.close`."""
+        await self._subscription.close()

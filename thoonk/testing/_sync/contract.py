@@ -1,0 +1,94 @@
+"""What all contract classes for threads have in common. Twin of the one in ``_async``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from thoonk import Thoonk
+from thoonk.backends import Backend
+from thoonk.testing._sync.helpers import pause
+from thoonk.testing._sync.observed import Observed
+from thoonk.testing._sync.stored import read_all
+from thoonk.testing.deviations import check_deviations, skip_deviation
+
+
+class Contract:
+    """Base of the contract classes for threads: clients in one fresh world.
+
+    A subclass needs the fixture ``open_backend``: a function that opens a backend, each
+    time it is called another one, in the same empty world. What it opened is closed at
+    the end of the test.
+
+    Attributes:
+        deviations: names of tests that the backend does not pass on purpose, each with
+            the reason. They are skipped.
+    """
+
+    deviations: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        check_deviations(cls, cls.deviations)
+
+    @pytest.fixture(autouse=True)
+    def _one_world(
+        self, request: pytest.FixtureRequest, open_backend: Callable[[], Backend]
+    ) -> Iterator[None]:
+        skip_deviation(request, self.deviations)
+        self._open = open_backend
+        self._backends: list[Observed] = []
+        self._clients: list[Thoonk] = []
+        yield
+        self.close_all()
+
+    def backend(self) -> Observed:
+        """Another backend in the world of this test."""
+        backend = Observed(self._open())
+        self._backends.append(backend)
+        return backend
+
+    def client(self, *, listen: bool = False) -> Thoonk:
+        """Another client in the world of this test, with a backend of its own."""
+        client = Thoonk(backend=self.backend(), listen=listen)
+        self._clients.append(client)
+        return client
+
+    @pytest.fixture
+    def thoonk(self) -> Thoonk:
+        """A client."""
+        return self.client()
+
+    @pytest.fixture
+    def other(self) -> Thoonk:
+        """A second client in the same world."""
+        return self.client()
+
+    @pytest.fixture
+    def listening(self) -> Thoonk:
+        """A client that calls handlers."""
+        return self.client(listen=True)
+
+    def blocked(self) -> int:
+        """How many takers wait in a blocking ``get``. To be overridden by who knows better."""
+        return sum(backend.waiting for backend in self._backends)
+
+    def stored(self, thoonk: Thoonk) -> Mapping[str, Any]:
+        """All there is in the world, to see that something left it as it was.
+
+        To be overridden by who can look behind the public operations.
+        """
+        return read_all(thoonk)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so many seconds go by for the backend. To be overridden by who can turn its clock."""
+        pause(seconds)
+
+    def close_all(self) -> None:
+        """Close what the test opened."""
+        for client in self._clients:
+            client.close()
+        for backend in self._backends:
+            backend.close()

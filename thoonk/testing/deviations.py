@@ -1,0 +1,30 @@
+"""Tests of the contract that a backend does not pass on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from thoonk.exceptions import InvalidValue
+
+
+def check_deviations(contract: type, deviations: Mapping[str, str]) -> None:
+    """Refuse names of tests that there are not, and deviations without a reason.
+
+    Raises:
+        InvalidValue: there is one.
+    """
+    for name, reason in deviations.items():
+        if not hasattr(contract, name):
+            raise InvalidValue(f"{contract.__name__} deviates from {name!r}: there is no such test")
+        if not reason:
+            raise InvalidValue(f"{contract.__name__} gives no reason to deviate from {name!r}")
+
+
+def skip_deviation(request: pytest.FixtureRequest, deviations: Mapping[str, str]) -> None:
+    """Skip the test when it is one of them."""
+    # The fixture is one of a test that is a method, which is a function.
+    name: str = request.function.__name__
+    if name in deviations:
+        pytest.skip(f"deviation: {deviations[name]}")

@@ -1,0 +1,179 @@
+"""The world that a test's clients live in."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from typing import Any
+
+from redis import Redis
+
+from thoonk import AsyncClaim, AsyncJob, AsyncThoonk, Claim, Job, Thoonk
+from thoonk.backends import AsyncBackend, Backend, open_async_backend, open_backend
+from thoonk.config import JOB, KIND_OF_TYPE, QUEUE
+from thoonk.exceptions import InvalidValue, NotClaimed
+from thoonk.names import check_timeout, new_token
+from thoonk.testing._async.faulty import AsyncFaulty
+from thoonk.testing._async.owner import AsyncOwner
+from thoonk.testing._async.prefixed import AsyncPrefixed
+from thoonk.testing._sync.faulty import Faulty
+from thoonk.testing._sync.owner import Owner
+from thoonk.testing._sync.prefixed import Prefixed
+from thoonk.testing.clock import rewind
+from thoonk.testing.faults import Faults
+from thoonk.testing.naming import own_name, without_password
+from thoonk.testing.servers import ANY, FINDERS, Servers
+
+MEMORY = "memory"
+
+
+class World:
+    """Somewhere feeds can live, empty at the beginning of a test.
+
+    Attributes:
+        name: as it was asked for: ``memory``, the name of a server, or a URL.
+        url: what a program under test can be given to open a client of its own.
+        prefix: what the names of feeds begin with on the server. Empty where the server
+            is private. Clients of the fixtures know nothing of it.
+    """
+
+    def __init__(
+        self, name: str, url: str, server: Redis, *, prefix: str = "", faults: Faults | None = None
+    ) -> None:
+        """Made by the fixture ``thoonk_world``; ``server`` is a plain client of it."""
+        self.name = name
+        self.url = url
+        self.prefix = prefix
+        self._server = server
+        self._faults = faults
+        self._clients: list[Thoonk] = []
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def client(self, *, listen: bool = False, **options: Any) -> Thoonk:
+        """Another client, closed at the end of the test.
+
+        Args:
+            listen: as for `Thoonk`.
+            options: for the backend, as for `Thoonk`. There are none in memory.
+        """
+        backend: Backend = open_backend(self.url, **options)[0]
+        if self.prefix:
+            backend = Prefixed(backend, self.prefix)
+        if self._faults is not None:
+            backend = Faulty(backend, self._faults)
+        client = Owner(backend=backend, listen=listen)
+        self._clients.append(client)
+        return client
+
+    def async_client(self, *, listen: bool = False, **options: Any) -> AsyncThoonk:
+        """Another client for asyncio. It is not open yet: use it in ``async with``."""
+        backend: AsyncBackend = open_async_backend(self.url, **options)[0]
+        if self.prefix:
+            backend = AsyncPrefixed(backend, self.prefix)
+        if self._faults is not None:
+            backend = AsyncFaulty(backend, self._faults)
+        return AsyncOwner(backend=backend, listen=listen)
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by for all that is stored, without waiting for it.
+
+        Claims and results are so much older afterwards, and run out if it is their time;
+        whoever is blocked in a ``get`` looks. The times that a call was given
+        (``get(timeout=5)``) and heartbeats go by the real clock.
+
+        Args:
+            seconds: how much time.
+        """
+        seconds = check_timeout(seconds) or 0.0
+        for name in self._names():
+            rewind(self._server, self.prefix + name, seconds)
+            self._wake(self.prefix + name)
+
+    def expire(self, job: Job[Any] | AsyncJob[Any], claim: Claim[Any] | AsyncClaim[Any]) -> None:
+        """Let a claim be as old as if its worker had been frozen for its ``claim_timeout``.
+
+        Args:
+            job: the job feed.
+            claim: a claim that holds.
+
+        Raises:
+            InvalidValue: the feed has no ``claim_timeout``, so that no claim runs out.
+            NotClaimed: it does not hold.
+        """
+        name = self.prefix + job.name
+        configured: Any = self._server.hget(f"feed.config:{name}", "claim_timeout")
+        seconds = float(configured or 0)
+        if not seconds:
+            raise InvalidValue(f"{job.name!r} has no claim_timeout: its claims never run out")
+        if not rewind(self._server, name, math.ceil(seconds * 1000 + 1) / 1000, claim.id):
+            raise NotClaimed(job.name, claim.id)
+        self._wake(name)
+
+    def _names(self) -> set[str]:
+        found: Any = self._server.smembers("feeds")
+        own = (own_name(name.decode(), self.prefix) for name in found)
+        return {name for name in own if name is not None}
+
+    def _wake(self, name: str) -> None:
+        """Let who is blocked on the feed look again."""
+        if self.name == MEMORY:
+            from thoonk.backends.memory import World as Memory  # noqa: PLC0415
+
+            Memory.named(self.url.partition("://")[2]).call(name, 1_000_000)
+            return
+        stored: Any = self._server.hget(f"feed.config:{name}", "type") or b""
+        if KIND_OF_TYPE.get(stored.decode()) not in (QUEUE, JOB):
+            return
+        ids = f"feed.ids:{name}"
+        # An id without an item is passed over by every taker, who looks at claims first.
+        nothing = f"nothing-{new_token()}"
+        self._server.rpush(ids, nothing)
+        self._server.lrem(ids, 0, nothing)
+
+    def close(self) -> None:
+        """Close the clients, and delete what is left of the test."""
+        for client in self._clients:
+            client.close()
+        # Not one of ours: no faults, and the names as they are.
+        with Thoonk(backend=self.url) as cleaner:
+            for name in self._names():
+                cleaner.delete_feed(self.prefix + name)
+        self._server.close()
+
+
+def open_world(name: str, servers: Servers, faults: Faults | None) -> World:
+    """An empty world by its name.
+
+    Args:
+        name: ``memory``, the name of a server to be started, or the URL of one that runs.
+        servers: those that were started.
+        faults: what goes wrong, if the test wants that.
+
+    Raises:
+        InvalidValue: there is no such world.
+        LookupError: the server is not on this machine.
+        BackendNotInstalled: packages for memory are missing.
+    """
+    fresh = uuid.uuid4().hex
+    if name == MEMORY:
+        open_backend(MEMORY)[0].close()  # tells what is missing, if something is
+        from fakeredis import FakeRedis  # noqa: PLC0415
+
+        from thoonk.backends.memory import World as Memory  # noqa: PLC0415
+
+        plain = FakeRedis(server=Memory.named(fresh).server, protocol=2)
+        return World(name, f"memory://{fresh}", plain, faults=faults)
+    if name in {*FINDERS, ANY}:
+        server = servers.get(name)
+        plain = server.client()
+        # It is ours, and whoever had it before is through.
+        plain.flushall()
+        return World(name, server.url, plain, faults=faults)
+    if "://" in name:
+        plain = Redis.from_url(name, protocol=2)
+        shown, prefix = without_password(name), f"test-{fresh}:"
+        return World(shown, name, plain, prefix=prefix, faults=faults)
+    known = ", ".join((MEMORY, ANY, *FINDERS))
+    raise InvalidValue(f"a world for tests is the URL of a server or one of {known}, not {name!r}")
