@@ -620,6 +620,12 @@ ROWS = [
         answer=ops.Page(("2", "3"), (), "2 4 3"),
     ),
     Row(
+        "where another was added, what stood after the removed one is not left out",
+        ops.ReadPage("F", "sorted_feed", count=2, cursor="1 4 99"),
+        before=(sorted_feed(), *insert(b"x", b"y", b"z", b"!")),
+        answer=ops.Page(("2", "3"), (), "2 4 3"),
+    ),
+    Row(
         "a queue is read from the end where items are taken",
         ops.ReadPage("F", "queue", count=2, with_items=True),
         before=(queue(), queued("a", "b", "c")),

@@ -79,8 +79,9 @@ else
     local length = redis.call('LLEN', KEYS[2])
     local position = redis.call('LPOS', KEYS[2], id, 'RANK', from_right and -1 or 1)
     if not position then
-      -- Removed, and perhaps not alone: as many as are missing count as having stood before.
-      return math.max(0, place + 1 - math.max(0, length_then - length))
+      -- Removed, so that what stood next is in its place; and perhaps not alone: others that
+      -- are missing count as having stood before.
+      return math.max(0, place - math.max(0, length_then - length - 1))
     end
     if from_right then
       position = length - 1 - position
