@@ -1,0 +1,1 @@
+"""Thoonk beside bare Redis commands and beside its peers: ``python -m benchmarks``."""

@@ -1,0 +1,67 @@
+"""What every part of a run shares: the server, the environments, who takes part."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from benchmarks.catalogue import Contestant
+from benchmarks.child import Child
+from benchmarks.server import Server
+
+
+def say(text: str) -> None:
+    """A line on what goes on, away from the tables."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@attrs.frozen
+class Bench:
+    """One run.
+
+    Attributes:
+        server: all contestants use it, one after the other.
+        pythons: the interpreter of each environment that there is.
+        rounds: how often everything is measured.
+        quick: only see that it runs.
+    """
+
+    server: Server
+    pythons: dict[str, Path]
+    rounds: int
+    quick: bool
+
+    def count(self, number: int) -> int:
+        """How many items, where a real run has ``number``."""
+        return max(20, number // 100) if self.quick else number
+
+    def taking_part(self, contestants: Sequence[Contestant]) -> list[Contestant]:
+        """Those of them whose environment there is."""
+        return [c for c in contestants if c.environment in self.pythons]
+
+    def child(self, contestant: Contestant, url: str | None = None) -> Child:
+        """A process of the contestant's, on the core of the server when that is pinned."""
+        return Child(
+            self.pythons[contestant.environment],
+            f"benchmarks.contestants.{contestant.target}",
+            url or self.server.url,
+            server=self.server.url,
+        )
+
+    def pin(self, *, same_core: bool) -> None:
+        """From now on server and client share one core, or run on any.
+
+        A child inherits what the runner is bound to.
+        """
+        if not hasattr(os, "sched_setaffinity"):
+            return
+        cores = {max(ALL_CORES)} if same_core else ALL_CORES
+        self.server.pin(cores)
+        os.sched_setaffinity(0, cores)
+
+
+ALL_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()

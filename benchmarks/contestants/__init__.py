@@ -1,0 +1,1 @@
+"""What is measured: one module per library, imported only in a process of its own."""

@@ -1,0 +1,159 @@
+"""Thoonk's public calls, for threads."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from benchmarks.contestants.timing import ITEM, PACE, age, stamped, timed
+from thoonk import Thoonk
+
+
+class Feed:
+    """A feed."""
+
+    def __init__(self, url: str) -> None:
+        self._thoonk = Thoonk(backend=url)
+
+    def publish(self, count: int) -> Any:
+        """One call per item."""
+        feed = self._thoonk.feed("feed")
+        feed.retract(feed.publish(ITEM))
+        with timed(count) as measured:
+            for _ in range(count):
+                feed.publish(ITEM)
+        return measured.result
+
+    def publish_many(self, count: int) -> Any:
+        """As many items as there are, in one call."""
+        feed = self._thoonk.feed("feed")
+        items = [ITEM] * count
+        with timed(count) as measured:
+            feed.publish_many(items)
+        return measured.result
+
+
+class Queue:
+    """A queue."""
+
+    def __init__(self, url: str) -> None:
+        self._thoonk = Thoonk(backend=url)
+
+    def put(self, count: int) -> Any:
+        """One call per item."""
+        queue = self._thoonk.queue("queue")
+        queue.put(ITEM)
+        queue.get()
+        with timed(count) as measured:
+            for _ in range(count):
+                queue.put(ITEM)
+        return measured.result
+
+    def claim(self, count: int) -> Any:
+        """One call per item: it takes and confirms."""
+        queue = self._thoonk.queue("queue")
+        with timed(count) as measured:
+            for _ in range(count):
+                queue.get()
+        return measured.result
+
+    def put_many(self, count: int) -> Any:
+        """As many items as there are, in one call."""
+        queue = self._thoonk.queue("queue")
+        items = [ITEM] * count
+        with timed(count) as measured:
+            queue.put_many(items)
+        return measured.result
+
+
+class Job:
+    """A job feed."""
+
+    def __init__(self, url: str) -> None:
+        self._thoonk = Thoonk(backend=url)
+
+    def _open(self) -> Any:
+        return self._thoonk.job("job", {"claim_timeout": 60})
+
+    def put(self, count: int) -> Any:
+        """One call per item."""
+        job = self._open()
+        job.put(ITEM)
+        job.get().finish()
+        with timed(count) as measured:
+            for _ in range(count):
+                job.put(ITEM)
+        return measured.result
+
+    fill = put
+
+    def claim(self, count: int) -> Any:
+        """Two calls per job."""
+        job = self._open()
+        with timed(count) as measured:
+            for _ in range(count):
+                job.get().finish()
+        return measured.result
+
+    def loop(self, count: int) -> Any:
+        """Finishing the last and claiming the next in one round trip."""
+        job = self._open()
+        done = 0
+        with timed(count) as measured:
+            for _ in job.claims(timeout=1):
+                done += 1
+                if done == count:
+                    break
+        return measured.result
+
+    def put_many(self, count: int) -> Any:
+        """As many items as there are, in one call."""
+        job = self._open()
+        items = [ITEM] * count
+        with timed(count) as measured:
+            job.put_many(items)
+        return measured.result
+
+
+class Memory(Job):
+    """A job feed in memory."""
+
+    def __init__(self, url: str) -> None:
+        del url
+        super().__init__("memory")
+
+    memory_put = Job.put
+
+
+class Notices:
+    """A feed and its subscription."""
+
+    def __init__(self, url: str) -> None:
+        self._feed = Thoonk(backend=url).feed("feed")
+        self._subscription = self._feed.subscribe()
+
+    def send_stamped(self, count: int) -> None:
+        """Items that say when they were published, one by one."""
+        for _ in range(count):
+            self._feed.publish(stamped())
+            time.sleep(PACE)
+
+    def send_many(self, count: int) -> None:
+        """Items as fast as it goes."""
+        for _ in range(count):
+            self._feed.publish(ITEM)
+
+    def subscribe(self) -> None:
+        """From now on, notices arrive."""
+        self._subscription.__enter__()
+
+    def latencies(self, count: int) -> list[float]:
+        """Microseconds from before each was published until its notice was here."""
+        return [age(self._subscription.get().item) for _ in range(count)]
+
+    def drain(self, count: int) -> Any:
+        """Read what has been published before."""
+        with timed(count) as measured:
+            for _ in range(count):
+                self._subscription.get()
+        return measured.result
