@@ -14,10 +14,16 @@ from pathlib import Path
 
 from benchmarks import catalogue
 from benchmarks.bench import Bench
-from benchmarks.parts import notices, rates
+from benchmarks.parts import drain, notices, rates, space, trips
 from benchmarks.server import running
 
-PARTS = {"rates": rates.measure, "notices": notices.measure}
+PARTS = {
+    "rates": rates.measure,
+    "drain": drain.measure,
+    "trips": trips.measure,
+    "space": space.measure,
+    "notices": notices.measure,
+}
 
 
 def main() -> None:
@@ -30,6 +36,12 @@ def main() -> None:
     options = parser.parse_args()
     results = {}
     pythons = {catalogue.OURS: Path(sys.executable)}
+    from benchmarks import environments as e
+
+    e.prepare(list(e.PACKAGES)[2:])
+    pythons |= {
+        n: e.python_of(n) for n in e.PACKAGES if n not in ("runner", "thoonk") and e.is_ready(n)
+    }
     with running() as server:
         bench = Bench(server, pythons, options.rounds, options.quick)
         for name, part in PARTS.items():

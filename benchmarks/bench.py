@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import attrs
 
 from benchmarks.catalogue import Contestant
-from benchmarks.child import Child
+from benchmarks.child import Child, ContestantFailed
 from benchmarks.server import Server
 
 
@@ -28,12 +29,14 @@ class Bench:
         pythons: the interpreter of each environment that there is.
         rounds: how often everything is measured.
         quick: only see that it runs.
+        failures: what went wrong.
     """
 
     server: Server
     pythons: dict[str, Path]
     rounds: int
     quick: bool
+    failures: list[str] = attrs.field(factory=list)
 
     def count(self, number: int) -> int:
         """How many items, where a real run has ``number``."""
@@ -43,8 +46,22 @@ class Bench:
         """Those of them whose environment there is."""
         return [c for c in contestants if c.environment in self.pythons]
 
+    @contextlib.contextmanager
+    def visit(self, contestant: Contestant, url: str | None = None) -> Iterator[Child]:
+        """An empty server and a process of the contestant's, for the length of a block.
+
+        When the contestant fails, that is told and recorded, and the block is left.
+        """
+        self.server.empty()
+        try:
+            with self.child(contestant, url) as child:
+                yield child
+        except ContestantFailed as error:
+            say(f"{contestant.name} fails: {error}")
+            self.failures.append(f"{contestant.name}: {error}")
+
     def child(self, contestant: Contestant, url: str | None = None) -> Child:
-        """A process of the contestant's, on the core of the server when that is pinned."""
+        """A process of the contestant's, on the cores to which `pin` has bound the runner."""
         return Child(
             self.pythons[contestant.environment],
             f"benchmarks.contestants.{contestant.target}",

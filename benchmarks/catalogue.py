@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-OURS = "thoonk"
-"""The environment in which Thoonk and the floors run, with the same redis-py."""
+from benchmarks.environments import THOONK as OURS
 
 
 @attrs.frozen
@@ -16,10 +15,12 @@ class Contestant:
         name: its key in the results.
         label: what tables and charts call it.
         target: ``MODULE:CLASS`` below ``benchmarks.contestants``.
-        environment: where its library is installed.
-        visits: each is a row of methods, called on an empty server one after the other.
+        environment: where its library is installed. Thoonk and the floors share one.
+        visits: each is a row of methods, called on an empty server one after the other;
+            ``fill`` prepares the next and is not recorded.
         acknowledges: whether a job survives the death of who claimed it.
-        workers: whether it has a worker to drain a queue with.
+        workers: what its worker has: ``8 threads``, ``8 tasks``, ``1 process``; None: no worker.
+        stores: whether it has its items on the server.
     """
 
     name: str
@@ -28,40 +29,42 @@ class Contestant:
     environment: str = OURS
     visits: tuple[tuple[str, ...], ...] = ()
     acknowledges: bool = True
-    workers: bool = False
+    workers: str | None = None
+    stores: bool = True
 
 
 FLOORS = (
     Contestant(
         "floor.lists",
-        "floor: LPUSH / RPOP",
+        "floor: LPUSH / RPOP, no ack",
         "floors:Lists",
         visits=(("put", "claim"), ("put_many",)),
         acknowledges=False,
     ),
     Contestant(
         "floor.scripts",
-        "floor: script of 4 writes / 2 scripts",
+        "floor: script of 4 writes / claim script + ack script",
         "floors:Scripts",
         visits=(("put", "claim"), ("publish",), ("put_many",), ("publish_many",)),
     ),
     Contestant(
         "floor.fewer",
-        "floor: 1 script / script for 1,000",
+        "floor: ack and claim in 1 script / 1 script for 1,000",
         "floors:FewerTrips",
         visits=(("fill", "loop"), ("put_many",), ("publish_many",)),
     ),
     Contestant(
         "floor.async",
-        "floor: redis.asyncio script",
+        "floor: redis.asyncio, script of 4 writes",
         "floors:AsyncScripts",
         visits=(("async_put",), ("async_publish",)),
     ),
     Contestant(
         "floor.memory",
-        "floor: fakeredis script",
+        "floor: fakeredis, script of 4 writes",
         "floors:Memory",
         visits=(("memory_put",),),
+        stores=False,
     ),
 )
 
@@ -70,8 +73,13 @@ THOONK = (
         "thoonk.job",
         "thoonk job",
         "thoonk_sync:Job",
-        visits=(("put", "claim"), ("fill", "loop"), ("put_many", "claim_many")),
-        workers=True,
+        visits=(
+            ("put", "claim"),
+            ("fill", "loop"),
+            ("fill", "prefetch"),
+            ("put_many", "claim_many"),
+        ),
+        workers="8 threads",
     ),
     Contestant(
         "thoonk.queue",
@@ -90,6 +98,7 @@ THOONK = (
         "thoonk job, asyncio",
         "thoonk_async:Job",
         visits=(("async_put",),),
+        workers="8 tasks",
     ),
     Contestant(
         "thoonk.async_feed",
@@ -102,6 +111,66 @@ THOONK = (
         "thoonk job, in memory",
         "thoonk_sync:Memory",
         visits=(("memory_put",),),
+        stores=False,
+    ),
+)
+
+PEERS = (
+    Contestant(
+        "hotqueue",
+        "HotQueue, no ack",
+        "hotqueue:Queue",
+        "hotqueue",
+        visits=(("put", "claim"), ("put_many",)),
+        acknowledges=False,
+    ),
+    Contestant(
+        "dramatiq",
+        "dramatiq",
+        "dramatiq:Queue",
+        "dramatiq",
+        visits=(("put", "claim"), ("fill", "prefetch")),
+        workers="8 threads",
+    ),
+    Contestant(
+        "huey",
+        "huey, no ack",
+        "huey:Queue",
+        "huey",
+        visits=(("put", "claim"),),
+        acknowledges=False,
+        workers="8 threads",
+    ),
+    Contestant("saq", "saq", "saq:Queue", "saq", visits=(("put", "claim"),), workers="8 tasks"),
+    Contestant("rq", "RQ", "rq:Queue", "rq", visits=(("put",), ("put_many",)), workers="1 process"),
+    Contestant(
+        "bullmq",
+        "BullMQ (Python)",
+        "bullmq:Queue",
+        "bullmq",
+        visits=(("put",), ("put_many",)),
+        workers="8 tasks",
+    ),
+    Contestant("arq", "arq", "arq:Queue", "arq", visits=(("put",),), workers="8 tasks"),
+    Contestant("arq.tuned", "arq, tuned", "arq:Tuned", "arq", workers="8 tasks"),
+    Contestant(
+        "celery", "Celery", "celery:Queue", "celery", visits=(("put",),), workers="8 threads"
+    ),
+    Contestant(
+        "dramatiq.memory",
+        "dramatiq StubBroker",
+        "dramatiq:Memory",
+        "dramatiq",
+        visits=(("memory_put",),),
+        stores=False,
+    ),
+    Contestant(
+        "kombu.memory",
+        "kombu memory transport",
+        "celery:Memory",
+        "celery",
+        visits=(("memory_put",),),
+        stores=False,
     ),
 )
 
@@ -109,11 +178,10 @@ NOTICES = (
     Contestant("floor.listen", "redis-py PUBLISH / listen()", "floors:Listener"),
     Contestant("floor.script_listen", "redis-py script / listen()", "floors:ScriptListener"),
     Contestant("thoonk.notices", "thoonk feed", "thoonk_sync:Notices"),
+    Contestant("broadcaster", "broadcaster", "broadcaster:Notices", "broadcaster"),
 )
 
-ALL = (*FLOORS, *THOONK)
-
-BY_NAME = {contestant.name: contestant for contestant in ALL}
+ALL = (*FLOORS, *THOONK, *PEERS)
 
 FLOOR_OF = {
     "put": "floor.scripts",

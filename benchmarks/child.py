@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import tempfile
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any, Self
 
 HOST = Path(__file__).resolve().parent / "host.py"
 
-PATIENCE = 20.0
+PATIENCE = 120.0
+"""Most seconds for one answer."""
+
+ENDING = 10.0
 """Seconds for a process to end by itself."""
 
 
@@ -65,6 +69,10 @@ class Child:
     def answer(self) -> Any:
         """What came of the call that `ask` began; raises as `call`."""
         assert self._process.stdout is not None
+        # One line is read per request, so nothing waits in the buffer of the file object.
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            self._process.kill()
+            raise ContestantFailed(f"{self._target} says nothing:\n{self._errors()}")
         line = self._process.stdout.readline()
         if not line:
             raise ContestantFailed(f"{self._target} died:\n{self._errors()}")
@@ -92,7 +100,7 @@ class Child:
             self._process.kill()
         try:
             self._process.stdin.close()
-            self._process.wait(PATIENCE)
+            self._process.wait(ENDING)
         except (subprocess.TimeoutExpired, BrokenPipeError):
             self._process.kill()
             self._process.wait()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from benchmarks.contestants.countdown import THREADS, Countdown
 from benchmarks.contestants.timing import ITEM, timed
-from thoonk import AsyncThoonk
+from thoonk import AsyncThoonk, Empty
 
 
 class Feed:
@@ -48,3 +49,26 @@ class Job:
                 for _ in range(count):
                     await job.put(ITEM)
         return measured.result
+
+    fill = async_put
+
+    def drain(self, count: int) -> Any:
+        """Tasks that share a client, each with a loop of its own."""
+        return asyncio.run(self._drain(count))
+
+    async def _drain(self, count: int) -> Any:
+        done = asyncio.Event()
+        countdown = Countdown(count, done.set)
+        async with AsyncThoonk(backend=self._url) as thoonk:
+            job = await thoonk.job("job", {"claim_timeout": 60})
+
+            async def work() -> None:
+                while not done.is_set():
+                    try:
+                        async with await job.get(timeout=0.2):
+                            countdown.tick()
+                    except Empty:
+                        continue
+
+            await asyncio.gather(*(work() for _ in range(THREADS)))
+        return countdown.result

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 from typing import Any
 
+from benchmarks.contestants.countdown import THREADS, Countdown
 from benchmarks.contestants.timing import ITEM, PACE, age, stamped, timed
-from thoonk import Thoonk
+from thoonk import Empty, Thoonk
 
 
 class Feed:
@@ -97,14 +100,41 @@ class Job:
 
     def loop(self, count: int) -> Any:
         """Finishing the last and claiming the next in one round trip."""
+        return self._loop(count)
+
+    def prefetch(self, count: int) -> Any:
+        """Claiming 16 at a time."""
+        return self._loop(count, prefetch=16)
+
+    def _loop(self, count: int, **options: Any) -> Any:
         job = self._open()
-        done = 0
+        claims = job.claims(timeout=5, **options)
         with timed(count) as measured:
-            for _ in job.claims(timeout=1):
-                done += 1
-                if done == count:
-                    break
+            # Asking for the one after the last finishes the last.
+            for _ in itertools.islice(claims, count):
+                pass
         return measured.result
+
+    def drain(self, count: int) -> Any:
+        """Threads that share a client, each with a loop of its own."""
+        done = threading.Event()
+        countdown = Countdown(count, done.set)
+
+        def work() -> None:
+            job = self._open()
+            while not done.is_set():
+                try:
+                    with job.get(timeout=0.2):
+                        countdown.tick()
+                except Empty:
+                    continue
+
+        threads = [threading.Thread(target=work) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return countdown.result
 
     def put_many(self, count: int) -> Any:
         """As many items as there are, in one call."""

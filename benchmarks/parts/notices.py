@@ -19,8 +19,7 @@ def measure(bench: Bench) -> dict[str, Any]:
     for number in range(bench.rounds):
         say(f"notices, round {number + 1} of {bench.rounds}")
         for contestant in bench.taking_part(NOTICES):
-            bench.server.empty()
-            with bench.child(contestant) as sender, bench.child(contestant) as listener:
+            with bench.visit(contestant) as sender, bench.child(contestant) as listener:
                 listener.call("subscribe")
                 count = bench.count(STAMPED)
                 listener.ask("latencies", count=count)
@@ -29,7 +28,7 @@ def measure(bench: Bench) -> dict[str, Any]:
                 count = bench.count(WAITING)
                 sender.call("send_many", count=count)
                 sample = listener.call("drain", count=count)
-            sample["p50"] = latencies[len(latencies) // 2]
-            sample["p99"] = latencies[len(latencies) * 99 // 100]
-            results.setdefault(contestant.name, []).append(sample)
+                sample["p50"] = latencies[len(latencies) // 2]
+                sample["p99"] = latencies[len(latencies) * 99 // 100]
+                results.setdefault(contestant.name, []).append(sample)
     return results
