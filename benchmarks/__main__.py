@@ -1,77 +1,75 @@
 """Thoonk beside bare Redis commands and beside its peers.
 
-python -m benchmarks                     all of it
-python -m benchmarks --only rates        parts of it
+    python -m benchmarks                       everything, some twenty minutes
+    python -m benchmarks --only rates,drain    parts of it
+    python -m benchmarks --publish             and show it in the documentation
+
+Needs Python, pip, and the network on the first run: each library is installed into an
+environment of its own below benchmarks/.environments.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
+import os
 import sys
+import time
 from pathlib import Path
 
-from benchmarks import catalogue
-from benchmarks.bench import Bench
-from benchmarks.parts import drain, notices, rates, space, trips
-from benchmarks.server import running
+from benchmarks import environments
 
-PARTS = {
-    "rates": rates.measure,
-    "drain": drain.measure,
-    "trips": trips.measure,
-    "space": space.measure,
-    "notices": notices.measure,
-}
+RESULTS = Path(__file__).resolve().parent / "results"
+
+PARTS = ("rates", "drain", "trips", "space", "notices", "waking", "pauses", "growth")
+"""The modules of `benchmarks.parts`, in the order in which they are run."""
 
 
-def main() -> None:
-    """What the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    results = {}
-    pythons = {catalogue.OURS: Path(sys.executable)}
-    from benchmarks import environments as e
-
-    e.prepare(list(e.PACKAGES)[2:])
-    pythons |= {
-        n: e.python_of(n) for n in e.PACKAGES if n not in ("runner", "thoonk") and e.is_ready(n)
-    }
-    with running() as server:
-        bench = Bench(server, pythons, options.rounds, options.quick)
-        for name, part in PARTS.items():
-            if options.only and name not in options.only.split(","):
-                continue
-            results[name] = part(bench)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
-    for method, by in results.get("rates", {}).items():
-        print(method)
-        floor = by.get(catalogue.FLOOR_OF.get(method))
-        for name, samples in by.items():
-            rate = [s["count"] / s["seconds"] for s in samples]
-            cpu = [s["count"] / (s["client_cpu"] + s["server_cpu"]) for s in samples]
-            text = f"  {name:20} {statistics.median(rate):10,.0f}/s ({min(rate):,.0f}-{max(rate):,.0f})"
-            text += f"  client {statistics.median(s['client_cpu'] * 1e6 / s['count'] for s in samples):6.1f} µs"
-            text += f"  server {statistics.median(s['server_cpu'] * 1e6 / s['count'] for s in samples):6.1f} µs"
-            if floor:
-                ratios = [f["seconds"] / s["seconds"] for f, s in zip(floor, samples)]
-                cpus = [
-                    (f["client_cpu"] + f["server_cpu"]) / (s["client_cpu"] + s["server_cpu"])
-                    for f, s in zip(floor, samples)
-                ]
-                text += f"   {statistics.median(ratios):.2f} of the floor; {statistics.median(cpus):.2f} by CPU"
-            print(text)
-    for name, samples in results.get("notices", {}).items():
-        median = {k: statistics.median(s[k] for s in samples) for k in samples[0]}
-        print(
-            f"notices {name:20} p50 {median['p50']:6.1f} µs  p99 {median['p99']:6.1f} µs  drain {median['count'] / median['seconds']:10,.0f}/s"
-        )
+def options() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", metavar="PARTS", help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how often each is measured (5)")
+    parser.add_argument("--no-peers", action="store_true", help="only Thoonk and the floors")
+    parser.add_argument(
+        "--quick", action="store_true", help="a hundredth of the items: does it run at all?"
+    )
+    parser.add_argument(
+        "--here", action="store_true", help="with what is installed here; nothing is installed"
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="where the JSON goes")
+    parser.add_argument(
+        "--publish", action="store_true", help="make it the run that the documentation shows"
+    )
+    parser.add_argument(
+        "--from", dest="source", type=Path, metavar="FILE", help="an earlier run; measure nothing"
+    )
+    chosen = parser.parse_args()
+    chosen.parts = chosen.only.split(",") if chosen.only else list(PARTS)
+    if unknown := set(chosen.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    chosen.rounds = chosen.rounds or (1 if chosen.quick else 5)
+    if chosen.rounds < 1:
+        parser.error("--rounds must be 1 or more")
+    chosen.output = chosen.output or RESULTS / time.strftime("%Y-%m-%dT%H%M.json")
+    return chosen
 
 
-main()
+def main() -> int:
+    """Go over to the runner's own environment, then do what is asked."""
+    chosen = options()
+    runner = environments.python_of(environments.RUNNER)
+    if not chosen.here and Path(sys.prefix) != runner.parent.parent:
+        environments.prepare([environments.RUNNER])
+        command = [str(runner), "-m", "benchmarks", *sys.argv[1:]]
+        os.execve(runner, command, {**os.environ, "PYTHONPATH": str(environments.ROOT)})
+    from benchmarks import run  # needs what only the runner's environment has for certain
+
+    return run.run(chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

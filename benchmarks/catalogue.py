@@ -174,14 +174,35 @@ PEERS = (
     ),
 )
 
+ALL = (*FLOORS, *THOONK, *PEERS)
+
 NOTICES = (
-    Contestant("floor.listen", "redis-py PUBLISH / listen()", "floors:Listener"),
-    Contestant("floor.script_listen", "redis-py script / listen()", "floors:ScriptListener"),
-    Contestant("thoonk.notices", "thoonk feed", "thoonk_sync:Notices"),
+    Contestant("floor.listen", "redis-py: PUBLISH, listen()", "floors_waiting:Listener"),
+    Contestant(
+        "floor.script_listen", "redis-py: script, listen()", "floors_waiting:ScriptListener"
+    ),
+    Contestant("thoonk.feed", "thoonk feed", "thoonk_waiting:Notices"),
     Contestant("broadcaster", "broadcaster", "broadcaster:Notices", "broadcaster"),
 )
 
-ALL = (*FLOORS, *THOONK, *PEERS)
+TAKERS = (
+    Contestant("floor.brpop", "redis-py: LPUSH, BRPOP", "floors_waiting:Pops"),
+    Contestant("thoonk.queue", "thoonk queue", "thoonk_waiting:QueueTakers"),
+    Contestant("thoonk.job", "thoonk job", "thoonk_waiting:JobTakers"),
+)
+
+SUBSCRIBERS = tuple(c for c in NOTICES if c.name in ("floor.script_listen", "thoonk.feed"))
+
+GROWTH = (Contestant("thoonk", "thoonk", "thoonk_growth:Growth"),)
+
+PINGER = Contestant("pinger", "PING", "floors_waiting:Pinger")
+
+BULK = tuple(
+    attrs.evolve(c, visits=bulk)
+    for c in (*FLOORS, *THOONK)
+    if c.name != "floor.lists" and (bulk := tuple(v for v in c.visits if v[0].endswith("_many")))
+)
+"""Those who put many at once, in scripts."""
 
 FLOOR_OF = {
     "put": "floor.scripts",

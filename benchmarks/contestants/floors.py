@@ -10,7 +10,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
-from benchmarks.contestants.timing import ITEM, PACE, age, stamped, timed
+from benchmarks.contestants.timing import ITEM, timed
 
 PUT = """
 redis.call('LPUSH', KEYS[1], ARGV[1])
@@ -257,56 +257,3 @@ class Memory:
             for _ in range(count):
                 call(sha, 4, *KEYS[:4], new_id(), ITEM, time.time())
         return measured.result
-
-
-class Listener:
-    """PUBLISH, and redis-py's `listen()`."""
-
-    def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url)
-        self._messages: Any = None
-
-    def send(self, item: str) -> None:
-        """A bare PUBLISH."""
-        self._client.publish("floor:channel", item)
-
-    def send_stamped(self, count: int) -> None:
-        """Items that say when they were sent, one by one."""
-        for _ in range(count):
-            self.send(stamped())
-            time.sleep(PACE)
-
-    def send_many(self, count: int) -> None:
-        """Items as fast as it goes."""
-        for _ in range(count):
-            self.send(ITEM)
-
-    def subscribe(self) -> None:
-        """From now on, messages arrive."""
-        subscription = self._client.pubsub()
-        subscription.subscribe("floor:channel")
-        self._messages = subscription.listen()
-        next(self._messages)
-
-    def latencies(self, count: int) -> list[float]:
-        """Microseconds from before each was sent until it was here."""
-        return [age(next(self._messages)["data"].rpartition(b"\0")[2]) for _ in range(count)]
-
-    def drain(self, count: int) -> Any:
-        """Read what has been sent before."""
-        with timed(count) as measured:
-            for _ in range(count):
-                next(self._messages)
-        return measured.result
-
-
-class ScriptListener(Listener):
-    """The script that publishes an item, and redis-py's `listen()`."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self._sha = self._client.script_load(PUBLISH)
-
-    def send(self, item: str) -> None:
-        """Three writes and a PUBLISH."""
-        self._client.evalsha(self._sha, 4, *FEED_KEYS, new_id(), item, time.time())

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-import time
 from typing import Any
 
 from benchmarks.contestants.countdown import THREADS, Countdown
-from benchmarks.contestants.timing import ITEM, PACE, age, stamped, timed
+from benchmarks.contestants.timing import ITEM, timed
 from thoonk import Empty, Thoonk
 
 
@@ -153,37 +152,3 @@ class Memory(Job):
         super().__init__("memory")
 
     memory_put = Job.put
-
-
-class Notices:
-    """A feed and its subscription."""
-
-    def __init__(self, url: str) -> None:
-        self._feed = Thoonk(backend=url).feed("feed")
-        self._subscription = self._feed.subscribe()
-
-    def send_stamped(self, count: int) -> None:
-        """Items that say when they were published, one by one."""
-        for _ in range(count):
-            self._feed.publish(stamped())
-            time.sleep(PACE)
-
-    def send_many(self, count: int) -> None:
-        """Items as fast as it goes."""
-        for _ in range(count):
-            self._feed.publish(ITEM)
-
-    def subscribe(self) -> None:
-        """From now on, notices arrive."""
-        self._subscription.__enter__()
-
-    def latencies(self, count: int) -> list[float]:
-        """Microseconds from before each was published until its notice was here."""
-        return [age(self._subscription.get().item) for _ in range(count)]
-
-    def drain(self, count: int) -> Any:
-        """Read what has been published before."""
-        with timed(count) as measured:
-            for _ in range(count):
-                self._subscription.get()
-        return measured.result

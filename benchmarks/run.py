@@ -1,0 +1,69 @@
+"""One run from the beginning to the tables."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import environments, machine, results
+from benchmarks.bench import Bench, say
+from benchmarks.server import running
+from benchmarks.tables import tables
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Measure or read, print, and publish if that is asked for; the exit code."""
+    if chosen.source:
+        found = results.read(chosen.source)
+    else:
+        found = measure(chosen)
+        results.write(found, chosen.output)
+        say(f"written to {chosen.output}")
+    print("\n\n".join(table.as_text() for table in tables(found)))
+    if chosen.publish:
+        from benchmarks import publish  # noqa: PLC0415 - draws, with a package that is large
+
+        publish.publish(found)
+    for failure in found["failures"]:
+        say(f"failed: {failure}")
+    return 1 if found["failures"] else 0
+
+
+def measure(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Measure all parts, one after the other."""
+    pythons = interpreters(chosen)
+    with running() as server:
+        bench = Bench(server, pythons, chosen.rounds, chosen.quick)
+        found: dict[str, Any] = {
+            "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+            "machine": machine.describe(bench),
+            "rounds": chosen.rounds,
+            "quick": chosen.quick,
+            "load": [machine.load()],
+            "parts": {},
+        }
+        for name in chosen.parts:
+            part = importlib.import_module(f"benchmarks.parts.{name}")
+            found["parts"][name] = part.measure(bench)
+            found["load"].append(machine.load())
+        found["failures"] = bench.failures
+    return found
+
+
+def interpreters(chosen: argparse.Namespace) -> dict[str, Path]:
+    """The Python of each environment that takes part."""
+    peers = [
+        n for n in environments.PACKAGES if n not in (environments.RUNNER, environments.THOONK)
+    ]
+    if chosen.here:
+        here = Path(sys.executable)
+        # What is not here may still be in an environment from an earlier run.
+        ready = [] if chosen.no_peers else [name for name in peers if environments.is_ready(name)]
+        return {environments.THOONK: here, **{n: environments.python_of(n) for n in ready}}
+    wanted = [environments.THOONK, *([] if chosen.no_peers else peers)]
+    environments.prepare(wanted)
+    return {n: environments.python_of(n) for n in wanted if environments.is_ready(n)}

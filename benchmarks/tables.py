@@ -1,0 +1,378 @@
+"""The tables of a run, for the terminal and for the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from benchmarks.catalogue import ALL, FLOOR_OF, NOTICES, TAKERS, Contestant
+from benchmarks.results import Spread, cpu, rate, ratio, spread
+
+NOTHING = "–"
+
+
+@attrs.frozen
+class Table:
+    """A title, a sentence on how to read it, and cells of text; the first column is names."""
+
+    name: str
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def as_text(self) -> str:
+        """For a terminal."""
+        rows = (self.header, *self.rows)
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self.header))]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if i == 0 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        return "\n".join([self.title, f"({self.note})", *lines])
+
+    def as_markdown(self) -> str:
+        """For the documentation."""
+        align = ("---", *("---:" for _ in self.header[1:]))
+        lines = ("| " + " | ".join(row) + " |" for row in (self.header, align, *self.rows))
+        return "\n".join([*lines, "", f"*{self.note}*"])
+
+
+def tables(results: dict[str, Any]) -> Iterator[Table]:
+    """All tables for which there are numbers."""
+    parts = results["parts"]
+    if "rates" in parts:
+        yield _ratios(parts["rates"])
+        yield _rates(parts["rates"])
+    if "rates" in parts or "drain" in parts:
+        yield _overview(parts)
+    if "notices" in parts:
+        yield _notices(parts["notices"])
+    if "waking" in parts:
+        yield _waking(parts["waking"])
+        yield _idle(parts["waking"])
+    if "pauses" in parts:
+        yield _pauses(parts["pauses"])
+    if "growth" in parts:
+        yield from _growth(parts["growth"])
+
+
+# --- rates ------------------------------------------------------------------------------
+
+OURS_AND_FLOOR = (
+    ("publish", "publish", "thoonk.feed"),
+    ("put, job", "put", "thoonk.job"),
+    ("put, queue", "put", "thoonk.queue"),
+    ("claim and finish, two calls", "claim", "thoonk.job"),
+    ("get, queue", "claim", "thoonk.queue"),
+    ("finish and claim in one trip", "loop", "thoonk.job"),
+    ("publish, asyncio", "async_publish", "thoonk.async_feed"),
+    ("put, asyncio, job", "async_put", "thoonk.async_job"),
+    ("put, in memory, job", "memory_put", "thoonk.memory"),
+    ("publish_many", "publish_many", "thoonk.feed"),
+    ("put_many, job", "put_many", "thoonk.job"),
+    ("put_many, queue", "put_many", "thoonk.queue"),
+)
+"""What is done, which method measures it, and who of ours does it."""
+
+
+def _ratios(rates: dict[str, Any]) -> Table:
+    rows = []
+    for label, method, ours in OURS_AND_FLOOR:
+        by = rates.get(method, {})
+        floor = FLOOR_OF[method]
+        if ours not in by or floor not in by:
+            continue
+        by_time = ratio(by[ours], by[floor])
+        by_cpu = ratio(by[floor], by[ours], cpu)
+        rows.append((label, _name(floor), _span(by_time), f"{by_cpu.median:.2f}"))
+    return Table(
+        "ratios",
+        "Thoonk beside the least that it could be",
+        "ratio: calls a second by those of the floor in the same round, median (least–most); "
+        "1.00 is as fast as the bare commands. By CPU: the same of the time on the CPU, which "
+        "other programs on the machine do not change much",
+        ("", "floor", "ratio", "by CPU"),
+        tuple(rows),
+    )
+
+
+def _rates(rates: dict[str, Any]) -> Table:
+    rows = []
+    for contestant in ALL:
+        for method, by in rates.items():
+            if contestant.name not in by:
+                continue
+            samples = by[contestant.name]
+            per_second = spread(samples)
+            client = spread(samples, lambda s: 1e6 * s["client_cpu"] / s["count"])
+            server = spread(samples, lambda s: 1e6 * s["server_cpu"] / s["count"])
+            rows.append(
+                (
+                    contestant.label,
+                    method,
+                    _number(per_second.median),
+                    f"{_number(per_second.low)}–{_number(per_second.high)}",
+                    f"{client.median:.1f}",
+                    f"{server.median:.1f}",
+                )
+            )
+    return Table(
+        "rates",
+        "Calls a second, client and server on one core",
+        "per call: microseconds on the CPU, of the client and of the server",
+        ("", "what", "per second", "least–most", "client µs", "server µs"),
+        tuple(rows),
+    )
+
+
+def _overview(parts: dict[str, Any]) -> Table:
+    rates, drain = parts.get("rates", {}), parts.get("drain", {})
+    trips, space = parts.get("trips", {}), parts.get("space", {})
+    rows = []
+    for contestant in ALL:
+        name = contestant.name
+        if not contestant.stores:
+            continue
+        method = next(
+            (
+                m
+                for m in ("put", "publish", "async_put", "async_publish")
+                if name in rates.get(m, {}) or name in trips.get(m, {})
+            ),
+            "put",
+        )
+        end = next((m for m in ("claim", "loop", "drain") if name in trips.get(m, {})), "claim")
+        cells = (
+            _rate_cell(rates, method, name),
+            _rate_cell(rates, "claim" if name in rates.get("claim", {}) else "loop", name),
+            _rate_cell({"drain": drain}, "drain", name),
+            f"{_trips(trips, method, name)} / {_trips(trips, end, name)}",
+            _bytes(space, name, "queued"),
+            _bytes(space, name, "left"),
+            _rate_cell(rates, _bulk_method(rates, name), name),
+        )
+        if any(cell.strip(f"{NOTHING} /") for cell in cells):
+            workers = f", {contestant.workers}" if name in drain else ""
+            rows.append((contestant.label + workers, *cells))
+    return Table(
+        "overview",
+        "Side by side",
+        "put: also publish, one call per item. Claim and ack: taking one job and saying that "
+        "it is done; one trip where the label says so. Drain: its own worker, no-op jobs, on "
+        "all cores. Trips: round trips at the socket, put / claim and ack. Bytes: of the server's "
+        "memory per queued 256-byte item, and what is left of it when it is done",
+        (
+            "",
+            "put/s",
+            "claim + ack/s",
+            "drain jobs/s",
+            "trips",
+            "bytes queued",
+            "bytes left",
+            "bulk put/s",
+        ),
+        tuple(rows),
+    )
+
+
+def _bulk_method(rates: dict[str, Any], name: str) -> str:
+    return (
+        "publish_many"
+        if name in rates.get("publish_many", {}) and name not in rates.get("put_many", {})
+        else "put_many"
+    )
+
+
+# --- waiting ------------------------------------------------------------------------------
+
+
+def _notices(notices: dict[str, Any]) -> Table:
+    reference = notices["floor.listen"]
+    rows = []
+    for contestant in _of(NOTICES, notices):
+        samples = notices[contestant.name]
+        rows.append(
+            (
+                contestant.label,
+                _with_ratio(samples, reference, lambda s: s["p50"]),
+                _with_ratio(samples, reference, lambda s: s["p99"]),
+                _with_ratio(samples, reference, rate),
+            )
+        )
+    return Table(
+        "notices",
+        "Notices",
+        "µs from before an item is published in one process until it is in the hands of another; "
+        "read/s: notices that wait already. In brackets: by the first line",
+        ("", "p50 µs", "p99 µs", "read/s"),
+        tuple(rows),
+    )
+
+
+def _waking(waking: dict[str, Any]) -> Table:
+    rows = []
+    reference = waking["floor.brpop"]
+    for contestant in _of(TAKERS, waking):
+        for takers, samples in waking[contestant.name].items():
+            if takers == "idle":
+                continue
+            rows.append(
+                (
+                    contestant.label,
+                    takers,
+                    _with_ratio(samples, reference[takers], lambda s: s["p50"]),
+                    _with_ratio(samples, reference[takers], lambda s: s["p99"]),
+                    f"{spread(samples, lambda s: s['scripts']).median:.2f}",
+                )
+            )
+    return Table(
+        "waking",
+        "From put to a blocked taker",
+        "µs from before the put in one process until the item is in the hands of another that "
+        "was blocked. In brackets: by BRPOP with as many waiting. Scripts: calls of scripts per "
+        "item, the put included",
+        ("", "takers", "p50 µs", "p99 µs", "scripts"),
+        tuple(rows),
+    )
+
+
+def _idle(waking: dict[str, Any]) -> Table:
+    rows = []
+    for contestant in _of(TAKERS, waking):
+        idle = waking[contestant.name].get("idle")
+        if idle:
+            rows.append(
+                (
+                    contestant.label,
+                    str(idle["takers"]),
+                    _number(idle["commands_per_minute"]),
+                    f"{100 * idle['server_cpu_share']:.2f} %",
+                )
+            )
+    return Table(
+        "idle",
+        "Blocked takers with nothing to take",
+        "commands that they send in a minute, all together; of the server's core",
+        ("", "takers", "commands a minute", "server"),
+        tuple(rows),
+    )
+
+
+def _pauses(pauses: dict[str, Any]) -> Table:
+    rows = []
+    for contestant in _of(ALL, pauses):
+        for method, samples in pauses[contestant.name].items():
+            ping = spread(samples, lambda s: s["ping_ms"])
+            script = spread(samples, lambda s: s["script_ms"])
+            rows.append(
+                (
+                    contestant.label,
+                    method,
+                    f"{script.median:.1f}",
+                    f"{script.high:.1f}",
+                    f"{ping.median:.1f}",
+                    f"{ping.high:.1f}",
+                )
+            )
+    return Table(
+        "pauses",
+        "How long a bulk call keeps the server from others",
+        "ms: the longest script in a call with 50,000 items, and the longest PING of somebody "
+        "else meanwhile; median of the rounds, and the most",
+        ("", "what", "script ms", "most", "PING ms", "most"),
+        tuple(rows),
+    )
+
+
+# --- growth -------------------------------------------------------------------------------
+
+
+def _growth(growth: dict[str, Any]) -> Iterator[Table]:
+    for what, title, unit in (
+        ("feed_size", "Cost of an operation by the number of items in the feed", "items"),
+        ("item_bytes", "Cost of an operation by the size of the item", "bytes"),
+    ):
+        for by_operation in growth[what].values():
+            yield _grown(what.replace("_", "-"), title, unit, by_operation)
+    yield _grown(
+        "subscribers",
+        "Cost of publishing by the number of subscribers",
+        "subscribers",
+        growth["subscribers"],
+    )
+
+
+def _grown(name: str, title: str, unit: str, by_operation: dict[str, Any]) -> Table:
+    sizes = sorted({int(size) for by_size in by_operation.values() for size in by_size})
+    rows = []
+    for operation, by_size in by_operation.items():
+        first, last = by_size[str(sizes[0])], by_size[str(sizes[-1])]
+        growth = spread(last, cpu).median / spread(first, cpu).median
+        on_server = spread(last, _script).median / spread(first, _script).median
+        cells = (
+            f"{spread(by_size[str(s)], cpu).median:.0f} / "
+            f"{spread(by_size[str(s)], _script).median:.0f}"
+            for s in sizes
+        )
+        rows.append((operation.replace("_", " "), *cells, f"{growth:.2f} / {on_server:.2f}"))
+    return Table(
+        name,
+        title,
+        "µs per operation: on the CPU, client and server together / in the server's commands. "
+        "Growth: the last by the first",
+        ("", *(f"{size:,} {unit}" for size in sizes), "growth"),
+        tuple(rows),
+    )
+
+
+def _script(sample: dict[str, float]) -> float:
+    return sample["script_us"]
+
+
+# --- cells --------------------------------------------------------------------------------
+
+
+def _of(contestants: tuple[Contestant, ...], found: dict[str, Any]) -> Iterator[Contestant]:
+    return (c for c in contestants if c.name in found)
+
+
+def _name(name: str) -> str:
+    return next(c.label for c in ALL if c.name == name).removeprefix("floor: ")
+
+
+def _number(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _span(numbers: Spread) -> str:
+    return f"{numbers.median:.2f} ({numbers.low:.2f}–{numbers.high:.2f})"
+
+
+def _with_ratio(
+    samples: list[dict[str, float]],
+    reference: list[dict[str, float]],
+    number: Callable[[dict[str, float]], float],
+) -> str:
+    own = _number(spread(samples, number).median)
+    return f"{own} ({ratio(samples, reference, number).median:.2f})"
+
+
+def _rate_cell(rates: dict[str, Any], method: str, name: str) -> str:
+    samples = rates.get(method, {}).get(name)
+    return NOTHING if not samples else _number(spread(samples).median)
+
+
+def _trips(trips: dict[str, Any], method: str, name: str) -> str:
+    counted = trips.get(method, {}).get(name)
+    return NOTHING if counted is None else f"{counted['trips']:.1f}".removesuffix(".0")
+
+
+def _bytes(space: dict[str, Any], name: str, when: str) -> str:
+    counted = space.get(name, {}).get(when)
+    return NOTHING if counted is None else _number(max(0, counted["used_memory"]))
