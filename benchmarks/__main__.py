@@ -47,11 +47,17 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--from", dest="source", type=Path, metavar="FILE", help="an earlier run; measure nothing"
     )
+    parser.add_argument(
+        "--check", action="store_true", help="does the documentation show the published run?"
+    )
     chosen = parser.parse_args()
     chosen.parts = chosen.only.split(",") if chosen.only else list(PARTS)
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    chosen.rounds = chosen.rounds or (1 if chosen.quick else 5)
+    if chosen.publish and not chosen.source and (chosen.only or chosen.no_peers or chosen.quick):
+        parser.error("only a whole run can be published: no --only, --no-peers or --quick")
+    if chosen.rounds is None:
+        chosen.rounds = 1 if chosen.quick else 5
     if chosen.rounds < 1:
         parser.error("--rounds must be 1 or more")
     chosen.output = chosen.output or RESULTS / time.strftime("%Y-%m-%dT%H%M.json")

@@ -58,7 +58,7 @@ class Bench:
                 yield child
         except ContestantFailed as error:
             say(f"{contestant.name} fails: {error}")
-            self.failures.append(f"{contestant.name}: {error}")
+            self.failures.append(f"{contestant.name}: {error.reason}")
 
     def child(self, contestant: Contestant, url: str | None = None) -> Child:
         """A process of the contestant's, on the cores to which `pin` has bound the runner."""

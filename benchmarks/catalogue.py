@@ -193,7 +193,7 @@ TAKERS = (
 
 SUBSCRIBERS = tuple(c for c in NOTICES if c.name in ("floor.script_listen", "thoonk.feed"))
 
-GROWTH = (Contestant("thoonk", "thoonk", "thoonk_growth:Growth"),)
+GROWTH = Contestant("thoonk", "thoonk", "thoonk_growth:Growth")
 
 PINGER = Contestant("pinger", "PING", "floors_waiting:Pinger")
 
@@ -204,15 +204,18 @@ BULK = tuple(
 )
 """Those who put many at once, in scripts."""
 
+FILLS = ("put", "publish", "async_put", "async_publish")
+"""The methods that add one item per call."""
+
 FLOOR_OF = {
-    "put": "floor.scripts",
-    "publish": "floor.scripts",
-    "claim": "floor.scripts",
-    "loop": "floor.fewer",
-    "put_many": "floor.fewer",
-    "publish_many": "floor.fewer",
-    "async_put": "floor.async",
-    "async_publish": "floor.async",
-    "memory_put": "floor.memory",
+    "put": ("floor.scripts", "script of 4 writes"),
+    "publish": ("floor.scripts", "script of 3 writes and PUBLISH"),
+    "claim": ("floor.scripts", "claim script, ack script"),
+    "loop": ("floor.fewer", "ack and claim in one script"),
+    "put_many": ("floor.fewer", "one script for 1,000"),
+    "publish_many": ("floor.fewer", "one script for 1,000"),
+    "async_put": ("floor.async", "the script with redis.asyncio"),
+    "async_publish": ("floor.async", "the script with redis.asyncio"),
+    "memory_put": ("floor.memory", "the script on fakeredis"),
 }
-"""What a column's ratios are taken of."""
+"""By method, whose numbers its ratios are taken of, and what that does."""

@@ -23,6 +23,11 @@ ENDING = 10.0
 class ContestantFailed(Exception):
     """What a contestant raised, or that its process died."""
 
+    @property
+    def reason(self) -> str:
+        """The last line that says something."""
+        return next(line for line in reversed(str(self).splitlines()) if line.strip())
+
 
 class Child:
     """One contestant in a process of its own, in the environment of its library.
@@ -40,7 +45,7 @@ class Child:
             server: where the server itself is, when ``url`` leads to a proxy.
         """
         self._target = target
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         self._process = subprocess.Popen(
             [str(python), str(HOST), target, url],
@@ -78,7 +83,7 @@ class Child:
             raise ContestantFailed(f"{self._target} died:\n{self._errors()}")
         reply = json.loads(line)
         if "error" in reply:
-            raise ContestantFailed(f"{self._target}:\n{reply['error']}\n{self._errors()}")
+            raise ContestantFailed(f"{self._target}:\n{self._errors()}\n{reply['error']}")
         return reply["answer"]
 
     def _errors(self) -> str:

@@ -20,7 +20,9 @@ from pathlib import Path
 def main() -> None:
     """Make the contestant, then do what the runner asks until it hangs up."""
     target, url = sys.argv[1:]
-    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    # Behind all that is installed: Thoonk may be, too.
+    sys.path[:1] = []
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
     # Some libraries greet on standard output.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

@@ -12,8 +12,8 @@ import attrs
 
 Sample: TypeAlias = dict[str, float]
 
-PUBLISHED = Path(__file__).resolve().parent / "results" / "published.json"
-"""The run that `docs/performance.md` shows."""
+PUBLISHED = Path("benchmarks/results/published.json")
+"""The run that `docs/performance.md` shows, below the checkout."""
 
 
 @attrs.frozen
@@ -50,8 +50,10 @@ def ratio(
     reference: Sequence[Sample],
     number: Callable[[Sample], float] = rate,
 ) -> Spread:
-    """Of each round's number by the reference's in the same round: what else the machine
-    does has changed less between the two than over the whole run."""
+    """Of each round's number by the reference's in the same round.
+
+    What else the machine does has changed less between the two than over the whole run.
+    """
     pairs = zip(samples, reference, strict=False)
     return Spread.of([number(sample) / number(other) for sample, other in pairs])
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environments, machine, results
+from benchmarks import environments, machine, publish, results
 from benchmarks.bench import Bench, say
 from benchmarks.server import running
 from benchmarks.tables import tables
@@ -17,6 +17,11 @@ from benchmarks.tables import tables
 
 def run(chosen: argparse.Namespace) -> int:
     """Measure or read, print, and publish if that is asked for; the exit code."""
+    if chosen.check:
+        stale = publish.stale(environments.ROOT)
+        for name in stale:
+            print(f"stale: {name}")
+        return 1 if stale else 0
     if chosen.source:
         found = results.read(chosen.source)
     else:
@@ -25,9 +30,7 @@ def run(chosen: argparse.Namespace) -> int:
         say(f"written to {chosen.output}")
     print("\n\n".join(table.as_text() for table in tables(found)))
     if chosen.publish:
-        from benchmarks import publish  # noqa: PLC0415 - draws, with a package that is large
-
-        publish.publish(found)
+        publish.publish(found, environments.ROOT)
     for failure in found["failures"]:
         say(f"failed: {failure}")
     return 1 if found["failures"] else 0

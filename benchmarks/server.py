@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -72,13 +73,12 @@ class Server:
     def pin(self, cores: set[int]) -> None:
         """Let it run on these cores only; empty: anywhere."""
         if cores:
-            for thread in os.listdir(f"/proc/{self._process.pid}/task"):
-                os.sched_setaffinity(int(thread), cores)
+            for thread in Path(f"/proc/{self._process.pid}/task").iterdir():
+                os.sched_setaffinity(int(thread.name), cores)
 
     def info(self, section: str) -> dict[str, Any]:
         """As INFO says."""
-        answer: dict[str, Any] = self.client.info(section)  # type: ignore[assignment]
-        return answer
+        return dict(self.client.info(section))
 
     def empty(self) -> None:
         """Remove all that is stored. Scripts stay."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.catalogue import ALL, FLOOR_OF, NOTICES, TAKERS, Contestant
+from benchmarks.catalogue import ALL, FILLS, FLOOR_OF, NOTICES, PEERS, TAKERS, Contestant
 from benchmarks.results import Spread, cpu, rate, ratio, spread
 
 NOTHING = "–"
@@ -50,7 +50,11 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
         yield _ratios(parts["rates"])
         yield _rates(parts["rates"])
     if "rates" in parts or "drain" in parts:
-        yield _overview(parts)
+        queues = {**parts.get("rates", {}), "drain": parts.get("drain", {})}
+        yield _speed(queues)
+        yield _factors(queues)
+    if "trips" in parts or "space" in parts:
+        yield _cost(parts)
     if "notices" in parts:
         yield _notices(parts["notices"])
     if "waking" in parts:
@@ -85,12 +89,12 @@ def _ratios(rates: dict[str, Any]) -> Table:
     rows = []
     for label, method, ours in OURS_AND_FLOOR:
         by = rates.get(method, {})
-        floor = FLOOR_OF[method]
+        floor, what = FLOOR_OF[method]
         if ours not in by or floor not in by:
             continue
         by_time = ratio(by[ours], by[floor])
         by_cpu = ratio(by[floor], by[ours], cpu)
-        rows.append((label, _name(floor), _span(by_time), f"{by_cpu.median:.2f}"))
+        rows.append((label, what, _span(by_time), f"{by_cpu.median:.2f}"))
     return Table(
         "ratios",
         "Thoonk beside the least that it could be",
@@ -131,61 +135,104 @@ def _rates(rates: dict[str, Any]) -> Table:
     )
 
 
-def _overview(parts: dict[str, Any]) -> Table:
-    rates, drain = parts.get("rates", {}), parts.get("drain", {})
-    trips, space = parts.get("trips", {}), parts.get("space", {})
+SPEED = {
+    "put": "put/s",
+    "claim": "claim + ack/s",
+    "loop": "one-trip loop/s",
+    "prefetch": "prefetch 16/s",
+    "drain": "worker, jobs/s",
+    "put_many": "bulk put/s",
+    "claim_many": "bulk claim + ack/s",
+}
+"""The columns of what a queue does."""
+
+
+def _speed(found: dict[str, Any]) -> Table:
     rows = []
     for contestant in ALL:
-        name = contestant.name
-        if not contestant.stores:
-            continue
-        method = next(
-            (
-                m
-                for m in ("put", "publish", "async_put", "async_publish")
-                if name in rates.get(m, {}) or name in trips.get(m, {})
-            ),
-            "put",
-        )
-        end = next((m for m in ("claim", "loop", "drain") if name in trips.get(m, {})), "claim")
-        cells = (
-            _rate_cell(rates, method, name),
-            _rate_cell(rates, "claim" if name in rates.get("claim", {}) else "loop", name),
-            _rate_cell({"drain": drain}, "drain", name),
-            f"{_trips(trips, method, name)} / {_trips(trips, end, name)}",
-            _bytes(space, name, "queued"),
-            _bytes(space, name, "left"),
-            _rate_cell(rates, _bulk_method(rates, name), name),
-        )
-        if any(cell.strip(f"{NOTHING} /") for cell in cells):
-            workers = f", {contestant.workers}" if name in drain else ""
+        by_method = [found.get(method, {}).get(contestant.name) for method in SPEED]
+        if any(by_method):
+            workers = f" ({contestant.workers})" if contestant.workers else ""
+            cells = (_number(spread(s).median) if s else NOTHING for s in by_method)
             rows.append((contestant.label + workers, *cells))
     return Table(
-        "overview",
-        "Side by side",
-        "put: also publish, one call per item. Claim and ack: taking one job and saying that "
-        "it is done; one trip where the label says so. Drain: its own worker, no-op jobs, on "
-        "all cores. Trips: round trips at the socket, put / claim and ack. Bytes: of the server's "
-        "memory per queued 256-byte item, and what is left of it when it is done",
-        (
-            "",
-            "put/s",
-            "claim + ack/s",
-            "drain jobs/s",
-            "trips",
-            "bytes queued",
-            "bytes left",
-            "bulk put/s",
-        ),
+        "speed",
+        "Queues side by side",
+        "calls or items a second, median of the rounds. In brackets: what the worker has. "
+        "All but the worker on one core together with the server",
+        ("", *SPEED.values()),
         tuple(rows),
     )
 
 
-def _bulk_method(rates: dict[str, Any], name: str) -> str:
-    return (
-        "publish_many"
-        if name in rates.get("publish_many", {}) and name not in rates.get("put_many", {})
-        else "put_many"
+AGAINST = (
+    ("put", "put", ("put",)),
+    ("claim and finish, two calls", "claim", ("claim", "drain")),
+    ("finish and claim in one trip", "loop", ("claim", "drain")),
+    ("with prefetch 16", "prefetch", ("prefetch", "claim", "drain")),
+    ("worker", "drain", ("drain",)),
+    ("put_many", "put_many", ("put_many", "put")),
+    ("get_many and finish_many", "claim_many", ("claim", "drain")),
+)
+"""What Thoonk's job feed does, and what of a peer's it is compared with: the first there is."""
+
+
+def _factors(found: dict[str, Any]) -> Table:
+    peers = [c for c in PEERS if any(c.name in found.get(m, {}) for m in SPEED)]
+    rows = []
+    for label, method, theirs in AGAINST:
+        ours = found.get(method, {}).get("thoonk.job")
+        if not ours:
+            continue
+        cells = []
+        for peer in peers:
+            samples = (found.get(other, {}).get(peer.name) for other in theirs)
+            other = next((s for s in samples if s), None)
+            cells.append(f"{ratio(ours, other).median:.1f}" if other else NOTHING)
+        rows.append((label, *cells))
+    return Table(
+        "factors",
+        "How many times as fast as a peer a job feed is",
+        "by round, median. A peer that cannot do the same in one call is compared with what "
+        "it has: its worker, or one call per item. HotQueue and huey acknowledge nothing",
+        ("", *(peer.label for peer in peers)),
+        tuple(rows),
+    )
+
+
+def _cost(parts: dict[str, Any]) -> Table:
+    trips, space = parts.get("trips", {}), parts.get("space", {})
+    rows = []
+    for contestant in ALL:
+        name = contestant.name
+        fill = next((m for m in FILLS if name in trips.get(m, {})), "put")
+        end = next((m for m in ("claim", "loop", "drain") if name in trips.get(m, {})), "claim")
+        cells = (
+            _counted(trips, fill, name, "trips"),
+            _counted(trips, end, name, "trips"),
+            _counted(trips, fill, name, "commands"),
+            _counted(trips, end, name, "commands"),
+            _bytes(space, name, "queued"),
+            _bytes(space, name, "left"),
+        )
+        if set(cells) != {NOTHING}:
+            rows.append((contestant.label, *cells))
+    return Table(
+        "cost",
+        "What one item costs the server",
+        "round trips counted at the socket; commands with those inside scripts; bytes of "
+        "used_memory per queued item of 256 bytes, and per item that is done. A library that "
+        "keeps results has them left over",
+        (
+            "",
+            "trips, put",
+            "claim + ack",
+            "commands, put",
+            "claim + ack",
+            "bytes queued",
+            "bytes left",
+        ),
+        tuple(rows),
     )
 
 
@@ -193,7 +240,7 @@ def _bulk_method(rates: dict[str, Any], name: str) -> str:
 
 
 def _notices(notices: dict[str, Any]) -> Table:
-    reference = notices["floor.listen"]
+    reference = notices.get("floor.listen")
     rows = []
     for contestant in _of(NOTICES, notices):
         samples = notices[contestant.name]
@@ -217,17 +264,17 @@ def _notices(notices: dict[str, Any]) -> Table:
 
 def _waking(waking: dict[str, Any]) -> Table:
     rows = []
-    reference = waking["floor.brpop"]
+    reference = waking.get("floor.brpop", {})
     for contestant in _of(TAKERS, waking):
-        for takers, samples in waking[contestant.name].items():
-            if takers == "idle":
-                continue
+        by_takers = waking[contestant.name]
+        for takers in sorted(by_takers.keys() - {"idle"}, key=int):
+            samples = by_takers[takers]
             rows.append(
                 (
                     contestant.label,
                     takers,
-                    _with_ratio(samples, reference[takers], lambda s: s["p50"]),
-                    _with_ratio(samples, reference[takers], lambda s: s["p99"]),
+                    _with_ratio(samples, reference.get(takers), lambda s: s["p50"]),
+                    _with_ratio(samples, reference.get(takers), lambda s: s["p99"]),
                     f"{spread(samples, lambda s: s['scripts']).median:.2f}",
                 )
             )
@@ -294,41 +341,38 @@ def _pauses(pauses: dict[str, Any]) -> Table:
 
 
 def _growth(growth: dict[str, Any]) -> Iterator[Table]:
-    for what, title, unit in (
-        ("feed_size", "Cost of an operation by the number of items in the feed", "items"),
-        ("item_bytes", "Cost of an operation by the size of the item", "bytes"),
+    for name, title, unit in (
+        ("feed-size", "Cost of an operation by the number of items in the feed", "items"),
+        ("item-bytes", "Cost of an operation by the size of the item", "bytes"),
+        ("subscribers", "Cost of publishing by the number of subscribers", "subscribers"),
     ):
-        for by_operation in growth[what].values():
-            yield _grown(what.replace("_", "-"), title, unit, by_operation)
-    yield _grown(
-        "subscribers",
-        "Cost of publishing by the number of subscribers",
-        "subscribers",
-        growth["subscribers"],
-    )
+        if name in growth:
+            yield _grown(name, title, unit, growth[name])
 
 
 def _grown(name: str, title: str, unit: str, by_operation: dict[str, Any]) -> Table:
     sizes = sorted({int(size) for by_size in by_operation.values() for size in by_size})
     rows = []
     for operation, by_size in by_operation.items():
-        first, last = by_size[str(sizes[0])], by_size[str(sizes[-1])]
-        growth = spread(last, cpu).median / spread(first, cpu).median
-        on_server = spread(last, _script).median / spread(first, _script).median
-        cells = (
-            f"{spread(by_size[str(s)], cpu).median:.0f} / "
-            f"{spread(by_size[str(s)], _script).median:.0f}"
-            for s in sizes
-        )
-        rows.append((operation.replace("_", " "), *cells, f"{growth:.2f} / {on_server:.2f}"))
+        costs = [
+            (spread(samples, cpu).median, spread(samples, _script).median)
+            for samples in (by_size[str(size)] for size in sizes)
+        ]
+        cells = (f"{both:,.0f} / {server:,.0f}" for both, server in costs)
+        times = f"{costs[-1][0] / costs[0][0]:.2f}"
+        rows.append((OPERATIONS.get(operation, operation.replace("_", " ")), *cells, times))
     return Table(
         name,
         title,
-        "µs per operation: on the CPU, client and server together / in the server's commands. "
-        "Growth: the last by the first",
+        "µs per operation on the CPU, of client and server together / of that, in the server's "
+        "commands. Growth: the last by the first",
         ("", *(f"{size:,} {unit}" for size in sizes), "growth"),
         tuple(rows),
     )
+
+
+OPERATIONS = {"floor.script_listen": "bare script", "thoonk.feed": "publish"}
+"""What the lines of the subscribers are called."""
 
 
 def _script(sample: dict[str, float]) -> float:
@@ -342,10 +386,6 @@ def _of(contestants: tuple[Contestant, ...], found: dict[str, Any]) -> Iterator[
     return (c for c in contestants if c.name in found)
 
 
-def _name(name: str) -> str:
-    return next(c.label for c in ALL if c.name == name).removeprefix("floor: ")
-
-
 def _number(number: float) -> str:
     return f"{number:,.0f}"
 
@@ -356,21 +396,18 @@ def _span(numbers: Spread) -> str:
 
 def _with_ratio(
     samples: list[dict[str, float]],
-    reference: list[dict[str, float]],
+    reference: list[dict[str, float]] | None,
     number: Callable[[dict[str, float]], float],
 ) -> str:
     own = _number(spread(samples, number).median)
+    if not reference:
+        return own
     return f"{own} ({ratio(samples, reference, number).median:.2f})"
 
 
-def _rate_cell(rates: dict[str, Any], method: str, name: str) -> str:
-    samples = rates.get(method, {}).get(name)
-    return NOTHING if not samples else _number(spread(samples).median)
-
-
-def _trips(trips: dict[str, Any], method: str, name: str) -> str:
+def _counted(trips: dict[str, Any], method: str, name: str, what: str) -> str:
     counted = trips.get(method, {}).get(name)
-    return NOTHING if counted is None else f"{counted['trips']:.1f}".removesuffix(".0")
+    return NOTHING if counted is None else f"{counted[what]:.1f}".removesuffix(".0")
 
 
 def _bytes(space: dict[str, Any], name: str, when: str) -> str:

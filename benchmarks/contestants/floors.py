@@ -243,7 +243,6 @@ class Memory:
     """The script with four writes on a bare fakeredis."""
 
     def __init__(self, url: str) -> None:
-        del url
         from fakeredis import FakeRedis
 
         self._client = FakeRedis()

@@ -75,7 +75,7 @@ class Pops:
     """LPUSH, and BRPOP."""
 
     def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url, socket_timeout=None)
+        self._client = redis.Redis.from_url(url, socket_timeout=None, max_connections=1000)
         self._ages: list[float] = []
 
     def send_stamped(self, count: int) -> Any:

@@ -65,7 +65,7 @@ class Queue:
         queue = saq.Queue.from_url(self._url)
         await queue.connect()
         worker = saq.Worker(queue, functions=[work], concurrency=THREADS)
-        countdown = Countdown(count, lambda: worker.event.set())
+        countdown = Countdown(count, lambda: worker.event.set())  # noqa: PLW0108 - start() makes a new event
         await worker.start()
         await queue.disconnect()
         return countdown.result

@@ -26,10 +26,10 @@ class Growth:
     def grow(self, kind: str, size: int) -> None:
         """Add items until there are ``size``."""
         add = {
-            "feed": lambda items: self._feed.publish_many(items),
+            "feed": lambda items: [self._feed.publish(item) for item in items],
             "sorted": lambda items: [self._sorted.append(item) for item in items],
-            "queue": lambda items: self._queue.put_many(items),
-            "job": lambda items: self._job.put_many(items),
+            "queue": lambda items: [self._queue.put(item) for item in items],
+            "job": lambda items: [self._job.put(item) for item in items],
         }[kind]
         for start in range(self._sizes[kind], size, CHUNK):
             add([ITEM] * min(CHUNK, size - start))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.bench import Bench, say
-from benchmarks.catalogue import ALL
+from benchmarks.catalogue import ALL, FILLS
 
 COUNT = 10_000
 
@@ -17,12 +17,13 @@ def measure(bench: Bench) -> dict[str, Any]:
     say("space")
     for contestant in bench.taking_part(ALL):
         methods = {method for visit in contestant.visits for method in visit}
-        if not contestant.stores or not methods & {"put", "publish", "async_put"}:
+        fill = next((m for m in FILLS if m in methods), None)
+        if not contestant.stores or fill is None:
             continue
         count = bench.count(COUNT)
-        fill = next(m for m in ("put", "publish", "async_put") if m in methods)
-        end = next((m for m in ("claim", "loop") if m in methods), None)
-        end = end or ("drain" if contestant.workers else None)
+        if contestant.workers:
+            methods.add("drain")
+        end = next((m for m in ("claim", "loop", "drain") if m in methods), None)
         with bench.visit(contestant) as child:
             empty = _bytes(bench)
             child.call(fill, count=count)

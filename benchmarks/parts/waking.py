@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from benchmarks.bench import Bench, say
-from benchmarks.catalogue import TAKERS, Contestant
+from benchmarks.catalogue import TAKERS
 from benchmarks.child import Child, ContestantFailed
 
 STAMPED = 500
@@ -36,7 +36,8 @@ def measure(bench: Bench) -> dict[str, Any]:
                     by_takers.setdefault(str(takers), []).append(sample)
     for contestant in bench.taking_part(TAKERS):
         say(f"{contestant.name}: idle")
-        results[contestant.name]["idle"] = _idle(bench, contestant)
+        with bench.visit(contestant) as taker:
+            results.setdefault(contestant.name, {})["idle"] = _idle(bench, taker)
     return results
 
 
@@ -64,27 +65,25 @@ def _wake(bench: Bench, sender: Child, taker: Child, takers: int) -> dict[str, f
     }
 
 
-def _idle(bench: Bench, contestant: Contestant) -> dict[str, float]:
+def _idle(bench: Bench, taker: Child) -> dict[str, float]:
     takers = 10 if bench.quick else max(WAITING)
     seconds = 1.0 if bench.quick else IDLE_SECONDS
-    with bench.visit(contestant) as taker:
-        taker.call("block", count=takers)
-        _until_blocked(bench, takers)
-        bench.server.client.config_resetstat()
-        before = bench.server.info("cpu")
-        time.sleep(seconds)
-        after = bench.server.info("cpu")
-        stats = bench.server.info("commandstats")
-        # Blocked commands count when they end; those inside scripts are not sent by anybody.
-        sent = ("evalsha", "eval", "brpop", "brpoplpush", "blmove", "blpop")
-        commands = sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in sent)
-        busy = sum(after[k] - before[k] for k in ("used_cpu_sys", "used_cpu_user"))
-        return {
-            "takers": takers,
-            "commands_per_minute": commands * 60 / seconds,
-            "server_cpu_share": busy / seconds,
-        }
-    return {}
+    taker.call("block", count=takers)
+    _until_blocked(bench, takers)
+    bench.server.client.config_resetstat()
+    before = bench.server.info("cpu")
+    time.sleep(seconds)
+    after = bench.server.info("cpu")
+    stats = bench.server.info("commandstats")
+    # Blocked commands count when they end; those inside scripts are not sent by anybody.
+    sent = ("evalsha", "eval", "brpop", "brpoplpush", "blmove", "blpop")
+    commands = sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in sent)
+    busy = sum(after[k] - before[k] for k in ("used_cpu_sys", "used_cpu_user"))
+    return {
+        "takers": takers,
+        "commands_per_minute": commands * 60 / seconds,
+        "server_cpu_share": busy / seconds,
+    }
 
 
 def _until_blocked(bench: Bench, takers: int) -> None:
