@@ -52,7 +52,8 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
     if "rates" in parts or "drain" in parts:
         queues = {**parts.get("rates", {}), "drain": parts.get("drain", {})}
         yield _speed(queues)
-        yield _factors(queues)
+        if peers := [c for c in PEERS if any(c.name in queues.get(m, {}) for m in SPEED)]:
+            yield _factors(queues, peers)
     if "trips" in parts or "space" in parts:
         yield _cost(parts)
     if "notices" in parts:
@@ -177,8 +178,7 @@ AGAINST = (
 """What Thoonk's job feed does, and what of a peer's it is compared with: the first there is."""
 
 
-def _factors(found: dict[str, Any]) -> Table:
-    peers = [c for c in PEERS if any(c.name in found.get(m, {}) for m in SPEED)]
+def _factors(found: dict[str, Any], peers: list[Contestant]) -> Table:
     rows = []
     for label, method, theirs in AGAINST:
         ours = found.get(method, {}).get("thoonk.job")

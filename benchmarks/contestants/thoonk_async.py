@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from benchmarks.contestants.countdown import THREADS, Countdown
+from benchmarks.contestants.countdown import THREADS, FullCountdown
 from benchmarks.contestants.timing import ITEM, timed
-from thoonk import AsyncThoonk, Empty
+from thoonk import AsyncThoonk
+
+PREFETCH = 16
+"""Jobs that a loop has in hand."""
 
 
 class Feed:
@@ -57,18 +60,16 @@ class Job:
         return asyncio.run(self._drain(count))
 
     async def _drain(self, count: int) -> Any:
-        done = asyncio.Event()
-        countdown = Countdown(count, done.set)
         async with AsyncThoonk(backend=self._url) as thoonk:
             job = await thoonk.job("job", {"claim_timeout": 60})
+            loops = [job.claims(timeout=5, prefetch=PREFETCH) for _ in range(THREADS)]
+            countdown = FullCountdown(count, lambda: [loop.stop() for loop in loops])
 
-            async def work() -> None:
-                while not done.is_set():
-                    try:
-                        async with await job.get(timeout=0.2):
-                            countdown.tick()
-                    except Empty:
-                        continue
+            async def work(loop: Any) -> None:
+                async with loop as claims:
+                    async for _ in claims:
+                        countdown.tick()
 
-            await asyncio.gather(*(work() for _ in range(THREADS)))
+            await asyncio.gather(*map(work, loops))
+            countdown.end()
         return countdown.result

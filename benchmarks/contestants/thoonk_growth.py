@@ -26,10 +26,10 @@ class Growth:
     def grow(self, kind: str, size: int) -> None:
         """Add items until there are ``size``."""
         add = {
-            "feed": lambda items: [self._feed.publish(item) for item in items],
-            "sorted": lambda items: [self._sorted.append(item) for item in items],
-            "queue": lambda items: [self._queue.put(item) for item in items],
-            "job": lambda items: [self._job.put(item) for item in items],
+            "feed": self._feed.publish_many,
+            "sorted": self._sorted.publish_many,
+            "queue": self._queue.put_many,
+            "job": self._job.put_many,
         }[kind]
         for start in range(self._sizes[kind], size, CHUNK):
             add([ITEM] * min(CHUNK, size - start))

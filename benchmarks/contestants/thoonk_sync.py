@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from typing import Any
 
-from benchmarks.contestants.countdown import THREADS, Countdown
+from benchmarks.contestants.countdown import THREADS, FullCountdown
 from benchmarks.contestants.timing import ITEM, timed
-from thoonk import Empty, Thoonk
+from thoonk import Thoonk
+
+PREFETCH = 16
+"""Jobs that a loop has in hand, where it has more than one."""
+
+CHUNK = 1000
+"""Jobs that are claimed at once, where there are many."""
 
 
 class Feed:
@@ -67,6 +72,15 @@ class Queue:
             queue.put_many(items)
         return measured.result
 
+    def claim_many(self, count: int) -> Any:
+        """A thousand at a time: it takes and confirms."""
+        queue = self._thoonk.queue("queue")
+        left = count
+        with timed(count) as measured:
+            while left:
+                left -= len(queue.get_many(min(left, CHUNK)))
+        return measured.result
+
 
 class Job:
     """A job feed."""
@@ -103,36 +117,35 @@ class Job:
 
     def prefetch(self, count: int) -> Any:
         """Claiming 16 at a time."""
-        return self._loop(count, prefetch=16)
+        return self._loop(count, prefetch=PREFETCH)
 
     def _loop(self, count: int, **options: Any) -> Any:
         job = self._open()
-        claims = job.claims(timeout=5, **options)
+        left = count
         with timed(count) as measured:
-            # Asking for the one after the last finishes the last.
-            for _ in itertools.islice(claims, count):
-                pass
+            for claim in job.claims(timeout=5, **options):
+                left -= 1
+                if not left:
+                    claim.finish()  # no other is asked for
+                    break
         return measured.result
 
     def drain(self, count: int) -> Any:
         """Threads that share a client, each with a loop of its own."""
-        done = threading.Event()
-        countdown = Countdown(count, done.set)
+        job = self._open()
+        loops = [job.claims(timeout=5, prefetch=PREFETCH) for _ in range(THREADS)]
+        countdown = FullCountdown(count, lambda: [loop.stop() for loop in loops])
 
-        def work() -> None:
-            job = self._open()
-            while not done.is_set():
-                try:
-                    with job.get(timeout=0.2):
-                        countdown.tick()
-                except Empty:
-                    continue
+        def work(loop: Any) -> None:
+            for _ in loop:
+                countdown.tick()
 
-        threads = [threading.Thread(target=work) for _ in range(THREADS)]
+        threads = [threading.Thread(target=work, args=(loop,)) for loop in loops]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
+        countdown.end()
         return countdown.result
 
     def put_many(self, count: int) -> Any:
@@ -141,6 +154,17 @@ class Job:
         items = [ITEM] * count
         with timed(count) as measured:
             job.put_many(items)
+        return measured.result
+
+    def claim_many(self, count: int) -> Any:
+        """Claiming a thousand at a time, and finishing them."""
+        job = self._open()
+        left = count
+        with timed(count) as measured:
+            while left:
+                claims = job.get_many(min(left, CHUNK))
+                job.finish_many(claims)
+                left -= len(claims)
         return measured.result
 
 

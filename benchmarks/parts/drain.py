@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.bench import Bench, say
 from benchmarks.catalogue import ALL
 
-COUNT = 2_000
+COUNT = 3_000
 """Jobs per measurement. They do nothing."""
 
 

@@ -8,7 +8,7 @@ from benchmarks.bench import Bench, say
 from benchmarks.catalogue import GROWTH, SUBSCRIBERS
 from benchmarks.child import Child
 
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
 """Items in the feed."""
 
 OPERATIONS = {

@@ -22,7 +22,7 @@ def measure(bench: Bench) -> dict[str, Any]:
         with bench.child(PINGER) as pinger:
             for contestant in bench.taking_part(BULK):
                 for visit in contestant.visits:
-                    count = bench.count(COUNT)
+                    count = max(1_000, bench.count(COUNT))
                     with bench.visit(contestant) as child:
                         for method in visit:
                             client.slowlog_reset()
