@@ -58,6 +58,8 @@ def draw(results: dict[str, Any], folder: Path, digest: str) -> None:
         digest: stands for the results, so that a chart tells of which it is.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.svg"):
+        old.unlink()
     with mpl.rc_context(STYLE):
         for name, figure in _figures(results["parts"]):
             path = folder / f"{name}.svg"

@@ -54,6 +54,8 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
         yield _speed(queues)
         if peers := [c for c in PEERS if any(c.name in queues.get(m, {}) for m in SPEED)]:
             yield _factors(queues, peers)
+    if "memory_put" in parts.get("rates", {}):
+        yield _memory(parts["rates"]["memory_put"])
     if "trips" in parts or "space" in parts:
         yield _cost(parts)
     if "notices" in parts:
@@ -184,19 +186,34 @@ def _factors(found: dict[str, Any], peers: list[Contestant]) -> Table:
         ours = found.get(method, {}).get("thoonk.job")
         if not ours:
             continue
-        cells = []
+        factors: dict[str, float] = {}
         for peer in peers:
             samples = (found.get(other, {}).get(peer.name) for other in theirs)
-            other = next((s for s in samples if s), None)
-            cells.append(f"{ratio(ours, other).median:.1f}" if other else NOTHING)
-        rows.append((label, *cells))
+            if other := next((s for s in samples if s), None):
+                factors[peer.name] = ratio(ours, other).median
+        least = [factors[p.name] for p in peers if p.acknowledges and p.name in factors]
+        cells = (f"{factors[p.name]:.1f}" if p.name in factors else NOTHING for p in peers)
+        rows.append((label, f"{min(least):.1f}" if least else NOTHING, *cells))
     return Table(
         "factors",
         "How many times as fast as a peer a job feed is",
         "by round, median. A peer that cannot do the same in one call is compared with what "
-        "it has: its worker, or one call per item. HotQueue and huey acknowledge nothing",
-        ("", *(peer.label for peer in peers)),
+        "it has: its worker, or one call per item. HotQueue and huey acknowledge nothing; the "
+        "first column is the fastest of the others",
+        ("", "fastest with ack", *(peer.label for peer in peers)),
         tuple(rows),
+    )
+
+
+def _memory(found: dict[str, Any]) -> Table:
+    reference = found.get("floor.memory")
+    return Table(
+        "memory",
+        "In memory",
+        "put/s in one process, without a server; in brackets: by the first line. The other "
+        "libraries keep Python objects in a queue.Queue",
+        ("", "put/s"),
+        tuple((c.label, _with_ratio(found[c.name], reference, rate)) for c in _of(ALL, found)),
     )
 
 
@@ -206,7 +223,9 @@ def _cost(parts: dict[str, Any]) -> Table:
     for contestant in ALL:
         name = contestant.name
         fill = next((m for m in FILLS if name in trips.get(m, {})), "put")
-        end = next((m for m in ("claim", "loop", "drain") if name in trips.get(m, {})), "claim")
+        # A peer's worker stands for the calls that it does not offer.
+        ends = ("claim", "loop", "drain") if contestant in PEERS else ("claim", "loop")
+        end = next((m for m in ends if name in trips.get(m, {})), "claim")
         cells = (
             _counted(trips, fill, name, "trips"),
             _counted(trips, end, name, "trips"),
@@ -359,8 +378,8 @@ def _grown(name: str, title: str, unit: str, by_operation: dict[str, Any]) -> Ta
             for samples in (by_size[str(size)] for size in sizes)
         ]
         cells = (f"{both:,.0f} / {server:,.0f}" for both, server in costs)
-        times = f"{costs[-1][0] / costs[0][0]:.2f}"
-        rows.append((OPERATIONS.get(operation, operation.replace("_", " ")), *cells, times))
+        growth = f"{costs[-1][0] / costs[0][0]:,.2f}"
+        rows.append((OPERATIONS.get(operation, operation.replace("_", " ")), *cells, growth))
     return Table(
         name,
         title,
