@@ -204,9 +204,6 @@ BULK = tuple(
 )
 """Those who put many at once, in scripts."""
 
-FILLS = ("put", "publish", "async_put", "async_publish")
-"""The methods that add one item per call."""
-
 FLOOR_OF = {
     "put": ("floor.scripts", "script of 4 writes"),
     "publish": ("floor.scripts", "script of 3 writes and PUBLISH"),

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import matplotlib as mpl
 
 mpl.use("svg")
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from benchmarks.catalogue import ALL, FLOOR_OF, NOTICES, TAKERS, Contestant
 from benchmarks.results import Spread, cpu, rate, ratio, spread
@@ -131,7 +132,9 @@ def _speed(found: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(7.5, 0.27 * sum(heights)), layout="constrained")
     panels = figure.subplots(len(methods), 1, height_ratios=heights)
     for axes, method, contestants in zip(panels, methods, shown, strict=True):
-        _bars(axes, contestants, [spread(found[method][c.name], rate) for c in contestants])
+        floor, what = FLOOR_OF.get(method, ("", ""))
+        named = [attrs.evolve(c, label=what) if c.name == floor else c for c in contestants]
+        _bars(axes, named, [spread(found[method][c.name], rate) for c in contestants])
         axes.set_title(SPEED[method].replace("/s", " a second"))
     return figure
 
@@ -146,7 +149,7 @@ def _bytes(space: dict[str, Any]) -> Figure:
         [Spread.of([space[c.name]["queued"]["used_memory"]]) for c in contestants],
     )
     axes.axvline(256, color=INK, lw=1, ls=":")
-    axes.set_xlabel("bytes of the server's memory per queued item (dotted: the item's own 256)")
+    axes.set_xlabel("bytes of the server's memory per queued item\n(dotted: the item's own 256)")
     return figure
 
 
@@ -158,6 +161,7 @@ def _bars(axes: Axes, contestants: list[Contestant], values: list[Spread]) -> No
     _names(axes, [c.label.removeprefix("floor: ") for c in contestants])
     axes.margins(x=0.12)
     axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(_thousands)
 
 
@@ -180,8 +184,11 @@ def _latency(notices: dict[str, Any], waking: dict[str, Any]) -> Figure:
         axes.plot(p50, place, "o", color=colour)
         axes.plot(p99, place, "|", color=colour, ms=10, mew=2)
     _names(axes, [labels.get(c.name, c.label) for c, _ in rows])
-    axes.set_xlim(left=0)
-    axes.set_xlabel("µs from one process to another: half arrive by the dot, 99 of 100 by the bar")
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(_thousands)
+    axes.set_xlabel(
+        "µs from one process to another, logarithmic\nhalf arrive by the dot, 99 of 100 by the bar"
+    )
     return figure
 
 
@@ -197,6 +204,7 @@ def _takers(waking: dict[str, Any]) -> Figure:
         )
     _scales(axes, "blocked takers", "µs until the item is there (p50)")
     axes.set_yscale("linear")
+    axes.yaxis.set_major_formatter(_thousands)
     axes.set_ylim(bottom=0)
     return figure
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.catalogue import ALL, FILLS, FLOOR_OF, NOTICES, PEERS, TAKERS, Contestant
+from benchmarks.catalogue import ALL, FLOOR_OF, NOTICES, PEERS, TAKERS, Contestant
 from benchmarks.results import Spread, cpu, rate, ratio, spread
 
 NOTHING = "–"
@@ -222,7 +222,8 @@ def _cost(parts: dict[str, Any]) -> Table:
     rows = []
     for contestant in ALL:
         name = contestant.name
-        fill = next((m for m in FILLS if name in trips.get(m, {})), "put")
+        fills = ("put", "publish", "async_put", "async_publish")
+        fill = next((m for m in fills if name in trips.get(m, {})), "put")
         # A peer's worker stands for the calls that it does not offer.
         ends = ("claim", "loop", "drain") if contestant in PEERS else ("claim", "loop")
         end = next((m for m in ends if name in trips.get(m, {})), "claim")
