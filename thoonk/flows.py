@@ -17,7 +17,7 @@ from thoonk.exceptions import (
     SerializerError,
     WrongFeedType,
 )
-from thoonk.names import check_id, check_timeout, new_id
+from thoonk.names import check_id, check_timeout, new_ids
 from thoonk.notices import (
     EVENT_OF,
     AnyNotice,
@@ -78,7 +78,8 @@ class Codec(Generic[T]):
         """Items as they are published or put: under their ids, or under fresh ones."""
         if isinstance(items, Mapping):
             return [Entry(check_id(id), self.encode(item)) for id, item in items.items()]
-        return [Entry(new_id(), self.encode(item)) for item in check_many(items, "items")]
+        encoded = [self.encode(item) for item in check_many(items, "items")]
+        return list(map(Entry, new_ids(len(encoded)), encoded))
 
     def ending(
         self, id: str, token: str, item: T | None, *, result: bool, timeout: float | None

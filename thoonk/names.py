@@ -89,8 +89,17 @@ def new_id() -> str:
     42 bits of time, which last until 2109, and 78 random bits, in an alphabet in ASCII
     order.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    return _characters(milliseconds << 78 | int.from_bytes(os.urandom(10)) >> 2, 15)
+    return new_ids(1)[0]
+
+
+def new_ids(count: int) -> list[str]:
+    """So many fresh item ids, made in one moment."""
+    time_part = time.time_ns() // 1_000_000 << 78
+    random = os.urandom(10 * count)
+    return [
+        _characters(time_part | int.from_bytes(random[start : start + 10]) >> 2, 15)
+        for start in range(0, 10 * count, 10)
+    ]
 
 
 def new_token() -> str:

@@ -37,16 +37,20 @@ local function after(previous)
   return previous + step
 end
 
+local fresh = {}
+local function announce(index, is_new)
+  local channel = is_new and ARGV[1] or ARGV[2]
+  redis.call('PUBLISH', channel, ARGV[index] .. '\0' .. ARGV[index + 1])
+  fresh[#fresh + 1] = is_new and 1 or 0
+end
+
 -- The first write is before the first notice: a server that is full refuses it, and no other.
 -- In a bounded feed it removes an item, which a full server does.
-if limit == 0 then
-  redis.call('HSET', KEYS[3], unpack(ARGV, 4))
-end
-local fresh = {}
-for index = 4, #ARGV, 2 do
-  local id, item = ARGV[index], ARGV[index + 1]
-  if limit > 0 and not redis.call('ZSCORE', KEYS[2], id) then
-    local excess = redis.call('ZCARD', KEYS[2]) + 1 - limit
+if limit > 0 then
+  for index = 4, #ARGV, 2 do
+    local id = ARGV[index]
+    local is_new = not redis.call('ZSCORE', KEYS[2], id)
+    local excess = is_new and redis.call('ZCARD', KEYS[2]) + 1 - limit or 0
     if excess > 0 then
       for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do
         redis.call('ZREM', KEYS[2], old)
@@ -54,14 +58,33 @@ for index = 4, #ARGV, 2 do
         redis.call('PUBLISH', ARGV[3], old)
       end
     end
+    score = score < time and time or after(score)
+    redis.call('ZADD', KEYS[2], text_of(score), id)
+    redis.call('HSET', KEYS[3], id, ARGV[index + 1])
+    announce(index, is_new)
   end
-  score = score < time and time or after(score)
-  local added = redis.call('ZADD', KEYS[2], text_of(score), id)
-  if limit > 0 then
-    redis.call('HSET', KEYS[3], id, item)
+else
+  local ids, scores = {}, {}
+  for index = 4, #ARGV, 2 do
+    score = score < time and time or after(score)
+    ids[#ids + 1] = ARGV[index]
+    scores[#scores + 1] = text_of(score)
+    scores[#scores + 1] = ARGV[index]
   end
-  redis.call('PUBLISH', added == 1 and ARGV[1] or ARGV[2], id .. '\0' .. item)
-  fresh[#fresh + 1] = added
+  redis.call('HSET', KEYS[3], unpack(ARGV, 4))
+  if #ids == 1 then
+    announce(4, redis.call('ZADD', KEYS[2], unpack(scores)) == 1)
+  else
+    local known = {}
+    for index, there in ipairs(redis.call('ZMSCORE', KEYS[2], unpack(ids))) do
+      known[ids[index]] = there
+    end
+    redis.call('ZADD', KEYS[2], unpack(scores))
+    for index, id in ipairs(ids) do
+      announce(2 * index + 2, not known[id])
+      known[id] = true
+    end
+  end
 end
 redis.call('INCRBY', KEYS[4], #fresh)
 return remember(fresh)
