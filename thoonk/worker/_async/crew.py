@@ -1,0 +1,528 @@
+"""The crew of one process: its loops over claims, and the keeper of what they have in hand."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import attrs
+
+from thoonk import AsyncClaim, AsyncJob, AsyncThoonk
+from thoonk.concurrency._async import Background, Event, event_within
+from thoonk.exceptions import (
+    Closed,
+    FeedDoesNotExist,
+    InvalidType,
+    NotClaimed,
+    SerializerError,
+    ThoonkError,
+)
+from thoonk.operations import MOST, Held, JobExtend
+from thoonk.worker._async.slot import AsyncSlot
+from thoonk.worker.charge import Charge
+from thoonk.worker.handlers import Handler
+from thoonk.worker.orders import Finale, Order
+from thoonk.worker.outcomes import Discard, Retry, Stall
+
+logger = logging.getLogger("thoonk.worker")
+
+CLAIM_TIMEOUT = 30.0
+"""Seconds, for a feed that has no ``claim_timeout``."""
+
+RETRIES = 3
+"""For a feed that has no ``max_failures``."""
+
+TICK = 0.1
+"""Seconds between two looks at orders, time limits, and claims to be extended or given back."""
+
+PER_TIMEOUT = 3
+"""How often a claim is extended within its ``claim_timeout``."""
+
+BURST_WAIT = 0.1
+"""Seconds without a job, after which there is none."""
+
+OUTAGE_PAUSE = 1.0
+"""Seconds until a loop that has failed tries again."""
+
+OURS = "thoonk.worker"
+
+PATIENCE = 5.0
+"""Seconds to tell the backend of what has not ended in time."""
+
+
+@attrs.define(eq=False)
+class Post:
+    """A feed whose jobs are done here, with what its configuration says."""
+
+    handler: Handler
+    job: AsyncJob[Any]
+    claim_timeout: float
+    max_failures: int
+    slots: list[AsyncSlot] = attrs.field(factory=list)
+
+    @property
+    def feed(self) -> str:
+        """The feed's name."""
+        return self.handler.feed
+
+
+async def open_post(thoonk: AsyncThoonk, handler: Handler) -> Post:
+    """Open the feed of a handler, and configure what it needs that nobody has configured.
+
+    Raises:
+        ThoonkError: it cannot be opened.
+    """
+    job = await thoonk.job(handler.feed, serializer=handler.serializer)
+    config = await thoonk.get_config(handler.feed)
+    wanted: dict[str, float] = {}
+    if handler.claim_timeout is not None:
+        wanted["claim_timeout"] = handler.claim_timeout
+    elif config.claim_timeout is None:
+        wanted["claim_timeout"] = CLAIM_TIMEOUT
+    if handler.retries is not None:
+        wanted["max_failures"] = handler.retries + 1
+    elif config.max_failures is None:
+        wanted["max_failures"] = RETRIES + 1
+    changes = {name: value for name, value in wanted.items() if config.get(name) != value}
+    if changes:
+        await thoonk.set_config(handler.feed, changes)
+        logger.info("feed %r now has %s", handler.feed, changes, extra={"feed": handler.feed})
+    settings = {**config, **wanted}
+    if not settings.get("claim_timeout"):
+        logger.warning(
+            "feed %r has no claim_timeout: a job whose worker dies never comes back",
+            handler.feed,
+            extra={"feed": handler.feed},
+        )
+    return Post(
+        handler, job, settings.get("claim_timeout") or 0.0, settings.get("max_failures") or 0
+    )
+
+
+def _trace(error: BaseException) -> Any:
+    """What a logger takes as ``exc_info``, from the handler on."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__package__", "").startswith(OURS):
+        trace = trace.tb_next
+    return type(error), error, trace or error.__traceback__
+
+
+def _fields(post: Post, claim: AsyncClaim[Any]) -> dict[str, Any]:
+    return {"feed": post.feed, "id": claim.id, "attempt": claim.cancelled + 1}
+
+
+class AsyncCrew:
+    """Works on feeds until it is ordered to stop."""
+
+    def __init__(
+        self,
+        thoonk: AsyncThoonk,
+        handlers: Sequence[Handler],
+        concurrency: int,
+        *,
+        burst: bool = False,
+        max_jobs: int | None = None,
+        tell_deadline: Callable[[int, float], None] | None = None,
+    ) -> None:
+        """Tell what to work on; it begins with `run`.
+
+        Args:
+            thoonk: the client.
+            handlers: one for each feed.
+            concurrency: how many jobs of each feed are done at once.
+            burst: end when there is no job.
+            max_jobs: end after that many.
+            tell_deadline: is told for each slot (by its number) until when its job has to
+                be done, 0 when there is no such time.
+        """
+        self._thoonk = thoonk
+        self._handlers = handlers
+        self._concurrency = concurrency
+        self._burst = burst
+        self._max_jobs = max_jobs
+        self._tell_deadline = tell_deadline
+        self._posts: list[Post] = []
+        self._slots: list[AsyncSlot] = []
+        self._working: set[AsyncSlot] = set()
+        self._parked: dict[Charge[AsyncClaim[Any]], Post] = {}
+        # Counts how often there was more to do again than what waited.
+        self._round = 0
+        self._begun = itertools.count(1)
+        self._finale = Finale.ORDERED
+        self._is_stopping = Event()
+        self._is_over = Event()
+        self._changed = Event()
+        self._is_closed = Event()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether there are handlers that have not ended."""
+        return bool(self._working)
+
+    async def open(self) -> None:
+        """Open the feeds. Done by `run`; before, to see whether it can be done.
+
+        Raises:
+            ThoonkError: one cannot be opened.
+        """
+        self._posts = [await open_post(self._thoonk, handler) for handler in self._handlers]
+
+    async def run(self, orders: Callable[[], Order], grace: float) -> Finale:
+        """Work until ordered to stop, or there is another reason.
+
+        Args:
+            orders: is asked again and again what to do.
+            grace: seconds that jobs may take after the order to stop. What is not done by
+                then, or when ordered to hurry, is given back.
+
+        Raises:
+            ThoonkError: a feed cannot be opened.
+        """
+        await self.open()
+        keeper = Background(self._keep, "thoonk-worker-keeper")
+        self._start()
+        try:
+            while not await event_within(self._is_over, TICK):
+                if orders() is not Order.WORK:
+                    break
+                if any(slot.is_overdue for slot in self._slots):
+                    self._finale = Finale.RENEW
+                    break
+        finally:
+            self._stop()
+            await self._wait_for_the_end(orders, grace)
+            await self._clear()
+            self._is_closed.set()
+            await keeper.join(PATIENCE)
+        return self._finale
+
+    # --- beginning and end --------------------------------------------------------------
+
+    def _start(self) -> None:
+        for post in self._posts:
+            for number in range(post.handler.concurrency or self._concurrency):
+                slot = AsyncSlot(post.handler)
+                post.slots.append(slot)
+                self._slots.append(slot)
+                self._working.add(slot)
+                loop = functools.partial(self._loop, post, slot)
+                Background(loop, f"thoonk-worker-{post.feed}-{number}")
+
+    def _stop(self) -> None:
+        """Take no more jobs. The keeper gives those back that wait for their next attempt."""
+        self._is_stopping.set()
+        for slot in self._slots:
+            if slot.claims is not None:
+                slot.claims.stop()
+
+    async def _wait_for_the_end(self, orders: Callable[[], Order], grace: float) -> None:
+        deadline = time.monotonic() + grace
+        while self._working and time.monotonic() < deadline and orders() is not Order.HURRY:
+            if all(slot.is_overdue for slot in self._working):
+                break  # nobody else is waited for
+            if await event_within(self._changed, TICK):
+                self._changed.clear()
+
+    async def _clear(self) -> None:
+        """Give back what has not ended."""
+        left: set[AsyncSlot] = set()
+        for post in self._posts:
+            for slot in post.slots:
+                overdue = slot.is_overdue
+                charge = slot.take()
+                if charge is None:
+                    continue
+                left.add(slot)
+                slot.interrupt()
+                claim = charge.claim
+                extra = _fields(post, claim)
+                if overdue:
+                    # Counts as an attempt, which is told when the slot is cleared.
+                    claim.settle(failed=True)
+                    where = slot.where()
+                    logger.error(
+                        "job %r of %r is not done within its time limit of %g s; it is here:\n%s",
+                        claim.id,
+                        post.feed,
+                        post.handler.time_limit,
+                        where,
+                        extra=extra,
+                    )
+                else:
+                    logger.warning(
+                        "job %r of %r is given back unfinished", claim.id, post.feed, extra=extra
+                    )
+        deadline = time.monotonic() + PATIENCE
+        clearing = [Background(slot.clear, "thoonk-worker-clear") for slot in left]
+        for background in clearing:
+            await background.join(max(0.0, deadline - time.monotonic()))
+        while (self._working - left or self._parked) and time.monotonic() < deadline:
+            # They have no job any more, and tell how the last ones ended.
+            if await event_within(self._changed, TICK):
+                self._changed.clear()
+
+    def _end(self, finale: Finale) -> None:
+        self._finale = finale
+        self._is_over.set()
+
+    # --- the loops ----------------------------------------------------------------------
+
+    async def _loop(self, post: Post, slot: AsyncSlot) -> None:
+        try:
+            while not self._is_stopping.is_set():
+                try:
+                    await self._work(post, slot)
+                except Closed:
+                    self._is_over.set()
+                    return
+                except FeedDoesNotExist:
+                    await self._recover(slot, functools.partial(self._reopen, post))
+                except ThoonkError as error:
+                    logger.warning(
+                        "a loop over %r tries again: %s",
+                        post.feed,
+                        error,
+                        extra={"feed": post.feed},
+                    )
+                    await self._recover(slot)
+                except Exception:
+                    # Whatever it is: a worker that goes on is better than one that hangs.
+                    logger.exception("a loop tries again", extra={"feed": post.feed})
+                    await self._recover(slot)
+        finally:
+            self._working.discard(slot)
+            self._changed.set()
+            slot.leave()
+
+    async def _recover(
+        self, slot: AsyncSlot, step: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> None:
+        slot.take()
+        await event_within(self._is_stopping, OUTAGE_PAUSE)
+        if step is not None:
+            await step()
+
+    async def _reopen(self, post: Post) -> None:
+        """The feed was deleted: make it anew."""
+        try:
+            fresh = await open_post(self._thoonk, post.handler)
+        except ThoonkError as error:
+            logger.warning("feed %r cannot be opened: %s", post.feed, error)
+        else:
+            post.job = fresh.job
+
+    async def _work(self, post: Post, slot: AsyncSlot) -> None:
+        """Do one job after another, until the loop is to end or to be begun anew."""
+        began_in = self._round
+        slot.prefetch = slot.pace.prefetch
+        claims = post.job.claims(BURST_WAIT if self._burst else None, prefetch=slot.prefetch)
+        slot.claims = claims
+        paced = False  # whether the loop has ended for another number of jobs at once
+        if self._is_stopping.is_set():
+            return
+        async with claims:
+            async for claim in claims:
+                slot.idle_in = None
+                charge = Charge(claim)
+                if not await self._do(post, slot, charge):
+                    break
+                if next(self._begun) == self._max_jobs:
+                    self._end(Finale.RENEW)
+                paced = slot.pace.after(time.monotonic() - charge.began)
+                if paced:
+                    # What is left in hand goes back, and so must what was claimed with it.
+                    await self._give_back(
+                        [other for other in self._parked if other.claim.token == claim.token]
+                    )
+                    claims.stop()
+        if self._burst and not paced and not self._is_over.is_set():
+            slot.idle_in = began_in
+            if not self._parked and all(slot.idle_in == self._round for slot in self._slots):
+                self._end(Finale.DONE)
+
+    async def _do(self, post: Post, slot: AsyncSlot, charge: Charge[AsyncClaim[Any]]) -> bool:
+        """Do one job; False when it was taken out of the slot meanwhile."""
+        handler, claim = post.handler, charge.claim
+        error: BaseException | None = None
+        value = None
+        slot.held.append(charge)
+        if handler.time_limit is not None and self._tell_deadline is not None:
+            self._tell_deadline(self._slots.index(slot), charge.began + handler.time_limit)
+        try:
+            value = await slot.call(charge)
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever a job does
+            error = raised
+        if slot.take() is None:
+            return False
+        if handler.time_limit is not None and self._tell_deadline is not None:
+            self._tell_deadline(self._slots.index(slot), 0.0)
+        if error is not None:
+            await self._failed(post, charge, error)
+        elif not claim.ended:
+            await self._succeeded(post, claim, value)
+        logger.debug(
+            "job %r of %r took %.3f s",
+            claim.id,
+            post.feed,
+            time.monotonic() - charge.began,
+            extra=_fields(post, claim),
+        )
+        return True
+
+    # --- how jobs end ---------------------------------------------------------------------
+
+    async def _succeeded(self, post: Post, claim: AsyncClaim[Any], value: Any) -> None:
+        handler = post.handler
+        stored = value is not None if handler.result is None else handler.result
+        if not stored:
+            return
+        try:
+            claim.set_result(value, handler.result_timeout)
+        except (SerializerError, InvalidType) as error:
+            # To do it again would come to the same.
+            await self._stall(post, claim, f"its result cannot be stored: {error}")
+
+    async def _failed(
+        self, post: Post, charge: Charge[AsyncClaim[Any]], error: BaseException
+    ) -> None:
+        claim = charge.claim
+        extra = _fields(post, claim)
+        attempt = claim.cancelled + 1
+        if claim.ended:
+            logger.error(
+                "the handler of job %r of %r failed after it had ended the job",
+                claim.id,
+                post.feed,
+                exc_info=_trace(error),
+                extra=extra,
+            )
+        elif isinstance(error, Discard):
+            logger.info("job %r of %r is discarded: %s", claim.id, post.feed, error, extra=extra)
+        elif isinstance(error, Stall):
+            await self._stall(post, claim, str(error))
+        elif attempt >= post.max_failures > 0:
+            logger.error(
+                "job %r of %r failed in attempt %d, and is stalled",
+                claim.id,
+                post.feed,
+                attempt,
+                exc_info=_trace(error),
+                extra=extra,
+            )
+            claim.settle(failed=True)
+        else:
+            asked = isinstance(error, Retry)
+            delay = error.delay if isinstance(error, Retry) else None
+            if delay is None:
+                delay = post.handler.delay(attempt)
+            logger.warning(
+                "job %r of %r failed in attempt %d, the next is in %.1f s: %s",
+                claim.id,
+                post.feed,
+                attempt,
+                delay,
+                error if asked else repr(error),
+                exc_info=None if asked else _trace(error),
+                extra=extra,
+            )
+            self._park(post, charge, delay)
+
+    async def _stall(self, post: Post, claim: AsyncClaim[Any], reason: str) -> None:
+        extra = _fields(post, claim)
+        logger.error("job %r of %r is stalled: %s", claim.id, post.feed, reason, extra=extra)
+        try:
+            await claim.stall()
+        except NotClaimed:
+            logger.warning("job %r of %r was lost before", claim.id, post.feed, extra=extra)
+        except ThoonkError as error:
+            logger.warning("it was not: %s", error, extra=extra)
+            claim.settle(failed=True)
+
+    def _park(self, post: Post, charge: Charge[AsyncClaim[Any]], delay: float) -> None:
+        """Keep a failed job claimed until it may be tried again, then give it back.
+
+        So nothing has to be stored about it, and when this process dies it comes back.
+        """
+        if not delay or self._is_stopping.is_set() or len(self._parked) >= MOST:
+            charge.claim.settle(failed=True)
+            return
+        charge.claim.later = None  # the loop has nothing to do with it any more
+        charge.due = time.monotonic() + delay
+        self._parked[charge] = post
+
+    async def _give_back(self, charges: Sequence[Charge[AsyncClaim[Any]]]) -> None:
+        """Let jobs that have failed be available again."""
+        for charge in charges:
+            post = self._parked.get(charge)
+            if post is None or charge.is_returning:
+                continue
+            charge.is_returning = True
+            claim = charge.claim
+            try:
+                await claim.cancel()
+            except NotClaimed:
+                logger.debug("job %r of %r was lost while it waited", claim.id, post.feed)
+            except ThoonkError as error:
+                logger.warning(
+                    "job %r of %r is not given back yet: %s",
+                    claim.id,
+                    post.feed,
+                    error,
+                    extra=_fields(post, claim),
+                )
+                charge.is_returning = False
+                return
+            self._round += 1
+            self._parked.pop(charge, None)
+
+    # --- the keeper -----------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        while not await event_within(self._is_closed, TICK):
+            try:
+                now = time.monotonic()
+                stopping = self._is_stopping.is_set()
+                await self._give_back(
+                    [charge for charge in [*self._parked] if stopping or charge.due <= now]
+                )
+                for post in self._posts:
+                    await self._extend(post)
+            except ThoonkError as error:
+                # The next time may still be soon enough.
+                logger.warning("claims were not extended: %s", error)
+            except Exception:
+                logger.exception("the keeper of claims goes on")
+
+    async def _extend(self, post: Post) -> None:
+        if not post.claim_timeout:
+            return
+        old = time.monotonic() - post.claim_timeout / PER_TIMEOUT
+        charges = [charge for charge, its_post in [*self._parked.items()] if its_post is post]
+        if post.handler.heartbeat:
+            # Claims that were taken several at a time are kept by those who took them.
+            single = [slot for slot in post.slots if slot.prefetch == 1]
+            charges += [charge for slot in single for charge in [*slot.held]]
+        charges = [
+            charge
+            for charge in charges
+            if charge.beaten <= old and not charge.is_lost and not charge.claim.ended
+        ]
+        for start in range(0, len(charges), MOST):
+            several = charges[start : start + MOST]
+            now = time.monotonic()
+            held = tuple(Held(charge.claim.id, charge.claim.token) for charge in several)
+            answers = await self._thoonk.backend.execute(JobExtend(post.feed, held))
+            for charge, holds in zip(several, answers, strict=True):
+                charge.beaten = now
+                charge.is_lost = not holds
+                if not holds and self._parked.pop(charge, None) is None and not charge.claim.ended:
+                    logger.warning(
+                        "job %r of %r was lost: its claim had run out, and it may run elsewhere",
+                        charge.claim.id,
+                        post.feed,
+                        extra=_fields(post, charge.claim),
+                    )

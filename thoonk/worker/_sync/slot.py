@@ -1,0 +1,75 @@
+"""A place where jobs are done one after another, by a thread. The twin is written by hand, too."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from typing import Any
+
+from thoonk import Claims
+from thoonk.worker import handlers
+from thoonk.worker.charge import Charge
+from thoonk.worker.handlers import Handler
+from thoonk.worker.pace import Pace
+
+
+class Slot:
+    """One loop over claims, and the job that it has in hand.
+
+    Attributes:
+        claims: what is looped over.
+        held: the job in hand. Whoever takes it out decides how it ends, and nobody else.
+        idle_in: the crew's round in which it has found nothing to do; None: it has a job.
+        prefetch: how many jobs were claimed at once.
+    """
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.pace = Pace(handler.prefetch if handler.heartbeat else 1)
+        self.claims: Claims[Any] | None = None
+        self.held: deque[Charge[Any]] = deque()
+        self.idle_in: int | None = None
+        self.prefetch = 1
+        self._thread = 0
+
+    def take(self) -> Charge[Any] | None:
+        """Take the job out of the slot, once."""
+        try:
+            return self.held.pop()
+        except IndexError:
+            return None
+
+    def call(self, charge: Charge[Any]) -> Any:
+        """What the handler returns. A thread cannot be ended: see `is_overdue`."""
+        self._thread = threading.get_ident()
+        return self.handler.call(charge.claim)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether its handler does not end, though its time is over."""
+        limit = self.handler.time_limit
+        if limit is None:
+            return False
+        # The loop may take it out at any time.
+        return any(time.monotonic() - charge.began > limit for charge in [*self.held])
+
+    def interrupt(self) -> None:
+        """End the handler: not with threads."""
+
+    def where(self) -> str:
+        """Where its thread is in the handler, as a traceback."""
+        frame = sys._current_frames().get(self._thread)  # noqa: SLF001 - documented
+        stack = traceback.extract_stack(frame)
+        ours = [index for index, line in enumerate(stack) if line.filename == handlers.__file__]
+        return "".join(traceback.format_list(stack[max(ours, default=-1) + 1 :]))
+
+    def leave(self) -> None:
+        """The loop is over, and has told how its jobs ended."""
+
+    def clear(self) -> None:
+        """Give back what the slot holds, though its handler has not ended."""
+        if self.claims is not None:
+            self.claims.close()

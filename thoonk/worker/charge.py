@@ -1,0 +1,31 @@
+"""A claim that a worker has charge of."""
+
+from __future__ import annotations
+
+import time
+from typing import Generic, TypeVar
+
+import attrs
+
+C = TypeVar("C")
+
+
+@attrs.define(eq=False)
+class Charge(Generic[C]):
+    """A claim, and what the worker has to remember about it.
+
+    Attributes:
+        claim: the claim.
+        began: when it was begun, by the monotonic clock.
+        beaten: when its time began anew.
+        is_lost: whether it is known to be somebody else's by now.
+        due: when it is to be given back, if it is only kept until then.
+        is_returning: whether it is being given back.
+    """
+
+    claim: C
+    began: float = attrs.field(factory=time.monotonic)
+    beaten: float = attrs.field(factory=time.monotonic)
+    is_lost: bool = False
+    due: float = 0.0
+    is_returning: bool = False

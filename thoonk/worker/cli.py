@@ -1,0 +1,159 @@
+"""The command ``thoonk work``."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from thoonk.cli.session import Command, Session, pass_session
+from thoonk.worker.workers import AsyncWorker, BaseWorker, Worker
+
+FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
+
+
+class _JsonFormatter(logging.Formatter):
+    """A line of JSON for each record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's text, and what it says about a job."""
+        line: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname,
+            "process": record.process,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name in ("feed", "id", "attempt"):
+            if hasattr(record, name):
+                line[name] = getattr(record, name)
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def load(target: str) -> BaseWorker[Any]:
+    """The worker that ``module:attribute`` names, or the only one that the module has.
+
+    Raises:
+        click.UsageError: there is no such module, or no such worker in it.
+    """
+    name, _, attribute = target.partition(":")
+    # As `python -m` does: what stands in the current folder can be named.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(name)
+    except (ImportError, ValueError, TypeError) as error:
+        raise click.UsageError(f"cannot import {name!r}: {error}") from error
+    if attribute:
+        worker: Any = module
+        for part in attribute.split("."):
+            worker = getattr(worker, part, None)
+        if not isinstance(worker, Worker | AsyncWorker):
+            raise click.UsageError(f"{target!r} is no Worker or AsyncWorker")
+        return worker
+    found = {id(each): each for each in vars(module).values() if isinstance(each, BaseWorker)}
+    if len(found) != 1:
+        raise click.UsageError(
+            f"module {name!r} has {len(found)} workers: say which one, as in {name}:worker"
+        )
+    return next(iter(found.values()))
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return any(
+        each.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        for each in (context, context.find_root())
+    )
+
+
+def _set_up_logging(session: Session) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonFormatter() if session.json else logging.Formatter(FORMAT))
+    level = logging.DEBUG if session.debug else logging.INFO
+    # The program's own handlers, if it has any, are as good.
+    logging.basicConfig(level=level, handlers=[handler], force=session.debug)
+    logging.getLogger("thoonk").setLevel(level)
+
+
+@click.command(cls=Command)
+@click.argument("target", metavar="MODULE:WORKER")
+@click.option(
+    "-c",
+    "--concurrency",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Jobs of each feed at once, in threads or tasks of each process. Default: 8, with "
+    "--processes 1 thread.",
+)
+@click.option(
+    "-p",
+    "--processes",
+    type=click.IntRange(0, 1000),
+    metavar="N",
+    help="Processes that do so. Default: 0, which is the command's own.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="How long jobs may take to end after SIGTERM or Ctrl-C, before they are given back. "
+    "Default: 30.",
+)
+@click.option(
+    "--max-jobs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Replace a process that has done so many jobs (with --processes).",
+)
+@click.option("--burst", is_flag=True, help="End when there are no jobs any more.")
+@click.option(
+    "feeds", "--feed", multiple=True, metavar="NAME", help="Only these feeds; may be repeated."
+)
+@pass_session
+@click.pass_context
+def work(  # noqa: PLR0917 - click passes them by name
+    context: click.Context,
+    session: Session,
+    target: str,
+    concurrency: int | None,
+    processes: int | None,
+    grace: float | None,
+    max_jobs: int | None,
+    burst: bool,
+    feeds: tuple[str, ...],
+) -> None:
+    """Do the jobs of the feeds that a worker has handlers for.
+
+    MODULE:WORKER names it, as in images:worker for worker = Worker() in images.py, which may
+    stand in the current folder. The first SIGTERM or Ctrl-C lets running jobs end, the
+    second gives them back at once.
+    """
+    worker = load(target)
+    if worker.backend is None or (_is_given(context, "backend") and _takes_url(worker)):
+        worker.backend = session.url
+    worker.concurrency = concurrency or worker.concurrency
+    worker.processes = worker.processes if processes is None else processes
+    worker.grace = worker.grace if grace is None else grace
+    worker.max_jobs = max_jobs or worker.max_jobs
+    _set_up_logging(session)
+    code = worker.run(burst=burst, feeds=feeds or None)
+    logging.shutdown()
+    if code:
+        # What has been given back may still be running, and need not end.
+        os._exit(code)
+
+
+def _takes_url(worker: BaseWorker[Any]) -> bool:
+    if isinstance(worker.backend, str):
+        return True
+    raise click.UsageError("the worker has a client of its own, so there is no --backend to choose")

@@ -1,0 +1,188 @@
+"""Processes that work, watched over by one that does not."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import attrs
+
+from thoonk.exceptions import ThoonkError
+from thoonk.worker.orders import Finale, Order
+
+logger = logging.getLogger("thoonk.worker")
+
+TICK = 0.1
+"""Seconds between two looks at orders and processes."""
+
+OVERDUE = 5.0
+"""Seconds, beyond the grace, that a process has to end a job whose time is over."""
+
+QUICK_END = 1.0
+"""Seconds. A process that ends sooner is replaced so much later."""
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_RENEW = 64
+
+TellDeadline = Callable[[int, float], None]
+Work = Callable[[Callable[[], Order], TellDeadline], Finale]
+"""What a process does: it is given what to ask for orders, and where to tell deadlines."""
+
+
+@attrs.define
+class Child:
+    """A process, and what it tells its supervisor.
+
+    Attributes:
+        deadlines: until when the jobs in its slots have to be done, by the monotonic clock; 0
+            where there is no limit.
+    """
+
+    process: BaseProcess
+    deadlines: Any
+    started: float
+    is_killed: bool = False
+
+
+class Supervisor:
+    """Starts processes, replaces those that end, and ends them when ordered to."""
+
+    def __init__(
+        self, work: Work, *, processes: int, slots: int, grace: float, burst: bool = False
+    ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            work: what each process does.
+            processes: how many.
+            slots: how many jobs each does at once.
+            grace: seconds that they take to end, at most.
+            burst: they end by themselves when all is done.
+        """
+        self._work = work
+        self._processes = processes
+        self._slots = slots
+        self._grace = grace
+        self._burst = burst
+        # With fork, handlers need not be importable by name. Nothing runs here but this.
+        self._context = multiprocessing.get_context("fork")
+        self._order = self._context.RawValue("i", Order.WORK)
+        self._children: list[Child] = []
+        self._missing = processes
+        self._start_at = 0.0
+
+    def run(self, orders: Callable[[], Order]) -> None:
+        """Work until ordered to stop, or until all is done in a burst."""
+        try:
+            while (order := orders()) is Order.WORK:
+                if self._missing and time.monotonic() >= self._start_at:
+                    self._start()
+                if not self._children and not self._missing:
+                    return
+                self._look_after()
+            self._order.value = order
+            self._end(orders)
+        finally:
+            # Whatever happened here: nobody is left behind.
+            for child in self._children:
+                self._kill(child)
+
+    def _start(self) -> None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        while self._missing:
+            self._missing -= 1
+            deadlines = self._context.RawArray("d", self._slots)
+            process = self._context.Process(
+                target=self._be_a_child, args=(os.getpid(), deadlines), name="thoonk-worker"
+            )
+            process.start()
+            logger.info("process %d works", process.pid)
+            self._children.append(Child(process, deadlines, time.monotonic()))
+
+    def _look_after(self) -> None:
+        """Wait a moment; see who has ended, and who does not come to an end."""
+        wait([child.process.sentinel for child in self._children], TICK)
+        now = time.monotonic()
+        for child in [*self._children]:
+            if child.process.exitcode is not None:
+                self._children.remove(child)
+                self._replace(child, now)
+            elif not child.is_killed and any(
+                0 < deadline < now - self._grace - OVERDUE for deadline in child.deadlines
+            ):
+                logger.error("process %d is killed: it hangs", child.process.pid)
+                self._kill(child)
+
+    def _replace(self, child: Child, now: float) -> None:
+        code = child.process.exitcode
+        if self._order.value != Order.WORK:
+            return
+        if code == EXIT_DONE and self._burst:
+            logger.info("process %d has nothing to do any more", child.process.pid)
+            return
+        self._missing += 1
+        if code == EXIT_RENEW:
+            logger.info("process %d is replaced", child.process.pid)
+            return
+        logger.warning(
+            "process %d has ended (%s) and is replaced; its jobs come back when their claims "
+            "have run out",
+            child.process.pid,
+            f"signal {-code}" if code is not None and code < 0 else f"exit code {code}",
+        )
+        if now - child.started < QUICK_END:
+            self._start_at = now + QUICK_END
+
+    def _end(self, orders: Callable[[], Order]) -> None:
+        """Wait for them to end. They give back what is not done within the grace."""
+        deadline = time.monotonic() + self._grace + OVERDUE
+        while self._children and time.monotonic() < deadline:
+            if orders() is Order.HURRY and self._order.value != Order.HURRY:
+                self._order.value = Order.HURRY
+                deadline = time.monotonic() + OVERDUE
+            self._look_after()
+
+    @staticmethod
+    def _kill(child: Child) -> None:
+        child.is_killed = True
+        child.process.kill()
+
+    # --- in a child ---------------------------------------------------------------------
+
+    def _be_a_child(self, parent: int, deadlines: Any) -> None:
+        ended: list[int] = []
+        # Ctrl-C goes to all of a terminal's processes; the supervisor tells what it means.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
+
+        def orders() -> Order:
+            told = Order(self._order.value)
+            if told is Order.WORK and (ended or os.getppid() != parent):
+                return Order.STOP
+            return told
+
+        def tell_deadline(slot: int, deadline: float) -> None:
+            deadlines[slot] = deadline
+
+        try:
+            finale = self._work(orders, tell_deadline)
+        except ThoonkError as error:
+            logger.error("process %d cannot work: %s", os.getpid(), error)  # noqa: TRY400
+            code = EXIT_FAILED
+        else:
+            code = EXIT_RENEW if finale is Finale.RENEW else EXIT_DONE
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # At once: a handler that hangs must not keep the process.
+        os._exit(code)

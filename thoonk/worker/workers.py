@@ -1,0 +1,392 @@
+"""Workers: handlers for job feeds, and the threads, tasks or processes that call them."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+from typing import Any, ClassVar, Generic, TypeVar
+
+from thoonk import AsyncThoonk, Thoonk
+from thoonk.exceptions import InvalidType, InvalidValue
+from thoonk.flows import check_count
+from thoonk.worker._async.crew import AsyncCrew
+from thoonk.worker._sync.crew import Crew
+from thoonk.worker.handlers import Handler, make_handler
+from thoonk.worker.orders import Finale, Order
+from thoonk.worker.supervisor import Supervisor, TellDeadline
+from thoonk.worker.values import check_seconds
+
+C = TypeVar("C", Thoonk, AsyncThoonk)
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+logger = logging.getLogger("thoonk.worker")
+
+DEFAULT_URL = "redis://localhost:6379/0"
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class _Orders:
+    """The orders that this process has been given, by signals and by `stop`."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+        self._told = Order.WORK
+
+    def tell(self, order: Order) -> None:
+        self._told = max(self._told, order)
+
+    def __call__(self) -> Order:
+        # A signal handler only takes note: it may have interrupted anything.
+        return max(self._told, Order(min(len(self.signals), Order.HURRY)))
+
+    @contextlib.contextmanager
+    def from_signals(self) -> Iterator[None]:
+        """Listen to SIGTERM and SIGINT, where that can be done."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number: int, _: FrameType | None) -> None:
+            self.signals.append(number)
+
+        before = {number: signal.signal(number, note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class BaseWorker(abc.ABC, Generic[C]):
+    """What `Worker` and `AsyncWorker` have in common."""
+
+    _client_class: ClassVar[type[Any]]
+    _asynchronous: ClassVar[bool]
+    _concurrency: ClassVar[int] = 8
+
+    def __init__(
+        self,
+        backend: C | str | None = None,
+        *,
+        concurrency: int | None = None,
+        processes: int = 0,
+        grace: float = 30.0,
+        max_jobs: int | None = None,
+    ) -> None:
+        """A worker without handlers; nothing is connected yet.
+
+        Args:
+            backend: a client, which is not closed, or what a client takes as ``backend``.
+                None: what the command line says, or ``THOONK_URL``, or
+                ``redis://localhost:6379/0``.
+            concurrency: how many jobs of each feed are done at once, by threads (tasks) in
+                each process. None: 8; with ``processes`` a `Worker` has 1.
+            processes: how many processes do that; 0: this one.
+            grace: seconds that jobs may take after the order to stop.
+            max_jobs: a process that has done about so many jobs is replaced; None: never.
+
+        Raises:
+            InvalidValue, InvalidType: an argument is not allowed.
+        """
+        if not (backend is None or isinstance(backend, str | self._client_class)):
+            raise InvalidType(
+                f"{type(self).__name__} takes a URL or a {self._client_class.__name__}, "
+                f"not {type(backend).__name__}"
+            )
+        self.backend = backend
+        self.concurrency = None if concurrency is None else check_count("concurrency", concurrency)
+        self.processes = check_count("processes", processes) if processes else 0
+        self.grace = check_seconds("grace", grace)
+        self.max_jobs = max_jobs
+        if max_jobs is not None and (isinstance(max_jobs, bool) or max_jobs < 1):
+            raise InvalidValue(f"max_jobs must be 1 or more, not {max_jobs!r}")
+        self._handlers: dict[str, Handler] = {}
+        self._orders = _Orders()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} for {', '.join(self._handlers) or 'nothing'}>"
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """The handlers by the names of their feeds."""
+        return {**self._handlers}
+
+    def handle(self, feed: str, function: Callable[..., Any], **options: Any) -> None:
+        """Let ``function`` do the jobs of a feed.
+
+        It is called with the item, and with the claim as well when it has a parameter of the
+        name ``claim``. When it returns, the job is finished, and what it returns is the
+        result. When it raises, the job has failed; `Retry`, `Stall` and `Discard` say more.
+
+        Args:
+            feed: the feed's name. It is created when it does not exist.
+            function: for `AsyncWorker` a coroutine function, for `Worker` any other.
+            serializer: as of `thoonk.Thoonk.job`.
+            concurrency: how many jobs of this feed are done at once; None: the worker's.
+            prefetch: how many jobs are claimed at once, 1 to 1000. None: 1, and more as long
+                as jobs take a few milliseconds.
+            retries: how often a job is tried again before it is stalled. Stored as
+                ``max_failures``, one more. None: as the feed is configured, else 3.
+            backoff: seconds between the first failure and the next attempt, doubled with
+                each one more; 0: at once.
+            max_backoff: seconds that this may come to.
+            time_limit: seconds that a job may take. A `Worker` needs ``processes`` for it.
+            claim_timeout: seconds after which the job of a worker that has died comes back.
+                Stored in the feed's configuration. None: as the feed is configured, else 30.
+            heartbeat: False: a job that is not done within ``claim_timeout`` is another's.
+            result: whether what the function returns is stored; None: unless it is None.
+            result_timeout: seconds that results are kept; None: as the feed is configured.
+
+        Raises:
+            InvalidValue, InvalidType: an argument is not allowed, or the feed has a handler.
+        """
+        handler = make_handler(feed, function, asynchronous=self._asynchronous, **options)
+        if feed in self._handlers:
+            raise InvalidValue(f"the feed {feed!r} has a handler already")
+        self._handlers[feed] = handler
+
+    def handles(self, feed: str, **options: Any) -> Callable[[Function], Function]:
+        """`handle` as a decorator, which leaves the function as it is."""
+
+        def decorate(function: Function) -> Function:
+            self.handle(feed, function, **options)
+            return function
+
+        return decorate
+
+    def run(self, *, burst: bool = False, feeds: Iterable[str] | None = None) -> int:
+        """Work until SIGTERM, SIGINT or `stop`; return what the process should exit with.
+
+        After the order no more jobs are claimed. What is not done within ``grace`` seconds,
+        or when a second signal comes, is given back, which counts as no failure.
+
+        Args:
+            burst: end when there are no jobs any more.
+            feeds: work only on these; None: on all that have handlers.
+
+        Returns:
+            0, or 128 and the number of the signal that ended it at once.
+
+        Raises:
+            InvalidValue: there are no handlers, or what is asked for cannot be had together.
+            ThoonkError: a feed cannot be opened.
+        """
+        handlers = self._chosen(feeds)
+        orders = self._orders
+        try:
+            with orders.from_signals():
+                logger.info("working on %s", ", ".join(handler.feed for handler in handlers))
+                if self.processes:
+                    self._supervise(handlers, burst=burst)
+                else:
+                    self._work(handlers, orders, None, burst=burst)
+        finally:
+            self._orders = _Orders()
+        return 128 + orders.signals[-1] if len(orders.signals) > 1 else 0
+
+    def stop(self, *, hurry: bool = False) -> None:
+        """End `run`, as a signal does. May be called by any thread, and by handlers.
+
+        Args:
+            hurry: give back at once what is being done.
+        """
+        self._orders.tell(Order.HURRY if hurry else Order.STOP)
+
+    # --- inside -------------------------------------------------------------------------
+
+    def _chosen(self, feeds: Iterable[str] | None) -> list[Handler]:
+        names = [*dict.fromkeys(self._handlers if feeds is None else feeds)]
+        unknown = [name for name in names if name not in self._handlers]
+        if unknown:
+            raise InvalidValue(f"no handler for {', '.join(map(repr, unknown))}")
+        if not names:
+            raise InvalidValue("the worker has no handlers")
+        return [self._handlers[name] for name in names]
+
+    def _loops(self) -> int:
+        """How many jobs of each feed a process does at once, where the handler does not say."""
+        return self.concurrency or (1 if self.processes and not self._asynchronous else 8)
+
+    def _url(self) -> C | str:
+        return self.backend or os.environ.get("THOONK_URL") or DEFAULT_URL
+
+    def _supervise(self, handlers: list[Handler], *, burst: bool) -> None:
+        if not hasattr(os, "fork"):
+            raise InvalidValue("processes need a system that can fork; use threads")
+        target = self._url()
+        url = target if isinstance(target, str) else repr(target.backend)
+        if url.startswith("memory") or "Memory" in url:
+            raise InvalidValue("what is in memory cannot be shared by processes; use threads")
+        # What is wrong with the configuration or the server shows here, once.
+        self._open(handlers)
+        loops = self._loops()
+        supervisor = Supervisor(
+            lambda orders, tell: self._work(handlers, orders, tell, burst=burst),
+            processes=self.processes,
+            slots=sum(handler.concurrency or loops for handler in handlers),
+            grace=self.grace,
+            burst=burst,
+        )
+        supervisor.run(self._orders)
+
+    @abc.abstractmethod
+    def _open(self, handlers: list[Handler]) -> None:
+        """Open the feeds, and leave no connection open that was not before."""
+
+    @abc.abstractmethod
+    def _work(
+        self,
+        handlers: list[Handler],
+        orders: Callable[[], Order],
+        tell_deadline: TellDeadline | None,
+        *,
+        burst: bool,
+    ) -> Finale:
+        """Work in this process."""
+
+
+class Worker(BaseWorker[Thoonk]):
+    """Does jobs in threads, or in processes.
+
+    >>> worker = Worker("memory://docs")
+    >>> @worker.handles("greetings")
+    ... def greet(name):
+    ...     return f"hello {name}"
+    """
+
+    _client_class = Thoonk
+    _asynchronous = False
+
+    def _chosen(self, feeds: Iterable[str] | None) -> list[Handler]:
+        handlers = super()._chosen(feeds)
+        limited = [handler.feed for handler in handlers if handler.time_limit is not None]
+        if limited and not self.processes:
+            raise InvalidValue(
+                f"a thread cannot be ended: the time_limit of {limited[0]!r} needs processes "
+                f"(processes=8, or --processes 8), or an AsyncWorker"
+            )
+        return handlers
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[Thoonk]:
+        target = self._url()
+        if isinstance(target, Thoonk):
+            yield target
+            return
+        with Thoonk(backend=target) as client:
+            yield client
+
+    def _crew(self, client: Thoonk, handlers: list[Handler], **options: Any) -> Crew:
+        return Crew(client, handlers, self._loops(), **options)
+
+    def _open(self, handlers: list[Handler]) -> None:
+        with self._client() as client:
+            self._crew(client, handlers).open()
+
+    def _work(
+        self,
+        handlers: list[Handler],
+        orders: Callable[[], Order],
+        tell_deadline: TellDeadline | None,
+        *,
+        burst: bool,
+    ) -> Finale:
+        with self._client() as client:
+            crew = self._crew(
+                client,
+                handlers,
+                burst=burst,
+                max_jobs=self.max_jobs if self.processes else None,
+                tell_deadline=tell_deadline,
+            )
+            return crew.run(orders, self.grace)
+
+
+class AsyncWorker(BaseWorker[AsyncThoonk]):
+    """Does jobs in tasks of one event loop, or of one in each of several processes.
+
+    Attributes of functions and options are those of `Worker`; functions are coroutine
+    functions.
+    """
+
+    _client_class = AsyncThoonk
+    _asynchronous = True
+    _is_stuck = False
+
+    async def serve(self, *, burst: bool = False, feeds: Iterable[str] | None = None) -> None:
+        """Work in the running event loop until `stop`, or until cancelled.
+
+        Signals are the caller's affair. Cancelled, it does as when ordered to stop.
+        """
+        handlers = self._chosen(feeds)
+        try:
+            await self._serve(handlers, self._orders, None, burst=burst)
+        finally:
+            self._orders = _Orders()
+
+    @contextlib.asynccontextmanager
+    async def _client(self) -> Any:
+        target = self._url()
+        if isinstance(target, AsyncThoonk):
+            yield target
+            return
+        async with AsyncThoonk(backend=target) as client:
+            yield client
+
+    def _open(self, handlers: list[Handler]) -> None:
+        asyncio.run(self._opened(handlers))
+
+    async def _opened(self, handlers: list[Handler]) -> None:
+        async with self._client() as client:
+            await AsyncCrew(client, handlers, self._loops()).open()
+
+    def _supervise(self, handlers: list[Handler], *, burst: bool) -> None:
+        if not isinstance(self._url(), str):
+            raise InvalidValue("an AsyncThoonk belongs to one process: with processes give a URL")
+        super()._supervise(handlers, burst=burst)
+
+    def _work(
+        self,
+        handlers: list[Handler],
+        orders: Callable[[], Order],
+        tell_deadline: TellDeadline | None,
+        *,
+        burst: bool,
+    ) -> Finale:
+        runner = asyncio.Runner()
+        self._is_stuck = False
+        try:
+            return runner.run(self._serve(handlers, orders, tell_deadline, burst=burst))
+        finally:
+            # To close it is to wait for handlers that do not let themselves be cancelled.
+            if not self._is_stuck:
+                runner.close()
+
+    async def _serve(
+        self,
+        handlers: list[Handler],
+        orders: Callable[[], Order],
+        tell_deadline: TellDeadline | None,
+        *,
+        burst: bool,
+    ) -> Finale:
+        async with self._client() as client:
+            crew = AsyncCrew(
+                client,
+                handlers,
+                self._loops(),
+                burst=burst,
+                max_jobs=self.max_jobs if self.processes else None,
+                tell_deadline=tell_deadline,
+            )
+            try:
+                return await crew.run(orders, self.grace)
+            finally:
+                self._is_stuck = crew.is_stuck
