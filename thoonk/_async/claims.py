@@ -76,6 +76,7 @@ class AsyncClaims(Generic[T]):
         self._is_stopped = False
         self._closed = Event()
         self._keeper: Background | None = None
+        self._woken: Event | None = None
 
     # --- for the loop -----------------------------------------------------------------
 
@@ -111,7 +112,8 @@ class AsyncClaims(Generic[T]):
         To be called by others than the loop itself, also from a signal handler.
         """
         self._is_stopped = True
-        if self._waiting is not None:
+        if self._waiting is not None and self._woken is None:
+            self._woken = Event()
             Background(self._wake, f"thoonk-stop-{self._codec.feed}")
 
     async def close(self) -> None:
@@ -120,6 +122,9 @@ class AsyncClaims(Generic[T]):
         if self._keeper is not None:
             await self._keeper.join(5.0)
             self._keeper = None
+        if self._woken is not None:
+            # Whoever wakes uses the backend, which may be closed after this.
+            await event_within(self._woken, 5.0)
         await self._tell()
         left = self._current is not None and not self._current.ended
         self._dismiss()
@@ -292,10 +297,14 @@ class AsyncClaims(Generic[T]):
     async def _wake(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""
         backend = self._backend
-        while isinstance(backend, AsyncWaking) and (waiting := self._waiting) is not None:
-            try:
-                await backend.wake(waiting)
-            except ThoonkError as error:
-                extra = {"feed": self._codec.feed}
-                logger.debug("a waiting loop was not woken: %s", error, extra=extra)
-            await event_within(self._closed, 0.05)
+        try:
+            while isinstance(backend, AsyncWaking) and (waiting := self._waiting) is not None:
+                try:
+                    await backend.wake(waiting)
+                except ThoonkError as error:
+                    extra = {"feed": self._codec.feed}
+                    logger.debug("a waiting loop was not woken: %s", error, extra=extra)
+                await event_within(self._closed, 0.05)
+        finally:
+            if self._woken is not None:
+                self._woken.set()

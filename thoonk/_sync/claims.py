@@ -77,6 +77,7 @@ class Claims(Generic[T]):
         self._is_stopped = False
         self._closed = Event()
         self._keeper: Background | None = None
+        self._woken: Event | None = None
 
     # --- for the loop -----------------------------------------------------------------
 
@@ -112,7 +113,8 @@ class Claims(Generic[T]):
         To be called by others than the loop itself, also from a signal handler.
         """
         self._is_stopped = True
-        if self._waiting is not None:
+        if self._waiting is not None and self._woken is None:
+            self._woken = Event()
             Background(self._wake, f"thoonk-stop-{self._codec.feed}")
 
     def close(self) -> None:
@@ -121,6 +123,9 @@ class Claims(Generic[T]):
         if self._keeper is not None:
             self._keeper.join(5.0)
             self._keeper = None
+        if self._woken is not None:
+            # Whoever wakes uses the backend, which may be closed after this.
+            event_within(self._woken, 5.0)
         self._tell()
         left = self._current is not None and not self._current.ended
         self._dismiss()
@@ -293,10 +298,14 @@ class Claims(Generic[T]):
     def _wake(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""
         backend = self._backend
-        while isinstance(backend, Waking) and (waiting := self._waiting) is not None:
-            try:
-                backend.wake(waiting)
-            except ThoonkError as error:
-                extra = {"feed": self._codec.feed}
-                logger.debug("a waiting loop was not woken: %s", error, extra=extra)
-            event_within(self._closed, 0.05)
+        try:
+            while isinstance(backend, Waking) and (waiting := self._waiting) is not None:
+                try:
+                    backend.wake(waiting)
+                except ThoonkError as error:
+                    extra = {"feed": self._codec.feed}
+                    logger.debug("a waiting loop was not woken: %s", error, extra=extra)
+                event_within(self._closed, 0.05)
+        finally:
+            if self._woken is not None:
+                self._woken.set()
