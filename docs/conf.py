@@ -66,7 +66,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(asyncio|collections|contextlib|enum|queue|threading|types|typing)\..*"),
     (r"py:.*", r"_queue\.Empty|\w*(Error|Exception)|frozenset|Any|Self|optional"),
     # Type variables stand for a type; there is nothing to link to.
-    (r"py:.*", r"(.*\.)?(T|R|C|R_co)"),
+    (r"py:.*", r"(.*\.)?(T|R|C|R_co|Function)"),
     # Not public: `Subscription` and `AsyncSubscription` say what they offer.
     (r"py:.*", r"thoonk\.backends\.redis\.\w+\.subscription\.\w+"),
     # Of packages that the extras bring.
