@@ -464,7 +464,7 @@ class World:
     @_do.register
     def _release(self, op: ops.Release) -> tuple[str, ...]:
         stored = self._find(op.feed)
-        ids = stored.held(op.token)
+        ids = [id for id in stored.held(op.token) if id in op.ids or not op.ids]
         stored.put_back(ids)
         return tuple(ids)
 

@@ -585,12 +585,13 @@ class QueueReturn(FeedOperation[None]):
 class Release(FeedOperation[tuple[str, ...]]):
     """Put back what was taken under a token: it is next, and no failure is counted.
 
-    Returns the ids. For queues and job feeds.
+    With ``ids`` only these of it. Returns the ids. For queues and job feeds.
     """
 
     makes_available: ClassVar[bool] = True
 
     token: str = attrs.field(validator=_check_id)
+    ids: tuple[str, ...] = attrs.field(default=(), validator=_check_most)
 
 
 @attrs.frozen

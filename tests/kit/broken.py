@@ -198,6 +198,15 @@ class WhatIsReleasedGoesToTheEnd(Broken):
         return released
 
 
+class AllIsReleased(Broken):
+    fails: ClassVar = {"Claims", "Job"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.Release):
+            op = attrs.evolve(op, ids=())
+        return super()._do(op)
+
+
 class APutWakesNobody(Broken):
     fails: ClassVar = {"Bulk", "Claims", "Job", "Queue"}
 

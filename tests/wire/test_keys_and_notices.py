@@ -1466,6 +1466,22 @@ ROWS = [
         answer=("kept",),
     ),
     Row(
+        "of what is held under a token some can be released, and those alone",
+        ops.Release("F", "T", ("c", "b", "unknown", "waits")),
+        before=(job(), put("a", "b", "c", "d", "waits"), JobClaim("F", "T", 4)),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"waits", b"c", b"b"],
+            b"feed.items:F": {id: b"item " + id for id in (b"a", b"b", b"c", b"d", b"waits")},
+            b"feed.publishes:F": b"5",
+            b"feed.published:F": [(id, NOW) for id in (b"a", b"b", b"c", b"d", b"waits")],
+            b"feed.claimed:F": [(b"a", NOW), (b"d", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T"), b"d": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a\0d"},
+        },
+        answer=("c", "b"),
+    ),
+    Row(
         "released items of a queue are next again, in their order",
         ops.Release("F", "T"),
         before=(queue(), queued("a", "b", "c"), QueueTake("F", "T", 2)),

@@ -170,8 +170,9 @@ class AsyncJob(AsyncCollection[T]):
             timeout: seconds to wait for a job, after which the loop ends; None and 0: for
                 ever.
             prefetch: how many jobs are claimed at once, 1 to 1000. Those in hand keep
-                their claims. How they ended is told together, after a tenth of a second
-                at most.
+                their claims; when they have waited behind another for a second, they are
+                given back for others to do. How jobs ended is told together, after a
+                tenth of a second at most.
 
         Raises:
             InvalidValue, InvalidType: an argument is not allowed.

@@ -45,6 +45,9 @@ logger = logging.getLogger("thoonk.job")
 TELL_AFTER = 0.1
 """Seconds after which the backend is told how a job ended, where that may wait for others."""
 
+SHARE_AFTER = 1.0
+"""Seconds that jobs in hand wait behind another, until they are given back for others to do."""
+
 PER_TIMEOUT = 3
 """How often the claims in hand are extended within the ``claim_timeout``."""
 
@@ -68,6 +71,7 @@ class Claims(Generic[T]):
         self._in_block = False
         self._hand: deque[Claim[T]] = deque()
         self._current: Claim[T] | None = None
+        self._handed_at = 0.0
         self._token = ""
         self._noted: deque[Ending | Held] = deque()
         self._noted_at = 0.0
@@ -164,8 +168,12 @@ class Claims(Generic[T]):
             if self._hand:
                 if self._is_due():
                     self._tell()
-                claim = self._hand.popleft()
+                try:
+                    claim = self._hand.popleft()
+                except IndexError:  # in the background the last one was let go of
+                    continue
                 claim.later = self
+                self._handed_at = time.monotonic()
                 self._current = claim
                 return claim
             if not self._take():
@@ -271,6 +279,8 @@ class Claims(Generic[T]):
                     every = (FeedConfig.from_fields(fields).claim_timeout or 0.0) / PER_TIMEOUT
                 if self._is_due():
                     self._tell()
+                if self._hand and time.monotonic() - self._handed_at > SHARE_AFTER:
+                    self._share()
                 if every and time.monotonic() - last >= every:
                     last = time.monotonic()
                     self._extend()
@@ -280,6 +290,21 @@ class Claims(Generic[T]):
                 logger.warning(
                     "claims in %r were not extended: %s", self._codec.feed, error, extra=extra
                 )
+
+    def _share(self) -> None:
+        """Give back what waits in hand while a job takes its time: others may be idle."""
+        waiting: deque[Claim[T]] = deque()
+        with contextlib.suppress(IndexError):  # the loop may come for one, too
+            while True:
+                waiting.appendleft(self._hand.pop())
+        if not waiting:
+            return
+        ids = tuple(claim.id for claim in waiting)
+        try:
+            self._backend.execute(Release(self._codec.feed, waiting[0].token, ids))
+        except ThoonkError:
+            self._hand.extendleft(reversed(waiting))
+            raise
 
     def _extend(self) -> None:
         claims = [claim for claim in (self._current, *self._hand) if claim is not None]

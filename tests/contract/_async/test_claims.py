@@ -9,8 +9,9 @@ from conftest import World
 
 from contract.peek import everything
 from thoonk import AsyncThoonk, InvalidType, InvalidValue
-from thoonk.operations import JobClaim, JobFinish, JobNext, Release
+from thoonk.operations import JobClaim, JobFinish, JobNext, Release, TakeOperation
 from thoonk.testing._async.claims import filled, states
+from thoonk.testing._async.helpers import Background, pause, until
 from thoonk.testing._async.observed import AsyncObserved
 
 
@@ -31,6 +32,36 @@ async def test_one_round_trip_a_job_and_nothing_is_left(world: World) -> None:
             assert set(kinds[6:]) <= {JobClaim}
     after = everything(world)
     assert set(after) == {b"feeds", b"feed.config:j", b"feed.publishes:j", b"feed.finishes:j"}
+
+
+async def test_whoever_wakes_a_loop_is_through_with_the_backend_when_the_loop_ends(
+    world: World,
+) -> None:
+    events: list[str] = []
+
+    class Slow(AsyncObserved):
+        async def wake(self, operation: TakeOperation) -> None:
+            await super().wake(operation)
+            await pause(0.2)
+            events.append("woken")
+
+    async with AsyncThoonk(backend=world.url) as client:
+        backend = Slow(client.backend)
+        async with AsyncThoonk(backend=backend) as thoonk:
+            job = await thoonk.job("j")
+            claims = job.claims()
+
+            async def work() -> None:
+                async with claims:
+                    async for _ in claims:
+                        pass
+                events.append("ended")
+
+            working = Background(work)
+            await until(lambda: backend.waiting == 1)
+            claims.stop()
+            await working.result()
+    assert events == ["woken", "ended"]
 
 
 async def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> None:

@@ -10,8 +10,9 @@ from conftest import World
 
 from contract.peek import everything
 from thoonk import InvalidType, InvalidValue, Thoonk
-from thoonk.operations import JobClaim, JobFinish, JobNext, Release
+from thoonk.operations import JobClaim, JobFinish, JobNext, Release, TakeOperation
 from thoonk.testing._sync.claims import filled, states
+from thoonk.testing._sync.helpers import Background, pause, until
 from thoonk.testing._sync.observed import Observed
 
 
@@ -32,6 +33,36 @@ def test_one_round_trip_a_job_and_nothing_is_left(world: World) -> None:
             assert set(kinds[6:]) <= {JobClaim}
     after = everything(world)
     assert set(after) == {b"feeds", b"feed.config:j", b"feed.publishes:j", b"feed.finishes:j"}
+
+
+def test_whoever_wakes_a_loop_is_through_with_the_backend_when_the_loop_ends(
+    world: World,
+) -> None:
+    events: list[str] = []
+
+    class Slow(Observed):
+        def wake(self, operation: TakeOperation) -> None:
+            super().wake(operation)
+            pause(0.2)
+            events.append("woken")
+
+    with Thoonk(backend=world.url) as client:
+        backend = Slow(client.backend)
+        with Thoonk(backend=backend) as thoonk:
+            job = thoonk.job("j")
+            claims = job.claims()
+
+            def work() -> None:
+                with claims:
+                    for _ in claims:
+                        pass
+                events.append("ended")
+
+            working = Background(work)
+            until(lambda: backend.waiting == 1)
+            claims.stop()
+            working.result()
+    assert events == ["woken", "ended"]
 
 
 def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> None:

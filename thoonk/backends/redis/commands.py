@@ -521,7 +521,8 @@ def _(op: ops.QueueReturn, call: Call) -> Command[None]:
 @_handles(ops.Release)
 def _(op: ops.Release, call: Call) -> Command[tuple[str, ...]]:
     used = ("config", "ids", "claimed", "holders", "tokens")
-    return _script("release", op, call, used, (encode_name(op.token),), _names)
+    words = map(encode_name, (op.token, *op.ids))
+    return _script("release", op, call, used, tuple(words), _names)
 
 
 # --- job --------------------------------------------------------------------------------------

@@ -140,6 +140,23 @@ class AsyncClaimsContract(AsyncContract):
         assert seen == ["a", "b", "c"]
         assert await states(job) == (0, 0, 0, 3)
 
+    async def test_what_waits_behind_a_long_job_is_given_to_others(
+        self, thoonk: AsyncThoonk, other: AsyncThoonk
+    ) -> None:
+        job = await filled(thoonk, "quick", "long", "b", "c", claim_timeout=60)
+        elsewhere = await other.job("j")
+        seen: list[str] = []
+        async with job.claims(timeout=0.05, prefetch=9) as claims:
+            async for claim in claims:
+                seen.append(claim.item)
+                if claim.item == "long":
+                    theirs = [await elsewhere.get(timeout=10) for _ in "bc"]
+                    assert [(each.item, each.cancelled) for each in theirs] == [("b", 0), ("c", 0)]
+                    assert await states(job) == (0, 3, 0, 1)
+                    await elsewhere.finish_many(theirs)
+        assert seen == ["quick", "long"]
+        assert await states(job) == (0, 0, 0, 4)
+
     async def test_a_job_that_was_lost_is_told_and_the_loop_goes_on(
         self, thoonk: AsyncThoonk, other: AsyncThoonk, caplog: pytest.LogCaptureFixture
     ) -> None:

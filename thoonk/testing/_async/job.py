@@ -386,6 +386,17 @@ class AsyncJobContract(AsyncContract):
         assert [claim.id for claim in claims] == ids
         assert [claim.cancelled for claim in claims] == [0, 0, 0]
 
+    async def test_of_several_claims_some_can_be_released(self, thoonk: AsyncThoonk) -> None:
+        job = await thoonk.job("j", {"max_failures": 1})
+        ids = [await job.put(item) for item in "abcd"]
+        await thoonk.backend.execute(JobClaim("j", "token", count=3))
+        some = (ids[2], ids[1], ids[3], "nowhere")
+        released = await thoonk.backend.execute(Release("j", "token", some))
+        assert sorted(released) == sorted(ids[1:3])
+        assert await job.get_counts() == JobCounts(3, 1, 0, 0)
+        assert [(await job.get()).id for _ in range(3)] == ids[1:]
+        assert await thoonk.backend.execute(Release("j", "token")) == (ids[0],)
+
     async def test_another_token_ends_no_claim(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
         id = await job.put("x")

@@ -137,6 +137,23 @@ class ClaimsContract(Contract):
         assert seen == ["a", "b", "c"]
         assert states(job) == (0, 0, 0, 3)
 
+    def test_what_waits_behind_a_long_job_is_given_to_others(
+        self, thoonk: Thoonk, other: Thoonk
+    ) -> None:
+        job = filled(thoonk, "quick", "long", "b", "c", claim_timeout=60)
+        elsewhere = other.job("j")
+        seen: list[str] = []
+        with job.claims(timeout=0.05, prefetch=9) as claims:
+            for claim in claims:
+                seen.append(claim.item)
+                if claim.item == "long":
+                    theirs = [elsewhere.get(timeout=10) for _ in "bc"]
+                    assert [(each.item, each.cancelled) for each in theirs] == [("b", 0), ("c", 0)]
+                    assert states(job) == (0, 3, 0, 1)
+                    elsewhere.finish_many(theirs)
+        assert seen == ["quick", "long"]
+        assert states(job) == (0, 0, 0, 4)
+
     def test_a_job_that_was_lost_is_told_and_the_loop_goes_on(
         self, thoonk: Thoonk, other: Thoonk, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -373,6 +373,17 @@ class JobContract(Contract):
         assert [claim.id for claim in claims] == ids
         assert [claim.cancelled for claim in claims] == [0, 0, 0]
 
+    def test_of_several_claims_some_can_be_released(self, thoonk: Thoonk) -> None:
+        job = thoonk.job("j", {"max_failures": 1})
+        ids = [job.put(item) for item in "abcd"]
+        thoonk.backend.execute(JobClaim("j", "token", count=3))
+        some = (ids[2], ids[1], ids[3], "nowhere")
+        released = thoonk.backend.execute(Release("j", "token", some))
+        assert sorted(released) == sorted(ids[1:3])
+        assert job.get_counts() == JobCounts(3, 1, 0, 0)
+        assert [(job.get()).id for _ in range(3)] == ids[1:]
+        assert thoonk.backend.execute(Release("j", "token")) == (ids[0],)
+
     def test_another_token_ends_no_claim(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
         id = job.put("x")

@@ -1,6 +1,6 @@
 -- Contract: release
 -- KEYS: 1 config, 2 ids, 3 claimed, 4 holders, 5 tokens
--- ARGV: 1 token
+-- ARGV: 1 token, then the ids that are meant; none: all
 -- Returns the ids that were taken under the token and wait again, as the next ones.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
@@ -11,9 +11,15 @@ if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[3], holders = KEYS[4], tokens = KEYS[5]}
+local meant = {}
+for index = 2, #ARGV do
+  meant[ARGV[index]] = true
+end
 local ids = {}
 for id in string.gmatch(redis.call('HGET', keys.tokens, ARGV[1]) or '', '%Z+') do
-  table.insert(ids, 1, id)
+  if #ARGV == 1 or meant[id] then
+    table.insert(ids, 1, id)
+  end
 end
 if #ids == 0 then
   return {}
@@ -29,5 +35,7 @@ if #released > 0 then
   let_go(keys, released, held_by)
   redis.call('RPUSH', KEYS[2], unpack(released))
 end
-redis.call('HDEL', keys.tokens, ARGV[1])
+if #ARGV == 1 then
+  redis.call('HDEL', keys.tokens, ARGV[1])
+end
 return released
