@@ -148,6 +148,7 @@ class Crew:
         self._tell_deadline = tell_deadline
         self._posts: list[Post] = []
         self._slots: list[Slot] = []
+        self._loops: list[Background] = []
         self._working: set[Slot] = set()
         self._parked: dict[Charge[Claim[Any]], Post] = {}
         # Counts how often there was more to do again than what waited.
@@ -211,7 +212,7 @@ class Crew:
                 self._slots.append(slot)
                 self._working.add(slot)
                 loop = functools.partial(self._loop, post, slot)
-                Background(loop, f"thoonk-worker-{post.feed}-{number}")
+                self._loops.append(Background(loop, f"thoonk-worker-{post.feed}-{number}"))
 
     def _stop(self) -> None:
         """Take no more jobs. The keeper gives those back that wait for their next attempt."""
