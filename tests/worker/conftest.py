@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import pytest
 import servers
-from conftest import World, _world
+from conftest import MEMORY, World, _world
 
 from thoonk import Job, JobCounts, Thoonk
 from thoonk.worker import AsyncWorker, Worker
@@ -89,6 +89,14 @@ class Crews:
             thread.join(30)
             assert not thread.is_alive()
         assert not failures, failures
+
+
+@pytest.fixture(params=[MEMORY, "redis-6.2"])
+def world(
+    request: pytest.FixtureRequest, running_server: Callable[[str], servers.Server]
+) -> Iterator[World]:
+    """Memory and one server: a worker uses only what is tried on all of them elsewhere."""
+    yield from _world(request.param, running_server)
 
 
 @pytest.fixture(params=KINDS)

@@ -356,6 +356,29 @@ def test_the_server_goes_away_and_comes_back(
                 command.close()
 
 
+def test_processes_may_share_a_client_that_was_used_before(
+    commands: Commands, client: Thoonk
+) -> None:
+    commands.write("""
+        import os
+        from thoonk import Thoonk
+        from thoonk.worker import Worker
+
+        thoonk = Thoonk(backend=os.environ["THOONK_URL"])
+        thoonk.job("j").put_many(map(str, range(200)))
+        worker = Worker(thoonk, processes=3, concurrency=2)
+
+        @worker.handles("j")
+        def handler(item):
+            thoonk.feed("done").publish(item, id=item)
+    """)
+    command = commands.start("app:worker", "--burst")
+    assert command.ends() == 0, command.log
+    assert states(client.job("j")) == (0, 0, 0, 200)
+    assert len(client.feed("done")) == 200
+    assert "Traceback" not in command.log
+
+
 def test_without_a_server_it_ends_with_one_line(tmp_path: Path) -> None:
     commands = Commands(tmp_path, "")
     commands.write("""

@@ -223,7 +223,7 @@ class AsyncCrew:
     async def _wait_for_the_end(self, orders: Callable[[], Order], grace: float) -> None:
         deadline = time.monotonic() + grace
         while self._working and time.monotonic() < deadline and orders() is not Order.HURRY:
-            if all(slot.is_overdue for slot in self._working):
+            if all(slot.is_overdue for slot in [*self._working]):
                 break  # nobody else is waited for
             if await event_within(self._changed, TICK):
                 self._changed.clear()
@@ -365,13 +365,15 @@ class AsyncCrew:
             await self._failed(post, charge, error)
         elif not claim.ended:
             await self._succeeded(post, claim, value)
-        logger.debug(
-            "job %r of %r took %.3f s",
-            claim.id,
-            post.feed,
-            time.monotonic() - charge.began,
-            extra=_fields(post, claim),
-        )
+        if logger.isEnabledFor(logging.DEBUG):
+            seconds = time.monotonic() - charge.began
+            logger.debug(
+                "job %r of %r took %.3f s",
+                claim.id,
+                post.feed,
+                seconds,
+                extra=_fields(post, claim),
+            )
         return True
 
     # --- how jobs end ---------------------------------------------------------------------

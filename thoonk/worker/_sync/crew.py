@@ -224,7 +224,7 @@ class Crew:
     def _wait_for_the_end(self, orders: Callable[[], Order], grace: float) -> None:
         deadline = time.monotonic() + grace
         while self._working and time.monotonic() < deadline and orders() is not Order.HURRY:
-            if all(slot.is_overdue for slot in self._working):
+            if all(slot.is_overdue for slot in [*self._working]):
                 break  # nobody else is waited for
             if event_within(self._changed, TICK):
                 self._changed.clear()
@@ -364,13 +364,15 @@ class Crew:
             self._failed(post, charge, error)
         elif not claim.ended:
             self._succeeded(post, claim, value)
-        logger.debug(
-            "job %r of %r took %.3f s",
-            claim.id,
-            post.feed,
-            time.monotonic() - charge.began,
-            extra=_fields(post, claim),
-        )
+        if logger.isEnabledFor(logging.DEBUG):
+            seconds = time.monotonic() - charge.began
+            logger.debug(
+                "job %r of %r took %.3f s",
+                claim.id,
+                post.feed,
+                seconds,
+                extra=_fields(post, claim),
+            )
         return True
 
     # --- how jobs end ---------------------------------------------------------------------
