@@ -171,13 +171,13 @@ def test_a_job_that_waits_for_its_next_attempt_holds_nobody_up(
         if item == "bad":
             raise OSError
 
-    crews.handle(worker, "j", handler, backoff=60, claim_timeout=0.6)
+    crews.handle(worker, "j", handler, backoff=60, claim_timeout=1.2)
     jobs = thoonk.job("j")
     jobs.put_many(["bad", "good"])
     with crews.working(worker):
         becomes(jobs, 0, 1, 0, 1)
         # It stays claimed, for longer than claim_timeout, and is not tried before its time.
-        end = time.monotonic() + 1.5
+        end = time.monotonic() + 2.5
         while time.monotonic() < end:
             jobs.maintenance()
             assert states(jobs) == (0, 1, 0, 1)
@@ -273,13 +273,13 @@ def test_a_long_job_keeps_its_claim(crews: Crews, thoonk: Thoonk) -> None:
 
     def plain(item: str) -> None:
         tries.append(item)
-        time.sleep(1.5)
+        time.sleep(2.5)
 
     async def coroutine(item: str) -> None:
         tries.append(item)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2.5)
 
-    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine, claim_timeout=0.5)
+    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine, claim_timeout=1.2)
     jobs = thoonk.job("j")
     jobs.put("x")
     with crews.working(worker):
