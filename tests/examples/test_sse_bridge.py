@@ -67,7 +67,7 @@ class Browser:
 
     def __init__(self, bridge: Bridge) -> None:
         self.socket = socket.create_connection(("127.0.0.1", bridge.port), timeout=20)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
         self.socket.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
         self.lines = self.socket.makefile("rb")
         while self.lines.readline() != b"\r\n":
