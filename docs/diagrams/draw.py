@@ -306,9 +306,9 @@ def queue_take() -> Picture:
     """Taking and confirming, and what happens when somebody dies."""
     p = Picture(760, 500, "A queue's item is taken in two steps: take, then confirm")
     taker, server = 140, 400
-    _lifelines(p, [(taker, "queue.get()"), (server, "server")], 20, 315)
+    _lifelines(p, [(taker, "queue.get()"), (server, "server")], 20, 280)
     p.text(640, 44, "where the item is", bold=True)
-    p.text(640, 92, "waiting", bold=True)
+    p.text(640, 92, "waiting")
     p.arrow((taker, 110), (server, 110))
     p.text(270, 101, "take, under a token")
     p.arrow((server, 160), (taker, 160), dashed=True)
@@ -319,7 +319,7 @@ def queue_take() -> Picture:
     p.arrow((server, 262), (taker, 262), dashed=True)
     p.text(270, 253, "it is yours")
     p.text(640, 232, "gone from the server")
-    p.text(taker, 300, "get returns the item", bold=True)
+    p.text(taker, 302, "get returns the item", bold=True)
     p.line(40, 325, 720, 325)
     p.text(40, 352, "Dies before it has confirmed:", anchor="start", bold=True)
     p.text(
