@@ -23,7 +23,7 @@ from side_by_side import Crew, main, names_of_our_own, parser, vanish
 
 from thoonk import JSON, Edited, Job, Published, Thoonk
 
-CLAIM_TIMEOUT = 1.0
+CLAIM_TIMEOUT = 2.0
 """Seconds after which the job of a worker that died goes to another."""
 
 PATIENCE = 60.0

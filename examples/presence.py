@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 
 from side_by_side import Crew, main, names_of_our_own, parser, vanish
 
-from thoonk import JSON, Edited, Empty, Feed, Published, Retracted, Thoonk
+from thoonk import JSON, Edited, Empty, Feed, FeedSubscription, Published, Retracted, Thoonk
 
 BEAT = 0.2
 """Seconds between two signs of life."""
 
-PATIENCE = 5 * BEAT
+PATIENCE = 10 * BEAT
 """So long unheard of, a member counts as gone."""
+
+NAMES = ("Ann", "Bob", "Cleo")
 
 
 class Member:
@@ -36,31 +39,38 @@ class Member:
         self._feed = feed
         self.name = name
         self.heard: dict[str, float] = {}
+        self.met: set[str] = set()
         self._beats = 0
 
-    def live(self, seconds: float) -> None:
-        """Be present for so long, and keep the list meanwhile."""
-        end = time.monotonic() + seconds
+    def live(self, goes_on: Callable[[], bool]) -> None:
+        """Be present, and keep the list, as long as ``goes_on()`` is true."""
         with self._feed.subscribe(resync=True) as notices:
-            while (now := time.monotonic()) < end:
+            while goes_on():
+                # To listen comes first: who is seen by others has seen them.
+                self._listen(notices)
+                self._look_for_the_dead()
                 self._beats += 1
                 self._feed.publish({"beats": self._beats}, id=self.name)
-                while (left := now + BEAT - time.monotonic()) > 0:
-                    try:
-                        notice = notices.get(timeout=left)
-                    except Empty:
-                        break
-                    match notice:
-                        case Published(id=id) | Edited(id=id):
-                            self.heard[id] = time.monotonic()
-                        case Retracted(id=id):
-                            self.heard.pop(id, None)
-                self._look_for_the_dead()
+
+    def _listen(self, notices: FeedSubscription[dict[str, int]]) -> None:
+        """For the length of a beat."""
+        end = time.monotonic() + BEAT
+        while (left := end - time.monotonic()) > 0:
+            try:
+                notice = notices.get(timeout=left)
+            except Empty:
+                return
+            match notice:
+                case Published(id=id) | Edited(id=id):
+                    self.heard[id] = time.monotonic()
+                    self.met.add(id)
+                case Retracted(id=id):
+                    self.heard.pop(id, None)
 
     def _look_for_the_dead(self) -> None:
         now = time.monotonic()
         if now - self.heard.get(self.name, 0.0) > 2 * BEAT:
-            return
+            return  # we do not even hear ourselves
         for name, heard in list(self.heard.items()):
             if now - heard > PATIENCE and self._feed.retract(name):
                 print(f"{self.name}: {name} has died", flush=True)
@@ -70,13 +80,21 @@ class Member:
         self._feed.retract(self.name)
 
 
-def take_part(backend: str, prefix: str, name: str, seconds: float, dies: bool) -> None:
-    """What each process does."""
+def visit(backend: str, prefix: str, name: str, dies: bool) -> None:
+    """Stay until all three have met; then leave, or die."""
     with Thoonk(backend=backend) as thoonk:
         member = Member(thoonk.feed(prefix + "present", serializer=JSON), name)
-        member.live(seconds)
+        member.live(lambda: len(member.met) < len(NAMES))
         if dies:
             vanish()
+        member.leave()
+
+
+def stay(backend: str, prefix: str, name: str) -> None:
+    """Stay until the others have gone."""
+    with Thoonk(backend=backend) as thoonk:
+        member = Member(thoonk.feed(prefix + "present", serializer=JSON), name)
+        member.live(lambda: len(member.met) < len(NAMES) or len(member.heard) > 1)
         member.leave()
 
 
@@ -91,10 +109,10 @@ def run(arguments: argparse.Namespace) -> bool:
         came: list[str] = []
         went: list[str] = []
         with present.subscribe(resync=True) as notices:
-            crew.start(take_part, prefix, "Ann", 5.0, False)
-            crew.start(take_part, prefix, "Bob", 1.5, False)
-            crew.start(take_part, prefix, "Cleo", 1.5, True)
-            while "Ann" not in went:  # who stays longest
+            crew.start(stay, prefix, "Ann")
+            crew.start(visit, prefix, "Bob", False)
+            crew.start(visit, prefix, "Cleo", True)
+            while "Ann" not in went:
                 match notices.get(timeout=30):
                     case Published(id=name):
                         came.append(name)
@@ -102,8 +120,8 @@ def run(arguments: argparse.Namespace) -> bool:
                     case Retracted(id=name):
                         went.append(name)
                         print(f"- {name}; here: {', '.join(sorted(present)) or 'nobody'}")
-        # Ann was the last to leave, and it was she who saw that Cleo was gone.
-        fine = sorted(came) == ["Ann", "Bob", "Cleo"] and went[-1] == "Ann"
+        # Ann was the last to leave, and it was she who saw that Cleo had died.
+        fine = {*came} == {*went} == {*NAMES}
     print("Everybody's coming and going was seen." if fine else f"came {came}, went {went}")
     return fine
 
