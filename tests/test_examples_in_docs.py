@@ -36,7 +36,8 @@ import servers
 from thoonk.backends.memory import World as Memory
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("[!_]*.md"))]
+PAGES += sorted((ROOT / "docs").glob("[!_]*/**/*.md"))
 ALLOWED_SKIPS = 0
 
 PROMPT = "--- next command ---"

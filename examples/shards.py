@@ -1,0 +1,120 @@
+"""Sharding without a leader: work in order for each customer, by as many as there are.
+
+    python examples/shards.py [--backend URL] [--shards 6] [--orders 120]
+
+Orders of one customer have to be done one after another; those of different customers
+need not. So customers are spread over shards by a hash of their name, and each shard is a
+feed of its own, named `...{3}`: on a cluster all that belongs to it is in one place.
+
+Who may work on a shard? There is a job feed with one job for each shard, and whoever has
+claimed it holds a lease. It works off the feed from its beginning, retracting each order
+that is done, and gives the lease back. A worker that dies loses its lease after a second,
+and the next goes on with the very order that was left. Nobody is in charge, and workers
+come and go as they like. Here one dies in the middle of an order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import zlib
+
+from side_by_side import Crew, main, names_of_our_own, parser, vanish
+
+from thoonk import JSON, Empty, Feed, Job, Published, Thoonk
+
+LEASE = 1.0
+"""Seconds after which the lease of a worker that died is free again."""
+
+TURN = 20
+"""How many orders are done before the lease goes to whoever is next in line."""
+
+PATIENCE = 60.0
+
+
+def shard_of(customer: str, shards: int) -> int:
+    """The same for everybody: Python's own hash() differs from process to process."""
+    return zlib.crc32(customer.encode()) % shards
+
+
+def orders_of(thoonk: Thoonk, prefix: str, shard: int) -> Feed[dict[str, int | str]]:
+    """The orders of a shard, the oldest first."""
+    return thoonk.feed(f"{prefix}orders{{{shard}}}", serializer=JSON)
+
+
+def leases_of(thoonk: Thoonk, prefix: str) -> Job[int]:
+    """One job for each shard."""
+    return thoonk.job(prefix + "leases", {"claim_timeout": LEASE}, serializer=JSON)
+
+
+def work(backend: str, prefix: str, name: str, unlucky: bool) -> None:
+    """Take a lease, have a turn, give it back, and so on until the work is over."""
+    with Thoonk(backend=backend) as thoonk:
+        leases = leases_of(thoonk, prefix)
+        done = thoonk.feed(prefix + "done", serializer=JSON)
+        while not thoonk.feed(prefix + "over").count():
+            try:
+                lease = leases.get(timeout=0.5)
+            except Empty:
+                continue
+            orders = orders_of(thoonk, prefix, lease.item)
+            with orders.subscribe() as news, lease.heartbeat() as heartbeat:
+                if not orders.count():
+                    # Whatever comes wakes us; else the shard is left to another.
+                    try:
+                        news.get(timeout=0.1)
+                    except Empty:
+                        lease.cancel()
+                        continue
+                for id, order in orders.items(stop=TURN):
+                    if heartbeat.lost:
+                        break  # we were too slow: the shard is somebody else's by now
+                    # The order's own id, so that to do it twice changes nothing.
+                    done.publish({**order, "by": name}, id=id)
+                    if unlucky:
+                        vanish()
+                    orders.retract(id)
+            if not heartbeat.lost:
+                lease.cancel()
+
+
+def run(arguments: argparse.Namespace) -> bool:
+    """Returns whether each order was done, and those of each customer in their order."""
+    customers = ["Ann", "Bob", "Cleo", "Dora", "Emil", "Fritz", "Gina", "Hugo"]
+    with (
+        Thoonk(backend=arguments.backend) as thoonk,
+        names_of_our_own(thoonk) as prefix,
+        Crew(arguments.backend) as crew,
+    ):
+        done = thoonk.feed(prefix + "done", serializer=JSON)
+        with done.subscribe(resync=True) as notices:
+            leases_of(thoonk, prefix).put_many(range(arguments.shards))
+            for number in range(arguments.orders):
+                customer = random.choice(customers)
+                orders = orders_of(thoonk, prefix, shard_of(customer, arguments.shards))
+                orders.publish({"customer": customer, "number": number})
+            crew.start(work, prefix, "worker-1", True)
+            seen: list[dict[str, int | str]] = []
+            while len(seen) < arguments.orders:
+                match notices.get(timeout=PATIENCE):
+                    case Published(item=order):
+                        seen.append(order)
+                        if len(seen) == 1:  # by the unlucky one, which is dead by now
+                            for other in range(2, 5):
+                                crew.start(work, prefix, f"worker-{other}", False)
+            thoonk.feed(prefix + "over").publish("that was all")
+    fine = True
+    for customer in customers:
+        numbers = [int(order["number"]) for order in seen if order["customer"] == customer]
+        fine = fine and numbers == sorted(numbers)
+    for worker in sorted({str(order["by"]) for order in seen}):
+        print(f"{worker}  {sum(order['by'] == worker for order in seen)} orders")
+    print("Each customer's orders were done in their order." if fine else "The order is wrong.")
+    return fine
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("--shards", type=int, default=6, metavar="N")
+    options.add_argument("--orders", type=int, default=120, metavar="N")
+    main(run, options.parse_args())
