@@ -31,6 +31,7 @@ from thoonk.backends.redis._sync import backend as sync_backend
 from thoonk.backends.redis._sync import subscription as sync_subscription
 from thoonk.exceptions import AccessDenied, BackendFull, BackendUnavailable, OutcomeUnknown
 from thoonk.notices import Gap, Published
+from thoonk.operations import Entry, QueuePut
 from thoonk.testing.proxy import between
 
 NAMES = ["redis-6.2", "valkey-8.1"]
@@ -707,3 +708,24 @@ async def test_a_failover_under_load_is_ridden_out(
         assert len(taken) == len(set(taken))
         # What the replica had, and what the new master acknowledged.
         assert set(put[:certain]) | set(put[certain + 1 :]) <= set(taken)
+
+
+def test_a_master_that_has_lost_its_replicas_is_waited_for(real_world: World) -> None:
+    raw = real_world.raw
+    with (
+        Thoonk(backend=real_world.url, retry_for=0.2) as hasty,
+        Thoonk(backend=real_world.url, retry_for=20) as patient,
+    ):
+        queue = hasty.queue("q")
+        raw.config_set("min-replicas-to-write", 1)
+        try:
+            with pytest.raises(BackendUnavailable, match="nothing was done"):
+                queue.put("x")
+            assert queue.count() == 0
+            back = threading.Timer(0.3, raw.config_set, ["min-replicas-to-write", 0])
+            back.start()
+            patient.backend.execute(QueuePut("q", (Entry("a", b"x"),)))
+            back.join()
+        finally:
+            raw.config_set("min-replicas-to-write", 0)
+        assert queue.get_ids() == ["a"]

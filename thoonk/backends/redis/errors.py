@@ -29,7 +29,16 @@ CONNECTION_ERRORS = (
 _CODE = re.compile(r"^(?:.*?@user_script: ?\d+: ?|-)?(?:-)?([A-Z]+)\b ?(.*)", re.DOTALL)
 
 
-_TRANSIENT = {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"}
+_TRANSIENT = {
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "UNBLOCKED",
+    "NOREPLICAS",
+    "MISCONF",
+}
 """Replies of a server that is not (or no more) the one to ask. Nothing was done."""
 
 _DENIED = (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)
