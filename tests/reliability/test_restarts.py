@@ -717,6 +717,7 @@ def test_a_master_that_has_lost_its_replicas_is_waited_for(real_world: World) ->
         Thoonk(backend=real_world.url, retry_for=20) as patient,
     ):
         queue = hasty.queue("q")
+        assert patient.feed_exists("q")  # who has never been answered does not wait
         raw.config_set("min-replicas-to-write", 1)
         try:
             with pytest.raises(BackendUnavailable, match="nothing was done"):
