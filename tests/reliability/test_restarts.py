@@ -712,6 +712,8 @@ async def test_a_failover_under_load_is_ridden_out(
 
 def test_a_master_that_has_lost_its_replicas_is_waited_for(real_world: World) -> None:
     raw = real_world.raw
+    if real_world.name == "redis-6.2":
+        pytest.skip("it does not look at its replicas before a script writes")
     with (
         Thoonk(backend=real_world.url, retry_for=0.2) as hasty,
         Thoonk(backend=real_world.url, retry_for=20) as patient,
