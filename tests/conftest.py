@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ from thoonk.backends.memory import World as Memory
 MEMORY = "memory"
 RESTRICTED = "valkey-8.1"
 """In this world the library works as a user with no rights but those it needs."""
-
-_numbers = itertools.count()
 
 
 @attrs.frozen
@@ -72,7 +70,7 @@ def smallest_rule() -> list[str]:
 
 def _world(name: str, running_server: Callable[[str], servers.Server]) -> Iterator[World]:
     if name == MEMORY:
-        memory = f"test-{next(_numbers)}"
+        memory = f"test-{uuid.uuid4().hex}"
         fake = FakeRedis(server=Memory.named(memory).server, protocol=2)
         yield World(name, f"memory://{memory}", fake)
         fake.close()

@@ -66,7 +66,7 @@ def test_the_command_prints_what_the_page_says(
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(re.escape(output).replace("…", r"\d+") + "\n", done.stdout)
+    assert re.fullmatch(re.escape(output).replace(r"\.\.\.", r"\d+") + "\n", done.stdout)
 
 
 def test_the_requests_are_answered_as_the_page_says(

@@ -24,7 +24,17 @@ def classes_that_fail(variants: list[str], folder: Path) -> dict[str, set[str]]:
     report = folder / f"{variants[0]}.xml"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "test_dict_backend.py", "-q", "-k", "not Async"),
+            *(
+                sys.executable,
+                "-m",
+                "pytest",
+                "test_dict_backend.py",
+                "-q",
+                "-k",
+                "not Async",
+                "-p",
+                "no:hypothesispytest",
+            ),
             *("-p", "no:cacheprovider", f"--junit-xml={report}", "--timeout=15"),
         ],
         cwd=HERE,

@@ -15,7 +15,7 @@ from conftest import World
 from fakeredis._socket import _base
 from fakeredis.commands_mixins import server_mixin
 
-from thoonk import AsyncThoonk, Thoonk
+from thoonk import AsyncThoonk, Thoonk, flows
 from thoonk.backends.redis.wire import keys_of
 
 
@@ -175,6 +175,9 @@ def arena(world: World, driver: Driver) -> Iterator[Arena]:
                 module.time = clock
         else:
             clock = ServerClock(world.raw)
+        # By the clock of the game, not by this machine's, claims run out.
+        stack.callback(setattr, flows, "THOROUGH_EVERY", flows.THOROUGH_EVERY)
+        flows.THOROUGH_EVERY = 0.0
         first, second = (driver.client(backend=world.url) for _ in range(2))
         for client in (first, second):
             stack.callback(driver.run, client.close)

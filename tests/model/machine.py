@@ -688,21 +688,27 @@ class Machine(RuleBasedStateMachine):
             self.job_tokens.append(answer.value.token)
 
     @plays("job")
-    @rule(who=WHO, count=st.integers(1, 3), blocking=st.booleans(), again=st.none() | NUMBERS)
-    def claim_many(self, who, count, blocking, again):
+    @rule(
+        who=WHO,
+        count=st.integers(1, 3),
+        blocking=st.booleans(),
+        again=st.none() | NUMBERS,
+        thorough=st.booleans(),
+    )
+    def claim_many(self, who, count, blocking, again, thorough):
         """Claim under a token, new or used before."""
         name, backend = self.names["job"], self.arena.clients[who].backend
         token = f"t{self.number()}"
         if again is not None and self.job_tokens:
             token = of(self.job_tokens, again)
-        operation = JobClaim(name, token, count)
+        operation = JobClaim(name, token, count, thorough=thorough)
         self.tick()
 
         def expected(_):
             feed = self.model[name]
             if blocking and self.arena.takers_reserve:
                 feed.reserve()
-            return feed.claim(token, count)
+            return feed.claim(token, count, thorough=thorough)
 
         def real():
             return backend.wait(operation, 0.01) if blocking else backend.execute(operation)

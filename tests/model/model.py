@@ -204,13 +204,23 @@ class _Taking(ModelFeed):
             self.items[id] = item
             self.waiting.insert(0 if high else len(self.waiting), id)
 
-    def take(self, token: str, count: int = 1) -> list[str]:
-        """Up to so many ids; under a token that has taken before, the same again."""
-        self.bring_back()
+    def take(self, token: str, count: int = 1, *, thorough: bool = True) -> list[str]:
+        """Up to so many ids; under a token that has taken before, the same again.
+
+        Who is not thorough takes what waits before what is on its way, and brings back
+        what ran out only where there is neither.
+        """
+        if thorough:
+            self.bring_back()
         if token not in self.tokens:
+            if not thorough and not self.waiting and not self.reserved:
+                self.bring_back()
+            first, second = self.reserved, self.waiting
+            if not thorough:
+                first, second = second, first
             taken = []
-            while len(taken) < count and (self.reserved or self.waiting):
-                taken.append((self.reserved or self.waiting).pop(0))
+            while len(taken) < count and (first or second):
+                taken.append((first or second).pop(0))
             for id in taken:
                 self.held[id] = Hold(token, self.model.now)
             if taken:
@@ -317,8 +327,10 @@ class ModelJob(_Taking):
         self.results: dict[str, Result] = {}
         self.lost: set[str] = set()
 
-    def claim(self, token: str, count: int = 1) -> list[tuple[str, str, int]]:
-        ids = self.take(token, count)
+    def claim(
+        self, token: str, count: int = 1, *, thorough: bool = True
+    ) -> list[tuple[str, str, int]]:
+        ids = self.take(token, count, thorough=thorough)
         return [(id, self.items[id], self.failures.get(id, 0)) for id in ids]
 
     def claim_by_peer(self) -> None:

@@ -19,7 +19,7 @@ def sections() -> set[str]:
 
 def references(text: str) -> set[str]:
     found = set()
-    for named in re.findall(r"\b[Cc]ontract: ([^.()\n]+)", text):
+    for named in re.findall(r"(?:\(|-- )[Cc]ontract: ([^.()\n]+)", text):
         first, *others = named.strip().split(" / ")
         shared = first.rpartition(" ")[0]
         found |= {*first.split(", "), *(f"{shared} {other}" for other in others)}

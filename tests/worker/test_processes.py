@@ -166,7 +166,8 @@ def test_the_second_signal_gives_back_at_once(
     jobs.put_many(["a", "b", "c"])
     command = commands.start("app:worker", "--grace", "600")
     becomes(jobs, 1, 2, 0, 0)
-    poll(lambda: len((commands.folder / "began").read_text().split()) == 2)
+    began_file = commands.folder / "began"
+    poll(lambda: began_file.exists() and len(began_file.read_text().split()) == 2)
     # To the group, as a terminal does.
     os.killpg(command.process.pid, number)
     time.sleep(0.5)

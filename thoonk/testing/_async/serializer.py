@@ -1,4 +1,4 @@
-"""How items are written (contract: Items)."""
+"""How items are written (contract: Configuration)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ end
 -- End the claims on `ids`, whoever holds them; `holders` as from `claims_on`.
 local function let_go(keys, ids, holders)
   redis.call('ZREM', keys.claimed, unpack(ids))
-  local first = holders[1] and string.match(holders[1], '^(%S+) ')
+  local first = holders[1] and string.match(holders[1], '^(.*) %S+$')
   if first and redis.call('HGET', keys.tokens, first) == table.concat(ids, '\0') then
     -- All that was taken under one token: the usual case.
     redis.call('HDEL', keys.holders, unpack(ids))
@@ -34,7 +34,7 @@ local function let_go(keys, ids, holders)
   end
   local ended = {}
   for index, id in ipairs(ids) do
-    local token = holders[index] and string.match(holders[index], '^(%S+) ')
+    local token = holders[index] and string.match(holders[index], '^(.*) %S+$')
     if token then
       ended[token] = ended[token] or {}
       ended[token][id] = true
