@@ -9,17 +9,17 @@ import pytest
 from thoonk.exceptions import InvalidValue
 
 
-def check_deviations(contract: type, deviations: Mapping[str, str]) -> None:
+def check_deviations(suite: type, deviations: Mapping[str, str]) -> None:
     """Refuse names of tests that there are not, and deviations without a reason.
 
     Raises:
         InvalidValue: there is one.
     """
     for name, reason in deviations.items():
-        if not hasattr(contract, name):
-            raise InvalidValue(f"{contract.__name__} deviates from {name!r}: there is no such test")
+        if not hasattr(suite, name):
+            raise InvalidValue(f"{suite.__name__} deviates from {name!r}: there is no such test")
         if not reason:
-            raise InvalidValue(f"{contract.__name__} gives no reason to deviate from {name!r}")
+            raise InvalidValue(f"{suite.__name__} gives no reason to deviate from {name!r}")
 
 
 def skip_deviation(request: pytest.FixtureRequest, deviations: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""The job feed (contract: job put and the others)."""
+"""The job feed (contract: job put, job get, job finish, job cancel, job stall, job retry)."""
 
 # ruff: noqa: PT012, RUF100, SIM117 - the same text serves both worlds
 

@@ -1,4 +1,4 @@
-"""The sorted feed (contract: sorted append and the others)."""
+"""The sorted feed (contract: sorted append, sorted edit, sorted move, sorted retract)."""
 
 # ruff: noqa: C416, RUF100 - the same text serves both worlds
 
