@@ -127,13 +127,13 @@ class AsyncClaimsContract(AsyncContract):
     async def test_claims_in_hand_are_kept_alive(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
     ) -> None:
-        job = await filled(thoonk, "a", "b", "c", claim_timeout=0.3)
+        job = await filled(thoonk, "a", "b", "c", claim_timeout=0.6)
         thief = await other.job("j")
         seen = []
         async with job.claims(timeout=0.05, prefetch=3) as claims:
             async for claim in claims:
                 seen.append(claim.item)
-                end = time.monotonic() + 0.4
+                end = time.monotonic() + 0.8
                 while time.monotonic() < end:
                     await thief.maintenance()
                     await pause(0.05)

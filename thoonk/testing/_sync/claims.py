@@ -124,13 +124,13 @@ class ClaimsContract(Contract):
         assert states(job) == (0, 0, 0, 2)
 
     def test_claims_in_hand_are_kept_alive(self, thoonk: Thoonk, other: Thoonk) -> None:
-        job = filled(thoonk, "a", "b", "c", claim_timeout=0.3)
+        job = filled(thoonk, "a", "b", "c", claim_timeout=0.6)
         thief = other.job("j")
         seen = []
         with job.claims(timeout=0.05, prefetch=3) as claims:
             for claim in claims:
                 seen.append(claim.item)
-                end = time.monotonic() + 0.4
+                end = time.monotonic() + 0.8
                 while time.monotonic() < end:
                     thief.maintenance()
                     pause(0.05)
