@@ -111,15 +111,29 @@ class App(click.Group):
             click.echo(err=True)
             sys.exit(Exit.INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read has had enough. What is left in the buffer goes nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # Whoever read has had enough.
+            _drop_output()
             sys.exit(Exit.BROKEN_PIPE)
         except OSError as error:  # a full disk, a file that may not be written
             _tell(ctx, one_line(error))
+            _drop_output()
             sys.exit(Exit.FAILED)
         except ImportError as error:
             _tell(ctx, f"packages are missing ({one_line(error)}): pip install 'thoonk[cli]'")
             sys.exit(Exit.FAILED)
+
+
+def _drop_output() -> None:
+    """Let what is left in the buffer go nowhere, where it cannot go where it should.
+
+    Python would try once more at its end, and end with an exit code of its own.
+    """
+    if sys.__stdout__ is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell(ctx: click.Context, message: str) -> None:
