@@ -4,13 +4,13 @@
 -- Returns {waiting, claimed, stalled, finished}.
 -- Notices: none.
 --@ include feed
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
 end
 return {
-  redis.call('LLEN', KEYS[2]) + redis.call('LLEN', KEYS[3]),
-  redis.call('ZCARD', KEYS[4]),
-  redis.call('SCARD', KEYS[5]),
-  tonumber(redis.call('GET', KEYS[6]) or '0'),
+  call('LLEN', KEYS[2]) + call('LLEN', KEYS[3]),
+  call('ZCARD', KEYS[4]),
+  call('SCARD', KEYS[5]),
+  tonumber(call('GET', KEYS[6]) or '0'),
 }

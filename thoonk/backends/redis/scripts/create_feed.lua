@@ -7,8 +7,8 @@
 if answered then
   return answered
 end
-if redis.call('HEXISTS', KEYS[1], 'type') == 1 then
-  return redis.call('HGETALL', KEYS[1])
+if call('HEXISTS', KEYS[1], 'type') == 1 then
+  return call('HGETALL', KEYS[1])
 end
-redis.call('HSET', KEYS[1], unpack(ARGV))
+call('HSET', KEYS[1], unpack(ARGV))
 return remember(1)

@@ -5,16 +5,16 @@
 -- Notices: none (unregister_feed announces).
 local own = tonumber(ARGV[1])
 for index = own + 1, #KEYS do
-  redis.call('DEL', KEYS[index])
-  redis.call('ZREM', KEYS[2], ARGV[index - own + 1])
+  call('DEL', KEYS[index])
+  call('ZREM', KEYS[2], ARGV[index - own + 1])
 end
-local left = redis.call('ZRANGE', KEYS[2], 0, 999)
+local left = call('ZRANGE', KEYS[2], 0, 999)
 if #left > 0 then
   return left
 end
-local existed = redis.call('EXISTS', KEYS[1])
+local existed = call('EXISTS', KEYS[1])
 for index = 1, own do
-  redis.call('DEL', KEYS[index])
+  call('DEL', KEYS[index])
 end
 if existed == 0 then
   return redis.error_reply('NOFEED the feed does not exist')

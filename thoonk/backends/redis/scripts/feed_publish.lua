@@ -6,10 +6,11 @@
 -- Notices: for each entry retract (of what max_length pushed out), then publish or edit.
 --@ include once
 --@ include feed
+--@ include size
 if answered then
   return answered
 end
-local config = redis.call('HMGET', KEYS[1], 'type', 'max_length', 'max_item_size')
+local config = call('HMGET', KEYS[1], 'type', 'max_length', 'max_item_size')
 local refusal = refuse(config[1], 'feed') or oversized(config[3], 5)
 if refusal then
   return refusal
@@ -17,17 +18,17 @@ end
 local limit = config[2] and math.floor(tonumber(config[2]) or 0) or 0
 
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them.
-if redis.call('ZCOUNT', KEYS[2], '-inf', '(1e11') > 0 then
-  local seconds = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(1e11', 'WITHSCORES')
+if call('ZCOUNT', KEYS[2], '-inf', '(1e11') > 0 then
+  local seconds = call('ZRANGEBYSCORE', KEYS[2], '-inf', '(1e11', 'WITHSCORES')
   for index = 1, #seconds, 2 do
-    redis.call('ZADD', KEYS[2], text_of(tonumber(seconds[index + 1]) * 1000), seconds[index])
+    call('ZADD', KEYS[2], text_of(tonumber(seconds[index + 1]) * 1000), seconds[index])
   end
 end
 
 -- Strictly after the last item, whatever the clocks say: one step is 1/1024 ms, or the
 -- smallest that still changes a score that large.
 local time = now()
-local last = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
+local last = call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
 local score = last[2] and tonumber(last[2]) or 0
 local function after(previous)
   local step = 1 / 1024
@@ -40,7 +41,7 @@ end
 local fresh = {}
 local function announce(index, is_new)
   local channel = is_new and ARGV[1] or ARGV[2]
-  redis.call('PUBLISH', channel, ARGV[index] .. '\0' .. ARGV[index + 1])
+  call('PUBLISH', channel, ARGV[index] .. '\0' .. ARGV[index + 1])
   fresh[#fresh + 1] = is_new and 1 or 0
 end
 
@@ -49,18 +50,18 @@ end
 if limit > 0 then
   for index = 4, #ARGV, 2 do
     local id = ARGV[index]
-    local is_new = not redis.call('ZSCORE', KEYS[2], id)
-    local excess = is_new and redis.call('ZCARD', KEYS[2]) + 1 - limit or 0
+    local is_new = not call('ZSCORE', KEYS[2], id)
+    local excess = is_new and call('ZCARD', KEYS[2]) + 1 - limit or 0
     if excess > 0 then
-      for _, old in ipairs(redis.call('ZRANGE', KEYS[2], 0, excess - 1)) do
-        redis.call('ZREM', KEYS[2], old)
-        redis.call('HDEL', KEYS[3], old)
-        redis.call('PUBLISH', ARGV[3], old)
+      for _, old in ipairs(call('ZRANGE', KEYS[2], 0, excess - 1)) do
+        call('ZREM', KEYS[2], old)
+        call('HDEL', KEYS[3], old)
+        call('PUBLISH', ARGV[3], old)
       end
     end
     score = score < time and time or after(score)
-    redis.call('ZADD', KEYS[2], text_of(score), id)
-    redis.call('HSET', KEYS[3], id, ARGV[index + 1])
+    call('ZADD', KEYS[2], text_of(score), id)
+    call('HSET', KEYS[3], id, ARGV[index + 1])
     announce(index, is_new)
   end
 else
@@ -71,20 +72,20 @@ else
     scores[#scores + 1] = text_of(score)
     scores[#scores + 1] = ARGV[index]
   end
-  redis.call('HSET', KEYS[3], unpack(ARGV, 4))
+  call('HSET', KEYS[3], unpack(ARGV, 4))
   if #ids == 1 then
-    announce(4, redis.call('ZADD', KEYS[2], unpack(scores)) == 1)
+    announce(4, call('ZADD', KEYS[2], unpack(scores)) == 1)
   else
     local known = {}
-    for index, there in ipairs(redis.call('ZMSCORE', KEYS[2], unpack(ids))) do
+    for index, there in ipairs(call('ZMSCORE', KEYS[2], unpack(ids))) do
       known[ids[index]] = there
     end
-    redis.call('ZADD', KEYS[2], unpack(scores))
+    call('ZADD', KEYS[2], unpack(scores))
     for index, id in ipairs(ids) do
       announce(2 * index + 2, not known[id])
       known[id] = true
     end
   end
 end
-redis.call('INCRBY', KEYS[4], #fresh)
+call('INCRBY', KEYS[4], #fresh)
 return remember(fresh)

@@ -8,18 +8,18 @@
 if answered then
   return answered
 end
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'feed')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'feed')
 if refusal then
   return refusal
 end
 local removed = {}
 for index = 2, #ARGV do
-  removed[index - 1] = redis.call('ZREM', KEYS[2], ARGV[index])
+  removed[index - 1] = call('ZREM', KEYS[2], ARGV[index])
 end
-redis.call('HDEL', KEYS[3], unpack(ARGV, 2))
+call('HDEL', KEYS[3], unpack(ARGV, 2))
 for index, was_there in ipairs(removed) do
   if was_there == 1 then
-    redis.call('PUBLISH', ARGV[1], ARGV[index + 1])
+    call('PUBLISH', ARGV[1], ARGV[index + 1])
   end
 end
 return remember(removed)

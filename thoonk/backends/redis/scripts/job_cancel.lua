@@ -10,7 +10,7 @@
 if answered then
   return answered
 end
-local config = redis.call('HMGET', KEYS[1], 'type', 'max_failures')
+local config = call('HMGET', KEYS[1], 'type', 'max_failures')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal

@@ -8,7 +8,7 @@
 --@ include feed
 --@ include claim
 --@ include job
-local config = redis.call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
+local config = call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal

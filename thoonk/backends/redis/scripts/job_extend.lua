@@ -9,7 +9,7 @@
 if answered then
   return answered
 end
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
 end
@@ -22,10 +22,10 @@ for index = 1, #ARGV, 2 do
   local held = holds(since[1], holders[1], token)
   if held then
     local holder = string.match(holders[1] or '', '^(.*) %S+$')
-    redis.call('ZADD', keys.claimed, time, id)
+    call('ZADD', keys.claimed, time, id)
     -- An entry that no longer counts must not come to life again.
     if holder and holds(since[1], holders[1], holder) then
-      redis.call('HSET', keys.holders, id, holder .. ' ' .. time)
+      call('HSET', keys.holders, id, holder .. ' ' .. time)
     end
   end
   extended[#extended + 1] = held and 1 or 0

@@ -15,17 +15,13 @@
 if answered then
   return answered
 end
-local config = redis.call('HMGET', KEYS[1], 'type', 'result_timeout')
+local config = call('HMGET', KEYS[1], 'type', 'result_timeout')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
-local keys = job_keys(KEYS)
-local endings, held, holders = endings_of(keys, 3, #ARGV, 13)
-for index in ipairs(endings) do
-  if not held[index] then
-    return redis.error_reply('NOTCLAIMED ' .. index)
-  end
+local lost = finish(job_keys(KEYS), 3, #ARGV, 13, config[2], ARGV[2], ARGV[1], true)
+if lost[1] then
+  return redis.error_reply('NOTCLAIMED ' .. lost[1])
 end
-finish(keys, endings, holders, kept_for(config[2], ARGV[2]), ARGV[1])
-return remember(#endings)
+return remember((#ARGV - 2) / 5)

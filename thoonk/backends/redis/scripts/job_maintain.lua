@@ -6,7 +6,7 @@
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
 --@ include claim
-local config = redis.call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
+local config = call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
@@ -18,7 +18,7 @@ local keys = {
 local expired, stalled, recovered, discarded = {}, {}, {}, {}
 local timeout = (tonumber(config[2] or '') or 0) * 1000
 if timeout > 0 then
-  local limit = redis.call('ZCARD', KEYS[6])
+  local limit = call('ZCARD', KEYS[6])
   local max_failures = tonumber(config[3] or '') or 0
   expire(keys, now(), timeout, limit, function(old)
     local list = give_back(keys, old, max_failures) and stalled or expired
@@ -27,38 +27,38 @@ if timeout > 0 then
 end
 
 -- A taker that died while it waited has left its id on the list of reservations.
-local id = redis.call('LPOP', KEYS[4])
+local id = call('LPOP', KEYS[4])
 while id do
-  redis.call('RPUSH', KEYS[2], id)
-  id = redis.call('LPOP', KEYS[4])
+  call('RPUSH', KEYS[2], id)
+  id = call('LPOP', KEYS[4])
 end
 
 -- Peers end claims without knowing of holders and tokens.
-for _, claimed in ipairs(redis.call('HKEYS', KEYS[9])) do
-  if not redis.call('ZSCORE', KEYS[6], claimed) then
-    let_go(keys, {claimed}, redis.call('HMGET', keys.holders, claimed))
+for _, claimed in ipairs(call('HKEYS', KEYS[9])) do
+  if not call('ZSCORE', KEYS[6], claimed) then
+    let_go(keys, {claimed}, call('HMGET', keys.holders, claimed))
   end
 end
 
 -- Looking at every item costs as much as there are: only when the numbers do not add up.
-local known = redis.call('LLEN', KEYS[2]) + redis.call('ZCARD', KEYS[6]) + redis.call('SCARD', KEYS[7])
-if known ~= redis.call('HLEN', KEYS[3]) then
+local known = call('LLEN', KEYS[2]) + call('ZCARD', KEYS[6]) + call('SCARD', KEYS[7])
+if known ~= call('HLEN', KEYS[3]) then
   local waiting = {}
-  for _, waits in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
+  for _, waits in ipairs(call('LRANGE', KEYS[2], 0, -1)) do
     waiting[waits] = true
   end
-  for _, lost in ipairs(redis.call('HKEYS', KEYS[3])) do
-    if not waiting[lost] and not redis.call('ZSCORE', KEYS[6], lost)
-        and redis.call('SISMEMBER', KEYS[7], lost) == 0 then
+  for _, lost in ipairs(call('HKEYS', KEYS[3])) do
+    if not waiting[lost] and not call('ZSCORE', KEYS[6], lost)
+        and call('SISMEMBER', KEYS[7], lost) == 0 then
       -- While a job waits or is claimed it has a time of publication. Without one it was
       -- retracted by a peer that forgot the item: it must not run.
-      if redis.call('ZSCORE', KEYS[5], lost) then
-        redis.call('LPUSH', KEYS[2], lost)
+      if call('ZSCORE', KEYS[5], lost) then
+        call('LPUSH', KEYS[2], lost)
         recovered[#recovered + 1] = lost
       else
-        redis.call('HDEL', KEYS[3], lost)
-        redis.call('HDEL', KEYS[8], lost)
-        redis.call('HDEL', KEYS[9], lost)
+        call('HDEL', KEYS[3], lost)
+        call('HDEL', KEYS[8], lost)
+        call('HDEL', KEYS[9], lost)
         discarded[#discarded + 1] = lost
       end
     end

@@ -13,25 +13,17 @@
 --@ include claim
 --@ include job
 --@ include finish
-local config = redis.call(
-  'HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures', 'result_timeout')
+local config = call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures', 'result_timeout')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
 local keys = job_keys(KEYS)
 local last, lost = 6 + 5 * ARGV[6], {}
-local endings, held, holders = endings_of(keys, 7, last, 13)
-local ended, held_by = {}, {}
-for index, ending in ipairs(endings) do
-  if held[index] then
-    ended[#ended + 1], held_by[#held_by + 1] = ending, holders[index]
-  else
-    lost[#lost + 1] = ending[1]
+if last > 6 then
+  for _, index in ipairs(finish(keys, 7, last, 13, config[4], ARGV[5], ARGV[4], false)) do
+    lost[#lost + 1] = ARGV[2 + 5 * index]
   end
-end
-if #ended > 0 then
-  finish(keys, ended, held_by, kept_for(config[4], ARGV[5]), ARGV[4])
 end
 for index = last + 1, #ARGV, 2 do
   local id = ARGV[index]
@@ -42,7 +34,6 @@ for index = last + 1, #ARGV, 2 do
     lost[#lost + 1] = id
   end
 end
-local answer = claim(
-  keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
+local answer = claim(keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
 answer[5] = lost
 return answer

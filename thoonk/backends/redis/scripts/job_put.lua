@@ -6,10 +6,11 @@
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include once
 --@ include feed
+--@ include size
 if answered then
   return answered
 end
-local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
+local config = call('HMGET', KEYS[1], 'type', 'max_item_size')
 local refusal = refuse(config[1], 'job') or oversized(config[2], 3)
 if refusal then
   return refusal
@@ -21,8 +22,8 @@ for index = 2, #ARGV, 2 do
   times[#times + 1] = time
   times[#times + 1] = ARGV[index]
 end
-redis.call('HSET', KEYS[3], unpack(ARGV, 2))
-redis.call('INCRBY', KEYS[4], #ids)
-redis.call('ZADD', KEYS[5], unpack(times))
-redis.call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', KEYS[2], unpack(ids))
+call('HSET', KEYS[3], unpack(ARGV, 2))
+call('INCRBY', KEYS[4], #ids)
+call('ZADD', KEYS[5], unpack(times))
+call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', KEYS[2], unpack(ids))
 return remember(#ids)

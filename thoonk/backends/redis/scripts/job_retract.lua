@@ -10,21 +10,21 @@
 if answered then
   return answered
 end
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[6], holders = KEYS[9], tokens = KEYS[10]}
 local removed = {}
 for _, id in ipairs(ARGV) do
-  removed[#removed + 1] = redis.call('HDEL', KEYS[3], id)
-  redis.call('HDEL', KEYS[8], id)
-  redis.call('ZREM', KEYS[5], id)
-  redis.call('SREM', KEYS[7], id)
-  if redis.call('ZSCORE', KEYS[6], id) then
-    let_go(keys, {id}, redis.call('HMGET', keys.holders, id))
-  elseif redis.call('LREM', KEYS[2], 1, id) == 0 then
-    redis.call('LREM', KEYS[4], 1, id)
+  removed[#removed + 1] = call('HDEL', KEYS[3], id)
+  call('HDEL', KEYS[8], id)
+  call('ZREM', KEYS[5], id)
+  call('SREM', KEYS[7], id)
+  if call('ZSCORE', KEYS[6], id) then
+    let_go(keys, {id}, call('HMGET', keys.holders, id))
+  elseif call('LREM', KEYS[2], 1, id) == 0 then
+    call('LREM', KEYS[4], 1, id)
   end
 end
 return remember(removed)

@@ -8,13 +8,13 @@
 if answered then
   return answered
 end
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
 end
-if redis.call('SREM', KEYS[4], ARGV[1]) == 0 then
+if call('SREM', KEYS[4], ARGV[1]) == 0 then
   return redis.error_reply('NOTSTALLED 1')
 end
-redis.call('ZADD', KEYS[3], text_of(now()), ARGV[1])
-redis.call('LPUSH', KEYS[2], ARGV[1])
+call('ZADD', KEYS[3], text_of(now()), ARGV[1])
+call('LPUSH', KEYS[2], ARGV[1])
 return remember(1)

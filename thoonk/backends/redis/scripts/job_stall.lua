@@ -10,7 +10,7 @@
 if answered then
   return answered
 end
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'job')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
 end
@@ -20,7 +20,7 @@ if not holds(since[1], holders[1], ARGV[2]) then
   return redis.error_reply('NOTCLAIMED 1')
 end
 let_go(keys, {ARGV[1]}, holders)
-redis.call('HDEL', KEYS[5], ARGV[1])
-redis.call('SADD', KEYS[4], ARGV[1])
-redis.call('ZREM', KEYS[2], ARGV[1])
+call('HDEL', KEYS[5], ARGV[1])
+call('SADD', KEYS[4], ARGV[1])
+call('ZREM', KEYS[2], ARGV[1])
 return remember(1)

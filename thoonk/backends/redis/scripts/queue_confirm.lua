@@ -9,7 +9,7 @@
 if answered then
   return answered
 end
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then
   return refusal
 end
@@ -22,5 +22,5 @@ for index in ipairs(ids) do
   end
 end
 let_go(keys, ids, holders)
-redis.call('HDEL', KEYS[2], unpack(ids))
+call('HDEL', KEYS[2], unpack(ids))
 return remember(#ids)

@@ -6,10 +6,11 @@
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include once
 --@ include feed
+--@ include size
 if answered then
   return answered
 end
-local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
+local config = call('HMGET', KEYS[1], 'type', 'max_item_size')
 local refusal = refuse(config[1], 'queue') or oversized(config[2], 3)
 if refusal then
   return refusal
@@ -18,7 +19,7 @@ local ids = {}
 for index = 2, #ARGV, 2 do
   ids[#ids + 1] = ARGV[index]
 end
-redis.call('HSET', KEYS[3], unpack(ARGV, 2))
-redis.call('INCRBY', KEYS[4], #ids)
-redis.call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', KEYS[2], unpack(ids))
+call('HSET', KEYS[3], unpack(ARGV, 2))
+call('INCRBY', KEYS[4], #ids)
+call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', KEYS[2], unpack(ids))
 return remember(#ids)

@@ -10,7 +10,7 @@
 if answered then
   return answered
 end
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then
   return refusal
 end
@@ -20,10 +20,10 @@ for index = #ARGV - 1, 2, -2 do
   local id, item = ARGV[index], ARGV[index + 1]
   local since, holders = claims_on(keys, {id})
   -- Not held, but there: it has come back by itself.
-  if holds(since[1], holders[1], ARGV[1]) or redis.call('HEXISTS', KEYS[3], id) == 0 then
+  if holds(since[1], holders[1], ARGV[1]) or call('HEXISTS', KEYS[3], id) == 0 then
     let_go(keys, {id}, holders)
-    redis.call('HSET', KEYS[3], id, item)
-    redis.call('RPUSH', KEYS[2], id)
+    call('HSET', KEYS[3], id, item)
+    call('RPUSH', KEYS[2], id)
     returned = returned + 1
   end
 end

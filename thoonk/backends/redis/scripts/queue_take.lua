@@ -7,7 +7,7 @@
 -- Notices: none.
 --@ include feed
 --@ include claim
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'queue')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'queue')
 if refusal then
   return refusal
 end
@@ -16,24 +16,20 @@ local keys = {
   tokens = KEYS[7],
 }
 local time, timeout = now(), tonumber(ARGV[4])
-local function undo_late()
+local taken, items = {}, {}
+if ARGV[3] ~= '1' then
+  taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time, false)
+end
+if #taken == 0 then
   local late = {}
   expire(keys, time, timeout, 100, function(id)
     table.insert(late, 1, id)
   end)
   if #late > 0 then
     -- The one that was taken first is next.
-    let_go(keys, late, redis.call('HMGET', keys.holders, unpack(late)))
-    redis.call('RPUSH', keys.ids, unpack(late))
+    let_go(keys, late, call('HMGET', keys.holders, unpack(late)))
+    call('RPUSH', keys.ids, unpack(late))
   end
-end
-local thorough = ARGV[3] == '1'
-if thorough then
-  undo_late()
-end
-local taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time, thorough)
-if not thorough and #taken == 0 then
-  undo_late()
   taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time, true)
 end
 return {#taken == 0 and time_left(keys, time, timeout) or -1, taken, items}

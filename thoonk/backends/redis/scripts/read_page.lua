@@ -7,7 +7,7 @@
 --@ include feed
 --@ include clock
 local kind = ARGV[1]
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), kind)
+local refusal = refuse(call('HGET', KEYS[1], 'type'), kind)
 if refusal then
   return refusal
 end
@@ -19,7 +19,7 @@ if kind == 'job' then
   -- In no order: as the hash of items is walked, which also reads the items.
   local size, at = 0, cursor == '' and '0' or cursor
   repeat
-    local step = redis.call('HSCAN', KEYS[3], at, 'COUNT', with_items and 10 or count)
+    local step = call('HSCAN', KEYS[3], at, 'COUNT', with_items and 10 or count)
     for index = 1, #step[2], 2 do
       ids[#ids + 1] = step[2][index]
       if with_items then
@@ -48,17 +48,17 @@ local cursor_of
 if kind == 'feed' then
   local rank = reverse and 'ZREVRANK' or 'ZRANK'
   start = next_place(function(id, score)
-    local now_at = redis.call('ZSCORE', KEYS[2], id)
-    return now_at and text_of(tonumber(now_at)) == score and redis.call(rank, KEYS[2], id) + 1
+    local now_at = call('ZSCORE', KEYS[2], id)
+    return now_at and text_of(tonumber(now_at)) == score and call(rank, KEYS[2], id) + 1
   end, function(_, score)
     -- Removed or edited since: after all that stood before it.
     local before, to = '-inf', score
     if reverse then
       before, to = score, '+inf'
     end
-    return redis.call('ZCOUNT', KEYS[2], before, to)
+    return call('ZCOUNT', KEYS[2], before, to)
   end)
-  local rows = redis.call(
+  local rows = call(
     reverse and 'ZREVRANGE' or 'ZRANGE', KEYS[2], start, start + count - 1, 'WITHSCORES')
   local scores = {}
   for index = 1, #rows, 2 do
@@ -74,10 +74,10 @@ else
   local length_then = tonumber(string.match(cursor, '^%d+ (%d+) '))
   start = next_place(function(id, place)
     local index = from_right and -place - 1 or tonumber(place)
-    return redis.call('LINDEX', KEYS[2], index) == id and place + 1
+    return call('LINDEX', KEYS[2], index) == id and place + 1
   end, function(id, place)
-    local length = redis.call('LLEN', KEYS[2])
-    local position = redis.call('LPOS', KEYS[2], id, 'RANK', from_right and -1 or 1)
+    local length = call('LLEN', KEYS[2])
+    local position = call('LPOS', KEYS[2], id, 'RANK', from_right and -1 or 1)
     if not position then
       -- Removed, so that what stood next is in its place; and perhaps not alone: others that
       -- are missing count as having stood before.
@@ -89,15 +89,15 @@ else
     return position + 1
   end)
   if from_right then
-    local rows = redis.call('LRANGE', KEYS[2], -(start + count), -(start + 1))
+    local rows = call('LRANGE', KEYS[2], -(start + count), -(start + 1))
     for index = #rows, 1, -1 do
       ids[#ids + 1] = rows[index]
     end
   else
-    ids = redis.call('LRANGE', KEYS[2], start, start + count - 1)
+    ids = call('LRANGE', KEYS[2], start, start + count - 1)
   end
   cursor_of = function(index)
-    return string.format('%.0f %.0f ', start + index - 1, redis.call('LLEN', KEYS[2])) .. ids[index]
+    return string.format('%.0f %.0f ', start + index - 1, call('LLEN', KEYS[2])) .. ids[index]
   end
 end
 
@@ -106,7 +106,7 @@ local is_last = read < count
 if with_items then
   local size, there = 0, {}
   for index, id in ipairs(ids) do
-    local item = redis.call('HGET', KEYS[3], id)
+    local item = call('HGET', KEYS[3], id)
     if item then
       there[#there + 1], items[#items + 1] = id, item
       size = size + #item

@@ -7,7 +7,7 @@
 -- in the snapshot, what comes after is not.
 --@ include feed
 --@ include clock
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), ARGV[1])
+local refusal = refuse(call('HGET', KEYS[1], 'type'), ARGV[1])
 if refusal then
   return refusal
 end
@@ -15,7 +15,7 @@ local ids, version, changed = {}, ARGV[2], {}
 if ARGV[1] == 'feed' then
   -- An edit moves an item to the end, so a later score says all.
   local since = tonumber(ARGV[2]) or -math.huge
-  local rows = redis.call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
+  local rows = call('ZRANGE', KEYS[2], 0, -1, 'WITHSCORES')
   for index = 1, #rows, 2 do
     local score = in_milliseconds(tonumber(rows[index + 1]))
     ids[#ids + 1] = rows[index]
@@ -26,13 +26,13 @@ if ARGV[1] == 'feed' then
   end
 else
   -- An edit leaves no trace in the order: all items are sent.
-  ids = redis.call('LRANGE', KEYS[2], 0, -1)
+  ids = call('LRANGE', KEYS[2], 0, -1)
   changed = ids
 end
 local items = {}
 for _, id in ipairs(changed) do
   items[#items + 1] = id
-  items[#items + 1] = redis.call('HGET', KEYS[3], id) or ''
+  items[#items + 1] = call('HGET', KEYS[3], id) or ''
 end
-redis.call('PUBLISH', ARGV[3], ARGV[4])
+call('PUBLISH', ARGV[3], ARGV[4])
 return {version, ids, items}

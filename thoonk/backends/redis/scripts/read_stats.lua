@@ -8,7 +8,7 @@
 -- Notices: none.
 --@ include feed
 --@ include clock
-local type_name = redis.call('HGET', KEYS[1], 'type')
+local type_name = call('HGET', KEYS[1], 'type')
 local refusal = refuse(type_name, ARGV[1] ~= '' and ARGV[1] or kind_of(type_name))
 if refusal then
   return refusal
@@ -26,10 +26,10 @@ local function earliest(key, others, limit)
   local found
   -- A peer's seconds sort before all milliseconds, whatever they stand for.
   for _, range in ipairs({{'-inf', '(100000000000'}, {'100000000000', '+inf'}}) do
-    local rows = redis.call(
+    local rows = call(
       'ZRANGEBYSCORE', key, range[1], range[2], 'WITHSCORES', 'LIMIT', 0, limit)
     for index = 1, #rows, 2 do
-      if not others or not redis.call('ZSCORE', others, rows[index]) then
+      if not others or not call('ZSCORE', others, rows[index]) then
         local since = in_milliseconds(tonumber(rows[index + 1]))
         found = math.min(found or since, since)
         break
@@ -41,31 +41,31 @@ end
 
 local stats = {
   type_name,
-  redis.call('HLEN', KEYS[3]),
-  tonumber(redis.call('GET', KEYS[4]) or '0'),
+  call('HLEN', KEYS[3]),
+  tonumber(call('GET', KEYS[4]) or '0'),
   -1, -1, -1, -1, -1, -1, -1, -1, -1,
 }
 if kind == 'feed' then
-  local newest = redis.call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
+  local newest = call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
   stats[11] = age(earliest(KEYS[2], nil, 1))
   stats[12] = age(newest and in_milliseconds(tonumber(newest)))
 elseif kind == 'queue' or kind == 'job' then
-  stats[4] = redis.call('LLEN', KEYS[2]) + redis.call('LLEN', KEYS[5])
-  stats[5] = redis.call('ZCARD', KEYS[7])
+  stats[4] = call('LLEN', KEYS[2]) + call('LLEN', KEYS[5])
+  stats[5] = call('ZCARD', KEYS[7])
   stats[10] = age(earliest(KEYS[7], nil, 1))
 end
 if kind == 'job' then
-  stats[6] = redis.call('SCARD', KEYS[8])
-  stats[7] = redis.call('HLEN', KEYS[9])
-  stats[8] = tonumber(redis.call('GET', KEYS[10]) or '0')
+  stats[6] = call('SCARD', KEYS[8])
+  stats[7] = call('HLEN', KEYS[9])
+  stats[8] = tonumber(call('GET', KEYS[10]) or '0')
   if stats[4] > 0 then
     -- One more than are claimed has one that waits among it. Where very many are, what is
     -- next must do.
     local since = earliest(KEYS[6], KEYS[7], math.min(stats[5] + 1, 1000))
     if not since then
-      local next_one = redis.call('LRANGE', KEYS[5], -1, -1)[1]
-        or redis.call('LRANGE', KEYS[2], -1, -1)[1]
-      local put = redis.call('ZSCORE', KEYS[6], next_one)
+      local next_one = call('LRANGE', KEYS[5], -1, -1)[1]
+        or call('LRANGE', KEYS[2], -1, -1)[1]
+      local put = call('ZSCORE', KEYS[6], next_one)
       since = put and in_milliseconds(tonumber(put))
     end
     stats[9] = age(since)

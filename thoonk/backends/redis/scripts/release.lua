@@ -5,7 +5,7 @@
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
 --@ include claim
-local kind = redis.call('HGET', KEYS[1], 'type')
+local kind = call('HGET', KEYS[1], 'type')
 local refusal = refuse(kind, 'job') and refuse(kind, 'queue')
 if refusal then
   return refusal
@@ -16,7 +16,7 @@ for index = 2, #ARGV do
   meant[ARGV[index]] = true
 end
 local ids = {}
-for id in string.gmatch(redis.call('HGET', keys.tokens, ARGV[1]) or '', '%Z+') do
+for id in string.gmatch(call('HGET', keys.tokens, ARGV[1]) or '', '%Z+') do
   if #ARGV == 1 or meant[id] then
     table.insert(ids, 1, id)
   end
@@ -33,9 +33,9 @@ for index, id in ipairs(ids) do
 end
 if #released > 0 then
   let_go(keys, released, held_by)
-  redis.call('RPUSH', KEYS[2], unpack(released))
+  call('RPUSH', KEYS[2], unpack(released))
 end
 if #ARGV == 1 then
-  redis.call('HDEL', keys.tokens, ARGV[1])
+  call('HDEL', keys.tokens, ARGV[1])
 end
 return released

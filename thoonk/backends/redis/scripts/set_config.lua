@@ -10,7 +10,7 @@
 if answered then
   return answered
 end
-local kind = redis.call('HGET', KEYS[1], 'type')
+local kind = call('HGET', KEYS[1], 'type')
 if not kind then
   return refuse(kind, '')
 end
@@ -21,23 +21,23 @@ for index = 4, #ARGV, 3 do
 end
 for index = 4, #ARGV, 3 do
   if ARGV[index] == '+' then
-    redis.call('HSET', KEYS[1], ARGV[index + 1], ARGV[index + 2])
+    call('HSET', KEYS[1], ARGV[index + 1], ARGV[index + 2])
   else
-    redis.call('HDEL', KEYS[1], ARGV[index + 1])
+    call('HDEL', KEYS[1], ARGV[index + 1])
   end
 end
 local trimmed = {}
-if refuse(kind, 'feed') == nil and redis.call('TYPE', KEYS[2]).ok == 'zset' then
-  local limit = math.floor(tonumber(redis.call('HGET', KEYS[1], 'max_length') or '') or 0)
-  local excess = redis.call('ZCARD', KEYS[2]) - limit
+if refuse(kind, 'feed') == nil and call('TYPE', KEYS[2]).ok == 'zset' then
+  local limit = math.floor(tonumber(call('HGET', KEYS[1], 'max_length') or '') or 0)
+  local excess = call('ZCARD', KEYS[2]) - limit
   if limit > 0 and excess > 0 then
-    trimmed = redis.call('ZRANGE', KEYS[2], 0, excess - 1)
+    trimmed = call('ZRANGE', KEYS[2], 0, excess - 1)
     for _, id in ipairs(trimmed) do
-      redis.call('ZREM', KEYS[2], id)
-      redis.call('HDEL', KEYS[3], id)
-      redis.call('PUBLISH', ARGV[3], id)
+      call('ZREM', KEYS[2], id)
+      call('HDEL', KEYS[3], id)
+      call('PUBLISH', ARGV[3], id)
     end
   end
 end
-redis.call('PUBLISH', ARGV[2], ARGV[1])
+call('PUBLISH', ARGV[2], ARGV[1])
 return remember(trimmed)

@@ -5,18 +5,19 @@
 -- Notices: edit.
 --@ include once
 --@ include feed
+--@ include size
 if answered then
   return answered
 end
-local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
+local config = call('HMGET', KEYS[1], 'type', 'max_item_size')
 local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 3)
 if refusal then
   return refusal
 end
-if redis.call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
+if call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
   return redis.error_reply('NOITEM 1 (the item)')
 end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])
-redis.call('INCR', KEYS[3])
-redis.call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[3])
+call('HSET', KEYS[2], ARGV[2], ARGV[3])
+call('INCR', KEYS[3])
+call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[3])
 return remember(1)

@@ -8,24 +8,25 @@
 -- Notices: for each publish, then position.
 --@ include once
 --@ include feed
+--@ include size
 if answered then
   return answered
 end
-local config = redis.call('HMGET', KEYS[1], 'type', 'max_item_size')
+local config = call('HMGET', KEYS[1], 'type', 'max_item_size')
 local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 6, 1)
 if refusal then
   return refusal
 end
 local where, neighbour, position = ARGV[3], ARGV[4], ARGV[5]
 local count = #ARGV - 5
-local given = tonumber(redis.call('GET', KEYS[5]) or '') or 0
+local given = tonumber(call('GET', KEYS[5]) or '') or 0
 local ids, fields = {}, {}
 for index = 1, count do
   ids[index] = string.format('%.0f', given + index)
   fields[2 * index - 1], fields[2 * index] = ids[index], ARGV[5 + index]
 end
 if where == 'end' then
-  redis.call('RPUSH', KEYS[2], unpack(ids))
+  call('RPUSH', KEYS[2], unpack(ids))
 else
   -- Before X each goes right before it. Elsewhere the last one goes first.
   local from, to, step = count, 1, -1
@@ -34,18 +35,18 @@ else
   end
   for index = from, to, step do
     if where == 'begin' then
-      redis.call('LPUSH', KEYS[2], ids[index])
-    elseif redis.call('LINSERT', KEYS[2], where, neighbour, ids[index]) < 1 then
+      call('LPUSH', KEYS[2], ids[index])
+    elseif call('LINSERT', KEYS[2], where, neighbour, ids[index]) < 1 then
       return redis.error_reply('NOITEM 2 (the neighbour)')
     end
   end
 end
-redis.call('INCRBY', KEYS[5], count)
-redis.call('HSET', KEYS[3], unpack(fields))
-redis.call('INCRBY', KEYS[4], count)
+call('INCRBY', KEYS[5], count)
+call('HSET', KEYS[3], unpack(fields))
+call('INCRBY', KEYS[4], count)
 for index, id in ipairs(ids) do
-  redis.call('PUBLISH', ARGV[1], id .. '\0' .. ARGV[5 + index])
-  redis.call('PUBLISH', ARGV[2], id .. '\0' .. position)
+  call('PUBLISH', ARGV[1], id .. '\0' .. ARGV[5 + index])
+  call('PUBLISH', ARGV[2], id .. '\0' .. position)
   if where == 'begin' or where == 'after' then
     position = id .. ':'
   end

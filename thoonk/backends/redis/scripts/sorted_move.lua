@@ -10,29 +10,29 @@
 if answered then
   return answered
 end
-local refusal = refuse(redis.call('HGET', KEYS[1], 'type'), 'sorted_feed')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'sorted_feed')
 if refusal then
   return refusal
 end
 local relative = ARGV[3] == 'before' or ARGV[3] == 'after'
-if not redis.call('LPOS', KEYS[2], ARGV[2]) then
+if not call('LPOS', KEYS[2], ARGV[2]) then
   return redis.error_reply('NOITEM 1 (the item)')
 end
 if relative then
   if ARGV[4] == ARGV[2] then
     return remember(0)
   end
-  if not redis.call('LPOS', KEYS[2], ARGV[4]) then
+  if not call('LPOS', KEYS[2], ARGV[4]) then
     return redis.error_reply('NOITEM 2 (the neighbour)')
   end
 end
-redis.call('LREM', KEYS[2], 1, ARGV[2])
+call('LREM', KEYS[2], 1, ARGV[2])
 if relative then
-  redis.call('LINSERT', KEYS[2], ARGV[3], ARGV[4], ARGV[2])
+  call('LINSERT', KEYS[2], ARGV[3], ARGV[4], ARGV[2])
 elseif ARGV[3] == 'begin' then
-  redis.call('LPUSH', KEYS[2], ARGV[2])
+  call('LPUSH', KEYS[2], ARGV[2])
 else
-  redis.call('RPUSH', KEYS[2], ARGV[2])
+  call('RPUSH', KEYS[2], ARGV[2])
 end
-redis.call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[5])
+call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[5])
 return remember(1)

@@ -3,8 +3,8 @@
 -- ARGV: 1 feed name, 2 payload of the notice, 3 delfeed channel
 -- Returns 1 when the name was on the list, else 0.
 -- Notices: delfeed when it was on the list.
-local removed = redis.call('SREM', KEYS[1], ARGV[1])
+local removed = call('SREM', KEYS[1], ARGV[1])
 if removed == 1 then
-  redis.call('PUBLISH', ARGV[3], ARGV[2])
+  call('PUBLISH', ARGV[3], ARGV[2])
 end
 return removed

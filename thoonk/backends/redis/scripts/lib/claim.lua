@@ -6,8 +6,8 @@
 
 -- Of each id the time of its claim and its holder, false where there is none.
 local function claims_on(keys, ids)
-  return redis.call('ZMSCORE', keys.claimed, unpack(ids)),
-    redis.call('HMGET', keys.holders, unpack(ids))
+  return call('ZMSCORE', keys.claimed, unpack(ids)),
+    call('HMGET', keys.holders, unpack(ids))
 end
 
 -- Whether a claim may be ended by whoever shows `token` ('' shows none: any holder).
@@ -24,12 +24,12 @@ end
 
 -- End the claims on `ids`, whoever holds them; `holders` as from `claims_on`.
 local function let_go(keys, ids, holders)
-  redis.call('ZREM', keys.claimed, unpack(ids))
+  call('ZREM', keys.claimed, unpack(ids))
   local first = holders[1] and string.match(holders[1], '^(.*) %S+$')
-  if first and redis.call('HGET', keys.tokens, first) == table.concat(ids, '\0') then
+  if first and call('HGET', keys.tokens, first) == table.concat(ids, '\0') then
     -- All that was taken under one token: the usual case.
-    redis.call('HDEL', keys.holders, unpack(ids))
-    redis.call('HDEL', keys.tokens, first)
+    call('HDEL', keys.holders, unpack(ids))
+    call('HDEL', keys.tokens, first)
     return
   end
   local ended = {}
@@ -41,19 +41,19 @@ local function let_go(keys, ids, holders)
     end
   end
   if next(ended) then
-    redis.call('HDEL', keys.holders, unpack(ids))
+    call('HDEL', keys.holders, unpack(ids))
   end
   for token, gone in pairs(ended) do
     local others = {}
-    for id in string.gmatch(redis.call('HGET', keys.tokens, token) or '', '%Z+') do
+    for id in string.gmatch(call('HGET', keys.tokens, token) or '', '%Z+') do
       if not gone[id] then
         others[#others + 1] = id
       end
     end
     if #others == 0 then
-      redis.call('HDEL', keys.tokens, token)
+      call('HDEL', keys.tokens, token)
     else
-      redis.call('HSET', keys.tokens, token, table.concat(others, '\0'))
+      call('HSET', keys.tokens, token, table.concat(others, '\0'))
     end
   end
 end
@@ -61,27 +61,27 @@ end
 -- Give a claimed job back, or stall it when that has happened `max_failures` times.
 -- Returns true when it was stalled.
 local function give_back(keys, id, max_failures)
-  let_go(keys, {id}, redis.call('HMGET', keys.holders, id))
-  local failures = redis.call('HINCRBY', keys.cancelled, id, 1)
+  let_go(keys, {id}, call('HMGET', keys.holders, id))
+  local failures = call('HINCRBY', keys.cancelled, id, 1)
   if max_failures > 0 and failures >= max_failures then
-    redis.call('HDEL', keys.cancelled, id)
-    redis.call('ZREM', keys.published, id)
-    redis.call('SADD', keys.stalled, id)
+    call('HDEL', keys.cancelled, id)
+    call('ZREM', keys.published, id)
+    call('SADD', keys.stalled, id)
     return true
   end
-  redis.call('LPUSH', keys.ids, id)
+  call('LPUSH', keys.ids, id)
   return false
 end
 
 -- Call `back(id)` for up to `limit` claims that are older than `timeout` ms.
 local function expire(keys, time, timeout, limit, back)
-  local old = redis.call(
+  local old = call(
     'ZRANGEBYSCORE', keys.claimed, '-inf', text_of(time - timeout), 'WITHSCORES', 'LIMIT', 0, limit)
   for index = 1, #old, 2 do
     local since = in_milliseconds(tonumber(old[index + 1]))
     if since > time - timeout then
       -- A peer's claim in seconds, still young: rewritten, so that it sorts by its time.
-      redis.call('ZADD', keys.claimed, text_of(since), old[index])
+      call('ZADD', keys.claimed, text_of(since), old[index])
     else
       back(old[index])
     end
@@ -93,14 +93,14 @@ end
 -- take is `thorough`, else last.
 local function take(keys, token, count, time, thorough)
   local taken, items = {}, {}
-  local before = redis.call('HGET', keys.tokens, token)
+  local before = call('HGET', keys.tokens, token)
   if before then
     local ids = {}
     for id in string.gmatch(before, '%Z+') do
       ids[#ids + 1] = id
     end
     local since, holders = claims_on(keys, ids)
-    for index, item in ipairs(redis.call('HMGET', keys.items, unpack(ids))) do
+    for index, item in ipairs(call('HMGET', keys.items, unpack(ids))) do
       if item and holds(since[index], holders[index], token) then
         taken[#taken + 1] = ids[index]
         items[#items + 1] = item
@@ -108,34 +108,33 @@ local function take(keys, token, count, time, thorough)
     end
     return taken, items
   end
-  local since = text_of(time)
-  local holder = token .. ' ' .. since
-  local times, holders = {}, {}
-  local first, second = keys.reserved, keys.ids
-  if not thorough then
-    first, second = second, first
-  end
-  for _, list in ipairs({first, second}) do
+  local list = thorough and keys.reserved or keys.ids
+  for _ = 1, 2 do
     while #taken < count do
-      local ids = redis.call('RPOP', list, count - #taken)
+      local ids = call('RPOP', list, count - #taken)
       if not ids or #ids == 0 then
         break
       end
-      for index, item in ipairs(redis.call('HMGET', keys.items, unpack(ids))) do
+      for index, item in ipairs(call('HMGET', keys.items, unpack(ids))) do
         -- An id without item was removed by a peer that left it in the list.
         if item then
-          local id, at = ids[index], 2 * #taken
-          times[at + 1], times[at + 2] = since, id
-          holders[at + 1], holders[at + 2] = id, holder
-          taken[#taken + 1], items[#items + 1] = id, item
+          taken[#taken + 1], items[#items + 1] = ids[index], item
         end
       end
     end
+    list = thorough and keys.ids or keys.reserved
   end
   if #taken > 0 then
-    redis.call('ZADD', keys.claimed, unpack(times))
-    redis.call('HSET', keys.holders, unpack(holders))
-    redis.call('HSET', keys.tokens, token, table.concat(taken, '\0'))
+    local since = text_of(time)
+    local holder = token .. ' ' .. since
+    local times, holders = {}, {}
+    for index, id in ipairs(taken) do
+      times[2 * index - 1], times[2 * index] = since, id
+      holders[2 * index - 1], holders[2 * index] = id, holder
+    end
+    call('ZADD', keys.claimed, unpack(times))
+    call('HSET', keys.holders, unpack(holders))
+    call('HSET', keys.tokens, token, table.concat(taken, '\0'))
   end
   return taken, items
 end
@@ -143,7 +142,7 @@ end
 -- Milliseconds until a claim may run out: one made a moment from now does after `timeout`,
 -- the oldest perhaps sooner.
 local function time_left(keys, time, timeout)
-  local oldest = redis.call('ZRANGE', keys.claimed, 0, 0, 'WITHSCORES')
+  local oldest = call('ZRANGE', keys.claimed, 0, 0, 'WITHSCORES')
   if oldest[2] then
     local left = in_milliseconds(tonumber(oldest[2])) + timeout - time
     return math.ceil(math.min(timeout, math.max(0, left)))

@@ -1,14 +1,8 @@
--- The server's time, asked for once in a step: seconds, and microseconds beyond.
+-- The server's time in whole milliseconds, asked for once in a step.
 local clock
-local function time_of_server()
-  clock = clock or redis.call('TIME')
-  return clock
-end
-
--- The server's time in whole milliseconds.
 local function now()
-  local time = time_of_server()
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  clock = clock or call('TIME')
+  return clock[1] * 1000 + math.floor(clock[2] / 1000)
 end
 
 -- Numbers as text that loses nothing (tostring would keep 14 digits).

@@ -13,24 +13,21 @@ end
 local function claim(keys, claim_timeout, max_failures, count, token, thorough)
   local time, wake = now(), -1
   local timeout = (tonumber(claim_timeout or '') or 0) * 1000
-  local function bring_back()
+  local taken, items = {}, {}
+  if not thorough then
+    taken, items = take(keys, token, count, time, false)
+  end
+  if #taken == 0 and (thorough or timeout > 0) then
     if timeout > 0 then
       expire(keys, time, timeout, 100, function(id)
         give_back(keys, id, tonumber(max_failures or '') or 0)
       end)
     end
-  end
-  if thorough then
-    bring_back()
-  end
-  local taken, items = take(keys, token, count, time, thorough)
-  if not thorough and #taken == 0 and timeout > 0 then
-    bring_back()
     taken, items = take(keys, token, count, time, true)
   end
   local cancelled = {}
   if #taken > 0 then
-    for index, times in ipairs(redis.call('HMGET', keys.cancelled, unpack(taken))) do
+    for index, times in ipairs(call('HMGET', keys.cancelled, unpack(taken))) do
       cancelled[index] = tonumber(times or '0')
     end
   elseif timeout > 0 then

@@ -3,7 +3,7 @@
 -- `answered` is that answer; for one that a later call has overtaken, a refusal. The script
 -- returns it then and does nothing, else it returns what it passes through `remember`.
 --@ include clock
-local slot, call, answers = ARGV[#ARGV - 1], ARGV[#ARGV], KEYS[#KEYS]
+local slot, call_number, answers = ARGV[#ARGV - 1], ARGV[#ARGV], KEYS[#KEYS]
 ARGV[#ARGV], KEYS[#KEYS] = nil, nil
 ARGV[#ARGV] = nil
 local answered
@@ -22,25 +22,25 @@ local function remember(answer)
   end
   -- An entry is "time call answer". When a new slot comes, some of the others are looked at,
   -- and those of callers that have been silent for ten minutes go.
-  local time = time_of_server()[1]
-  local is_new = redis.call('HSET', answers, slot, time .. ' ' .. call .. ' ' .. text)
-  if is_new == 1 and redis.call('HLEN', answers) > 16 then
-    for _, other in ipairs(redis.call('HRANDFIELD', answers, 4)) do
-      local since = tonumber(string.match(redis.call('HGET', answers, other), '^%d+'))
+  local time = math.floor(now() / 1000)
+  local is_new = call('HSET', answers, slot, time .. ' ' .. call_number .. ' ' .. text)
+  if is_new == 1 and call('HLEN', answers) > 16 then
+    for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
+      local since = tonumber(string.match(call('HGET', answers, other), '^%d+'))
       if since < time - 600 then
-        redis.call('HDEL', answers, other)
+        call('HDEL', answers, other)
       end
     end
   end
   return answer
 end
 
-local kept = redis.call('HGET', answers, slot)
+local kept = call('HGET', answers, slot)
 if kept then
   local number = tonumber(string.match(kept, '^%d+ (%d+)'))
-  if number > tonumber(call) then
+  if number > tonumber(call_number) then
     answered = redis.error_reply('OVERTAKEN a later call has been answered')
-  elseif number == tonumber(call) then
+  elseif number == tonumber(call_number) then
     local kind, rest = string.match(kept, '^%d+ %d+ (.)(.*)$')
     if kind == 'n' then
       answered = tonumber(rest)
