@@ -21,6 +21,9 @@ _FROM_BASE64 = bytes.maketrans(
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", _ALPHABET
 )
 
+_RANDOM_PART = ((1 << 78) - 1).to_bytes(15)
+"""Which bits of an id are random."""
+
 
 def encode_name(text: str) -> bytes:
     """Wire form of a checked name or id."""
@@ -50,7 +53,7 @@ def check_name(text: object, what: str = "feed name") -> str:
     if "\0" in text:
         raise InvalidValue(f"{what} must not contain a NUL: {text!r:.80}")
     try:
-        size = len(encode_name(text))
+        size = len(text) if text.isascii() else len(encode_name(text))
     except UnicodeEncodeError as error:
         raise InvalidValue(
             f"{what} must have a UTF-8 form, which {text!r:.80} has not (a lone surrogate)"
@@ -94,12 +97,11 @@ def new_id() -> str:
 
 def new_ids(count: int) -> list[str]:
     """So many fresh item ids, made in one moment."""
-    time_part = time.time_ns() // 1_000_000 << 78
-    random = os.urandom(10 * count)
-    return [
-        _characters(time_part | int.from_bytes(random[start : start + 10]) >> 2, 15)
-        for start in range(0, 10 * count, 10)
-    ]
+    # All at once, as one long number: that takes a third of the time of one by one.
+    time_part = (time.time_ns() // 1_000_000 << 78).to_bytes(15)
+    random = int.from_bytes(os.urandom(15 * count)) & int.from_bytes(_RANDOM_PART * count)
+    ids = _characters(int.from_bytes(time_part * count) | random, 15 * count)
+    return [ids[start : start + 20] for start in range(0, 20 * count, 20)]
 
 
 def new_token() -> str:
