@@ -7,8 +7,7 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,25 +16,20 @@ from kit.broken import VARIANTS
 
 HERE = Path(__file__).parent
 AT_ONCE = 6
+"""Mostly they wait."""
 
 
 def classes_that_fail(variants: list[str], folder: Path) -> dict[str, set[str]]:
-    """Run the suite for threads on some variants; for each the classes with a failed test."""
+    """Run the suite for threads on some variants; for each the classes with a failed test.
+
+    ``THOONK_BROKEN=VARIANT pytest tests/kit/test_dict_backend.py`` shows what fails and why.
+    """
     report = folder / f"{variants[0]}.xml"
     done = subprocess.run(
         [
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                "test_dict_backend.py",
-                "-q",
-                "-k",
-                "not Async",
-                "-p",
-                "no:hypothesispytest",
-            ),
-            *("-p", "no:cacheprovider", f"--junit-xml={report}", "--timeout=15"),
+            *(sys.executable, "-m", "pytest", "test_dict_backend.py", "-q", "-k", "not Async"),
+            *("-p", "no:hypothesispytest", "-p", "no:cacheprovider"),
+            *(f"--junit-xml={report}", "--timeout=15", "--tb=no"),
         ],
         cwd=HERE,
         env={**os.environ, "THOONK_BROKEN": ",".join(variants)},
@@ -43,7 +37,7 @@ def classes_that_fail(variants: list[str], folder: Path) -> dict[str, set[str]]:
         text=True,
         check=False,
     )
-    assert done.returncode == 1, done.stdout + done.stderr
+    assert done.returncode == 1, f"{done.returncode}: {done.stderr} {done.stdout[-4000:]}"
     ran: dict[str, set[str]] = {variant: set() for variant in variants}
     failed: dict[str, set[str]] = {variant: set() for variant in variants}
     for case in ET.parse(report).iter("testcase"):
@@ -57,29 +51,14 @@ def classes_that_fail(variants: list[str], folder: Path) -> dict[str, set[str]]:
     return failed
 
 
-@pytest.fixture(scope="module")
-def outcomes(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[dict[str, set[str]]]]]:
-    """For each variant that is asked for the run that it is in: mostly these wait."""
-    folder = tmp_path_factory.mktemp("broken")
-    wanted = [
-        item.callspec.params["variant"]
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.path == Path(__file__)
-    ]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        runs = {}
-        for first in range(min(AT_ONCE, len(wanted))):
-            variants = wanted[first::AT_ONCE]
-            run = pool.submit(classes_that_fail, variants, folder)
-            runs |= dict.fromkeys(variants, run)
-        yield runs
-
-
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_broken_backend_fails_where_it_is_broken(
-    outcomes: dict[str, Future[dict[str, set[str]]]], variant: str
-) -> None:
-    assert outcomes[variant].result()[variant] == VARIANTS[variant].fails
+def test_a_broken_backend_fails_where_it_is_broken(tmp_path: Path) -> None:
+    """All in one test, so that each runs once however tests are shared out among processes."""
+    names = [*VARIANTS]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = [
+            pool.submit(classes_that_fail, names[first::AT_ONCE], tmp_path)
+            for first in range(AT_ONCE)
+        ]
+    failed = {name: classes for run in runs for name, classes in run.result().items()}
+    assert failed == {name: variant.fails for name, variant in VARIANTS.items()}

@@ -87,9 +87,10 @@ class StoppedClock:
     def time(self) -> float:
         return self._ms / 1000
 
-    def tick(self) -> None:
+    def tick(self) -> int:
         """One millisecond."""
         self._ms += 1
+        return 1
 
     def go_on(self, seconds: float, _: Iterable[str]) -> None:
         self._ms += int(seconds * 1000)
@@ -100,13 +101,19 @@ class ServerClock:
 
     def __init__(self, raw: redis.Redis) -> None:
         self._raw = raw
-        self._last = 0
+        self._last = self._now()
 
-    def tick(self) -> None:
-        """Wait until the server's clock shows another millisecond."""
-        while (now := self._now()) <= self._last:
+    def tick(self) -> int:
+        """Wait until the server's clock shows another millisecond.
+
+        Returns how many have gone by since the last tick: on a busy machine that may be
+        seconds, and then claims run out before the game says so.
+        """
+        before = self._last
+        while (now := self._now()) <= before:
             pass
         self._last = now
+        return now - before
 
     def _now(self) -> int:
         seconds, microseconds = self._raw.time()

@@ -210,8 +210,7 @@ class Machine(RuleBasedStateMachine):
 
     def tick(self) -> None:
         """No two claims have the same time, so that their order is known."""
-        self.clock.tick()
-        self.model.now += 1
+        self.model.now += self.clock.tick()
 
     def number(self) -> str:
         return f"{next(self.numbers):04}"
