@@ -8,9 +8,7 @@ from typing import Any
 from benchmarks.contestants.countdown import THREADS, FullCountdown
 from benchmarks.contestants.timing import ITEM, timed
 from thoonk import AsyncThoonk
-
-PREFETCH = 16
-"""Jobs that a loop has in hand."""
+from thoonk.worker import AsyncWorker
 
 
 class Feed:
@@ -56,20 +54,15 @@ class Job:
     fill = async_put
 
     def drain(self, count: int) -> Any:
-        """Tasks that share a client, each with a loop of its own."""
-        return asyncio.run(self._drain(count))
+        """The worker, with tasks; it has told how all jobs went when the clock stops."""
+        worker = AsyncWorker(self._url, concurrency=THREADS)
+        countdown = FullCountdown(count, worker.stop)
 
-    async def _drain(self, count: int) -> Any:
-        async with AsyncThoonk(backend=self._url) as thoonk:
-            job = await thoonk.job("job", {"claim_timeout": 60})
-            loops = [job.claims(timeout=5, prefetch=PREFETCH) for _ in range(THREADS)]
-            countdown = FullCountdown(count, lambda: [loop.stop() for loop in loops])
+        @worker.handles("job")
+        async def work(item: str) -> None:
+            del item
+            countdown.tick()
 
-            async def work(loop: Any) -> None:
-                async with loop as claims:
-                    async for _ in claims:
-                        countdown.tick()
-
-            await asyncio.gather(*map(work, loops))
-            countdown.end()
+        worker.run()
+        countdown.end()
         return countdown.result

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 from benchmarks.contestants.countdown import THREADS, FullCountdown
 from benchmarks.contestants.timing import ITEM, timed
 from thoonk import Thoonk
+from thoonk.worker import Worker
 
 PREFETCH = 16
 """Jobs that a loop has in hand, where it has more than one."""
@@ -131,20 +131,16 @@ class Job:
         return measured.result
 
     def drain(self, count: int) -> Any:
-        """Threads that share a client, each with a loop of its own."""
-        job = self._open()
-        loops = [job.claims(timeout=5, prefetch=PREFETCH) for _ in range(THREADS)]
-        countdown = FullCountdown(count, lambda: [loop.stop() for loop in loops])
+        """The worker, with threads; it has told how all jobs went when the clock stops."""
+        worker = Worker(self._thoonk, concurrency=THREADS)
+        countdown = FullCountdown(count, worker.stop)
 
-        def work(loop: Any) -> None:
-            for _ in loop:
-                countdown.tick()
+        @worker.handles("job")
+        def work(item: str) -> None:
+            del item
+            countdown.tick()
 
-        threads = [threading.Thread(target=work, args=(loop,)) for loop in loops]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        worker.run()
         countdown.end()
         return countdown.result
 
