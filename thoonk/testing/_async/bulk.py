@@ -159,9 +159,9 @@ class AsyncBulkContract(AsyncContract):
         queue = await thoonk.queue("q", serializer="json")
         assert await queue.get_many(5) == ["a", "b"]
         with pytest.raises(SerializerError) as caught:
-            await queue.get_many(5)
+            await queue.get_many(5, timeout=5)
         assert caught.value.data == b"{"
-        assert await queue.get_many(5) == ["c", "d"]
+        assert await queue.get_many(5, timeout=5) == ["c", "d"]
 
     # --- job ----------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ class AsyncJobContract(AsyncContract):
         id, item, cancelled = await job.get()
         assert (id, item, cancelled) == (put, "x", 0)
         await job.cancel(id)
-        id, item, cancelled = await job.get()
+        id, item, cancelled = await job.get(timeout=5)
         assert (id, item, cancelled) == (put, "x", 1)
 
     async def test_a_claimed_job_is_nobody_elses(
@@ -178,8 +178,8 @@ class AsyncJobContract(AsyncContract):
         before = await read_all(thoonk)
         id = await job.put("x")
         for _ in range(2):
-            await (await job.get()).cancel()
-        await job.get()
+            await (await job.get(timeout=5)).cancel()
+        await job.get(timeout=5)
         await job.finish(id)
         assert await read_all(thoonk) == before
         assert await job.get_failure_count(id) == 0
@@ -198,7 +198,7 @@ class AsyncJobContract(AsyncContract):
         first, second = await job.put("a"), await job.put("b")
         await job.get()
         await job.cancel(first)
-        assert [(await job.get()).id for _ in range(2)] == [second, first]
+        assert [(await job.get(timeout=5)).id for _ in range(2)] == [second, first]
         assert await job.get_failure_count(first) == 1
         assert await job.get_failure_count(second) == 0
 
@@ -216,7 +216,7 @@ class AsyncJobContract(AsyncContract):
         job = await thoonk.job("j")
         id = await job.put("x")
         await (await job.get()).cancel()
-        await job.get()
+        await job.get(timeout=5)
         await job.stall(id)
         with pytest.raises(Empty):
             await job.get_nowait()

@@ -158,9 +158,9 @@ class BulkContract(Contract):
         queue = thoonk.queue("q", serializer="json")
         assert queue.get_many(5) == ["a", "b"]
         with pytest.raises(SerializerError) as caught:
-            queue.get_many(5)
+            queue.get_many(5, timeout=5)
         assert caught.value.data == b"{"
-        assert queue.get_many(5) == ["c", "d"]
+        assert queue.get_many(5, timeout=5) == ["c", "d"]
 
     # --- job ----------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class JobContract(Contract):
         id, item, cancelled = job.get()
         assert (id, item, cancelled) == (put, "x", 0)
         job.cancel(id)
-        id, item, cancelled = job.get()
+        id, item, cancelled = job.get(timeout=5)
         assert (id, item, cancelled) == (put, "x", 1)
 
     def test_a_claimed_job_is_nobody_elses(self, thoonk: Thoonk, other: Thoonk) -> None:
@@ -175,8 +175,8 @@ class JobContract(Contract):
         before = read_all(thoonk)
         id = job.put("x")
         for _ in range(2):
-            (job.get()).cancel()
-        job.get()
+            (job.get(timeout=5)).cancel()
+        job.get(timeout=5)
         job.finish(id)
         assert read_all(thoonk) == before
         assert job.get_failure_count(id) == 0
@@ -193,7 +193,7 @@ class JobContract(Contract):
         first, second = job.put("a"), job.put("b")
         job.get()
         job.cancel(first)
-        assert [(job.get()).id for _ in range(2)] == [second, first]
+        assert [(job.get(timeout=5)).id for _ in range(2)] == [second, first]
         assert job.get_failure_count(first) == 1
         assert job.get_failure_count(second) == 0
 
@@ -211,7 +211,7 @@ class JobContract(Contract):
         job = thoonk.job("j")
         id = job.put("x")
         (job.get()).cancel()
-        job.get()
+        job.get(timeout=5)
         job.stall(id)
         with pytest.raises(Empty):
             job.get_nowait()
