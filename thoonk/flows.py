@@ -155,20 +155,6 @@ def check_type(type: str, registered: Iterable[str]) -> str:
     return type
 
 
-def check_count(name: str, value: object) -> int:
-    """Return how many one operation may have, 1 to 1000.
-
-    Raises:
-        InvalidType: not a whole number.
-        InvalidValue: less, or more.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidType(f"{name} must be an int, not {type(value).__name__}")
-    if not 0 < value <= MOST:
-        raise InvalidValue(f"{name} must be 1 to {MOST}, not {value}")
-    return value
-
-
 def check_many(items: Iterable[T], what: str) -> list[T]:
     """The elements of an argument that takes several.
 

@@ -120,11 +120,22 @@ def _check_items(_: object, attribute: attrs.Attribute[Any], items: tuple[bytes,
         _check_item(_, attribute, item)
 
 
-def _check_count(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+def check_count(name: str, value: object) -> int:
+    """Return how many one operation may have, 1 to 1000.
+
+    Raises:
+        InvalidType: not a whole number.
+        InvalidValue: less, or more.
+    """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidType(f"{attribute.name} must be an int, not {type(value).__name__}")
+        raise InvalidType(f"{name} must be an int, not {type(value).__name__}")
     if not 0 < value <= MOST:
-        raise InvalidValue(f"{attribute.name} must be 1 to {MOST}, not {value}")
+        raise InvalidValue(f"{name} must be 1 to {MOST}, not {value}")
+    return value
+
+
+def _check_count(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    check_count(attribute.name, value)
 
 
 def _check_count_or_none(_: object, attribute: attrs.Attribute[int], value: int) -> None:

@@ -17,7 +17,6 @@ from thoonk.flows import (
     Deadline,
     JobResult,
     Thoroughness,
-    check_count,
     check_many,
     check_priority,
     chunked,
@@ -43,6 +42,7 @@ from thoonk.operations import (
     ReadResult,
     StoredResult,
     Taken,
+    check_count,
 )
 from thoonk.serializers import Serializer
 

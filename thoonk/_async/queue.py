@@ -12,7 +12,7 @@ from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import to_the_end
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, Thoroughness, check_count, check_many, check_priority
+from thoonk.flows import Deadline, Thoroughness, check_many, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
     Entry,
@@ -24,6 +24,7 @@ from thoonk.operations import (
     Release,
     Taken,
     TakenEntry,
+    check_count,
 )
 from thoonk.serializers import Serializer
 

@@ -23,7 +23,7 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
 )
-from thoonk.flows import Codec, Deadline, Thoroughness, check_count
+from thoonk.flows import Codec, Deadline, Thoroughness
 from thoonk.names import check_timeout, new_token
 from thoonk.operations import (
     MOST,
@@ -36,6 +36,7 @@ from thoonk.operations import (
     JobStall,
     Release,
     Taken,
+    check_count,
 )
 
 T = TypeVar("T")

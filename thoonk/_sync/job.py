@@ -18,7 +18,6 @@ from thoonk.flows import (
     Deadline,
     JobResult,
     Thoroughness,
-    check_count,
     check_many,
     check_priority,
     chunked,
@@ -44,6 +43,7 @@ from thoonk.operations import (
     ReadResult,
     StoredResult,
     Taken,
+    check_count,
 )
 from thoonk.serializers import Serializer
 

@@ -13,7 +13,7 @@ from thoonk.backends import Backend
 from thoonk.concurrency._sync import to_the_end
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, Thoroughness, check_count, check_many, check_priority
+from thoonk.flows import Deadline, Thoroughness, check_many, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
     Entry,
@@ -25,6 +25,7 @@ from thoonk.operations import (
     Release,
     Taken,
     TakenEntry,
+    check_count,
 )
 from thoonk.serializers import Serializer
 

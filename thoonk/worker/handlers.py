@@ -10,8 +10,8 @@ from typing import Any
 import attrs
 
 from thoonk.exceptions import InvalidType, InvalidValue
-from thoonk.flows import check_count
 from thoonk.names import check_name
+from thoonk.operations import check_count
 from thoonk.serializers import Serializer
 from thoonk.worker.values import check_seconds
 

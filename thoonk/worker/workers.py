@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from thoonk import AsyncThoonk, Thoonk
 from thoonk.exceptions import InvalidType, InvalidValue
-from thoonk.flows import check_count
+from thoonk.operations import check_count
 from thoonk.worker._async.crew import AsyncCrew
 from thoonk.worker._sync.crew import Crew
 from thoonk.worker.handlers import Handler, make_handler
