@@ -79,6 +79,7 @@ FENCED = {
     "queue get: nothing is confirmed under another token",
     "queue return: what has come back by itself does not go back again",
     "release: jobs are next again, in their order, and no failure is counted",
+    "release: of several jobs those that are named and held",
     "job extend: of several those that are claimed",
     "job extend: whoever shows no token may extend, and an entry that is void stays so",
     "job next: one is finished, one is cancelled, one is lost, and the next is claimed",

@@ -276,7 +276,8 @@ class Adapter:
         return {}
 
     def release(self, feed: str, given: Arguments) -> Template:
-        self.execute(ops.Release(feed, name_of(given["token"])), given)
+        ids = tuple(map(name_of, given.get("ids", ())))
+        self.execute(ops.Release(feed, name_of(given["token"]), ids), given)
         return {}
 
     # --- job --------------------------------------------------------------------------------

@@ -566,16 +566,24 @@ operations['queue return'] = function(token, ...)
   return 1
 end
 
-operations['release'] = function(token)
+operations['release'] = function(token, ...)
   must_be('queue', 'job')
+  local some = select('#', ...) > 0
+  local meant = {}
+  for _, id in ipairs({...}) do
+    meant[id] = true
+  end
   local taken = split(call('HGET', tokens, token))
   for index = #taken, 1, -1 do
-    if is_held(taken[index], token) then
-      let_go(taken[index])
-      call('RPUSH', ids, taken[index])
+    local id = taken[index]
+    if (meant[id] or not some) and is_held(id, token) then
+      let_go(id)
+      call('RPUSH', ids, id)
     end
   end
-  call('HDEL', tokens, token)
+  if not some then
+    call('HDEL', tokens, token)
+  end
   return 1
 end
 

@@ -312,8 +312,9 @@ export class Thoonk {
     return this.run(feed, "queue return", [token, ...entries.flat()], { once });
   }
 
-  release(feed, token) {
-    return this.run(feed, "release", [token]);
+  // Without ids all that is held under the token.
+  release(feed, token, ids = []) {
+    return this.run(feed, "release", [token, ...ids]);
   }
 
   // Jobs are {id, token, result, timeout}. No token: whoever holds the claim. No result, or
