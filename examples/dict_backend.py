@@ -123,6 +123,8 @@ class Stored:
 
     def forget(self, id: str) -> bool:
         """Remove an item, in whatever state; whether it was there."""
+        if id not in self.items:
+            return False
         if id in self.ids:
             self.ids.remove(id)
         self.claims.pop(id, None)
@@ -130,7 +132,8 @@ class Stored:
         self.failures.pop(id, None)
         self.stamps.pop(id, None)
         self.since.pop(id, None)
-        return self.items.pop(id, None) is not None
+        del self.items[id]
+        return True
 
     def trim(self, coming: int = 0) -> list[str]:
         """Drop the oldest items until ``coming`` more fit in; their ids."""

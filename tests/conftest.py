@@ -17,6 +17,9 @@ from fakeredis import FakeRedis
 
 from thoonk.backends.memory import World as Memory
 
+# The assertions of the model are not in a test file, and say what differs all the same.
+pytest.register_assert_rewrite("model.machine", "model.model", "mirror")
+
 MEMORY = "memory"
 RESTRICTED = "valkey-8.1"
 """In this world the library works as a user with no rights but those it needs."""

@@ -448,8 +448,6 @@ class Machine(RuleBasedStateMachine):
             return "missing"
         return of(feed.order, number)
 
-        return of(["missing", *(feed.ids() if feed else [])], number)
-
     @plays("sorted")
     @rule(who=WHO, form=POSITIONS, number=NUMBERS, text=TEXTS)
     def insert(self, who, form, number, text):

@@ -355,8 +355,15 @@ async def test_a_server_that_is_away_is_a_clear_error_in_bounded_time(
 
 @pytest.mark.parametrize("state", ["stopped", "gone"])
 async def test_a_blocked_get_does_not_hammer_at_a_server_that_is_away(
-    server: servers.Server, client: Callable[..., Any], attempts: dict[str, int], state: str
+    server: servers.Server,
+    client: Callable[..., Any],
+    attempts: dict[str, int],
+    state: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for backend in (sync_backend, async_backend):
+        monkeypatch.setattr(backend, "REPLY_MARGIN", 1.0)
+
     def leave() -> None:
         poll(lambda: blocked(server))
         server.kill(signal.SIGSTOP if state == "stopped" else signal.SIGKILL)
