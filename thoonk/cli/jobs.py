@@ -27,6 +27,7 @@ from thoonk.cli.sending import send_new
 from thoonk.cli.session import (
     Command,
     Group,
+    Seconds,
     Session,
     id_argument,
     ids_argument,
@@ -132,7 +133,7 @@ def _print_claim(
 @result_argument
 @click.option(
     "--keep",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     metavar="SECONDS",
     help="Keep the result so long, 0 for ever; else as configured, or one day.",
 )
@@ -204,8 +205,8 @@ def job_retract(session: Session, name: str, ids: tuple[str, ...]) -> None:
 def job_result(session: Session, name: str, id: str, timeout: float | None, no_wait: bool) -> None:
     """Print the result of the job ID. Waits until there is one, and leaves it there.
 
-    In a pipe these are the result's bytes and nothing else; none at all where the result
-    is no value. With --json also what was asked.
+    In a pipe these are the result's bytes and nothing else; none at all where the job was
+    finished with a result that is no value (None). With --json also what was asked.
     """
     feed, config = session.open(name, JOB)
     found = waiting_for(
