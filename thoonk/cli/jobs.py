@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import click
 
-from thoonk import Claim, FeedConfig, FeedDoesNotExist, WrongFeedType
+from thoonk import Claim, Empty, FeedConfig, FeedDoesNotExist, JobResult, WrongFeedType
 from thoonk.cli.items import retract_all
 from thoonk.cli.output import (
     item_fields,
@@ -209,9 +209,17 @@ def job_result(session: Session, name: str, id: str, timeout: float | None, no_w
     finished with a result that is no value (None). With --json also what was asked.
     """
     feed, config = session.open(name, JOB)
+
+    def now() -> JobResult[bytes]:
+        try:
+            result: JobResult[bytes] = feed.get_result(id, timeout=AT_ONCE)
+        except Empty:
+            raise Empty(f"job {id!r} has no result") from None
+        return result
+
     found = waiting_for(
         f"the result of {printable(id)}",
-        lambda: feed.get_result(id, timeout=AT_ONCE),
+        now,
         lambda: feed.get_result(id, timeout=timeout),
         no_wait=no_wait,
     )
