@@ -124,6 +124,14 @@ except thoonk.BackendNotInstalled as error:
     assert "pip install 'thoonk[memory]'" in done.stdout
 
 
+def test_without_extras_the_testing_aids_tell_what_they_need(
+    bare_python: Path, tmp_path: Path
+) -> None:
+    done = run(bare_python, "-c", "import thoonk.testing", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "pip install 'thoonk[testing]'" in done.stderr
+
+
 def test_without_extras_a_redis_client_can_be_made(bare_python: Path, tmp_path: Path) -> None:
     done = run(
         bare_python, "-c", "import thoonk; print(thoonk.Thoonk('localhost', 6379))", cwd=tmp_path

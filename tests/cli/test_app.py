@@ -200,7 +200,28 @@ def test_every_error_has_the_exit_code_that_the_docs_tell() -> None:
     assert told.keys() <= {kind.__name__ for kind in errors()}
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["get", "letters", "--timeout"],
+        ["stats", "--interval"],
+        ["job", "finish", "letters", "id", "--keep"],
+        ["work", "images:worker", "--grace"],
+    ],
+    ids=" ".join,
+)
+def test_a_duration_is_a_finite_number(cli: Cli, command: list[str], seconds: str) -> None:
+    assert f"{seconds} is no number of seconds" in cli(*command, seconds, fails=2).err
+
+
 # --- completion -------------------------------------------------------------------------------
+
+
+def test_its_help_has_a_line_for_each_shell(cli: Cli) -> None:
+    assert '  zsh:   eval "$(thoonk completion zsh)"           in ~/.zshrc' in (
+        cli("completion", "--help").lines
+    )
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -138,7 +138,8 @@ def test_a_job_in_another_state_is_a_conflict(cli: Cli, thoonk: Thoonk, word: st
 def test_a_result_that_is_not_there_is_waited_for(cli: Cli, thoonk: Thoonk) -> None:
     job = thoonk.job("j")
     id = job.put("query")
-    cli("job", "result", "j", id, "--no-wait", fails=3)
+    done = cli("job", "result", "j", id, "--no-wait", fails=3)
+    assert done.err == f"Error: job {id!r} has no result\n"
     cli("job", "result", "j", id, "--timeout", "0.05", fails=3)
     claim = job.get()
     cli("job", "finish", "j", claim.id, "answer", "--keep", "0")

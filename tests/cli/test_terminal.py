@@ -141,6 +141,16 @@ def test_feeds_items_and_stats_are_tables(thoonk: Thoonk, shown: Callable[..., s
     assert re.search(r"news +1", narrow)
 
 
+def test_where_there_is_no_room_numbers_go_and_names_stay(
+    thoonk: Thoonk, shown: Callable[..., str]
+) -> None:
+    thoonk.queue("letters").put_many(["letter"] * 1234)
+    narrow = shown("stats", columns=40)
+    assert re.search(r"feed +items +waiting\b", narrow)
+    assert re.search(r"letters +1234 +1234\b", narrow)
+    assert "…" not in narrow
+
+
 def test_what_is_in_an_item_does_nothing_to_the_terminal(
     thoonk: Thoonk, terminal: Callable[..., Terminal]
 ) -> None:

@@ -103,6 +103,27 @@ def test_the_options_of_a_frame_count(server: servers.Server) -> None:
     assert json.loads(done.stdout)["healthy"] is True
 
 
+def test_the_url_may_be_given_as_to_all_commands(server: servers.Server) -> None:
+    arguments = ["--ignore", "persistence"]
+    done = run("--backend", server.url, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = run(server.url, "--backend", server.url, *arguments)
+    assert done.returncode == 2
+    assert "give one of them" in done.stderr
+
+
+@pytest.mark.parametrize(("no_color", "is_coloured"), [("", True), ("1", False)])
+def test_who_wants_no_colours_has_none(
+    server: servers.Server, no_color: str, is_coloured: bool
+) -> None:
+    runner = CliRunner(env={"NO_COLOR": no_color})
+    done = runner.invoke(doctor, [server.url, "--patience", "0"], color=None)
+    assert "persistence" in done.stdout
+    assert "\x1b" not in done.stdout
+    done = runner.invoke(doctor, [server.url, "--patience", "0"], color=True)
+    assert ("\x1b[33m" in done.stdout) == is_coloured
+
+
 def test_a_server_that_is_not_there_is_one_line() -> None:
     done = run(f"redis://127.0.0.1:{servers.free_port()}/0")
     assert (done.returncode, done.stdout) == (69, "")

@@ -70,10 +70,11 @@ class Thoonk:
             db: None: 0.
             listen: call registered handlers for what happens to feeds.
             backend: ``"memory"``, a URL (``redis://``, ``rediss://``, ``unix://``,
-                ``memory://NAME``), a redis-py client, or a backend object. Objects that
-                are passed in are not closed by `close`.
-            options: for the backend. For Redis: ``username``, ``password``, ``ssl`` … as
-                redis-py names them.
+                ``redis+sentinel://``, ``memory://NAME``), a redis-py client, or a backend
+                object. Objects that are passed in are not closed by `close`.
+            options: for the backend. For Redis: ``retry_for``, the seconds for which a call
+                is repeated whose connection was lost (10); ``username``, ``password``,
+                ``ssl`` … as redis-py names them.
 
         Raises:
             InvalidValue, InvalidType: no such backend, or host and backend both given.

@@ -14,11 +14,11 @@ SHELLS = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
 @click.argument("shell", type=click.Choice([*SHELLS]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print what makes a SHELL complete commands, options and names of feeds.
+    """Print what makes a SHELL complete commands, options and names of feeds.
 
     \b
     bash:  eval "$(thoonk completion bash)"          in ~/.bashrc
     zsh:   eval "$(thoonk completion zsh)"           in ~/.zshrc
     fish:  thoonk completion fish | source           in ~/.config/fish/config.fish
-    """
+    """  # noqa: D301 - a real backspace, by which click knows lines to be kept
     click.echo(SHELLS[shell](ctx.find_root().command, {}, "thoonk", "_THOONK_COMPLETE").source())

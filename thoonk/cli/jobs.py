@@ -9,7 +9,7 @@ from pathlib import Path
 import attrs
 import click
 
-from thoonk import Claim, FeedConfig, FeedDoesNotExist, WrongFeedType
+from thoonk import Claim, Empty, FeedConfig, FeedDoesNotExist, JobResult, WrongFeedType
 from thoonk.cli.items import retract_all
 from thoonk.cli.output import (
     item_fields,
@@ -27,6 +27,7 @@ from thoonk.cli.sending import send_new
 from thoonk.cli.session import (
     Command,
     Group,
+    Seconds,
     Session,
     id_argument,
     ids_argument,
@@ -132,7 +133,7 @@ def _print_claim(
 @result_argument
 @click.option(
     "--keep",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     metavar="SECONDS",
     help="Keep the result so long, 0 for ever; else as configured, or one day.",
 )
@@ -204,13 +205,21 @@ def job_retract(session: Session, name: str, ids: tuple[str, ...]) -> None:
 def job_result(session: Session, name: str, id: str, timeout: float | None, no_wait: bool) -> None:
     """Print the result of the job ID. Waits until there is one, and leaves it there.
 
-    In a pipe these are the result's bytes and nothing else; none at all where the result
-    is no value. With --json also what was asked.
+    In a pipe these are the result's bytes and nothing else; none at all where the job was
+    finished with a result that is no value (None). With --json also what was asked.
     """
     feed, config = session.open(name, JOB)
+
+    def now() -> JobResult[bytes]:
+        try:
+            result: JobResult[bytes] = feed.get_result(id, timeout=AT_ONCE)
+        except Empty:
+            raise Empty(f"job {id!r} has no result") from None
+        return result
+
     found = waiting_for(
         f"the result of {printable(id)}",
-        lambda: feed.get_result(id, timeout=AT_ONCE),
+        now,
         lambda: feed.get_result(id, timeout=timeout),
         no_wait=no_wait,
     )

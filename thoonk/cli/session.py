@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -128,6 +129,19 @@ def common_options(function: Function) -> Function:
     return function
 
 
+class Seconds(click.FloatRange):
+    """A duration, refused before anything is done with it when it is no finite number."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; fails when it is not in the range, infinite or not a number."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds.", param, ctx)
+        return seconds
+
+
 class Command(click.Command):
     """A command, with the options that every command has after its own."""
 
@@ -186,7 +200,7 @@ ids_argument = click.argument("ids", nargs=-1, required=True, metavar="ID...", *
 
 timeout_option = click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
     help="Wait so long, not for ever; exit code 3 when nothing came.",
 )

@@ -19,7 +19,7 @@ from thoonk.cli.output import (
     write_json,
     write_line,
 )
-from thoonk.cli.session import Command, Function, Session, names_argument, pass_session
+from thoonk.cli.session import Command, Function, Seconds, Session, names_argument, pass_session
 from thoonk.config import JOB, KIND_OF_TYPE, QUEUE
 from thoonk.operations import ReadStats
 
@@ -42,6 +42,10 @@ COLUMNS = (
 NUMBERS = COLUMNS[2:]
 ROOM_FOR_ALL = 110
 """A terminal that has fewer columns than that is not told the types."""
+ROOM_FOR_NAME = 12
+"""So many columns a name keeps, if it is that long, ahead of these."""
+DISPENSABLE = ("in/s", "out/s", "failing", "claim", "claimed", "oldest", "stalled")
+"""What goes, one after the other, where there is no room for all numbers: half a number lies."""
 
 UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
@@ -154,7 +158,7 @@ class Sampler:
 
 def _interval_option(help: str, **attributes: Any) -> Callable[[Function], Function]:
     return click.option(
-        "--interval", type=click.FloatRange(min=0.05), metavar="SECONDS", help=help, **attributes
+        "--interval", type=Seconds(min=0.05), metavar="SECONDS", help=help, **attributes
     )
 
 
@@ -236,6 +240,17 @@ def _table(samples: Sequence[Sample], caption: str | None = None) -> Table:
     is_narrow = terminal().width < ROOM_FOR_ALL
     if is_narrow:
         # Names and numbers need the room.
-        for row in (columns, *rows):
-            del row[1]
+        for name in ("type", *DISPENSABLE):
+            if name != "type" and _width(columns, rows) <= terminal().width:
+                break
+            where = columns.index(name)
+            for row in (columns, *rows):
+                del row[where]
     return table(columns, rows, right=NUMBERS, long="feed", tight=is_narrow, caption=caption)
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """How wide a tight table is at least."""
+    names, *numbers = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
+    # A space before each column, and one at the end.
+    return min(names, ROOM_FOR_NAME) + sum(numbers) + len(columns) + 1

@@ -19,7 +19,11 @@ from thoonk.exceptions import ThoonkError
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--url", help="An empty db to try it in; it is cleared. Default: a private server.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="An empty db to try it in; it is cleared. Default: a private server.",
+)
 @click.option("--server", metavar="PROGRAM", help="The program of the private server.")
 @click.option(
     "--level",
@@ -37,12 +41,14 @@ from thoonk.exceptions import ThoonkError
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
     show_default=True,
-    help="Seconds that an answer may take.",
+    metavar="SECONDS",
+    help="How long an answer may take.",
 )
 @click.option("--first", is_flag=True, help="Stop at the first that fails.")
 @click.option(
     "--json",
     "target",
+    metavar="FILE",
     type=click.Path(dir_okay=False, writable=True, allow_dash=True),
     help="Write a report; - for stdout.",
 )

@@ -5,6 +5,6 @@ import sys
 try:
     from thoonk.doctor.command import main
 except ImportError as error:
-    sys.exit(f"{error}: pip install 'thoonk[cli]'")
+    sys.exit(f"Error: packages are missing ({error}): pip install 'thoonk[cli]'")
 
 main()

@@ -25,6 +25,7 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cy
 @click.argument("url", required=False)
 @click.option("--repair", is_flag=True, help="Mend what can be mended without loss.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--backend", metavar="URL", help="The same as URL.")
 @click.option(
     "--patience",
     type=click.FloatRange(min=0),
@@ -53,6 +54,7 @@ def doctor(
     frame: object,
     url: str | None,
     *,
+    backend: str | None,
     repair: bool,
     as_json: bool,
     patience: float,
@@ -69,10 +71,14 @@ def doctor(
     the server cannot be reached and 77 when it does not let us look.
     """
     # As a command of `thoonk`, the options that all its commands have count, too.
-    url = url or getattr(frame, "url", None) or os.environ.get("THOONK_URL") or DEFAULT_URL
+    if url and backend:
+        raise click.UsageError("URL and --backend are the same: give one of them")
+    url = url or backend or getattr(frame, "url", None) or os.environ.get("THOONK_URL")
     as_json = as_json or getattr(frame, "json", False)
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
     try:
-        report = examine(str(url), repair=repair, patience=patience, ignore=ignore)
+        report = examine(url or DEFAULT_URL, repair=repair, patience=patience, ignore=ignore)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ThoonkError as error:

@@ -12,7 +12,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from thoonk.exceptions import BackendNotInstalled
+
+try:
+    import pytest
+except ImportError as error:
+    raise BackendNotInstalled(
+        f"thoonk.testing needs a package that is missing ({error}): pip install 'thoonk[testing]'"
+    ) from error
 
 if TYPE_CHECKING:
     from thoonk.testing._async.backend import AsyncBackendContract

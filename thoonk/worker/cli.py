@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from thoonk.cli.session import Command, Session, pass_session
+from thoonk.cli.session import Command, Seconds, Session, pass_session
 from thoonk.worker.workers import AsyncWorker, BaseWorker, Worker
 
 FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
@@ -104,7 +104,7 @@ def _set_up_logging(session: Session) -> None:
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(0),
+    type=Seconds(min=0),
     metavar="SECONDS",
     help="How long jobs may take to end after SIGTERM or Ctrl-C, before they are given back. "
     "Default: 30.",
