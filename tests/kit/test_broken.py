@@ -14,7 +14,7 @@ import pytest
 from kit.broken import VARIANTS
 
 HERE = Path(__file__).parent
-AT_ONCE = 12
+AT_ONCE = 8
 """Mostly they wait."""
 
 
