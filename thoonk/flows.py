@@ -178,6 +178,8 @@ def check_range(start: object, stop: object, *, reverse: bool, ordered: bool) ->
             raise InvalidType(f"{name} must be an int, not {type(bound).__name__}")
         if bound is not None and bound < 0:
             raise InvalidValue(f"{name} must be 0 or more, not {bound}")
+    if not isinstance(reverse, bool):
+        raise InvalidType(f"reverse must be True or False, not {type(reverse).__name__}")
     if not ordered and (start or stop is not None or reverse):
         raise InvalidValue("the ids of a job feed are in no order: no start, stop or reverse")
     if not isinstance(start, int):
