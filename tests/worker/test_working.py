@@ -57,7 +57,7 @@ def test_which_results_are_stored(
     values = {"0": 0, "x": "x", "None": None}
     crews.handle(worker, "j", values.get, serializer="json", result=option)
     jobs = thoonk.job("j", serializer="json")
-    ids = dict(zip(values, jobs.put_many(values), strict=True))
+    ids = dict(zip(values, jobs.put_many([*values]), strict=True))
     worker.run(burst=True)
     found = []
     for name, id in ids.items():
