@@ -78,7 +78,7 @@ class Codec(Generic[T]):
         """Items as they are published or put: under their ids, or under fresh ones."""
         if isinstance(items, Mapping):
             return [Entry(check_id(id), self.encode(item)) for id, item in items.items()]
-        encoded = [self.encode(item) for item in check_many(items, "items")]
+        encoded = [self.encode(item) for item in check_items(items)]
         return list(map(Entry, new_ids(len(encoded)), encoded))
 
     def ending(
@@ -155,22 +155,33 @@ def check_type(type: str, registered: Iterable[str]) -> str:
     return type
 
 
-def check_many(items: Iterable[T], what: str) -> list[T]:
+def check_many(elements: Iterable[T], what: str) -> list[T]:
     """The elements of an argument that takes several.
 
     Raises:
         InvalidType: a text, or bytes: their characters are hardly meant; or no iterable.
     """
-    if isinstance(items, str | bytes | bytearray) or not isinstance(items, Iterable):
-        raise InvalidType(f"{what} must be an iterable such as a list, not {items!r:.80}")
-    return list(items)
+    if isinstance(elements, str | bytes | bytearray) or not isinstance(elements, Iterable):
+        raise InvalidType(f"{what} must be an iterable such as a list, not {elements!r:.80}")
+    return list(elements)
 
 
-def check_range(start: object, stop: object, *, reverse: bool, ordered: bool) -> int | None:
+def check_items(items: Iterable[T]) -> list[T]:
+    """The items of an argument that takes several; as `check_many`, but no mapping either.
+
+    Raises:
+        InvalidType: a mapping: its keys would be taken, and its values lost.
+    """
+    if isinstance(items, Mapping):
+        raise InvalidType("items must be an iterable such as a list, not a mapping")
+    return check_many(items, "items")
+
+
+def check_range(start: object, stop: object, *, reverse: object, ordered: bool) -> int | None:
     """How many ids a range has at most, None when it has no end.
 
     Raises:
-        InvalidType: a bound is not an int.
+        InvalidType: a bound is not an int, or ``reverse`` no bool.
         InvalidValue: it is negative, or the feed has no order and all is not asked for.
     """
     for name, bound in (("start", start), ("stop", stop)):
@@ -178,6 +189,8 @@ def check_range(start: object, stop: object, *, reverse: bool, ordered: bool) ->
             raise InvalidType(f"{name} must be an int, not {type(bound).__name__}")
         if bound is not None and bound < 0:
             raise InvalidValue(f"{name} must be 0 or more, not {bound}")
+    if not isinstance(reverse, bool):
+        raise InvalidType(f"reverse must be True or False, not {type(reverse).__name__}")
     if not ordered and (start or stop is not None or reverse):
         raise InvalidValue("the ids of a job feed are in no order: no start, stop or reverse")
     if not isinstance(start, int):

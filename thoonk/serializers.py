@@ -102,6 +102,32 @@ JSON = JsonSerializer()
 PICKLE = PickleSerializer()
 
 
+def check_serializer(serializer: object) -> None:
+    """Refuse what cannot be a serializer.
+
+    Raises:
+        InvalidType: the object lacks ``encode`` or ``decode``.
+    """
+    if not (
+        callable(getattr(serializer, "encode", None))
+        and callable(getattr(serializer, "decode", None))
+    ):
+        raise InvalidType(f"a serializer needs encode and decode; {serializer!r:.80} has not")
+
+
+def serializer_name(serializer: Serializer[Any] | str) -> str:
+    """The name under which a configuration has a serializer.
+
+    Raises:
+        InvalidType: neither a name nor a serializer.
+        InvalidValue: its name is no name.
+    """
+    if isinstance(serializer, str):
+        return serializer
+    check_serializer(serializer)
+    return check_name(getattr(serializer, "name", None), "the name of a serializer")
+
+
 class SerializerRegistry:
     """The serializers that a configuration may name, for one client."""
 
@@ -115,11 +141,7 @@ class SerializerRegistry:
             InvalidValue: the name is taken by a built-in, or is not a name.
             InvalidType: the object lacks ``encode`` or ``decode``.
         """
-        if not (
-            callable(getattr(serializer, "encode", None))
-            and callable(getattr(serializer, "decode", None))
-        ):
-            raise InvalidType(f"a serializer needs encode and decode; {serializer!r:.80} has not")
+        check_serializer(serializer)
         name = check_name(name or getattr(serializer, "name", None), "serializer name")
         if name in (TEXT.name, BINARY.name, JSON.name):
             raise InvalidValue(f"the serializer {name!r} is built in and cannot be replaced")

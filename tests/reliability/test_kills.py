@@ -289,3 +289,33 @@ async def _get_and_finish(world: World) -> float:
         after = claimed_at(world, claim.id)
         await claim.finish()
         return after
+
+
+# A child that has an end of its own, without `os._exit`: it unwinds the loop that it was forked in.
+FORKING = """
+import os, sys
+from thoonk import Thoonk
+
+with Thoonk(backend=sys.argv[1]) as thoonk:
+    done = []
+    for claim in thoonk.job("j").claims(timeout=0.1, prefetch=int(sys.argv[2])):
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+        done.append(claim.item)
+        if len(done) > 3:
+            break
+print(*done)
+"""
+
+
+@pytest.mark.parametrize("prefetch", [1, 3])
+def test_a_child_of_a_loop_takes_nothing_from_its_parent(real_world: World, prefetch: int) -> None:
+    with Thoonk(backend=real_world.url) as thoonk:
+        job = thoonk.job("j")
+        job.put_many(["a", "b", "c"])
+        program = [sys.executable, "-c", FORKING, real_world.url, str(prefetch)]
+        done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=30)
+        assert (done.stdout.split(), done.stderr) == (["a", "b", "c"], "")
+        assert job.get_counts().finished == 3

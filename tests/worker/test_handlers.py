@@ -117,6 +117,11 @@ def test_names_and_things_that_are_refused() -> None:
         (InvalidValue, {"processes": -1}),
         (InvalidValue, {"grace": -1}),
         (InvalidValue, {"max_jobs": 0}),
+        (InvalidType, {"max_jobs": "3"}),
+        (InvalidType, {"max_jobs": 2.5}),
+        (InvalidType, {"max_jobs": True}),
+        (InvalidType, {"processes": None}),
+        (InvalidType, {"processes": ""}),
     ],
 )
 def test_workers_that_are_refused(error: type[Exception], options: dict[str, Any]) -> None:

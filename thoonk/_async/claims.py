@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -18,6 +19,7 @@ from thoonk.config import FeedConfig
 from thoonk.exceptions import (
     BackendUnavailable,
     Empty,
+    NotClaimed,
     OutcomeUnknown,
     SerializerError,
     ThoonkError,
@@ -68,6 +70,7 @@ class AsyncClaims(Generic[T]):
         self._codec = codec
         self._timeout = check_timeout(timeout)
         self._prefetch = check_count("prefetch", prefetch)
+        self._pid = os.getpid()
         self._in_block = False
         self._hand: deque[AsyncClaim[T]] = deque()
         self._current: AsyncClaim[T] | None = None
@@ -122,7 +125,12 @@ class AsyncClaims(Generic[T]):
             Background(self._wake, f"thoonk-stop-{self._codec.feed}")
 
     async def close(self) -> None:
-        """Tell the backend how jobs ended, and give back those that did not."""
+        """Tell the backend how jobs ended, and give back those that did not.
+
+        In a process that was forked meanwhile it does nothing: the claims are the parent's.
+        """
+        if os.getpid() != self._pid:
+            return
         self._closed.set()
         if self._keeper is not None:
             await self._keeper.join(5.0)
@@ -205,11 +213,15 @@ class AsyncClaims(Generic[T]):
             except SerializerError as error:
                 extra = {"feed": feed, "id": entry.id}
                 logger.error("job %r is stalled: %s", entry.id, error, extra=extra)  # noqa: TRY400
-                await self._backend.execute(JobStall(feed, entry.id, token))
+                try:
+                    await self._backend.execute(JobStall(feed, entry.id, token))
+                except NotClaimed:
+                    logger.warning("job %r was lost before", entry.id, extra=extra)
             else:
                 claim = AsyncClaim(self._backend, self._codec, entry, item, token)
                 self._hand.append(claim)
         if self._prefetch > 1 and self._keeper is None:
+            self._closed.clear()  # where the loop is begun again
             self._keeper = Background(self._keep, f"thoonk-claims-{feed}")
         return True
 
@@ -258,9 +270,7 @@ class AsyncClaims(Generic[T]):
                 raise
         for id in answer.lost:
             extra = {"feed": self._codec.feed, "id": id}
-            logger.warning(
-                "the end of job %r was not wanted: its claim had run out", id, extra=extra
-            )
+            logger.warning("the end of job %r was not wanted: its claim was over", id, extra=extra)
         return answer
 
     def _is_due(self) -> bool:

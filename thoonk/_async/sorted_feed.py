@@ -7,7 +7,7 @@ from typing import ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
 from thoonk.config import SORTED_FEED
-from thoonk.flows import check_many, chunked
+from thoonk.flows import check_items, chunked
 from thoonk.operations import (
     Entry,
     Position,
@@ -48,7 +48,7 @@ class AsyncSortedFeed(AsyncCollection[T]):
             InvalidType, SerializerError: nothing was sent.
             FeedDoesNotExist: it was deleted.
         """
-        encoded = [self._codec.encode(item) for item in check_many(items, "items")]
+        encoded = [self._codec.encode(item) for item in check_items(items)]
         answers = await self._execute_many(
             chunked(encoded, len),
             lambda chunk: SortedInsert(self.name, chunk),

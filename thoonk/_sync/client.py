@@ -37,7 +37,7 @@ from thoonk.operations import (
     SetConfig,
     UnregisterFeed,
 )
-from thoonk.serializers import PICKLE, Serializer, SerializerRegistry
+from thoonk.serializers import PICKLE, Serializer, SerializerRegistry, serializer_name
 
 T = TypeVar("T")
 C = TypeVar("C", bound=Collection[Any])
@@ -313,7 +313,7 @@ class Thoonk:
         fields = check_config(config)
         check_kind(name, fields.pop("type", None), feed_class.kind, type=feed_class.type)
         if serializer is not None:
-            stored = serializer if isinstance(serializer, str) else serializer.name
+            stored = serializer_name(serializer)
             if fields.setdefault("serializer", stored) != stored:
                 raise InvalidValue(
                     f"config says serializer {fields['serializer']!r}, the argument {stored!r}"

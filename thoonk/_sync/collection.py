@@ -34,6 +34,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 E = TypeVar("E")
 
+FARTHEST = 2**32
+"""Where no feed has items any more, so that whatever stands beyond is not there either."""
+
 
 class Collection(Generic[T]):
     """A named collection of items with ids. Opened by the client's methods.
@@ -105,7 +108,7 @@ class Collection(Generic[T]):
             InvalidValue, InvalidType: a bound is not a whole number, 0 or more.
         """
         limit = check_range(start, stop, reverse=reverse, ordered=self.kind != JOB)
-        page = ReadPage(self.name, self.kind, start, reverse=reverse)
+        page = ReadPage(self.name, self.kind, min(start, FARTHEST), reverse=reverse)
         return self._ids(page, limit)
 
     def items(
@@ -117,7 +120,8 @@ class Collection(Generic[T]):
             SerializerError: an item's bytes are not what the serializer writes.
         """
         limit = check_range(start, stop, reverse=reverse, ordered=self.kind != JOB)
-        page = ReadPage(self.name, self.kind, start, reverse=reverse, with_items=True)
+        first = min(start, FARTHEST)
+        page = ReadPage(self.name, self.kind, first, reverse=reverse, with_items=True)
         return self._items(page, limit)
 
     def _ids(self, first: ReadPage, limit: int | None) -> Iterator[str]:

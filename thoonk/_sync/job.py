@@ -18,6 +18,7 @@ from thoonk.flows import (
     Deadline,
     JobResult,
     Thoroughness,
+    check_items,
     check_many,
     check_priority,
     chunked,
@@ -91,7 +92,7 @@ class Job(Collection[T]):
             FeedDoesNotExist: it was deleted.
         """
         which = check_priority(priority)
-        entries = self._codec.entries(check_many(items, "items"))
+        entries = self._codec.entries(check_items(items))
         return self._put_many(entries, lambda chunk: JobPut(self.name, chunk, which))
 
     def get(self, timeout: float | None = None) -> Claim[T]:
@@ -147,8 +148,15 @@ class Job(Collection[T]):
             except SerializerError as error:
                 failure = error
                 extra = {"feed": self.name, "id": entry.id}
-                logger.warning("job %r was cancelled: %s", entry.id, error, extra=extra)
-                self._execute(JobCancel(self.name, entry.id, operation.token))
+                try:
+                    self._execute(JobCancel(self.name, entry.id, operation.token))
+                except ThoonkError as refusal:
+                    # The others are claimed all the same, and the caller's.
+                    logger.warning(
+                        "job %r was not cancelled (%s): %s", entry.id, refusal, error, extra=extra
+                    )
+                else:
+                    logger.warning("job %r was cancelled: %s", entry.id, error, extra=extra)
             else:
                 claims.append(Claim(self._backend, self._codec, entry, item, operation.token))
         if failure is not None and not claims:
@@ -223,12 +231,13 @@ class Job(Collection[T]):
         Raises:
             NotClaimed: one is not claimed, or by someone else. No job of its step was
                 finished; ``done`` of the error has the ids of those before.
-            InvalidValue: as many results as jobs are needed. Nothing was sent.
+            InvalidValue: as many results as jobs are needed, or a job is named twice.
+                Nothing was sent.
         """
         given = check_many(claims, "claims")
         results: list[T | None] = [None] * len(given)
         if items is not None:
-            results = [*check_many(items, "items")]
+            results = [*check_items(items)]
             if len(results) != len(given):
                 raise InvalidValue(f"{len(given)} claims need as many items, not {len(results)}")
         pairs = [
@@ -239,6 +248,9 @@ class Job(Collection[T]):
             for (id, token), result in zip(pairs, results, strict=True)
         ]
         done = {id for id, _ in pairs}
+        if len(done) < len(pairs):
+            # It would be counted and announced as often.
+            raise InvalidValue("a job can be finished only once, and one is named twice")
         try:
             self._execute_many(
                 chunked(endings, lambda ending: len(ending.result or b"")),

@@ -102,11 +102,13 @@ class BaseWorker(abc.ABC, Generic[C]):
             )
         self.backend = backend
         self.concurrency = None if concurrency is None else check_count("concurrency", concurrency)
-        self.processes = check_count("processes", processes) if processes else 0
+        self.processes = 0 if processes == 0 else check_count("processes", processes)
         self.grace = check_seconds("grace", grace)
         self.max_jobs = max_jobs
-        if max_jobs is not None and (isinstance(max_jobs, bool) or max_jobs < 1):
-            raise InvalidValue(f"max_jobs must be 1 or more, not {max_jobs!r}")
+        if max_jobs is not None and (isinstance(max_jobs, bool) or not isinstance(max_jobs, int)):
+            raise InvalidType(f"max_jobs must be an int, not {type(max_jobs).__name__}")
+        if max_jobs is not None and max_jobs < 1:
+            raise InvalidValue(f"max_jobs must be 1 or more, not {max_jobs}")
         self._handlers: dict[str, Handler] = {}
         self._orders = _Orders()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from conftest import World
@@ -14,7 +14,12 @@ from thoonk import (
     InvalidType,
     InvalidValue,
 )
+from thoonk.operations import JobCancel, JobRetract, JobStall, Operation
+from thoonk.serializers import JSON
+from thoonk.testing._async.claims import states
 from thoonk.testing._async.observed import AsyncObserved
+
+R = TypeVar("R")
 
 Call = Callable[[AsyncThoonk], Awaitable[Any]]
 
@@ -46,11 +51,16 @@ async def test_large_items_go_in_steps_of_their_own(world: World) -> None:
         (InvalidValue, lambda t: t["q"].get_many(0)),
         (InvalidValue, lambda t: t["q"].get_many(1001)),
         (InvalidType, lambda t: t["q"].get_many("2")),
+        (InvalidType, lambda t: t["q"].put_many({"id": "item"})),
+        (InvalidType, lambda t: t["s"].publish_many({"id": "item"})),
+        (InvalidType, lambda t: t["j"].put_many({"id": "item"})),
         (InvalidType, lambda t: t["j"].put_many(None)),
         (InvalidValue, lambda t: t["j"].get_many(-1)),
         (InvalidType, lambda t: t["j"].finish_many("id")),
         (InvalidValue, lambda t: t["j"].finish_many(["a", "b"], ["1"])),
         (InvalidType, lambda t: t["j"].finish_many(["a"], [1])),
+        (InvalidType, lambda t: t["j"].finish_many(["a"], {"a": "1"})),
+        (InvalidValue, lambda t: t["j"].finish_many(["a", "b", "a"])),
         (InvalidValue, lambda t: t["j"].finish_many(["a"], ["1"], timeout=-1)),
     ],
 )
@@ -93,3 +103,32 @@ async def test_nothing_is_left_of_finished_jobs(world: World, thoonk: AsyncThoon
     assert after.pop(b"feed.publishes:j") == b"30"
     assert after.pop(b"feed.finishes:j") == b"30"
     assert after == before
+
+
+class Retracting(AsyncObserved):
+    """Somebody removes the job before the claim of what cannot be read is ended."""
+
+    async def execute(self, operation: Operation[R]) -> R:
+        if isinstance(operation, JobCancel | JobStall):
+            await super().execute(JobRetract(operation.feed, (operation.id,)))
+        return await super().execute(operation)
+
+
+async def test_a_job_that_cannot_be_read_and_is_gone_keeps_no_other_from_being_claimed(
+    world: World,
+) -> None:
+    async with AsyncThoonk(backend=world.url) as client:
+        async with AsyncThoonk(backend=Retracting(client.backend)) as thoonk:
+            texts = await thoonk.job("j", serializer="text")
+            await texts.put_many(["1", "{", "2"])
+            job: Any = await thoonk.job("j", serializer=JSON)
+            claims = await job.get_many(3, timeout=5)
+            assert [claim.item for claim in claims] == [1, 2]
+            await job.finish_many(claims)
+            await texts.put_many(["3", "{", "4"])
+            seen = []
+            async with job.claims(timeout=0.05, prefetch=3) as loop:
+                async for claim in loop:
+                    seen.append(claim.item)
+            assert seen == [3, 4]
+            assert await states(job) == (0, 0, 0, 4)

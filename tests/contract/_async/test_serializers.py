@@ -63,6 +63,13 @@ async def test_a_serializer_object_needs_no_registration(thoonk: AsyncThoonk) ->
     assert await queue.get(timeout=5) == 7
 
 
+@pytest.mark.parametrize("bad", [object(), 7, b"json", str])
+async def test_what_is_no_serializer_is_refused(thoonk: AsyncThoonk, bad: Any) -> None:
+    with pytest.raises(InvalidType, match="serializer"):
+        await thoonk.feed("f", serializer=bad)
+    assert not await thoonk.feed_exists("f")
+
+
 async def test_built_in_serializers_cannot_be_replaced(thoonk: AsyncThoonk) -> None:
     for name in ("text", "binary", "json"):
         with pytest.raises(InvalidValue):

@@ -38,6 +38,17 @@ def test_bounds_that_are_refused(thoonk: Thoonk, kind: str) -> None:
     for start, stop in (("0", None), (0, 1.5), (None, None), (True, None)):
         with pytest.raises(InvalidType):
             feed.ids(start, stop)
+    for reverse in ("no", 1, None):
+        with pytest.raises(InvalidType):
+            feed.items(0, None, reverse)
+
+
+@pytest.mark.parametrize("kind", ["feed", "sorted_feed", "queue"])
+def test_a_start_beyond_all_that_there_is(thoonk: Thoonk, kind: str) -> None:
+    feed, _ = filled(thoonk, kind, 1)
+    for start in (1, 2**53, 2**70):
+        for reverse in (False, True):
+            assert [id for id in feed.ids(start, 2**71, reverse)] == []
 
 
 def test_jobs_have_no_order(thoonk: Thoonk) -> None:

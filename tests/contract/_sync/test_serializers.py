@@ -62,6 +62,13 @@ def test_a_serializer_object_needs_no_registration(thoonk: Thoonk) -> None:
     assert queue.get(timeout=5) == 7
 
 
+@pytest.mark.parametrize("bad", [object(), 7, b"json", str])
+def test_what_is_no_serializer_is_refused(thoonk: Thoonk, bad: Any) -> None:
+    with pytest.raises(InvalidType, match="serializer"):
+        thoonk.feed("f", serializer=bad)
+    assert not thoonk.feed_exists("f")
+
+
 def test_built_in_serializers_cannot_be_replaced(thoonk: Thoonk) -> None:
     for name in ("text", "binary", "json"):
         with pytest.raises(InvalidValue):

@@ -141,6 +141,24 @@ class AsyncClaimsContract(AsyncContract):
         assert seen == ["a", "b", "c"]
         assert await states(job) == (0, 0, 0, 3)
 
+    async def test_a_loop_that_is_begun_again_keeps_its_claims_alive(
+        self, thoonk: AsyncThoonk, other: AsyncThoonk
+    ) -> None:
+        job = await filled(thoonk, "a", "b", claim_timeout=0.6)
+        thief = await other.job("j")
+        claims = job.claims(timeout=0.05, prefetch=2)
+        async with claims:
+            async for _ in claims:
+                break
+        async with claims:
+            async for claim in claims:
+                end = time.monotonic() + 0.9
+                while time.monotonic() < end:
+                    await thief.maintenance()
+                    await pause(0.05)
+                assert claim.cancelled == 0
+        assert await states(job) == (0, 0, 0, 2)
+
     async def test_what_waits_behind_a_long_job_is_given_to_others(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
     ) -> None:

@@ -138,6 +138,24 @@ class ClaimsContract(Contract):
         assert seen == ["a", "b", "c"]
         assert states(job) == (0, 0, 0, 3)
 
+    def test_a_loop_that_is_begun_again_keeps_its_claims_alive(
+        self, thoonk: Thoonk, other: Thoonk
+    ) -> None:
+        job = filled(thoonk, "a", "b", claim_timeout=0.6)
+        thief = other.job("j")
+        claims = job.claims(timeout=0.05, prefetch=2)
+        with claims:
+            for _ in claims:
+                break
+        with claims:
+            for claim in claims:
+                end = time.monotonic() + 0.9
+                while time.monotonic() < end:
+                    thief.maintenance()
+                    pause(0.05)
+                assert claim.cancelled == 0
+        assert states(job) == (0, 0, 0, 2)
+
     def test_what_waits_behind_a_long_job_is_given_to_others(
         self, thoonk: Thoonk, other: Thoonk
     ) -> None:

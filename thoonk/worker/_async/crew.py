@@ -294,6 +294,10 @@ class AsyncCrew:
                     # Whatever it is: a worker that goes on is better than one that hangs.
                     logger.exception("a loop tries again", extra={"feed": post.feed})
                     await self._recover(slot)
+        except BaseException:
+            # A worker that does some of its work, and looks as if it did all, is worse than none.
+            self._is_over.set()
+            raise
         finally:
             self._working.discard(slot)
             self._changed.set()
@@ -355,7 +359,9 @@ class AsyncCrew:
             self._tell_deadline(self._slots.index(slot), charge.began + handler.time_limit)
         try:
             value = await slot.call(charge)
-        except (Exception, SystemExit) as raised:  # noqa: BLE001 - whatever a job does
+        except BaseException as raised:  # whatever a job does
+            if not slot.is_failure(raised):
+                raise
             error = raised
         if slot.take() is None:
             return False

@@ -73,6 +73,11 @@ class AsyncSlot:
             if not self.held and self._task is not None:
                 self._task.uncancel()
 
+    @staticmethod
+    def is_failure(error: BaseException) -> bool:
+        """Whether what `call` raised is the job's failure, and not the end of this task."""
+        return not isinstance(error, asyncio.CancelledError | KeyboardInterrupt | GeneratorExit)
+
     def interrupt(self) -> None:
         """End the handler, whose job was taken out of the slot."""
         if self._task is not None:
