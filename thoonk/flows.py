@@ -74,12 +74,14 @@ class Codec(Generic[T]):
         """The item of bytes; raises `SerializerError`."""
         return decode_item(self.serializer, data, self.feed)
 
-    def entries(self, items: Iterable[T] | Mapping[str, T]) -> list[Entry]:
-        """Items as they are published or put: under their ids, or under fresh ones."""
-        if isinstance(items, Mapping):
-            return [Entry(check_id(id), self.encode(item)) for id, item in items.items()]
+    def entries(self, items: Iterable[T]) -> list[Entry]:
+        """Items as they are published or put, under fresh ids."""
         encoded = [self.encode(item) for item in check_items(items)]
         return list(map(Entry, new_ids(len(encoded)), encoded))
+
+    def entries_by_id(self, items: Mapping[str, T]) -> list[Entry]:
+        """Items as they are published under ids of the caller's."""
+        return [Entry(check_id(id), self.encode(item)) for id, item in items.items()]
 
     def ending(
         self, id: str, token: str, item: T | None, *, result: bool, timeout: float | None

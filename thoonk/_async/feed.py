@@ -54,7 +54,10 @@ class AsyncFeed(AsyncCollection[T]):
             InvalidValue, InvalidType, SerializerError: nothing was sent.
             FeedDoesNotExist: it was deleted.
         """
-        entries = self._codec.entries(items)
+        if isinstance(items, Mapping):
+            entries = self._codec.entries_by_id(items)
+        else:
+            entries = self._codec.entries(items)
         return await self._put_many(entries, lambda chunk: FeedPublish(self.name, chunk))
 
     async def edit(self, id: str, item: T) -> str:

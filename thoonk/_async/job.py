@@ -91,7 +91,7 @@ class AsyncJob(AsyncCollection[T]):
             FeedDoesNotExist: it was deleted.
         """
         which = check_priority(priority)
-        entries = self._codec.entries(check_items(items))
+        entries = self._codec.entries(items)
         return await self._put_many(entries, lambda chunk: JobPut(self.name, chunk, which))
 
     async def get(self, timeout: float | None = None) -> AsyncClaim[T]:

@@ -12,7 +12,7 @@ from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import to_the_end
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, Thoroughness, check_items, check_priority
+from thoonk.flows import Deadline, Thoroughness, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
     Entry,
@@ -68,7 +68,7 @@ class AsyncQueue(AsyncCollection[T]):
             FeedDoesNotExist: it was deleted.
         """
         which = check_priority(priority)
-        entries = self._codec.entries(check_items(items))
+        entries = self._codec.entries(items)
         return await self._put_many(entries, lambda chunk: QueuePut(self.name, chunk, which))
 
     async def get(self, timeout: float | None = None) -> T:

@@ -92,7 +92,7 @@ class Job(Collection[T]):
             FeedDoesNotExist: it was deleted.
         """
         which = check_priority(priority)
-        entries = self._codec.entries(check_items(items))
+        entries = self._codec.entries(items)
         return self._put_many(entries, lambda chunk: JobPut(self.name, chunk, which))
 
     def get(self, timeout: float | None = None) -> Claim[T]:

@@ -13,7 +13,7 @@ from thoonk.backends import Backend
 from thoonk.concurrency._sync import to_the_end
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, Thoroughness, check_items, check_priority
+from thoonk.flows import Deadline, Thoroughness, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
     Entry,
@@ -69,7 +69,7 @@ class Queue(Collection[T]):
             FeedDoesNotExist: it was deleted.
         """
         which = check_priority(priority)
-        entries = self._codec.entries(check_items(items))
+        entries = self._codec.entries(items)
         return self._put_many(entries, lambda chunk: QueuePut(self.name, chunk, which))
 
     def get(self, timeout: float | None = None) -> T:
