@@ -31,7 +31,7 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
   call('HDEL', keys.cancelled, unpack(ids))
   call('ZREM', keys.published, unpack(ids))
   call('INCRBY', keys.finishes, #ids)
-  local notices = {}
+  local seconds, notices = tonumber(configured or ''), {}
   for at = from, to, 5 do
     local id, kind, result = ARGV[at], ARGV[at + 2], ARGV[at + 3]
     if kind ~= '' then
@@ -40,7 +40,7 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
         call('DEL', KEYS[key])
         -- A peer's BRPOP gets the result. Three elements tell what it left from a peer's own.
         call('RPUSH', KEYS[key], kind, query, result)
-        local keep = tonumber(ARGV[at + 4]) or (tonumber(configured or '') or default / 1000) * 1000
+        local keep = tonumber(ARGV[at + 4]) or seconds and seconds * 1000 or tonumber(default)
         if keep > 0 then
           -- A peer may have configured more than the server can count.
           keep = math.max(1, math.min(keep, 1e14))
