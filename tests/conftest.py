@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import processes
 import pytest
 import redis
 import servers
 from fakeredis import FakeRedis
 
 from thoonk.backends.memory import World as Memory
+
+# Tests send signals to themselves and to their children.
+processes.restore_signals()
 
 # The assertions of the model are not in a test file, and say what differs all the same.
 pytest.register_assert_rewrite("model.machine", "model.model", "mirror")

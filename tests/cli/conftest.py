@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import processes
 import pytest
 import servers
 from click.testing import CliRunner
@@ -85,6 +86,7 @@ class Process:
     """Starts the command line as a process, in one world."""
 
     url: str
+    started: list[subprocess.Popen[bytes]] = attrs.field(factory=list)
 
     def environment(self) -> dict[str, str]:
         folder = Path(sys.executable).parent
@@ -98,7 +100,7 @@ class Process:
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
         """A process whose outputs are pipes."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*PROGRAM, *arguments],
             env=self.environment(),
             stdin=options.pop("stdin", subprocess.DEVNULL),
@@ -106,6 +108,8 @@ class Process:
             stderr=options.pop("stderr", subprocess.PIPE),
             **options,
         )
+        self.started.append(process)
+        return process
 
     def __call__(self, *arguments: str, input: bytes = b"", fails: int = 0) -> Done:
         """Run it to its end."""
@@ -128,6 +132,9 @@ def one_server(running_server: Callable[[str], servers.Server]) -> Iterator[Worl
 
 
 @pytest.fixture
-def process(one_server: World) -> Process:
+def process(one_server: World) -> Iterator[Process]:
     """The command line as a process."""
-    return Process(one_server.url)
+    process = Process(one_server.url)
+    yield process
+    for started in process.started:
+        processes.kill(started)

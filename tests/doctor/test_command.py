@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import attrs
+import processes
 import pytest
 import servers
 from click.testing import CliRunner
@@ -147,13 +148,12 @@ def test_bad_arguments_end_with_2(server: servers.Server) -> None:
 
 
 def test_it_can_be_interrupted(server: servers.Server) -> None:
-    with server.client() as raw:
+    command = [sys.executable, "-m", "thoonk.doctor", server.url, "--patience", "60"]
+    with (
+        server.client() as raw,
+        processes.started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
+    ):
         raw.sadd("feeds", "ghost")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "thoonk.doctor", server.url, "--patience", "60"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
         until(lambda: raw.pubsub_numsub("newfeed")[0][1] == 1)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20) == (b"", b"")

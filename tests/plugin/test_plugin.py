@@ -254,8 +254,10 @@ def test_what_was_published_is_found_and_what_waits_is_drained(run: Run, world: 
         def test_published_later(thoonk, thoonk_world):
             feed = thoonk.sorted_feed("s")
             other = thoonk_world.client().sorted_feed("s")
-            threading.Timer(0.1, other.append, ["x"]).start()
+            later = threading.Timer(0.1, other.append, ["x"])
+            later.start()
             assert assert_published(feed, "x", timeout=5) == "1"
+            later.join()
 
         def test_drained(thoonk):
             queue, job = thoonk.queue("q"), thoonk.job("j")

@@ -61,7 +61,9 @@ async def test_whoever_wakes_a_loop_is_through_with_the_backend_when_the_loop_en
             await until(lambda: backend.waiting == 1)
             claims.stop()
             await working.result()
-    assert events == ["woken", "ended"]
+    # It is woken again and again until it has ended: the first may come before it waits.
+    assert events[-1] == "ended"
+    assert events.count("woken") == len(events) - 1 > 0
 
 
 async def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> None:
