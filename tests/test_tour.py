@@ -195,8 +195,8 @@ NOBODY = f"redis://127.0.0.1:{servers.free_port()}/0"
     [
         ((), 1, "tour: no files in "),
         (("--backend", "bogus://x"), 2, "tour: no backend for 'bogus'"),
-        (("--backend", ""), 2, "tour: no backend for ''"),
-        (("--backend", "redis://127.0.0.1:port/0"), 2, "tour: not a URL that redis-py takes"),
+        (("--backend", ""), 2, "tour: a backend's URL begins with"),
+        (("--backend", "redis://127.0.0.1:port/0"), 2, "tour: a Redis URL is redis://"),
         (("--backend", NOBODY), 1, "tour: Redis cannot be reached, nothing was done"),
     ],
 )

@@ -30,6 +30,8 @@ from thoonk import (
     Thoonk,
 )
 from thoonk.backends.redis import scripts
+from thoonk.doctor import examine
+from thoonk.serializers import TEXT
 from thoonk.testing._sync.helpers import Background, until
 
 MARK = "mark"
@@ -440,6 +442,51 @@ def cluster(cluster_server: servers.Server) -> servers.Server:
     with contextlib.closing(cluster_server.client()) as raw:
         raw.flushall()
     return cluster_server
+
+
+@pytest.fixture
+def other_node(cluster_server: servers.Server) -> Iterator[servers.Server]:
+    """A node of the same cluster, without slots."""
+    node = servers.Server(cluster_server.binary, "--cluster-enabled", "yes")
+    node.port = cluster_port()
+    try:
+        node.start()
+        with contextlib.closing(node.client()) as raw:
+            raw.execute_command("CLUSTER", "MEET", "127.0.0.1", cluster_server.port)
+            until(
+                lambda: b"cluster_slots_ok:16384" in raw.execute_command("CLUSTER", "INFO"),
+                timeout=60,
+            )
+        yield node
+    finally:
+        node.stop()
+
+
+CLUSTER = "this server is part of a cluster, and Thoonk does not support clusters yet"
+
+
+def told_of_a_cluster(url: str, name: str) -> None:
+    with Thoonk(backend=url) as thoonk:
+        queue = Queue(name, thoonk.backend, TEXT)
+        attempts: list[Callable[[], object]] = [
+            lambda: thoonk.feed(name),
+            lambda: queue.put("x"),
+            lambda: queue.get(timeout=1),
+            queue.stats,
+        ]
+        for attempt in attempts:
+            with pytest.raises(BackendError, match=f"^{CLUSTER}; nothing was done"):
+                attempt()
+
+
+def test_a_name_without_braces_on_a_cluster_is_told_as_what_it_is(cluster: servers.Server) -> None:
+    told_of_a_cluster(cluster.url, "orders")
+
+
+def test_a_node_that_has_not_the_slot_is_told_as_what_it_is(other_node: servers.Server) -> None:
+    told_of_a_cluster(other_node.url, "{orders}")
+    with pytest.raises(BackendError, match=CLUSTER):
+        examine(other_node.url)
 
 
 def test_feeds_of_every_type_live_in_one_slot_of_a_cluster(cluster: servers.Server) -> None:

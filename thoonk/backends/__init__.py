@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from thoonk.exceptions import BackendNotInstalled, InvalidType, InvalidValue
@@ -150,13 +151,13 @@ class Opener(Protocol):
         """A backend for asyncio clients. ``url`` may be the bare scheme."""
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+
+_REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
+_SENTINEL = tuple(f"{scheme}+sentinel" for scheme in _REDIS if scheme != "unix")
 _BUILT_IN = {
     "memory": ("thoonk.backends.memory", "pip install 'thoonk[memory]'"),
-    "redis": ("thoonk.backends.redis", "pip install redis hiredis"),
-    "rediss": ("thoonk.backends.redis", "pip install redis hiredis"),
-    "unix": ("thoonk.backends.redis", "pip install redis hiredis"),
-    "redis+sentinel": ("thoonk.backends.redis", "pip install redis hiredis"),
-    "rediss+sentinel": ("thoonk.backends.redis", "pip install redis hiredis"),
+    **dict.fromkeys((*_REDIS, *_SENTINEL), ("thoonk.backends.redis", "pip install redis hiredis")),
 }
 
 
@@ -186,8 +187,15 @@ def _opener_of(scheme: str) -> Opener:
 
 def _opener_for(target: object) -> Opener:
     if isinstance(target, str):
-        # Only the scheme is shown in errors: the rest may hold a password.
-        return _opener_of(target.partition("://")[0].partition(":")[0])
+        # Only the scheme is shown in errors: the rest may hold a password. What has no
+        # scheme may be a password to its first letter.
+        scheme = target.partition("://")[0]
+        if not _SCHEME.fullmatch(scheme):
+            raise InvalidValue(
+                "a backend's URL begins with a scheme and ://, as in redis://HOST:PORT/DB; "
+                f"known schemes: {', '.join(_BUILT_IN)}"
+            )
+        return _opener_of(scheme.lower())
     if hasattr(target, "connection_pool"):
         return _opener_of("redis")
     raise InvalidType(

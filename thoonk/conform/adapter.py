@@ -18,7 +18,7 @@ import redis
 from thoonk import Thoonk, notices
 from thoonk import operations as ops
 from thoonk.backends import Backend, Subscription, open_backend
-from thoonk.backends.redis import errors
+from thoonk.backends.redis import errors, open_client
 from thoonk.backends.redis.commands import Call, command_for
 from thoonk.backends.redis.wire import new_instance
 from thoonk.conform.values import Template, decode, encode
@@ -99,7 +99,7 @@ class Adapter:
         self.thoonk = Thoonk(backend=url)
         self.backend: Backend
         self.backend, _ = open_backend(url)
-        self.client: Any = redis.Redis.from_url(url, protocol=2)
+        self.client: Any = open_client(url)
         self.heard: Subscription | None = None
 
     def execute(self, operation: ops.Operation[R], arguments: Arguments) -> R:

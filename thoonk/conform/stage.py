@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import redis
 
+from thoonk.backends.redis import open_client
 from thoonk.conform.values import Content, Scene, Template, number, text
 from thoonk.exceptions import BackendUnavailable, InvalidValue
 
@@ -86,7 +87,7 @@ class Stage:
         self.url = url
         try:
             # Not typed as it is: the driver's own hints are those of both its halves.
-            self._client = cast("Any", redis.Redis.from_url(url, protocol=2, socket_timeout=30))
+            self._client = cast("Any", open_client(url, socket_timeout=30))
             self._pubsub = self._client.pubsub()
             size = self._client.dbsize()
             if size:
@@ -95,8 +96,6 @@ class Stage:
                 )
             self._pubsub.psubscribe("*")
             self._pubsub.get_message(timeout=10)
-        except ValueError as error:
-            raise InvalidValue(str(error)) from error
         except redis.RedisError as error:
             raise BackendUnavailable(f"the server cannot be used: {error}") from error
 

@@ -14,12 +14,11 @@ from collections.abc import Collection
 
 import redis
 
-from thoonk.backends.redis._sync.connection import close_pool, open_pool
-from thoonk.backends.redis.errors import CONNECTION_ERRORS, not_sent
-from thoonk.backends.redis.settings import with_defaults
+from thoonk.backends.redis import open_client
+from thoonk.backends.redis.errors import CONNECTION_ERRORS, not_sent, of_server
 from thoonk.doctor.examination import CHECKS, Examination
 from thoonk.doctor.findings import Check, Finding, Report, Severity, Size
-from thoonk.exceptions import BackendError, InvalidValue
+from thoonk.exceptions import InvalidValue
 from thoonk.names import check_timeout
 
 __all__ = ["CHECKS", "Check", "Finding", "Report", "Severity", "Size", "examine"]
@@ -43,14 +42,13 @@ def examine(
     patience = check_timeout(patience, "patience") or 0.0
     if unknown := set(ignore) - CHECKS.keys():
         raise InvalidValue(f"no check {', '.join(unknown)}; there are {', '.join(sorted(CHECKS))}")
-    pool, _ = open_pool(url, with_defaults({}))
+    client = open_client(url)
     try:
-        client = redis.Redis(connection_pool=pool)
         examination = Examination(client, repair=repair, patience=patience, ignore=ignore)
         return examination.run()
     except (*CONNECTION_ERRORS, redis.exceptions.NoPermissionError) as error:
         raise not_sent(error) from error
     except redis.exceptions.ResponseError as error:
-        raise BackendError(f"Redis refused a command: {error}") from error
+        raise of_server(error) from error
     finally:
-        close_pool(pool)
+        client.close()

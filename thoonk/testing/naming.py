@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
 
 from thoonk.exceptions import FeedError
 
@@ -20,8 +20,8 @@ def forget_prefix(error: FeedError, prefix: str) -> None:
 
 def without_password(world: str) -> str:
     """The name of a world, which may be a URL, as it may be shown."""
-    parts = urlsplit(world)
-    if not parts.netloc:
-        return world
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+    before, separator, place = world.rpartition("@")
+    place = place.partition("?")[0]
+    # No parser: a password that is not percent-encoded has to go, too.
+    scheme = re.match(r"[a-z+]+://", before)
+    return (scheme[0] if scheme else "") + place if separator else place

@@ -10,6 +10,7 @@ from redis import Redis
 
 from thoonk import AsyncClaim, AsyncJob, AsyncThoonk, Claim, Job, Thoonk
 from thoonk.backends import AsyncBackend, Backend, open_async_backend, open_backend
+from thoonk.backends.redis import open_client
 from thoonk.config import JOB, KIND_OF_TYPE, QUEUE
 from thoonk.exceptions import InvalidValue, NotClaimed
 from thoonk.names import check_timeout, new_token
@@ -172,7 +173,7 @@ def open_world(name: str, servers: Servers, faults: Faults | None) -> World:
         plain.flushall()
         return World(name, server.url, plain, faults=faults)
     if "://" in name:
-        plain = Redis.from_url(name, protocol=2)
+        plain = open_client(name)
         shown, prefix = without_password(name), f"test-{fresh}:"
         return World(shown, name, plain, prefix=prefix, faults=faults)
     known = ", ".join((MEMORY, ANY, *FINDERS))

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
+from redis import Redis
+
 from thoonk.backends.redis._async.backend import AsyncRedisBackend
 from thoonk.backends.redis._sync.backend import RedisBackend
+from thoonk.backends.redis._sync.connection import open_pool
+from thoonk.backends.redis.address import SCHEMES, Address
+from thoonk.backends.redis.settings import with_defaults
 from thoonk.exceptions import InvalidType, InvalidValue
 
-__all__ = ["AsyncRedisBackend", "RedisBackend", "opener"]
+__all__ = ["AsyncRedisBackend", "RedisBackend", "open_client", "opener"]
+
+
+def open_client(url: str, **options: Any) -> Redis:
+    """A plain redis-py client of the server that a backend of this URL would use.
+
+    Closing it closes its connections.
+
+    Raises:
+        InvalidValue: no such URL, or an option makes no sense.
+    """
+    address = Address.parse(url)
+    settings = {**options, **address.options}
+    settings.pop("retry_for", None)
+    pool, _ = open_pool(address, with_defaults(settings))
+    return Redis.from_pool(pool)
 
 
 class _Opener:
@@ -16,23 +36,33 @@ class _Opener:
 
     def open(self, url: Any, **options: Any) -> RedisBackend:
         if isinstance(url, str):
-            return RedisBackend(url if "://" in url else None, **options)
+            return RedisBackend(_url_of(url), **options)
         _check_client(url, options, asynchronous=False)
         return RedisBackend(client=url, **options)
 
     def open_async(self, url: Any, **options: Any) -> AsyncRedisBackend:
         if isinstance(url, str):
-            return AsyncRedisBackend(url if "://" in url else None, **options)
+            return AsyncRedisBackend(_url_of(url), **options)
         _check_client(url, options, asynchronous=True)
         return AsyncRedisBackend(client=url, **options)
 
 
-def _check_client(client: object, options: dict[str, Any], *, asynchronous: bool) -> None:
+def _url_of(name: str) -> str | None:
+    """None for a bare scheme: all is in the options."""
+    return None if name in SCHEMES else name
+
+
+def _check_client(client: Any, options: dict[str, Any], *, asynchronous: bool) -> None:
     if ignored := options.keys() - {"retry_for"}:
         raise InvalidValue(f"a client has its own settings, so not {', '.join(ignored)} beside it")
-    is_async = "asyncio" in type(client.connection_pool).__module__  # type: ignore[attr-defined]
-    if is_async != asynchronous:
-        wanted = "redis.asyncio.Redis" if asynchronous else "redis.Redis"
+    wanted = "redis.asyncio.Redis" if asynchronous else "redis.Redis"
+    module = type(client.connection_pool).__module__
+    if module.partition(".")[0] == "valkey":
+        raise InvalidType(
+            f"this client needs a {wanted}, not one of the package valkey; "
+            "for a Valkey server give its URL (valkey://HOST:PORT)"
+        )
+    if ("asyncio" in module) != asynchronous:
         raise InvalidType(f"this client needs a {wanted}, not {type(client).__name__} as it is")
 
 

@@ -41,6 +41,9 @@ _TRANSIENT = {
 }
 """Replies of a server that is not (or no more) the one to ask. Nothing was done."""
 
+_OF_A_CLUSTER = (driver.MovedError, driver.AskError, driver.ClusterCrossSlotError)
+_OF_A_CLUSTER_CODES = {"MOVED", "ASK", "CROSSSLOT"}
+
 _DENIED = (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)
 # "ACL failure in script: User ..." is what a script meets.
 _DENIED_CODES = {"NOAUTH", "WRONGPASS", "NOPERM", "ACL"}
@@ -72,10 +75,17 @@ def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
 
 def refused(error: driver.ResponseError, command: Command[Any]) -> ThoonkError:
     """The server answered with an error: a refusal of ours, or its own."""
-    code, detail = _code_of(error)
-    ours = command.refusal(code, detail)
-    if ours is not None:
-        return ours
+    return command.refusal(*_code_of(error)) or of_server(error)
+
+
+def of_server(error: driver.ResponseError) -> ThoonkError:
+    """The server answered with an error of its own."""
+    code, _ = _code_of(error)
+    if isinstance(error, _OF_A_CLUSTER) or code in _OF_A_CLUSTER_CODES:
+        return BackendError(
+            "this server is part of a cluster, and Thoonk does not support clusters yet; "
+            f"nothing was done ({type(error).__name__}: {error})"
+        )
     if isinstance(error, (driver.ReadOnlyError, driver.ClusterDownError)) or code in _TRANSIENT:
         return BackendUnavailable(f"Redis cannot do this now, nothing was done: {error}")
     if isinstance(error, driver.OutOfMemoryError) or code == "OOM":

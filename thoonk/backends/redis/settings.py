@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis.backoff import NoBackoff
 
-from thoonk.exceptions import InvalidValue
+from thoonk.backends.redis.address import check_host
+from thoonk.exceptions import InvalidType, InvalidValue
 from thoonk.names import check_timeout
 
 POOL_SETTINGS: Mapping[str, Any] = {
@@ -91,14 +93,111 @@ def check_db(db: object) -> int:
     return int(str(db))
 
 
-def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The caller's options over our own settings."""
+_CERT_REQS = ("none", "optional", "required")
+
+
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a caller, as redis-py needs them. What it can only know itself passes.
+
+    Raises:
+        InvalidType: a setting has a type that is not allowed.
+        InvalidValue: a setting has a value that is not allowed.
+    """
     check_no_decoding(options)
-    settings = {**CONNECTION_SETTINGS, **options}
+    checked = {
+        name: _CHECKS[name](name, value) if name in _CHECKS else value
+        for name, value in options.items()
+    }
+    needing = [name for name in options if name.startswith("ssl_")]
+    if needing and not options.get("ssl"):
+        raise InvalidValue(f"{', '.join(needing)}: only with TLS (rediss:// or ssl=True)")
+    return checked
+
+
+def _check_duration(name: str, value: object) -> float | None:
+    return check_timeout(value, name)
+
+
+def _check_flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidType(f"{name} must be True or False, not {value!r:.80}")
+    return value
+
+
+def _check_text(name: str, value: object) -> object:
+    if not isinstance(value, str | bytes | None):
+        # Not the value: it may be meant as a password.
+        raise InvalidType(f"{name} must be text, not {type(value).__name__}")
+    return value
+
+
+def _check_host(_: str, value: object) -> str:
+    return check_host(value)
+
+
+def _check_protocol(name: str, value: object) -> object:
+    if value not in (2, None):
+        raise InvalidValue(f"{name} must be 2 (RESP2), not {value!r:.80}")
+    return 2
+
+
+def _check_number(name: str, value: object) -> int:
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"{name} must be a whole number, not {value!r:.80}")
+    if value < (0 if name == "health_check_interval" else 1) or (name == "port" and value >= 2**16):
+        raise InvalidValue(f"{name} cannot be {value}")
+    return value
+
+
+def _check_cert_reqs(name: str, value: object) -> object:
+    if value is None or isinstance(value, ssl.VerifyMode):
+        return value
+    text = value.lower().removeprefix("cert_") if isinstance(value, str) else None
+    if text not in _CERT_REQS:
+        raise InvalidValue(f"{name} must be one of {', '.join(_CERT_REQS)}, not {value!r:.80}")
+    return text
+
+
+def _check_tls_version(name: str, value: Any) -> ssl.TLSVersion | None:
+    if value is None:
+        return None
+    try:
+        return ssl.TLSVersion(value)
+    except ValueError:
+        known = ", ".join(f"{version.name} ({version.value})" for version in ssl.TLSVersion)
+        raise InvalidValue(f"{name} must be one of {known}, not {value!r:.80}") from None
+
+
+_CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "health_check_interval": _check_number,
+    "host": _check_host,
+    "max_connections": _check_number,
+    "password": _check_text,
+    "port": _check_number,
+    "protocol": _check_protocol,
+    "socket_connect_timeout": _check_duration,
+    "socket_keepalive": _check_flag,
+    "socket_read_size": _check_number,
+    "socket_timeout": _check_duration,
+    "ssl": _check_flag,
+    "ssl_cert_reqs": _check_cert_reqs,
+    "ssl_check_hostname": _check_flag,
+    "ssl_min_version": _check_tls_version,
+    "timeout": _check_duration,
+    "username": _check_text,
+}
+
+
+def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's options, checked, over our own settings."""
+    settings = {**CONNECTION_SETTINGS, **check_options(options)}
     if settings.get("unix_socket_path"):
         # As the arguments of redis.Redis; its connections know other names.
         settings["path"] = settings["unix_socket_path"]
+    settings.pop("unix_socket_path", None)
+    if settings.get("path"):
         for name in ("host", "port", "socket_keepalive"):
             settings.pop(name, None)
-    settings.pop("unix_socket_path", None)
     return settings

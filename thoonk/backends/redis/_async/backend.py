@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 import attrs
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._async.connection import (
@@ -33,6 +33,7 @@ from thoonk.backends.redis._async.connection import (
 )
 from thoonk.backends.redis._async.lines import AsyncLines, Line
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
+from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.scripts import Script, load
@@ -96,7 +97,8 @@ class AsyncRedisBackend:
         """Connections are opened when they are needed.
 
         Args:
-            url: any URL that redis-py takes (``redis://``, ``rediss://``, ``unix://``).
+            url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://``; also
+                ``valkey://`` and ``valkeys://``. Its query holds options.
             client: a redis-py client whose pool is used, and not closed. Its
                 connection settings are its owner's affair.
             retry_for: seconds for which a call whose connection was lost is repeated; it
@@ -111,19 +113,22 @@ class AsyncRedisBackend:
                 set: it would destroy binary items.
         """
         self._owns_pool = client is None
-        self._retry_for = check_retry_for(retry_for)
         self._pool: Pool
         self._reply_timeout: float | None = None
         if client is None:
-            self._pool, self._reply_timeout = open_pool(url, with_defaults(options))
+            address = Address.parse(url)
+            settings = {**options, **address.options}
+            retry_for = settings.pop("retry_for", retry_for)
+            self._pool, self._reply_timeout = open_pool(address, with_defaults(settings))
         else:
             self._pool = client.connection_pool
+        self._retry_for = check_retry_for(retry_for)
         check_no_decoding(self._pool.connection_kwargs)
         try:
             # Makes an object and opens nothing: a misspelt option is told here.
             dedicated_connection(self._pool)
-        except TypeError as error:
-            raise InvalidValue(f"redis-py does not know an option: {error}") from error
+        except (TypeError, ValueError, RedisError) as error:
+            raise InvalidValue(f"redis-py does not take an option: {error}") from error
         self._db = check_db(self._pool.connection_kwargs.get("db"))
         self._instance = new_instance(self._db)
         self._idle: deque[_Waiter] = deque()
@@ -135,7 +140,9 @@ class AsyncRedisBackend:
 
     def __repr__(self) -> str:
         settings = self._pool.connection_kwargs
-        where = settings.get("path") or f"{settings.get('host')}:{settings.get('port')}"
+        host, port = settings.get("host", "localhost"), settings.get("port", 6379)
+        service = getattr(self._pool, "service_name", None)
+        where = service or settings.get("path") or f"{host}:{port}"
         return f"<{type(self).__name__} {where} db {self._db}>"
 
     # --- one operation ----------------------------------------------------------------

@@ -16,10 +16,9 @@ from redis.asyncio import UnixDomainSocketConnection as UnixConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
+from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
-from thoonk.backends.redis.sentinel import SCHEMES, SentinelUrl
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
-from thoonk.exceptions import InvalidValue
 
 # redis-py's own annotations change from version to version.
 Client: TypeAlias = Any
@@ -27,7 +26,7 @@ Pool: TypeAlias = Any
 Connection: TypeAlias = Any
 
 
-def open_pool(url: str | None, settings: dict[str, Any]) -> tuple[Pool, float | None]:
+def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float | None]:
     """A pool whose callers wait for a free connection instead of failing.
 
     Also the seconds for one reply, None where its connections see to that themselves.
@@ -37,15 +36,8 @@ def open_pool(url: str | None, settings: dict[str, Any]) -> tuple[Pool, float | 
     timeout: float | None = settings.pop("socket_timeout")
     settings["socket_timeout"] = None
     settings.setdefault("redis_connect_func", _greet)
-    if url is not None and url.startswith(SCHEMES):
-        return _sentinel_pool(SentinelUrl.parse(url), settings), timeout
-    if url is not None:
-        if url.startswith("unix:"):
-            settings.pop("socket_keepalive", None)
-        try:
-            return BlockingConnectionPool.from_url(url, **settings), timeout
-        except ValueError as error:
-            raise InvalidValue(f"not a URL that redis-py takes: {error}") from error
+    if address.sentinels:
+        return _sentinel_pool(address, settings), timeout
     kind: Any = TcpConnection
     if settings.pop("ssl", False):
         kind = SSLConnection
@@ -65,13 +57,14 @@ async def _greet(connection: Connection) -> None:
         raise driver.TimeoutError("the server accepted the connection and is silent") from error
 
 
-def _sentinel_pool(url: SentinelUrl, settings: dict[str, Any]) -> Pool:
+def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:
     # This pool of redis-py has no waiting for a free connection: it opens as many as it needs.
     for name in POOL_SETTINGS:
         settings.pop(name)
     patience = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "protocol": 2}
-    manager = Sentinel(url.hosts, sentinel_kwargs={**patience, **url.sentinel_settings})  # type: ignore[no-untyped-call,unused-ignore]
-    return SentinelConnectionPool(url.service, manager, **{**settings, **url.settings})  # type: ignore[no-untyped-call,unused-ignore]
+    options = {**patience, **address.sentinel_options}
+    manager = Sentinel(address.sentinels, sentinel_kwargs=options)  # type: ignore[no-untyped-call,unused-ignore]
+    return SentinelConnectionPool(address.service, manager, **settings)  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def dedicated_connection(pool: Pool) -> Connection:
