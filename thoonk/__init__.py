@@ -53,6 +53,7 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
     UnsupportedOperation,
+    WrongEventLoop,
     WrongFeedType,
 )
 from thoonk.flows import JobResult
@@ -141,6 +142,7 @@ __all__ = [
     "Thoonk",
     "ThoonkError",
     "UnsupportedOperation",
+    "WrongEventLoop",
     "WrongFeedType",
     "exceptions",
 ]

@@ -152,6 +152,13 @@ class Closed(ThoonkError):
     """The client, backend or subscription has been closed."""
 
 
+class WrongEventLoop(ThoonkError, RuntimeError):
+    """An asyncio client is used in a second event loop, or outside of asyncio.
+
+    Nothing was done. Its connections work in the event loop that used it first.
+    """
+
+
 # --- the backend --------------------------------------------------------------
 
 

@@ -3,18 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+import trio
 from conftest import World
 
 from contract._async.worlds import AsyncWorlds
 from contract.peek import blocked
-from thoonk import AsyncThoonk, Empty
-from thoonk.operations import QueueConfirm, Release
+from thoonk import AsyncQueue, AsyncThoonk, Empty, WrongEventLoop
+from thoonk.operations import QueueConfirm, QueueTake, Release
 from thoonk.testing._async.helpers import until
 from thoonk.testing.cancellation import AsyncCancellationContract, take
 from thoonk.testing.proxy import between
+
+
+def test_a_client_in_a_second_event_loop_is_told_so_and_does_nothing(world: World) -> None:
+    client = AsyncThoonk(backend=world.url)
+
+    async def first() -> AsyncQueue[str]:
+        queue = await client.queue("q")
+        with pytest.raises(Empty):
+            await queue.get(timeout=0.01)
+        return queue
+
+    async def second(queue: AsyncQueue[str]) -> None:
+        attempts: list[Callable[[], Awaitable[object]]] = [
+            lambda: queue.put("x"),
+            lambda: queue.get(timeout=1),
+            lambda: client.backend.wait(QueueTake("q", "token", 1), 1.0),
+            lambda: client.backend.listen("q"),
+            client.close,
+        ]
+        for attempt in attempts:
+            with pytest.raises(WrongEventLoop, match="another event loop"):
+                await attempt()
+
+    async def both() -> None:
+        queue = await first()
+        # A loop of another thread, while the first still runs.
+        await asyncio.to_thread(asyncio.run, second(queue))
+        assert await queue.count() == 0
+        await client.close()
+
+    asyncio.run(both())
+
+
+def test_a_client_under_trio_is_told_what_it_needs(world: World) -> None:
+    async def main() -> None:
+        with pytest.raises(WrongEventLoop, match="asyncio"):
+            await AsyncThoonk(backend=world.url).queue("q")
+
+    trio.run(main)
 
 
 class TestCancellation(AsyncWorlds, AsyncCancellationContract):

@@ -123,9 +123,13 @@ class AsyncThoonk:
         if self._is_closed:
             return
         self._is_closed = True
-        await self._listener.close()
-        if self._owns_backend:
-            await self._backend.close()
+        try:
+            await self._listener.close()
+            if self._owns_backend:
+                await self._backend.close()
+        except BaseException:
+            self._is_closed = False  # it can be called again, perhaps in the right event loop
+            raise
 
     async def __aenter__(self) -> Self:
         return await self.open()

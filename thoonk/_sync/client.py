@@ -124,9 +124,13 @@ class Thoonk:
         if self._is_closed:
             return
         self._is_closed = True
-        self._listener.close()
-        if self._owns_backend:
-            self._backend.close()
+        try:
+            self._listener.close()
+            if self._owns_backend:
+                self._backend.close()
+        except BaseException:
+            self._is_closed = False  # it can be called again, perhaps in the right event loop
+            raise
 
     def __enter__(self) -> Self:
         return self.open()

@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
+from thoonk.exceptions import WrongEventLoop
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -46,6 +48,36 @@ async def call(handler: Callable[..., Any], *args: object) -> None:
     result = handler(*args)
     if inspect.isawaitable(result):
         await result
+
+
+class HomeLoop:
+    """The event loop of an object whose connections work in one loop only."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Remember the running loop the first time, and refuse any other later.
+
+        Raises:
+            WrongEventLoop: another loop runs, or none of asyncio's.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        # Not in the handler: that error says less than ours.
+        if loop is None:
+            raise WrongEventLoop(
+                "AsyncThoonk needs asyncio, and no asyncio event loop is running here; "
+                "with trio, use Thoonk in a thread"
+            )
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise WrongEventLoop(
+                "this client is used in another event loop already; make one AsyncThoonk per loop"
+            )
 
 
 class Background:

@@ -30,6 +30,13 @@ def call(handler: Callable[..., Any], *args: object) -> None:
     handler(*args)
 
 
+class HomeLoop:
+    """For threads there is no event loop to belong to."""
+
+    def check(self) -> None:
+        """Nothing to check."""
+
+
 class Background:
     """Work that goes on until its function returns."""
 

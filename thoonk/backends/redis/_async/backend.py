@@ -44,7 +44,7 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._async import Event, event_within, to_the_end
+from thoonk.concurrency._async import Event, HomeLoop, event_within, to_the_end
 from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
@@ -137,6 +137,7 @@ class AsyncRedisBackend:
         self._lines = AsyncLines(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
+        self._home = HomeLoop()
 
     def __repr__(self) -> str:
         settings = self._pool.connection_kwargs
@@ -254,6 +255,7 @@ class AsyncRedisBackend:
             )
 
     def _check_open(self) -> None:
+        self._home.check()
         if self._closing.is_set():
             raise Closed("the backend has been closed")
 
@@ -402,6 +404,7 @@ class AsyncRedisBackend:
         """Close what was opened here; wake whoever is blocked."""
         if self._closing.is_set():
             return
+        self._home.check()
         self._closing.set()
         for subscription in list(self._subscriptions):
             await subscription.close()

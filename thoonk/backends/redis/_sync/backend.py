@@ -45,7 +45,7 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._sync import Event, event_within, to_the_end
+from thoonk.concurrency._sync import Event, HomeLoop, event_within, to_the_end
 from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
@@ -138,6 +138,7 @@ class RedisBackend:
         self._lines = Lines(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
+        self._home = HomeLoop()
 
     def __repr__(self) -> str:
         settings = self._pool.connection_kwargs
@@ -255,6 +256,7 @@ class RedisBackend:
             )
 
     def _check_open(self) -> None:
+        self._home.check()
         if self._closing.is_set():
             raise Closed("the backend has been closed")
 
@@ -403,6 +405,7 @@ class RedisBackend:
         """Close what was opened here; wake whoever is blocked."""
         if self._closing.is_set():
             return
+        self._home.check()
         self._closing.set()
         for subscription in list(self._subscriptions):
             subscription.close()
