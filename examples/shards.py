@@ -3,8 +3,8 @@
     python examples/shards.py [--backend URL] [--shards 6] [--orders 120]
 
 Orders of one customer have to be done one after another; those of different customers
-need not. So customers are spread over shards by a hash of their name, and each shard is a
-feed of its own, named `...{3}`: on a cluster all that belongs to it is in one place.
+need not. So customers are spread over shards by a hash of their name, and each shard is a feed
+of its own.
 
 Who may work on a shard? There is a job feed with one job for each shard, and whoever has
 claimed it holds a lease. It works off the feed from its beginning, retracting each order
@@ -39,7 +39,7 @@ def shard_of(customer: str, shards: int) -> int:
 
 def orders_of(thoonk: Thoonk, prefix: str, shard: int) -> Feed[dict[str, int | str]]:
     """The orders of a shard, the oldest first."""
-    return thoonk.feed(f"{prefix}orders{{{shard}}}", serializer=JSON)
+    return thoonk.feed(f"{prefix}orders-{shard}", serializer=JSON)
 
 
 def leases_of(thoonk: Thoonk, prefix: str) -> Job[int]:
