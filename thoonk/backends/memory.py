@@ -63,25 +63,24 @@ class World:
         with self._lock:
             self._waiting.setdefault(feed, deque()).append(wake)
 
-    def leave(self, feed: str, wake: Callable[[], None], *, woken: bool) -> None:
-        """Leave the queue. Who was woken and does not look passes the call on."""
+    def leave(self, feed: str, wake: Callable[[], None]) -> bool:
+        """Leave the queue. Whether ``wake`` was called: who does not look then passes it on."""
         with self._lock:
             waiting = self._waiting.get(feed)
-            try:
-                if waiting is not None:
-                    waiting.remove(wake)
-            except ValueError:
-                pass
-            if waiting is not None and not waiting:
+            if waiting is None or wake not in waiting:
+                return True
+            waiting.remove(wake)
+            if not waiting:
                 del self._waiting[feed]
-        if woken:
-            self.call(feed, 1)
+            return False
 
     def call(self, feed: str, count: int) -> None:
         """Wake up to ``count`` of those who wait for ``feed``, the longest waiting first."""
         with self._lock:
             waiting = self._waiting.get(feed, deque())
             called = [waiting.popleft() for _ in range(min(count, len(waiting)))]
+            if not waiting:
+                self._waiting.pop(feed, None)
         for wake in called:
             wake()
 
@@ -125,20 +124,24 @@ class MemoryBackend(RedisBackend):
         event = threading.Event()
         wake = event.set
         self._wakes[operation.token] = event
+        called = False
         self.world.enter(operation.feed, wake)
         try:
-            # An item may have come between the caller's look and the queueing up.
-            taken = self.execute(operation)
+            try:
+                # An item may have come between the caller's look and the queueing up.
+                taken = self.execute(operation)
+                if not taken.entries:
+                    event.wait(timeout)
+            finally:
+                called = self.world.leave(operation.feed, wake)
             if not taken.entries:
-                event.wait(timeout)
                 self._check_open()
                 taken = self.execute(operation)
-        except BaseException:
-            self.world.leave(operation.feed, wake, woken=event.is_set())
-            raise
+                called = False
         finally:
             del self._wakes[operation.token]
-        self.world.leave(operation.feed, wake, woken=False)
+            if called:
+                self.world.call(operation.feed, 1)
         return taken
 
     def _cut_off(self, error: BaseException, _: Command[Any]) -> ThoonkError:
@@ -183,26 +186,28 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         self._check_open()
         event = asyncio.Event()
         loop = asyncio.get_running_loop()
-        called = threading.Event()
 
         def wake() -> None:
-            called.set()
             loop.call_soon_threadsafe(event.set)
 
         self._wakes[operation.token] = event
+        called = False
         self.world.enter(operation.feed, wake)
         try:
-            taken = await self.execute(operation)
+            try:
+                taken = await self.execute(operation)
+                if not taken.entries:
+                    await event_within(event, timeout)
+            finally:
+                called = self.world.leave(operation.feed, wake)
             if not taken.entries:
-                await event_within(event, timeout)
                 self._check_open()
                 taken = await self.execute(operation)
-        except BaseException:
-            self.world.leave(operation.feed, wake, woken=called.is_set())
-            raise
+                called = False
         finally:
             del self._wakes[operation.token]
-        self.world.leave(operation.feed, wake, woken=False)
+            if called:
+                self.world.call(operation.feed, 1)
         return taken
 
     def _cut_off(self, error: BaseException, _: Command[Any]) -> ThoonkError:
