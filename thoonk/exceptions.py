@@ -96,17 +96,30 @@ class WrongFeedType(FeedError, TypeError):
 
 
 class ItemTooLarge(FeedError, ValueError):
-    """The feed's ``max_item_size`` does not allow an item. Nothing was done.
+    """An item, or a job's result, is larger than the feed or the server allows.
+
+    Nothing was done, and repeating the call would come to the same.
 
     Attributes:
         size: bytes of the item.
-        allowed: bytes that are allowed.
+        allowed: bytes that are allowed; None: the server does not tell.
+        setting: the setting of the server that does not allow it; empty: it is the feed's
+            ``max_item_size``.
     """
 
-    def __init__(self, feed: str, *, size: int, allowed: int) -> None:
-        super().__init__(feed, f"feed {feed!r} takes items of {allowed} bytes at most, not {size}")
+    def __init__(self, feed: str, *, size: int, allowed: int | None, setting: str = "") -> None:
+        if setting:
+            limit = "" if allowed is None else f" of {allowed} bytes"
+            message = (
+                f"the server refuses {size} bytes for feed {feed!r}, for they are more than its "
+                f"{setting}{limit}; nothing was done"
+            )
+        else:
+            message = f"feed {feed!r} takes items of {allowed} bytes at most, not {size}"
+        super().__init__(feed, message)
         self.size = size
         self.allowed = allowed
+        self.setting = setting
 
 
 class ItemError(FeedError):

@@ -11,10 +11,17 @@ import attrs
 
 from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED, check_seconds
 from thoonk.exceptions import (
+    BackendError,
+    BackendFull,
+    BackendUnavailable,
     Empty,
     InvalidType,
     InvalidValue,
+    ItemTooLarge,
+    OutcomeUnknown,
     SerializerError,
+    ThoonkError,
+    UnsupportedOperation,
     WrongFeedType,
 )
 from thoonk.names import check_id, check_timeout, new_ids
@@ -217,6 +224,12 @@ def chunked(entries: Iterable[E], size: Callable[[E], int]) -> Iterator[tuple[E,
 def entry_size(entry: Entry) -> int:
     """Bytes of an entry's item."""
     return len(entry.item)
+
+
+def is_refusal(error: ThoonkError) -> bool:
+    """Whether the backend refused an operation, and would again: nothing was done."""
+    passing = (BackendUnavailable, BackendFull, OutcomeUnknown, UnsupportedOperation)
+    return isinstance(error, BackendError | ItemTooLarge) and not isinstance(error, passing)
 
 
 # --- waiting --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -18,20 +18,23 @@ from thoonk.backends import Backend, Waking
 from thoonk.concurrency._sync import Background, Event, Lock, event_within, sleep, to_the_end
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
+    BackendError,
     BackendUnavailable,
     Empty,
+    ItemTooLarge,
     NotClaimed,
     OutcomeUnknown,
     SerializerError,
     ThoonkError,
 )
-from thoonk.flows import Codec, Deadline, Thoroughness
+from thoonk.flows import Codec, Deadline, Thoroughness, is_refusal
 from thoonk.names import check_timeout, new_token
 from thoonk.operations import (
     MOST,
     Ending,
     GetConfig,
     Held,
+    JobCancel,
     JobClaim,
     JobExtend,
     JobNext,
@@ -255,24 +258,81 @@ class Claims(Generic[T]):
     def _told(self, token: str, count: int) -> Taken:
         with self._telling:
             noted = [self._noted.popleft() for _ in range(min(len(self._noted), MOST))]
-            operation = JobNext(
-                self._codec.feed,
-                token,
-                count,
-                thorough=self._thoroughness.is_due(),
-                finished=tuple(ending for ending in noted if isinstance(ending, Ending)),
-                cancelled=tuple(held for held in noted if isinstance(held, Held)),
-            )
+            thorough = self._thoroughness.is_due()
             try:
+                answer = self._backend.execute(
+                    self._next_operation(token, count, noted, thorough=thorough)
+                )
+            except (ItemTooLarge, BackendError) as error:
+                if not noted or not is_refusal(error):
+                    self._noted.extendleft(reversed(noted))
+                    raise
+                # One that is refused must not keep the others from being told.
+                self._tell_one_by_one(noted)
+                operation = self._next_operation(token, count, (), thorough=thorough)
                 answer = self._backend.execute(operation)
             except BaseException:
                 # If it was done all the same, they count as lost the next time.
                 self._noted.extendleft(reversed(noted))
                 raise
-        for id in answer.lost:
+        self._log_lost(answer.lost)
+        return answer
+
+    def _next_operation(
+        self, token: str, count: int, noted: Sequence[Ending | Held], *, thorough: bool = False
+    ) -> JobNext:
+        return JobNext(
+            self._codec.feed,
+            token,
+            count,
+            thorough=thorough,
+            finished=tuple(ending for ending in noted if isinstance(ending, Ending)),
+            cancelled=tuple(held for held in noted if isinstance(held, Held)),
+        )
+
+    def _log_lost(self, ids: Iterable[str]) -> None:
+        for id in ids:
             extra = {"feed": self._codec.feed, "id": id}
             logger.warning("the end of job %r was not wanted: its claim was over", id, extra=extra)
-        return answer
+
+    def _tell_one_by_one(self, noted: Sequence[Ending | Held]) -> None:
+        left = deque(noted)
+        while left:
+            one = left.popleft()
+            try:
+                operation = self._next_operation(new_token(), 0, (one,))
+                self._log_lost((self._backend.execute(operation)).lost)
+            except (ItemTooLarge, BackendError) as error:
+                if not is_refusal(error):
+                    self._noted.extendleft((*reversed(left), one))
+                    raise
+                self._refused(one, error)
+            except BaseException:
+                self._noted.extendleft((*reversed(left), one))
+                raise
+
+    def _refused(self, one: Ending | Held, error: ThoonkError) -> None:
+        """The backend does not accept how a job ended; to do it again would come to the same."""
+        feed, id = self._codec.feed, one.id
+        if isinstance(error, ItemTooLarge):
+            operation: JobStall | JobCancel = JobStall(feed, id, one.token)
+            becomes = "it is stalled"
+        else:
+            operation = JobCancel(feed, id, one.token)
+            becomes = "that counts as a failed attempt"
+        try:
+            self._backend.execute(operation)
+        except NotClaimed:
+            becomes = "it was lost before"
+        except ThoonkError as failure:
+            becomes = f"it stays claimed, for that was refused, too: {failure}"
+        logger.error(
+            "Result of job %s refused; %s: %s",
+            id,
+            becomes,
+            error,
+            extra={"event": "job_result_refused", "feed": feed, "id": id},
+        )
 
     def _is_due(self) -> bool:
         return bool(self._noted) and time.monotonic() - self._noted_at > TELL_AFTER

@@ -81,6 +81,10 @@ class Command(Generic[R]):
         """What to send."""
         return self.head.followed_by(self.words)
 
+    def largest(self) -> int:
+        """Bytes of its largest word."""
+        return max((len(word) for word in self.words if isinstance(word, bytes | str)), default=0)
+
     def with_text(self) -> Sequence[Word]:
         """All words, with the script's text: for a server that does not know it (yet)."""
         if self.script is None:

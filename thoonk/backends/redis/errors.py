@@ -13,6 +13,7 @@ from thoonk.exceptions import (
     BackendError,
     BackendFull,
     BackendUnavailable,
+    ItemTooLarge,
     OutcomeUnknown,
     ThoonkError,
 )
@@ -40,6 +41,10 @@ _TRANSIENT = {
     "MISCONF",
 }
 """Replies of a server that is not (or no more) the one to ask. Nothing was done."""
+
+BULK = "proto-max-bulk-len"
+BULK_REFUSED = "invalid bulk length"
+"""In what a server says before it closes the connection, for that setting."""
 
 _OF_A_CLUSTER = (driver.MovedError, driver.AskError, driver.ClusterCrossSlotError)
 _OF_A_CLUSTER_CODES = {"MOVED", "ASK", "CROSSSLOT"}
@@ -75,7 +80,15 @@ def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
 
 def refused(error: driver.ResponseError, command: Command[Any]) -> ThoonkError:
     """The server answered with an error: a refusal of ours, or its own."""
+    if BULK_REFUSED in str(error):
+        return too_large(command, BULK, None)
     return command.refusal(*_code_of(error)) or of_server(error)
+
+
+def too_large(command: Command[Any], setting: str, allowed: int | None) -> ThoonkError:
+    """A setting of the server does not allow a command of that size."""
+    size = command.largest()
+    return ItemTooLarge(command.feed, size=size, allowed=allowed, setting=setting)
 
 
 def of_server(error: driver.ResponseError) -> ThoonkError:

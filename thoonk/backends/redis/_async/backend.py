@@ -16,6 +16,7 @@ import attrs
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from thoonk.backends.redis import errors
+from thoonk.backends.redis._async import limits
 from thoonk.backends.redis._async.connection import (
     Client,
     Connection,
@@ -49,6 +50,7 @@ from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
     InvalidValue,
+    ItemTooLarge,
     OutcomeUnknown,
     ThoonkError,
 )
@@ -216,14 +218,11 @@ class AsyncRedisBackend:
                 text = pack(*command.with_text())
                 return await exchange(connection, self._reply_timeout, text)
         except ResponseError as error:
-            refusal = errors.refused(error, command)
-            if isinstance(refusal, BackendUnavailable):
-                # Perhaps it is not the master any more: the next attempt looks anew.
-                await disconnect(connection)
-            raise refusal from error
+            raise await self._refusal(connection, error, command) from error
         except errors.CONNECTION_ERRORS as error:
             await disconnect(connection)
-            raise self._cut_off(error, command) from error
+            too_large = await limits.exceeded(self._pool, command)
+            raise too_large or self._cut_off(error, command) from error
         except BaseException:
             # Cancelled or interrupted: a take must not go on behind our back.
             if isinstance(operation, TakeOperation):
@@ -231,6 +230,19 @@ class AsyncRedisBackend:
             else:
                 await disconnect(connection)
             raise
+
+    async def _refusal(
+        self, connection: Connection, error: ResponseError, command: Command[Any]
+    ) -> ThoonkError:
+        """What an error reply means."""
+        refusal = errors.refused(error, command)
+        if isinstance(refusal, BackendUnavailable):
+            # Perhaps it is not the master any more: the next attempt looks anew.
+            await disconnect(connection)
+        elif isinstance(refusal, ItemTooLarge) and refusal.setting:
+            await disconnect(connection)  # which the server does, too
+            refusal = await limits.exceeded(self._pool, command) or refusal
+        return refusal
 
     def _cut_off(self, error: BaseException, command: Command[Any]) -> ThoonkError:
         """What it means that the connection failed during a command."""

@@ -17,6 +17,7 @@ import attrs
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from thoonk.backends.redis import errors
+from thoonk.backends.redis._sync import limits
 from thoonk.backends.redis._sync.connection import (
     Client,
     Connection,
@@ -50,6 +51,7 @@ from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
     InvalidValue,
+    ItemTooLarge,
     OutcomeUnknown,
     ThoonkError,
 )
@@ -217,14 +219,11 @@ class RedisBackend:
                 text = pack(*command.with_text())
                 return exchange(connection, self._reply_timeout, text)
         except ResponseError as error:
-            refusal = errors.refused(error, command)
-            if isinstance(refusal, BackendUnavailable):
-                # Perhaps it is not the master any more: the next attempt looks anew.
-                disconnect(connection)
-            raise refusal from error
+            raise self._refusal(connection, error, command) from error
         except errors.CONNECTION_ERRORS as error:
             disconnect(connection)
-            raise self._cut_off(error, command) from error
+            too_large = limits.exceeded(self._pool, command)
+            raise too_large or self._cut_off(error, command) from error
         except BaseException:
             # Cancelled or interrupted: a take must not go on behind our back.
             if isinstance(operation, TakeOperation):
@@ -232,6 +231,19 @@ class RedisBackend:
             else:
                 disconnect(connection)
             raise
+
+    def _refusal(
+        self, connection: Connection, error: ResponseError, command: Command[Any]
+    ) -> ThoonkError:
+        """What an error reply means."""
+        refusal = errors.refused(error, command)
+        if isinstance(refusal, BackendUnavailable):
+            # Perhaps it is not the master any more: the next attempt looks anew.
+            disconnect(connection)
+        elif isinstance(refusal, ItemTooLarge) and refusal.setting:
+            disconnect(connection)  # which the server does, too
+            refusal = limits.exceeded(self._pool, command) or refusal
+        return refusal
 
     def _cut_off(self, error: BaseException, command: Command[Any]) -> ThoonkError:
         """What it means that the connection failed during a command."""
