@@ -42,16 +42,45 @@ def test_it_finds_the_worker(commands: Commands, client: Thoonk, target: str) ->
 
 
 @pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("int('many')", "ValueError: invalid literal"),
+        ("len(3)", "TypeError: object of type 'int' has no len()"),
+        ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
+        ("import not_there.either", "ModuleNotFoundError: No module named 'not_there'"),
+        ("from os import nothing_like_it", "ImportError: cannot import name"),
+        ("raise ImportError('a message')", "ImportError: a message"),
+        ("worker.handle('x', len, bogus=1)", "thoonk.exceptions.InvalidValue: no option bogus"),
+        ("1 +", "SyntaxError: invalid syntax"),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_a_module_raises_is_shown_with_its_file_and_line(
+    commands: Commands, line: str, error: str, nested: bool
+) -> None:
+    commands.write(f"from thoonk.worker import Worker\nworker = Worker()\n{line}\n", "broken")
+    commands.write("import broken\n")
+    command = commands.start("app:worker" if nested else "broken:worker")
+    assert command.ends() == 1
+    assert error in command.log
+    assert 'broken.py", line 3' in command.log
+    assert "Usage" not in command.log
+    assert "importlib" not in command.log
+    assert command.log.count("worker/cli.py") == 0
+
+
+@pytest.mark.parametrize(
     ("target", "says"),
     [
-        ("nothing:worker", "cannot import 'nothing': No module named 'nothing'"),
+        ("nothing:worker", "there is no module 'nothing': No module named 'nothing'"),
         ("app:nothing", "'app:nothing' is no Worker or AsyncWorker"),
         ("app:os.path", "'app:os.path' is no Worker or AsyncWorker"),
         ("app:first", "'app:first' is no Worker or AsyncWorker"),
         ("two", "module 'two' has 2 workers: say which one, as in two:worker"),
         ("none", "module 'none' has 0 workers"),
-        ("broken", "cannot import 'broken': No module named 'not_there'"),
-        (".app", "cannot import '.app'"),
+        ("app.nothing:worker", "there is no module 'app.nothing'"),
+        (".app", "'.app' is not the name of a module"),
+        (":worker", "'' is not the name of a module"),
         ("app:worker --feed c", "no handler for 'c'"),
         ("app:worker --concurrency 0", "0 is not in the range"),
         ("app:worker --backend nonsense://", "no backend for 'nonsense'"),
@@ -65,7 +94,6 @@ def test_what_it_cannot_work_with_is_told_in_a_line(
     commands.write(PROGRAM)
     commands.write("from thoonk.worker import Worker\na, b = Worker(), Worker()\n", "two")
     commands.write("", "none")
-    commands.write("import not_there\n", "broken")
     commands.write(
         "from thoonk import Thoonk\nfrom thoonk.worker import Worker\n"
         "worker = Worker(Thoonk(backend='memory'))\nworker.handle('a', str)\n",

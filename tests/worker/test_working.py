@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import World
 
-from thoonk import Claim, Empty, Thoonk
+from thoonk import AsyncThoonk, Claim, Empty, FeedConfig, Thoonk
 from thoonk.worker import AsyncWorker, Discard, Retry, Stall, Worker
 
 from .conftest import Crews, becomes, poll, states
@@ -537,6 +537,49 @@ def test_a_feed_that_is_deleted_is_made_anew(crews: Crews, thoonk: Thoonk) -> No
         thoonk.delete_feed("j")
         thoonk.job("j").put("x")
         poll(lambda: done == ["x"])
+
+
+def test_a_worker_starts_though_its_feed_is_deleted_while_it_opens(
+    world: World, thoonk: Thoonk
+) -> None:
+    deleted: list[str] = []
+
+    class Unlucky(Thoonk):
+        def get_config(self, name: str) -> FeedConfig:
+            if len(deleted) < 3:
+                deleted.append(name)
+                thoonk.delete_feed(name)
+            return super().get_config(name)
+
+    with Unlucky(backend=world.url) as client:
+        worker = Worker(client)
+        worker.handle("j", str.upper)
+        worker.run(burst=True)
+    assert deleted == ["j"] * 3
+    assert thoonk.get_config("j").claim_timeout == 30
+
+
+async def test_an_async_worker_starts_though_its_feed_is_deleted_while_it_opens(
+    world: World, thoonk: Thoonk
+) -> None:
+    deleted: list[str] = []
+
+    class Unlucky(AsyncThoonk):
+        async def set_config(self, name: str, config: Any) -> None:
+            if len(deleted) < 3:
+                deleted.append(name)
+                await asyncio.to_thread(thoonk.delete_feed, name)
+            await super().set_config(name, config)
+
+    async with Unlucky(backend=world.url) as client:
+        worker = AsyncWorker(client)
+
+        @worker.handles("j")
+        async def handler(item: str) -> None: ...
+
+        await worker.serve(burst=True)
+    assert deleted == ["j"] * 3
+    assert thoonk.get_config("j").claim_timeout == 30
 
 
 def test_it_works_with_a_client_of_the_programs_own(world: World, thoonk: Thoonk) -> None:

@@ -7,12 +7,14 @@ import json
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from thoonk.cli.exits import Exit
 from thoonk.cli.session import Command, Seconds, Session, pass_session
 from thoonk.worker.workers import AsyncWorker, BaseWorker, Worker
 
@@ -42,18 +44,27 @@ class _JsonFormatter(logging.Formatter):
 def load(target: str) -> BaseWorker[Any]:
     """The worker that ``module:attribute`` names, or the only one that the module has.
 
+    What the module itself raises is printed as Python would, with file and line.
+
     Raises:
         click.UsageError: there is no such module, or no such worker in it.
+        SystemExit: the module raises.
     """
     name, _, attribute = target.partition(":")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise click.UsageError(f"{name!r} is not the name of a module")
     # As `python -m` does: what stands in the current folder can be named.
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
         module = importlib.import_module(name)
-    except (ImportError, ValueError, TypeError) as error:
-        raise click.UsageError(f"cannot import {name!r}: {error}") from error
+    except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{name}.".startswith(f"{missing}."):
+            raise click.UsageError(f"there is no module {missing!r}: {error}") from error
+        _print_exception(error)
+        raise SystemExit(Exit.FAILED) from error
     if attribute:
         worker: Any = module
         for part in attribute.split("."):
@@ -67,6 +78,18 @@ def load(target: str) -> BaseWorker[Any]:
             f"module {name!r} has {len(found)} workers: say which one, as in {name}:worker"
         )
     return next(iter(found.values()))
+
+
+def _print_exception(error: Exception) -> None:
+    """Print a traceback that begins in the module of the user."""
+    trace = error.__traceback__
+    while trace is not None and _is_of_importing(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    traceback.print_exception(error.with_traceback(trace))
+
+
+def _is_of_importing(file: str) -> bool:
+    return file in (__file__, importlib.__file__) or file.startswith("<frozen importlib")
 
 
 def _is_given(context: click.Context, name: str) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import logging
@@ -49,6 +50,9 @@ BURST_WAIT = 0.1
 OUTAGE_PAUSE = 1.0
 """Seconds until a loop that has failed tries again."""
 
+OPENINGS = 20
+"""How often a feed that is deleted while it is opened is opened again."""
+
 OURS = "thoonk.worker"
 
 PATIENCE = 5.0
@@ -74,9 +78,18 @@ class Post:
 def open_post(thoonk: Thoonk, handler: Handler) -> Post:
     """Open the feed of a handler, and configure what it needs that nobody has configured.
 
+    A feed that is deleted meanwhile is opened again.
+
     Raises:
         ThoonkError: it cannot be opened.
     """
+    for _ in range(OPENINGS):
+        with contextlib.suppress(FeedDoesNotExist):
+            return _open_post(thoonk, handler)
+    return _open_post(thoonk, handler)
+
+
+def _open_post(thoonk: Thoonk, handler: Handler) -> Post:
     job = thoonk.job(handler.feed, serializer=handler.serializer)
     config = thoonk.get_config(handler.feed)
     wanted: dict[str, float] = {}
