@@ -444,6 +444,11 @@ def cluster(cluster_server: servers.Server) -> servers.Server:
     return cluster_server
 
 
+def knows_all_slots(raw: redis.Redis) -> bool:
+    info = raw.execute_command("CLUSTER", "INFO")
+    return b"cluster_state:ok" in info and b"cluster_slots_ok:16384" in info
+
+
 @pytest.fixture
 def other_node(cluster_server: servers.Server) -> Iterator[servers.Server]:
     """A node of the same cluster, without slots."""
@@ -453,10 +458,7 @@ def other_node(cluster_server: servers.Server) -> Iterator[servers.Server]:
         node.start()
         with contextlib.closing(node.client()) as raw:
             raw.execute_command("CLUSTER", "MEET", "127.0.0.1", cluster_server.port)
-            until(
-                lambda: b"cluster_slots_ok:16384" in raw.execute_command("CLUSTER", "INFO"),
-                timeout=60,
-            )
+            until(lambda: knows_all_slots(raw), timeout=60)
         yield node
     finally:
         node.stop()
