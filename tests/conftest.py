@@ -81,6 +81,7 @@ def _world(name: str, running_server: Callable[[str], servers.Server]) -> Iterat
         fake = FakeRedis(server=Memory.named(memory).server, protocol=2)
         yield World(name, f"memory://{memory}", fake)
         fake.close()
+        Memory.forget(memory)
         return
     server = running_server(name)
     url = server.url

@@ -239,6 +239,29 @@ def test_workers_of_xdist_have_servers_of_their_own(run: Run) -> None:
     run(text, "-n2", "--thoonk-url=server", "--thoonk-url=memory").assert_outcomes(passed=20)
 
 
+def test_a_world_in_memory_is_gone_with_its_test(run: Run) -> None:
+    text = """
+        import gc
+        import weakref
+        from thoonk.backends.memory import World
+
+        worlds = []
+
+        @pytest.mark.parametrize("n", range(20))
+        def test_it(thoonk, thoonk_world, n):
+            thoonk.queue("q").put("x")
+            worlds.append(weakref.ref(thoonk.backend.world))
+
+        def test_nothing_is_left():
+            gc.collect()
+            assert len(worlds) == 20
+            # Of the last one pytest may still know something.
+            assert sum(world() is not None for world in worlds) <= 1
+            assert not World._named
+    """
+    run(text).assert_outcomes(passed=21)
+
+
 # --- what is looked for ---------------------------------------------------------------------
 
 

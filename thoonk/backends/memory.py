@@ -54,9 +54,17 @@ class World:
 
     @classmethod
     def named(cls, name: str) -> World:
-        """The world of that name. It lives as long as the process."""
+        """The world of that name. It lives as long as the process, or until `forget`."""
         with cls._naming:
-            return cls._named.setdefault(name, cls())
+            if name not in cls._named:
+                cls._named[name] = cls()
+            return cls._named[name]
+
+    @classmethod
+    def forget(cls, name: str) -> None:
+        """Let go of the world of that name. Backends that have it keep it while they live."""
+        with cls._naming:
+            cls._named.pop(name, None)
 
     def enter(self, feed: str, wake: Callable[[], None]) -> None:
         """Queue up for the next item of ``feed``: ``wake`` is called, from any thread."""

@@ -137,10 +137,15 @@ class World:
         """Close the clients, and delete what is left of the test."""
         for client in self._clients:
             client.close()
-        # Not one of ours: no faults, and the names as they are.
-        with Thoonk(backend=self.url) as cleaner:
-            for name in self._names():
-                cleaner.delete_feed(self.prefix + name)
+        if self.name == MEMORY:
+            from thoonk.backends.memory import World as Memory  # noqa: PLC0415
+
+            Memory.forget(self.url.partition("://")[2])
+        else:
+            # Not one of ours: no faults, and the names as they are.
+            with Thoonk(backend=self.url) as cleaner:
+                for name in self._names():
+                    cleaner.delete_feed(self.prefix + name)
         self._server.close()
 
 
