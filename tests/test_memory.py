@@ -6,8 +6,8 @@ import asyncio
 import threading
 from typing import Any
 
-from thoonk import AsyncThoonk, Thoonk
-from thoonk.backends.memory import AsyncMemoryBackend, MemoryBackend, World
+from thoonk import AsyncThoonk, Gap, Published, Thoonk
+from thoonk.backends.memory import MOST_UNREAD, AsyncMemoryBackend, MemoryBackend, World
 from thoonk.operations import Operation, QueueTake, Taken
 from thoonk.testing._sync.helpers import until
 
@@ -94,3 +94,39 @@ def test_a_world_in_which_nobody_waits_remembers_no_feeds() -> None:
         queue.put("x")
         getting.join(LONG / 2)
         assert world._waiting == {}
+
+
+ITEM = "x" * 100_000
+
+
+def test_a_subscriber_who_does_not_read_is_told_of_a_gap_and_takes_bounded_memory() -> None:
+    with Thoonk(backend="memory") as thoonk:
+        feed = thoonk.feed("f", {"max_length": 1})
+        with feed.subscribe() as notices, feed.subscribe() as reads:
+            published = []
+            for _ in range(2 * MOST_UNREAD // len(ITEM)):
+                published.append(feed.publish(ITEM))
+                # One who reads misses nothing, however much it was in all.
+                notice = reads.get(timeout=5)
+                while not isinstance(notice, Published):
+                    notice = reads.get(timeout=5)
+                assert notice.id == published[-1]
+            waiting: Any = notices._subscription._connection._sock.responses
+            assert waiting.qsize() * len(ITEM) <= MOST_UNREAD
+            assert notices.get(timeout=5) == Gap("f")
+            last = feed.publish("last")
+            told = [notices.get(timeout=5) for _ in range(2)]
+            assert Published("f", last, "last") in told
+
+
+async def test_an_async_subscriber_who_does_not_read_is_told_of_a_gap() -> None:
+    async with AsyncThoonk(backend="memory") as thoonk:
+        feed = await thoonk.feed("f")
+        async with feed.subscribe() as notices:
+            for number in range(MOST_UNREAD // len(ITEM) + 10):
+                await feed.publish(ITEM, id=f"{number % 2}")
+            waiting: Any = notices._subscription._connection._sock.responses
+            assert waiting.qsize() * len(ITEM) <= MOST_UNREAD
+            assert await notices.get(timeout=5) == Gap("f")
+            last = await feed.publish("last")
+            assert await notices.get(timeout=5) == Published("f", last, "last")

@@ -14,7 +14,14 @@ from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
 import lupa  # noqa: F401 - fakeredis loads it late; without it no script runs
-from fakeredis import FakeAsyncRedis, FakeRedis, FakeServer
+from fakeredis import (
+    FakeAsyncRedis,
+    FakeAsyncRedisConnection,
+    FakeRedis,
+    FakeRedisConnection,
+    FakeServer,
+)
+from redis.exceptions import ResponseError
 
 from thoonk.backends.redis import AsyncRedisBackend, RedisBackend, errors
 from thoonk.backends.redis._async.lines import AsyncLines
@@ -39,6 +46,52 @@ R = TypeVar("R")
 
 # A pool that is exhausted would raise, and there are no sockets to be spared.
 _SETTINGS: dict[str, Any] = {"protocol": 2, "socket_timeout": None, "max_connections": 2**31}
+
+
+MOST_UNREAD = 32 * 2**20
+"""Bytes of notices that wait for one subscriber, as on a server by default."""
+
+OVERHEAD = 100
+"""Bytes that a notice takes besides its texts, about."""
+
+
+def _bound(socket: Any) -> Any:
+    """Let a fake connection hang up on a subscriber who does not read, as a server does."""
+    put = socket.put_response
+    new = 0  # bytes since all that waits was last counted
+
+    def put_within_bounds(message: Any) -> None:
+        nonlocal new
+        if isinstance(message, list) and message[:1] in ([b"message"], [b"pmessage"]):
+            new += _size(message)
+            if new > MOST_UNREAD:
+                unread = socket.responses
+                waiting: Any = unread.queue if hasattr(unread, "queue") else unread._queue  # noqa: SLF001
+                new = sum(map(_size, tuple(waiting)))
+                if new > MOST_UNREAD:
+                    waiting.clear()
+                    socket.put_response = lambda _: None
+                    message = ResponseError("too many notices were not read")
+        put(message)
+
+    socket.put_response = put_within_bounds
+    return socket
+
+
+def _size(message: Any) -> int:
+    parts = message if isinstance(message, list) else ()
+    return OVERHEAD + sum(len(part) for part in parts if isinstance(part, bytes))
+
+
+class _Connection(FakeRedisConnection):  # type: ignore[misc,unused-ignore]
+    def _connect(self) -> Any:
+        return _bound(super()._connect())
+
+
+class _AsyncConnection(FakeAsyncRedisConnection):  # type: ignore[misc,unused-ignore]
+    async def _connect(self) -> None:
+        await super()._connect()
+        _bound(self._sock)
 
 
 class World:
@@ -113,7 +166,9 @@ class MemoryBackend(RedisBackend):
     def __init__(self, world: World | None = None) -> None:
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
-        super().__init__(client=FakeRedis(server=self.world.server, **_SETTINGS))
+        client = FakeRedis(server=self.world.server, **_SETTINGS)
+        client.connection_pool.connection_class = _Connection
+        super().__init__(client=client)
         self._lines = Lines(self._pool, keep=True)
         self._wakes: dict[str, threading.Event] = {}
 
@@ -176,7 +231,9 @@ class AsyncMemoryBackend(AsyncRedisBackend):
     def __init__(self, world: World | None = None) -> None:
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
-        super().__init__(client=FakeAsyncRedis(server=self.world.server, **_SETTINGS))
+        client = FakeAsyncRedis(server=self.world.server, **_SETTINGS)
+        client.connection_pool.connection_class = _AsyncConnection
+        super().__init__(client=client)
         self._lines = AsyncLines(self._pool, keep=True)
         self._wakes: dict[str, asyncio.Event] = {}
 
