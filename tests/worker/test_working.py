@@ -276,17 +276,17 @@ def test_a_long_job_keeps_its_claim(crews: Crews, thoonk: Thoonk) -> None:
 
     def plain(item: str) -> None:
         tries.append(item)
-        time.sleep(2.5)
+        time.sleep(4)
 
     async def coroutine(item: str) -> None:
         tries.append(item)
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(4)
 
-    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine, claim_timeout=1.2)
+    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine, claim_timeout=3)
     jobs = thoonk.job("j")
     jobs.put("x")
     with crews.working(worker):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while states(jobs)[3] == 0 and time.monotonic() < end:
             jobs.maintenance()
             time.sleep(0.02)
