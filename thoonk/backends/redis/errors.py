@@ -31,6 +31,7 @@ _CODE = re.compile(r"^(?:.*?@user_script: ?\d+: ?|-)?(?:-)?([A-Z]+)\b ?(.*)", re
 
 
 _TRANSIENT = {
+    "BUSY",
     "READONLY",
     "LOADING",
     "MASTERDOWN",
@@ -40,7 +41,13 @@ _TRANSIENT = {
     "NOREPLICAS",
     "MISCONF",
 }
-"""Replies of a server that is not (or no more) the one to ask. Nothing was done."""
+"""Replies of a server that cannot do it now, or is not the one to ask. Nothing was done."""
+
+# redis-py takes the word off where it has a class for it, which differs by version.
+_TRANSIENT_ERRORS = (driver.ReadOnlyError, driver.ClusterDownError, driver.TryAgainError)
+
+_NO_ROOM = "max number of clients reached"
+"""What a server says, and redis-py takes for a lost connection, before it closes a new one."""
 
 BULK = "proto-max-bulk-len"
 BULK_REFUSED = "invalid bulk length"
@@ -59,22 +66,34 @@ def _code_of(error: BaseException) -> tuple[str, str]:
     return (match[1], match[2]) if match else ("", "")
 
 
+def text_of(error: BaseException) -> str:
+    """What an error says, never nothing: those of asyncio's time limits have no text."""
+    if text := str(error):
+        return text
+    return "no reply in time" if isinstance(error, TimeoutError) else type(error).__name__
+
+
 def not_sent(error: BaseException) -> ThoonkError:
     """No connection: nothing can have happened."""
     if isinstance(error, _DENIED) or _code_of(error)[0] in _DENIED_CODES:
-        return AccessDenied(f"Redis does not let us in, nothing was done: {error}")
-    return BackendUnavailable(f"Redis cannot be reached, nothing was done: {error}")
+        return AccessDenied(f"Redis does not let us in, nothing was done: {text_of(error)}")
+    return BackendUnavailable(f"Redis cannot be reached, nothing was done: {text_of(error)}")
 
 
 def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
     """The connection failed between sending and the reply."""
-    # This one arrives as a reply: the server has looked at the command and declined.
+    text = text_of(error)
+    # These arrive as replies: the server has looked at the command and declined.
     if isinstance(error, driver.BusyLoadingError):
-        return BackendUnavailable(f"Redis is loading its data, nothing was done: {error}")
+        return BackendUnavailable(f"Redis is loading its data, nothing was done: {text}")
+    if isinstance(error, _DENIED):
+        return AccessDenied(f"Redis does not allow this, nothing was done: {text}")
+    if _NO_ROOM in text:
+        return BackendUnavailable(f"Redis takes no more clients, nothing was done: {text}")
     if not command.writes:
-        return BackendUnavailable(f"Redis did not answer: {error}")
+        return BackendUnavailable(f"Redis did not answer, and nothing was changed: {text}")
     return OutcomeUnknown(
-        f"Redis did not answer, the operation may or may not have taken effect: {error}"
+        f"Redis did not answer, the operation may or may not have taken effect: {text}"
     )
 
 
@@ -99,7 +118,7 @@ def of_server(error: driver.ResponseError) -> ThoonkError:
             "this server is part of a cluster, and Thoonk does not support clusters yet; "
             f"nothing was done ({type(error).__name__}: {error})"
         )
-    if isinstance(error, (driver.ReadOnlyError, driver.ClusterDownError)) or code in _TRANSIENT:
+    if isinstance(error, _TRANSIENT_ERRORS) or code in _TRANSIENT:
         return BackendUnavailable(f"Redis cannot do this now, nothing was done: {error}")
     if isinstance(error, driver.OutOfMemoryError) or code == "OOM":
         return BackendFull(f"Redis has no memory left, nothing was done: {error}")
