@@ -617,6 +617,12 @@ class World:
     def _maintain(self, op: ops.JobMaintain) -> ops.MaintenanceReport:
         return self._expire(self._find(op.feed, JOB))
 
+    @_do.register
+    def _mend(self, op: ops.JobMend) -> ops.Mended:
+        # No jobs are lost here, so that there are no suspects to look at.
+        report = self._expire(self._find(op.feed, JOB))
+        return ops.Mended(report, looked_at=len(op.suspects))
+
 
 # [threads]
 

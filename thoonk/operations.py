@@ -9,7 +9,8 @@ a backend's.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
@@ -302,6 +303,36 @@ class MaintenanceReport:
     stalled: tuple[str, ...] = ()
     recovered: tuple[str, ...] = ()
     discarded: tuple[str, ...] = ()
+
+    @classmethod
+    def of_all(cls, reports: Iterable[MaintenanceReport]) -> MaintenanceReport:
+        """What several steps mended, as one report."""
+        every = [*reports]
+        return cls(
+            *(
+                tuple(itertools.chain.from_iterable(getattr(one, field.name) for one in every))
+                for field in attrs.fields(cls)
+            )
+        )
+
+
+@attrs.frozen
+class Mended:
+    """Answer of `JobMend`.
+
+    Attributes:
+        report: what this step mended.
+        cursor: what to ask with for the next step; empty: this was the last one.
+        others: ids that are neither claimed nor stalled.
+        waiting: ids that wait.
+        looked_at: of ``suspects``, how many of them, from the first on; one at least.
+    """
+
+    report: MaintenanceReport
+    cursor: str = ""
+    others: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+    looked_at: int = 0
 
 
 @attrs.frozen
@@ -710,3 +741,20 @@ class JobMaintain(FeedOperation[MaintenanceReport]):
     """Bring back claims past their time and jobs that a dying peer left in no state."""
 
     makes_available: ClassVar[bool] = True
+
+
+@attrs.frozen
+class JobMend(FeedOperation[Mended]):
+    """A short step of what `JobMaintain` does, so that the others are served in between.
+
+    Without ``cursor`` it is the first step. A backend that has little to do does all in the
+    first one. One that has to look for lost jobs tells in its steps which ids are neither
+    claimed nor stalled, and then which ids wait. Those of the first that are not among the
+    second are named as ``suspects`` after the last step: what is in no state then, too, is
+    recovered or discarded.
+    """
+
+    makes_available: ClassVar[bool] = True
+
+    cursor: str = ""
+    suspects: tuple[str, ...] = attrs.field(default=(), validator=_check_most)

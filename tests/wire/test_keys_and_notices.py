@@ -72,6 +72,18 @@ class Holder:
         return token == self.token and since.isdigit() and Now().is_near(int(since))
 
 
+class AnyOrder:
+    """Equal to a tuple of these ids."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, *ids: str) -> None:
+        self._ids = sorted(ids)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, tuple) and sorted(other) == self._ids
+
+
 @attrs.frozen(eq=False)
 class Announcement:
     """Equal to F, NUL, and a UUID of version 8 that ends in the db's number (0)."""
@@ -1646,6 +1658,83 @@ ROWS = [
             expired=("expired",), stalled=("failed",), recovered=("lost",), discarded=("leftover",)
         ),
     ),
+    Row(
+        "a step of maintenance mends what is broken, and names suspects",
+        ops.JobMend("F"),
+        before=(
+            job(claim_timeout="30", max_failures="2"),
+            put("young", "expired", "failed", "first", "second", "lost", "leftover"),
+            (b"HSET", b"feed.cancelled:F", b"failed", b"1"),
+            JobClaim("F", "T", 3),
+            old("claimed", "expired"),
+            old("claimed", "failed"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            (b"LREM", b"feed.ids:F", 1, b"lost"),
+            (b"LREM", b"feed.ids:F", 1, b"leftover"),
+            (b"ZREM", b"feed.published:F", b"leftover"),
+        ),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"claim_timeout": b"30", b"max_failures": b"2"},
+            b"feed.ids:F": [b"expired", b"second", b"first"],
+            b"feed.items:F": {
+                b"young": b"item young",
+                b"expired": b"item expired",
+                b"failed": b"item failed",
+                b"first": b"item first",
+                b"second": b"item second",
+                b"lost": b"item lost",
+                b"leftover": b"item leftover",
+            },
+            b"feed.publishes:F": b"7",
+            b"feed.published:F": [
+                (b"expired", NOW),
+                (b"first", NOW),
+                (b"lost", NOW),
+                (b"second", NOW),
+                (b"young", NOW),
+            ],
+            b"feed.claimed:F": [(b"young", NOW)],
+            b"feed.cancelled:F": {b"expired": b"1"},
+            b"feed.stalled:F": {b"failed"},
+            b"feed.holders:F": {b"young": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"young"},
+        },
+        answer=ops.Mended(
+            ops.MaintenanceReport(expired=("expired",), stalled=("failed",)),
+            others=AnyOrder("expired", "first", "second", "lost", "leftover"),  # type: ignore[arg-type]
+            waiting=("expired", "second", "first"),
+        ),
+    ),
+    Row(
+        "suspects that are in no state are recovered, or discarded when they have no time",
+        ops.JobMend("F", suspects=("lost", "waits", "leftover", "claimed", "unknown")),
+        before=(
+            job(),
+            put("claimed", "lost", "leftover", "waits"),
+            JobClaim("F", "T", 1),
+            (b"LREM", b"feed.ids:F", 1, b"lost"),
+            (b"LREM", b"feed.ids:F", 1, b"leftover"),
+            (b"ZREM", b"feed.published:F", b"leftover"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"lost", b"waits"],
+            b"feed.items:F": {
+                b"claimed": b"item claimed",
+                b"lost": b"item lost",
+                b"waits": b"item waits",
+            },
+            b"feed.publishes:F": b"4",
+            b"feed.published:F": [(b"claimed", NOW), (b"lost", NOW), (b"waits", NOW)],
+            b"feed.claimed:F": [(b"claimed", NOW)],
+            b"feed.holders:F": {b"claimed": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"claimed"},
+        },
+        answer=ops.Mended(
+            ops.MaintenanceReport(recovered=("lost",), discarded=("leftover",)), looked_at=5
+        ),
+    ),
 ]
 
 
@@ -1768,6 +1857,7 @@ def test_all_operations_that_write_are_remembered_or_harmless_to_repeat() -> Non
         ops.Release,
         # What was mended needs no mending.
         ops.JobMaintain,
+        ops.JobMend,
     }
     remembered = {type(row.operation) for row in REMEMBERED}
     assert not remembered & repeatable

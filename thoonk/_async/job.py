@@ -12,7 +12,13 @@ from thoonk._async.collection import AsyncCollection
 from thoonk._async.taking import take
 from thoonk.backends import AsyncBackend, AsyncSubscription
 from thoonk.config import JOB
-from thoonk.exceptions import Empty, InvalidValue, SerializerError, ThoonkError
+from thoonk.exceptions import (
+    Empty,
+    InvalidValue,
+    SerializerError,
+    ThoonkError,
+    UnsupportedOperation,
+)
 from thoonk.flows import (
     Deadline,
     JobResult,
@@ -33,11 +39,13 @@ from thoonk.operations import (
     JobFailures,
     JobFinish,
     JobMaintain,
+    JobMend,
     JobPut,
     JobRetract,
     JobRetry,
     JobStall,
     MaintenanceReport,
+    Mended,
     Priority,
     ReadItem,
     ReadResult,
@@ -370,7 +378,31 @@ class AsyncJob(AsyncCollection[T]):
         """Mend what a dying worker or peer left behind. (Contract: job maintenance)
 
         Claims that have run out are brought back by `get` anyway; jobs that are in no
-        state at all only by this.
+        state at all only by this. It is done in short steps, between which the backend
+        serves others.
         """
-        report: MaintenanceReport = await self._execute(JobMaintain(self.name))
-        return report
+        try:
+            return await self._mend()
+        except UnsupportedOperation:  # of a backend that does it in one step
+            report: MaintenanceReport = await self._execute(JobMaintain(self.name))
+            return report
+
+    async def _mend(self) -> MaintenanceReport:
+        reports: list[MaintenanceReport] = []
+        suspects: set[str] = set()
+        cursor = ""
+        while True:
+            step: Mended = await self._execute(JobMend(self.name, cursor))
+            reports.append(step.report)
+            suspects.update(step.others)
+            suspects.difference_update(step.waiting)
+            cursor = step.cursor
+            if not cursor:
+                break
+        for chunk in chunked(suspects, len):
+            rest = chunk
+            while rest:
+                step = await self._execute(JobMend(self.name, suspects=rest))
+                reports.append(step.report)
+                rest = rest[max(1, step.looked_at) :]
+        return MaintenanceReport.of_all(reports)

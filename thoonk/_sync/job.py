@@ -13,7 +13,13 @@ from thoonk._sync.collection import Collection
 from thoonk._sync.taking import take
 from thoonk.backends import Backend, Subscription
 from thoonk.config import JOB
-from thoonk.exceptions import Empty, InvalidValue, SerializerError, ThoonkError
+from thoonk.exceptions import (
+    Empty,
+    InvalidValue,
+    SerializerError,
+    ThoonkError,
+    UnsupportedOperation,
+)
 from thoonk.flows import (
     Deadline,
     JobResult,
@@ -34,11 +40,13 @@ from thoonk.operations import (
     JobFailures,
     JobFinish,
     JobMaintain,
+    JobMend,
     JobPut,
     JobRetract,
     JobRetry,
     JobStall,
     MaintenanceReport,
+    Mended,
     Priority,
     ReadItem,
     ReadResult,
@@ -370,7 +378,31 @@ class Job(Collection[T]):
         """Mend what a dying worker or peer left behind. (Contract: job maintenance)
 
         Claims that have run out are brought back by `get` anyway; jobs that are in no
-        state at all only by this.
+        state at all only by this. It is done in short steps, between which the backend
+        serves others.
         """
-        report: MaintenanceReport = self._execute(JobMaintain(self.name))
-        return report
+        try:
+            return self._mend()
+        except UnsupportedOperation:  # of a backend that does it in one step
+            report: MaintenanceReport = self._execute(JobMaintain(self.name))
+            return report
+
+    def _mend(self) -> MaintenanceReport:
+        reports: list[MaintenanceReport] = []
+        suspects: set[str] = set()
+        cursor = ""
+        while True:
+            step: Mended = self._execute(JobMend(self.name, cursor))
+            reports.append(step.report)
+            suspects.update(step.others)
+            suspects.difference_update(step.waiting)
+            cursor = step.cursor
+            if not cursor:
+                break
+        for chunk in chunked(suspects, len):
+            rest = chunk
+            while rest:
+                step = self._execute(JobMend(self.name, suspects=rest))
+                reports.append(step.report)
+                rest = rest[max(1, step.looked_at) :]
+        return MaintenanceReport.of_all(reports)

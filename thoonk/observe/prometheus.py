@@ -26,6 +26,7 @@ from thoonk.operations import (
     FeedStats,
     JobExtend,
     MaintenanceReport,
+    Mended,
     Operation,
     ReadStats,
     Taken,
@@ -137,7 +138,10 @@ class Metrics:
                 self._taken.labels(feed).inc(len(entries))
                 self._again.labels(feed).inc(sum(1 for entry in entries if entry.cancelled))
                 self._lost.labels(feed).inc(len(lost))
-            case MaintenanceReport(expired=expired, stalled=stalled):
+            case (
+                MaintenanceReport(expired=expired, stalled=stalled)
+                | Mended(report=MaintenanceReport(expired=expired, stalled=stalled))
+            ):
                 self._expired.labels(feed).inc(len(expired) + len(stalled))
             case tuple() if isinstance(operation, JobExtend):
                 self._lost.labels(feed).inc(answer.count(False))

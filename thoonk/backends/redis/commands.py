@@ -712,6 +712,22 @@ def _(op: ops.JobMaintain, call: Call) -> Command[ops.MaintenanceReport]:
     return _script("job_maintain", op, call, _JOB_KEYS, (), parse, kind=JOB)
 
 
+@_handles(ops.JobMend)
+def _(op: ops.JobMend, call: Call) -> Command[ops.Mended]:
+    def parse(reply: list[Any]) -> ops.Mended:
+        cursor, expired, stalled, recovered, discarded, others, waiting = reply
+        mended = map(_names, (expired, stalled, recovered, discarded))
+        report = ops.MaintenanceReport(*mended)
+        if op.suspects:
+            return ops.Mended(report, looked_at=int(cursor))
+        return ops.Mended(report, decode_name(cursor), _names(others), _names(waiting))
+
+    arguments: tuple[Word, ...] = (op.cursor.encode(),)
+    if op.suspects:
+        arguments = ("suspects", *_ids(op.suspects))
+    return _script("job_mend", op, call, _JOB_KEYS, arguments, parse, kind=JOB)
+
+
 def wait_command(feed: str, seconds: float) -> bytes:
     """The command that blocks until an item of a queue or job feed is put, for ``seconds``.
 

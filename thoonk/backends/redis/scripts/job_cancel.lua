@@ -23,4 +23,5 @@ local since, holders = claims_on(keys, {ARGV[1]})
 if not holds(since[1], holders[1], ARGV[2]) then
   return redis.error_reply('NOTCLAIMED 1')
 end
-return remember(give_back(keys, ARGV[1], tonumber(config[2] or '') or 0) and 1 or 0)
+local waiting = give_back(keys, {ARGV[1]}, tonumber(config[2] or '') or 0)
+return remember(1 - #waiting)

@@ -18,12 +18,20 @@ local keys = {
 local expired, stalled, recovered, discarded = {}, {}, {}, {}
 local timeout = (tonumber(config[2] or '') or 0) * 1000
 if timeout > 0 then
-  local limit = call('ZCARD', KEYS[6])
   local max_failures = tonumber(config[3] or '') or 0
-  expire(keys, now(), timeout, limit, function(old)
-    local list = give_back(keys, old, max_failures) and stalled or expired
-    list[#list + 1] = old
-  end)
+  repeat
+    local old = {}
+    local looked_at = expire(keys, now(), timeout, 1000, function(id)
+      old[#old + 1] = id
+    end)
+    local waiting, out = give_back(keys, old, max_failures)
+    for _, id in ipairs(waiting) do
+      expired[#expired + 1] = id
+    end
+    for _, id in ipairs(out) do
+      stalled[#stalled + 1] = id
+    end
+  until looked_at < 1000
 end
 
 -- A taker that died while it waited has left its id on the list of reservations.
@@ -34,10 +42,15 @@ while id do
 end
 
 -- Peers end claims without knowing of holders and tokens.
+local void = {}
 for _, claimed in ipairs(call('HKEYS', KEYS[9])) do
   if not call('ZSCORE', KEYS[6], claimed) then
-    let_go(keys, {claimed}, call('HMGET', keys.holders, claimed))
+    void[#void + 1] = claimed
   end
+end
+for from = 1, #void, 1000 do
+  local some = {unpack(void, from, math.min(from + 999, #void))}
+  let_go(keys, some, call('HMGET', keys.holders, unpack(some)))
 end
 
 -- Looking at every item costs as much as there are: only when the numbers do not add up.

@@ -25,14 +25,22 @@ if last > 6 then
     lost[#lost + 1] = ARGV[2 + 5 * index]
   end
 end
-for index = last + 1, #ARGV, 2 do
-  local id = ARGV[index]
-  local since, holder = claims_on(keys, {id})
-  if holds(since[1], holder[1], ARGV[index + 1]) then
-    give_back(keys, id, tonumber(config[3] or '') or 0)
-  else
-    lost[#lost + 1] = id
+if last < #ARGV then
+  local ids, held = {}, {}
+  for index = last + 1, #ARGV, 2 do
+    ids[#ids + 1] = ARGV[index]
   end
+  local since, holders = claims_on(keys, ids)
+  for index, id in ipairs(ids) do
+    -- One that is named twice is given back once.
+    if not held[id] and holds(since[index], holders[index], ARGV[last + 2 * index]) then
+      held[id] = true
+      held[#held + 1] = id
+    else
+      lost[#lost + 1] = id
+    end
+  end
+  give_back(keys, held, tonumber(config[3] or '') or 0)
 end
 local answer = claim(keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
 answer[5] = lost

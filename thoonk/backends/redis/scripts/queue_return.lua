@@ -15,16 +15,25 @@ if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[4], holders = KEYS[5], tokens = KEYS[6]}
-local returned = 0
+local given = {}
 for index = #ARGV - 1, 2, -2 do
-  local id, item = ARGV[index], ARGV[index + 1]
-  local since, holders = claims_on(keys, {id})
+  given[#given + 1] = ARGV[index]
+end
+local since, holders = claims_on(keys, given)
+local ids, holders_of_ids, fields, is_given = {}, {}, {}, {}
+for index, id in ipairs(given) do
   -- Not held, but there: it has come back by itself.
-  if holds(since[1], holders[1], ARGV[1]) or call('HEXISTS', KEYS[3], id) == 0 then
-    let_go(keys, {id}, holders)
-    call('HSET', KEYS[3], id, item)
-    call('RPUSH', KEYS[2], id)
-    returned = returned + 1
+  if not is_given[id] and (
+      holds(since[index], holders[index], ARGV[1]) or call('HEXISTS', KEYS[3], id) == 0) then
+    is_given[id] = true
+    ids[#ids + 1], holders_of_ids[#ids + 1] = id, holders[index]
+    fields[#fields + 1] = id
+    fields[#fields + 1] = ARGV[#ARGV + 2 - 2 * index]
   end
 end
-return remember(returned)
+if #ids > 0 then
+  let_go(keys, ids, holders_of_ids)
+  call('HSET', KEYS[3], unpack(fields))
+  call('RPUSH', KEYS[2], unpack(ids))
+end
+return remember(#ids)

@@ -58,22 +58,33 @@ local function let_go(keys, ids, holders)
   end
 end
 
--- Give a claimed job back, or stall it when that has happened `max_failures` times.
--- Returns true when it was stalled.
-local function give_back(keys, id, max_failures)
-  let_go(keys, {id}, call('HMGET', keys.holders, id))
-  local failures = call('HINCRBY', keys.cancelled, id, 1)
-  if max_failures > 0 and failures >= max_failures then
-    call('HDEL', keys.cancelled, id)
-    call('ZREM', keys.published, id)
-    call('SADD', keys.stalled, id)
-    return true
+-- Give claimed jobs back, or stall those to which that has happened `max_failures` times.
+-- Answers the ids of those that wait again, and of those that are stalled. All claims are
+-- ended at once: the ids of a token are read and written once, however many are given back.
+local function give_back(keys, ids, max_failures)
+  local waiting, stalled = {}, {}
+  if #ids == 0 then
+    return waiting, stalled
   end
-  call('LPUSH', keys.ids, id)
-  return false
+  let_go(keys, ids, call('HMGET', keys.holders, unpack(ids)))
+  for _, id in ipairs(ids) do
+    local failures = call('HINCRBY', keys.cancelled, id, 1)
+    local list = max_failures > 0 and failures >= max_failures and stalled or waiting
+    list[#list + 1] = id
+  end
+  if #stalled > 0 then
+    call('HDEL', keys.cancelled, unpack(stalled))
+    call('ZREM', keys.published, unpack(stalled))
+    call('SADD', keys.stalled, unpack(stalled))
+  end
+  if #waiting > 0 then
+    call('LPUSH', keys.ids, unpack(waiting))
+  end
+  return waiting, stalled
 end
 
--- Call `back(id)` for up to `limit` claims that are older than `timeout` ms.
+-- Call `back(id)` for up to `limit` claims that are older than `timeout` ms. Returns how many
+-- were looked at.
 local function expire(keys, time, timeout, limit, back)
   local old = call(
     'ZRANGEBYSCORE', keys.claimed, '-inf', text_of(time - timeout), 'WITHSCORES', 'LIMIT', 0, limit)
@@ -86,6 +97,7 @@ local function expire(keys, time, timeout, limit, back)
       back(old[index])
     end
   end
+  return #old / 2
 end
 
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.

@@ -19,9 +19,11 @@ local function claim(keys, claim_timeout, max_failures, count, token, thorough)
   end
   if #taken == 0 and (thorough or timeout > 0) then
     if timeout > 0 then
+      local old = {}
       expire(keys, time, timeout, 100, function(id)
-        give_back(keys, id, tonumber(max_failures or '') or 0)
+        old[#old + 1] = id
       end)
+      give_back(keys, old, tonumber(max_failures or '') or 0)
     end
     taken, items = take(keys, token, count, time, true)
   end

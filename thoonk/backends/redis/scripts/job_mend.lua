@@ -1,0 +1,163 @@
+-- Contract: job maintenance
+-- One short step of it.
+-- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
+--       9 holders, 10 tokens
+-- ARGV: 1 where to go on ('' at the beginning), or 'suspects' and then ids
+-- Returns {where to go on or '', ids of expired claims, ids stalled for their failures, ids
+-- recovered, ids discarded, ids neither claimed nor stalled, ids that wait}. The last two are
+-- in the answers of the steps that look for lost jobs: an id that no step found waiting is a
+-- suspect. Asked about suspects, it returns how many of them it has looked at in the place
+-- of where to go on.
+-- Notices: none; a blocked taker wakes by the push itself.
+--@ include feed
+--@ include claim
+local config = call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
+local refusal = refuse(config[1], 'job')
+if refusal then
+  return refusal
+end
+local keys = {
+  ids = KEYS[2], published = KEYS[5], claimed = KEYS[6], stalled = KEYS[7],
+  cancelled = KEYS[8], holders = KEYS[9], tokens = KEYS[10],
+}
+-- How many ids a step looks at, how many of a list it reads, how many elements of a list it
+-- compares (a single search may take more), and after how many bytes of items it ends.
+local MOST, LISTED, COMPARED, BYTES = 500, 5000, 250000, 1000000
+local expired, stalled, recovered, discarded = {}, {}, {}, {}
+
+if ARGV[1] == 'suspects' then
+  local each = call('LLEN', KEYS[2]) + call('LLEN', KEYS[4])
+  local looked_at, compared = 0, 0
+  for index = 2, #ARGV do
+    local id = ARGV[index]
+    if call('HEXISTS', KEYS[3], id) == 1 and not call('ZSCORE', KEYS[6], id)
+        and call('SISMEMBER', KEYS[7], id) == 0 then
+      if compared > 0 and compared + each > COMPARED then
+        break
+      end
+      compared = compared + each
+      if not call('LPOS', KEYS[2], id) and not call('LPOS', KEYS[4], id) then
+        -- While a job waits or is claimed it has a time of publication. Without one it was
+        -- retracted by a peer that forgot the item: it must not run.
+        if call('ZSCORE', KEYS[5], id) then
+          call('LPUSH', KEYS[2], id)
+          recovered[#recovered + 1] = id
+          each = each + 1
+        else
+          call('HDEL', KEYS[3], id)
+          call('HDEL', KEYS[8], id)
+          call('HDEL', KEYS[9], id)
+          discarded[#discarded + 1] = id
+        end
+      end
+    end
+    looked_at = looked_at + 1
+  end
+  return {tostring(looked_at), expired, stalled, recovered, discarded, {}, {}}
+end
+
+local phase, at = string.match(ARGV[1], '^(%l+) ?(.*)$')
+phase = phase or 'claims'
+local left, others, waiting = MOST, {}, {}
+local function go_on(where)
+  return {where, expired, stalled, recovered, discarded, others, waiting}
+end
+
+if phase == 'claims' then
+  local timeout = (tonumber(config[2] or '') or 0) * 1000
+  if timeout > 0 then
+    local old = {}
+    left = left - expire(keys, now(), timeout, left, function(id)
+      old[#old + 1] = id
+    end)
+    expired, stalled = give_back(keys, old, tonumber(config[3] or '') or 0)
+    if left <= 0 then
+      return go_on('claims')
+    end
+  end
+  phase = 'reserved'
+end
+
+-- A taker that died while it waited has left its id on the list of reservations.
+if phase == 'reserved' then
+  local reserved = call('LPOP', KEYS[4], left)
+  if reserved and #reserved > 0 then
+    call('RPUSH', KEYS[2], unpack(reserved))
+    left = left - #reserved
+    if left <= 0 then
+      return go_on('reserved')
+    end
+  end
+  phase, at = 'holders', '0'
+end
+
+-- Peers end claims without knowing of holders and tokens.
+if phase == 'holders' then
+  local step = call('HSCAN', KEYS[9], at, 'COUNT', left)
+  local ids, void, holders = {}, {}, {}
+  for index = 1, #step[2], 2 do
+    ids[#ids + 1] = step[2][index]
+  end
+  if #ids > 0 then
+    for index, since in ipairs(call('ZMSCORE', KEYS[6], unpack(ids))) do
+      if not since then
+        void[#void + 1] = ids[index]
+        holders[#holders + 1] = step[2][2 * index]
+      end
+    end
+    if #void > 0 then
+      let_go(keys, void, holders)
+    end
+  end
+  left = left - #ids
+  if step[1] ~= '0' then
+    return go_on('holders ' .. step[1])
+  end
+  -- Looking at every item costs as much as there are: only when the numbers do not add up.
+  local known = call('LLEN', KEYS[2]) + call('LLEN', KEYS[4]) + call('ZCARD', KEYS[6])
+    + call('SCARD', KEYS[7])
+  if known == call('HLEN', KEYS[3]) then
+    return go_on('')
+  end
+  if left <= 0 then
+    return go_on('items 0')
+  end
+  phase, at = 'items', '0'
+end
+
+if phase == 'items' then
+  local ids, size = {}, 0
+  if at == '0' and call('HLEN', KEYS[3]) <= left then
+    ids = call('HKEYS', KEYS[3])
+  else
+    repeat
+      -- It reads the items, too, and these may be large.
+      local step = call('HSCAN', KEYS[3], at, 'COUNT', 10)
+      for index = 1, #step[2], 2 do
+        ids[#ids + 1] = step[2][index]
+        size = size + #step[2][index + 1]
+      end
+      at = step[1]
+    until at == '0' or #ids >= left or size >= BYTES
+  end
+  if #ids > 0 then
+    for index, since in ipairs(call('ZMSCORE', KEYS[6], unpack(ids))) do
+      if not since and call('SISMEMBER', KEYS[7], ids[index]) == 0 then
+        others[#others + 1] = ids[index]
+      end
+    end
+  end
+  if at ~= '0' then
+    return go_on('items ' .. at)
+  end
+  left = left - #ids
+  if left <= 0 then
+    return go_on('waiting 0')
+  end
+  phase = 'waiting'
+end
+
+-- From the left: what takers take from the right, and what is put on the left, lets no id go
+-- by unseen.
+waiting = call('LRANGE', KEYS[2], at, at + LISTED - 1)
+return go_on(#waiting < LISTED and '' or string.format('waiting %.0f', at + LISTED))
