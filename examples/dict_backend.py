@@ -574,8 +574,8 @@ class World:
         return tuple(holds)
 
     @_do.register
-    def _job_cancel(self, op: ops.JobCancel) -> None:
-        self._claimed(op.feed, op.id, op.token).give_back(op.id)
+    def _job_cancel(self, op: ops.JobCancel) -> bool:
+        return self._claimed(op.feed, op.id, op.token).give_back(op.id)
 
     @_do.register
     def _job_stall(self, op: ops.JobStall) -> None:

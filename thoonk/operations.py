@@ -684,8 +684,11 @@ class JobExtend(FeedOperation[tuple[bool, ...]]):
 
 
 @attrs.frozen
-class JobCancel(FeedOperation[None]):
-    """Give a claimed job back; too many failures stall it. `NotClaimed`: as `JobFinish`."""
+class JobCancel(FeedOperation[bool]):
+    """Give a claimed job back. `NotClaimed`: as `JobFinish`.
+
+    Too many failures stall it; returns whether they did.
+    """
 
     makes_available: ClassVar[bool] = True
 

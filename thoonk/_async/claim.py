@@ -112,9 +112,11 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         ending = self._codec.ending(self.id, self.token, item, result=result, timeout=timeout)
         await self._end(JobFinish(self._feed, (ending,)))
 
-    async def cancel(self) -> None:
+    async def cancel(self) -> bool:
         """As `AsyncJob.cancel`, for this claim."""
-        await self._end(JobCancel(self._feed, self.id, self.token))
+        stalled = await self._backend.execute(JobCancel(self._feed, self.id, self.token))
+        self.ended = True
+        return stalled
 
     async def stall(self) -> None:
         """As `AsyncJob.stall`, for this claim."""
@@ -142,7 +144,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
     def _chosen_ending(self) -> Ending:
         return self._ending or Ending(self.id, self.token)
 
-    async def _end(self, operation: JobFinish | JobCancel | JobStall) -> None:
+    async def _end(self, operation: JobFinish | JobStall) -> None:
         await self._backend.execute(operation)
         self.ended = True
 

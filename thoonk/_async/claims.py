@@ -53,6 +53,9 @@ TELL_AFTER = 0.1
 SHARE_AFTER = 1.0
 """Seconds that jobs in hand wait behind another, until they are given back for others to do."""
 
+LOOK_EVERY = 1.0
+"""Seconds after which it is looked again how long claims hold."""
+
 PER_TIMEOUT = 3
 """How often the claims in hand are extended within the ``claim_timeout``."""
 
@@ -142,11 +145,16 @@ class AsyncClaims(Generic[T]):
             # Whoever wakes uses the backend, which may be closed after this.
             await event_within(self._woken, 5.0)
         await self._tell()
-        left = self._current is not None and not self._current.ended
+        # Not the whole of the token: a worker may keep some of it for another attempt.
+        left = [claim for claim in self._hand if not claim.ended]
+        current = self._current
+        if current is not None and current.later is self and not current.ended:
+            left.append(current)
         self._dismiss()
-        if left or self._hand:
-            self._hand.clear()
-            await self._backend.execute(Release(self._codec.feed, self._token))
+        self._hand.clear()
+        if left:
+            ids = tuple(claim.id for claim in left)
+            await self._backend.execute(Release(self._codec.feed, left[0].token, ids))
 
     async def _close_quietly(self) -> None:
         try:
@@ -340,13 +348,17 @@ class AsyncClaims(Generic[T]):
 
     async def _keep(self) -> None:
         """Extend the claims in hand, and tell what was noted while a job takes its time."""
-        every: float | None = None
+        every = 0.0
         last = time.monotonic()
+        looked = -LOOK_EVERY
         while not await event_within(self._closed, min(TELL_AFTER, every or TELL_AFTER)):
             try:
-                if every is None:
+                if time.monotonic() - looked >= LOOK_EVERY and (self._hand or self._current):
+                    # Somebody may have changed it.
                     fields = await self._backend.execute(GetConfig(self._codec.feed))
-                    every = (FeedConfig.from_fields(fields).claim_timeout or 0.0) / PER_TIMEOUT
+                    config = FeedConfig.from_fields(fields, self._codec.feed)
+                    every = (config.claim_timeout or 0.0) / PER_TIMEOUT
+                    looked = time.monotonic()
                 if self._is_due():
                     await self._tell()
                 if self._hand and time.monotonic() - self._handed_at > SHARE_AFTER:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self
@@ -10,10 +12,13 @@ from typing import Any, Self
 from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import Background, Event, event_within
 from thoonk.config import FeedConfig
-from thoonk.exceptions import NotClaimed, ThoonkError
+from thoonk.exceptions import FeedDoesNotExist, NotClaimed, ThoonkError
 from thoonk.operations import GetConfig
 
 logger = logging.getLogger("thoonk.job")
+
+LOOK_EVERY = 1.0
+"""Seconds after which it is looked again how long claims hold."""
 
 PER_TIMEOUT = 3
 """How often a claim is extended within its ``claim_timeout``."""
@@ -37,16 +42,16 @@ class AsyncHeartbeat:
         self._backend = backend
         self._feed = feed
         self._extend = extend
-        self._interval = interval
+        self._interval = interval or 0.0
+        self._follows = interval is None
         self._stop = Event()
         self._background: Background | None = None
 
     async def __aenter__(self) -> Self:
-        if self._interval is None:
-            fields = await self._backend.execute(GetConfig(self._feed))
-            config = FeedConfig.from_fields(fields, self._feed)
-            self._interval = (config.claim_timeout or 0.0) / PER_TIMEOUT
-        if self._interval:
+        if self._follows:
+            with contextlib.suppress(FeedDoesNotExist):
+                await self._look()
+        if self._follows or self._interval:
             self._background = Background(self._run, f"thoonk-heartbeat-{self._feed}")
         return self
 
@@ -60,11 +65,33 @@ class AsyncHeartbeat:
         if self._background is not None:
             await self._background.join(5.0)
 
+    async def _look(self) -> None:
+        """See how long claims hold: somebody may have changed it."""
+        fields = await self._backend.execute(GetConfig(self._feed))
+        config = FeedConfig.from_fields(fields, self._feed)
+        self._interval = (config.claim_timeout or 0.0) / PER_TIMEOUT
+        if not fields:
+            raise FeedDoesNotExist(self._feed)
+
+    def _pause(self, last: float) -> float:
+        """Seconds until there is something to do again, the last extension having been then."""
+        if not self._interval:
+            return LOOK_EVERY
+        left = max(0.0, last + self._interval - time.monotonic())
+        return min(left, LOOK_EVERY) if self._follows else left
+
     async def _run(self) -> None:
-        while not await event_within(self._stop, self._interval):
+        last = looked = time.monotonic()
+        while not await event_within(self._stop, self._pause(last)):
             try:
+                if self._follows and time.monotonic() - looked >= LOOK_EVERY:
+                    looked = time.monotonic()
+                    await self._look()
+                if not self._interval or time.monotonic() - last < self._interval:
+                    continue
+                last = time.monotonic()
                 await self._extend()
-            except NotClaimed:
+            except (NotClaimed, FeedDoesNotExist):
                 self.lost = True
                 return
             except ThoonkError as error:

@@ -319,17 +319,21 @@ class AsyncJob(AsyncCollection[T]):
             if isinstance(notice, Gap):
                 return None
 
-    async def cancel(self, id: str, *, token: str = "") -> None:
+    async def cancel(self, id: str, *, token: str = "") -> bool:
         """Give a claimed job back: it waits again, at the end. (Contract: job cancel)
 
         Args:
             id: the job's id.
             token: as of `finish`.
 
+        Returns:
+            Whether it was stalled instead, for ``max_failures``.
+
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
         """
-        await self._execute(JobCancel(self.name, id, token))
+        stalled: bool = await self._execute(JobCancel(self.name, id, token))
+        return stalled
 
     async def stall(self, id: str, *, token: str = "") -> None:
         """Take a claimed job out of circulation until `retry`. (Contract: job stall)

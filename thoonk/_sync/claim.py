@@ -113,9 +113,11 @@ class Claim(tuple[str, T, int], Generic[T]):
         ending = self._codec.ending(self.id, self.token, item, result=result, timeout=timeout)
         self._end(JobFinish(self._feed, (ending,)))
 
-    def cancel(self) -> None:
+    def cancel(self) -> bool:
         """As `Job.cancel`, for this claim."""
-        self._end(JobCancel(self._feed, self.id, self.token))
+        stalled = self._backend.execute(JobCancel(self._feed, self.id, self.token))
+        self.ended = True
+        return stalled
 
     def stall(self) -> None:
         """As `Job.stall`, for this claim."""
@@ -143,7 +145,7 @@ class Claim(tuple[str, T, int], Generic[T]):
     def _chosen_ending(self) -> Ending:
         return self._ending or Ending(self.id, self.token)
 
-    def _end(self, operation: JobFinish | JobCancel | JobStall) -> None:
+    def _end(self, operation: JobFinish | JobStall) -> None:
         self._backend.execute(operation)
         self.ended = True
 

@@ -20,7 +20,6 @@ class Charge(Generic[C]):
         beaten: when its time began anew.
         is_lost: whether it is known to be somebody else's by now.
         due: when it is to be given back, if it is only kept until then.
-        is_returning: whether it is being given back.
     """
 
     claim: C
@@ -28,4 +27,3 @@ class Charge(Generic[C]):
     beaten: float = attrs.field(factory=time.monotonic)
     is_lost: bool = False
     due: float = 0.0
-    is_returning: bool = False

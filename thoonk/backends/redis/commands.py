@@ -627,7 +627,7 @@ def _(op: ops.JobExtend, call: Call) -> Command[tuple[bool, ...]]:
 
 
 @_handles(ops.JobCancel)
-def _(op: ops.JobCancel, call: Call) -> Command[None]:
+def _(op: ops.JobCancel, call: Call) -> Command[bool]:
     used = (
         "config",
         "ids",
@@ -639,7 +639,7 @@ def _(op: ops.JobCancel, call: Call) -> Command[None]:
         "tokens",
     )
     arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_cancel", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script("job_cancel", op, call, used, arguments, bool, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobStall)

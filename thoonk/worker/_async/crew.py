@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-import attrs
-
-from thoonk import AsyncClaim, AsyncJob, AsyncThoonk
+from thoonk import AsyncClaim, AsyncThoonk
 from thoonk.concurrency._async import Background, Event, event_within
 from thoonk.exceptions import (
     Closed,
@@ -22,7 +20,9 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
 )
-from thoonk.operations import MOST, Held, JobExtend
+from thoonk.names import new_token
+from thoonk.operations import MOST, Held, JobExtend, JobNext
+from thoonk.worker._async.post import Post, open_post, refresh
 from thoonk.worker._async.slot import AsyncSlot
 from thoonk.worker.charge import Charge
 from thoonk.worker.handlers import Handler
@@ -31,17 +31,23 @@ from thoonk.worker.outcomes import Discard, Retry, Stall
 
 logger = logging.getLogger("thoonk.worker")
 
-CLAIM_TIMEOUT = 30.0
-"""Seconds, for a feed that has no ``claim_timeout``."""
-
-RETRIES = 3
-"""For a feed that has no ``max_failures``."""
-
 TICK = 0.1
 """Seconds between two looks at orders, time limits, and claims to be extended or given back."""
 
 PER_TIMEOUT = 3
 """How often a claim is extended within its ``claim_timeout``."""
+
+LOOK_EVERY = 1.0
+"""Seconds after which a feed's configuration is read again while its jobs are done."""
+
+LOOK_IDLE = 5.0
+"""The same while there is none."""
+
+STEP = 50
+"""So many jobs are given back between two looks at the claims to be extended."""
+
+MOST_DELAYED = 10_000
+"""So many failed jobs wait for their next attempt; with more, no further ones are begun."""
 
 BURST_WAIT = 0.1
 """Seconds without a job, after which there is none."""
@@ -49,71 +55,10 @@ BURST_WAIT = 0.1
 OUTAGE_PAUSE = 1.0
 """Seconds until a loop that has failed tries again."""
 
-OPENINGS = 20
-"""How often a feed that is deleted while it is opened is opened again."""
-
 OURS = "thoonk.worker"
 
 PATIENCE = 5.0
 """Seconds to tell the backend of what has not ended in time."""
-
-
-@attrs.define(eq=False)
-class Post:
-    """A feed whose jobs are done here, with what its configuration says."""
-
-    handler: Handler
-    job: AsyncJob[Any]
-    claim_timeout: float
-    max_failures: int
-    slots: list[AsyncSlot] = attrs.field(factory=list)
-
-    @property
-    def feed(self) -> str:
-        """The feed's name."""
-        return self.handler.feed
-
-
-async def open_post(thoonk: AsyncThoonk, handler: Handler) -> Post:
-    """Open the feed of a handler, and configure what it needs that nobody has configured.
-
-    A feed that is deleted meanwhile is opened again.
-
-    Raises:
-        ThoonkError: it cannot be opened.
-    """
-    for _ in range(OPENINGS):
-        with contextlib.suppress(FeedDoesNotExist):
-            return await _open_post(thoonk, handler)
-    return await _open_post(thoonk, handler)
-
-
-async def _open_post(thoonk: AsyncThoonk, handler: Handler) -> Post:
-    job = await thoonk.job(handler.feed, serializer=handler.serializer)
-    config = await thoonk.get_config(handler.feed)
-    wanted: dict[str, float] = {}
-    if handler.claim_timeout is not None:
-        wanted["claim_timeout"] = handler.claim_timeout
-    elif config.claim_timeout is None:
-        wanted["claim_timeout"] = CLAIM_TIMEOUT
-    if handler.retries is not None:
-        wanted["max_failures"] = handler.retries + 1
-    elif config.max_failures is None:
-        wanted["max_failures"] = RETRIES + 1
-    changes = {name: value for name, value in wanted.items() if config.get(name) != value}
-    if changes:
-        await thoonk.set_config(handler.feed, changes)
-        logger.info("feed %r now has %s", handler.feed, changes, extra={"feed": handler.feed})
-    settings = {**config, **wanted}
-    if not settings.get("claim_timeout"):
-        logger.warning(
-            "feed %r has no claim_timeout: a job whose worker dies never comes back",
-            handler.feed,
-            extra={"feed": handler.feed},
-        )
-    return Post(
-        handler, job, settings.get("claim_timeout") or 0.0, settings.get("max_failures") or 0
-    )
 
 
 def _trace(error: BaseException) -> Any:
@@ -329,13 +274,20 @@ class AsyncCrew:
         try:
             fresh = await open_post(self._thoonk, post.handler)
         except ThoonkError as error:
-            logger.warning("feed %r cannot be opened: %s", post.feed, error)
+            logger.warning(
+                "Feed %r cannot be opened: %s",
+                post.feed,
+                error,
+                extra={"event": "feed_not_opened", "feed": post.feed},
+            )
         else:
-            post.job = fresh.job
+            post.job, post.serializer = fresh.job, fresh.serializer
+            post.claim_timeout, post.max_failures = fresh.claim_timeout, fresh.max_failures
+            post.looked = fresh.looked
 
     async def _work(self, post: Post, slot: AsyncSlot) -> None:
         """Do one job after another, until the loop is to end or to be begun anew."""
-        began_in = self._round
+        began_in, generation = self._round, post.generation
         slot.prefetch = slot.pace.prefetch
         claims = post.job.claims(BURST_WAIT if self._burst else None, prefetch=slot.prefetch)
         slot.claims = claims
@@ -352,11 +304,8 @@ class AsyncCrew:
                     self._end(Finale.RENEW)
                 paced = slot.pace.after(time.monotonic() - charge.began)
                 if paced:
-                    # What is left in hand goes back, and so must what was claimed with it.
-                    await self._give_back(
-                        [other for other in self._parked if other.claim.token == claim.token]
-                    )
                     claims.stop()
+        paced = paced or post.generation != generation
         if self._burst and not paced and not self._is_over.is_set():
             slot.idle_in = began_in
             if not self._parked and all(slot.idle_in == self._round for slot in self._slots):
@@ -383,7 +332,7 @@ class AsyncCrew:
         if error is not None:
             await self._failed(post, charge, error)
         elif not claim.ended:
-            await self._succeeded(post, claim, value)
+            await self._succeeded(post, charge, value)
         if logger.isEnabledFor(logging.DEBUG):
             seconds = time.monotonic() - charge.began
             logger.debug(
@@ -397,8 +346,8 @@ class AsyncCrew:
 
     # --- how jobs end ---------------------------------------------------------------------
 
-    async def _succeeded(self, post: Post, claim: AsyncClaim[Any], value: Any) -> None:
-        handler = post.handler
+    async def _succeeded(self, post: Post, charge: Charge[AsyncClaim[Any]], value: Any) -> None:
+        handler, claim = post.handler, charge.claim
         stored = value is not None if handler.result is None else handler.result
         if not stored:
             return
@@ -406,98 +355,186 @@ class AsyncCrew:
             claim.set_result(value, handler.result_timeout)
         except (SerializerError, InvalidType) as error:
             # To do it again would come to the same.
-            await self._stall(post, claim, f"its result cannot be stored: {error}")
+            await self._stall(post, charge, f"its result cannot be stored: {error}")
 
     async def _failed(
         self, post: Post, charge: Charge[AsyncClaim[Any]], error: BaseException
     ) -> None:
         claim = charge.claim
         extra = _fields(post, claim)
-        attempt = claim.cancelled + 1
         if claim.ended:
             logger.error(
-                "the handler of job %r of %r failed after it had ended the job",
+                "Handler of job %s of %r failed after it had ended the job",
                 claim.id,
                 post.feed,
                 exc_info=_trace(error),
-                extra=extra,
+                extra={**extra, "event": "handler_failed_after_end"},
             )
         elif isinstance(error, Discard):
-            logger.info("job %r of %r is discarded: %s", claim.id, post.feed, error, extra=extra)
+            logger.info(
+                "Job %s of %r discarded: %s",
+                claim.id,
+                post.feed,
+                error,
+                extra={**extra, "event": "job_discarded"},
+            )
         elif isinstance(error, Stall):
-            await self._stall(post, claim, str(error))
-        elif attempt >= post.max_failures > 0:
-            logger.error(
-                "job %r of %r failed in attempt %d, and is stalled",
-                claim.id,
-                post.feed,
-                attempt,
-                exc_info=_trace(error),
-                extra=extra,
-            )
-            claim.settle(failed=True)
+            await self._stall(post, charge, str(error))
+        elif await self._is_last(post, charge):
+            await self._failed_finally(post, charge, error)
         else:
-            asked = isinstance(error, Retry)
-            delay = error.delay if isinstance(error, Retry) else None
-            if delay is None:
-                delay = post.handler.delay(attempt)
+            await self._failed_for_now(post, charge, error)
+
+    async def _is_last(self, post: Post, charge: Charge[AsyncClaim[Any]]) -> bool:
+        """Whether the backend stalls a job that has failed in this attempt."""
+        attempt = charge.claim.cancelled + 1
+        if not attempt >= post.max_failures > 0:
+            return False
+        try:
+            # What it has allowed before may not hold any more.
+            await refresh(self._thoonk, post)
+        except ThoonkError:
+            return False  # it is asked again after the delay
+        return attempt >= post.max_failures > 0
+
+    async def _failed_finally(
+        self, post: Post, charge: Charge[AsyncClaim[Any]], error: BaseException
+    ) -> None:
+        claim = charge.claim
+        extra = _fields(post, claim)
+        event, becomes = "job_stalled", "it is stalled"
+        try:
+            # A backend that is older than this library does not tell.
+            if await claim.cancel() is False:
+                event, becomes = "job_failed", "it is available again: it was not stalled"
+        except NotClaimed:
+            event, becomes = "job_lost", "it was lost before"
+        except ThoonkError as failure:
             logger.warning(
-                "job %r of %r failed in attempt %d, the next is in %.1f s: %s",
+                "Job %s of %r not stalled yet: %s",
                 claim.id,
                 post.feed,
-                attempt,
-                delay,
-                error if asked else repr(error),
-                exc_info=None if asked else _trace(error),
-                extra=extra,
+                failure,
+                extra={**extra, "event": "job_not_given_back"},
             )
-            self._park(post, charge, delay)
+            await self._failed_for_now(post, charge, error)
+            return
+        logger.error(
+            "Job %s of %r failed on attempt %d; %s",
+            claim.id,
+            post.feed,
+            claim.cancelled + 1,
+            becomes,
+            exc_info=_trace(error),
+            extra={**extra, "event": event},
+        )
 
-    async def _stall(self, post: Post, claim: AsyncClaim[Any], reason: str) -> None:
+    async def _failed_for_now(
+        self, post: Post, charge: Charge[AsyncClaim[Any]], error: BaseException
+    ) -> None:
+        claim = charge.claim
+        attempt = claim.cancelled + 1
+        asked = isinstance(error, Retry)
+        delay = error.delay if isinstance(error, Retry) else None
+        if delay is None:
+            delay = post.handler.delay(attempt)
+        logger.warning(
+            "Job %s of %r failed on attempt %d; retrying in %.1f s: %s",
+            claim.id,
+            post.feed,
+            attempt,
+            delay,
+            error if asked else repr(error),
+            exc_info=None if asked else _trace(error),
+            extra={**_fields(post, claim), "event": "job_failed", "delay": delay},
+        )
+        if not delay or self._is_stopping.is_set():
+            claim.settle(failed=True)
+            return
+        # It stays claimed until it may be tried again. So nothing has to be stored about it,
+        # and when this process dies it comes back.
+        claim.later = None  # the loop has nothing to do with it any more
+        charge.due = time.monotonic() + delay
+        self._parked[charge] = post
+        while len(self._parked) > MOST_DELAYED and not self._is_stopping.is_set():
+            await event_within(self._is_stopping, TICK)
+
+    async def _stall(self, post: Post, charge: Charge[AsyncClaim[Any]], reason: str) -> None:
+        claim = charge.claim
         extra = _fields(post, claim)
-        logger.error("job %r of %r is stalled: %s", claim.id, post.feed, reason, extra=extra)
         try:
             await claim.stall()
         except NotClaimed:
-            logger.warning("job %r of %r was lost before", claim.id, post.feed, extra=extra)
+            logger.warning(
+                "Job %s of %r was to be stalled (%s), but its claim was lost before",
+                claim.id,
+                post.feed,
+                reason,
+                extra={**extra, "event": "job_lost"},
+            )
         except ThoonkError as error:
-            logger.warning("it was not: %s", error, extra=extra)
+            logger.warning(
+                "Job %s of %r was to be stalled (%s), and is not: %s",
+                claim.id,
+                post.feed,
+                reason,
+                error,
+                extra={**extra, "event": "job_not_given_back"},
+            )
             claim.settle(failed=True)
+        else:
+            logger.error(
+                "Job %s of %r stalled: %s",
+                claim.id,
+                post.feed,
+                reason,
+                extra={**extra, "event": "job_stalled"},
+            )
 
-    def _park(self, post: Post, charge: Charge[AsyncClaim[Any]], delay: float) -> None:
-        """Keep a failed job claimed until it may be tried again, then give it back.
-
-        So nothing has to be stored about it, and when this process dies it comes back.
-        """
-        if not delay or self._is_stopping.is_set() or len(self._parked) >= MOST:
-            charge.claim.settle(failed=True)
-            return
-        charge.claim.later = None  # the loop has nothing to do with it any more
-        charge.due = time.monotonic() + delay
-        self._parked[charge] = post
-
-    async def _give_back(self, charges: Sequence[Charge[AsyncClaim[Any]]]) -> None:
+    async def _give_back(self, post: Post, charges: Sequence[Charge[AsyncClaim[Any]]]) -> None:
         """Let jobs that have failed be available again."""
         for charge in charges:
-            post = self._parked.get(charge)
-            if post is None or charge.is_returning:
-                continue
-            charge.is_returning = True
             claim = charge.claim
             try:
-                await claim.cancel()
-            except NotClaimed:
-                logger.debug("job %r of %r was lost while it waited", claim.id, post.feed)
+                stalled = await claim.cancel()
+            except (NotClaimed, FeedDoesNotExist):
+                logger.debug(
+                    "Job %s of %r was lost while it waited for its next attempt",
+                    claim.id,
+                    post.feed,
+                    extra={**_fields(post, claim), "event": "job_lost"},
+                )
             except ThoonkError as error:
                 logger.warning(
-                    "job %r of %r is not given back yet: %s",
+                    "Job %s of %r not given back yet: %s",
                     claim.id,
                     post.feed,
                     error,
-                    extra=_fields(post, claim),
+                    extra={**_fields(post, claim), "event": "job_not_given_back"},
                 )
-                charge.is_returning = False
                 return
+            else:
+                if stalled:
+                    logger.error(
+                        "Job %s of %r stalled after attempt %d: the feed's max_failures is less "
+                        "than it was",
+                        claim.id,
+                        post.feed,
+                        claim.cancelled + 1,
+                        extra={**_fields(post, claim), "event": "job_stalled"},
+                    )
+            self._round += 1
+            self._parked.pop(charge, None)
+
+    async def _give_back_together(
+        self, post: Post, charges: Sequence[Charge[AsyncClaim[Any]]]
+    ) -> None:
+        """The same for all at once, when there is no time for one after another."""
+        held = tuple(Held(charge.claim.id, charge.claim.token) for charge in charges)
+        operation = JobNext(post.feed, new_token(), 0, thorough=False, cancelled=held)
+        with contextlib.suppress(FeedDoesNotExist):
+            await self._thoonk.backend.execute(operation)
+        for charge in charges:
             self._round += 1
             self._parked.pop(charge, None)
 
@@ -505,19 +542,38 @@ class AsyncCrew:
 
     async def _keep(self) -> None:
         while not await event_within(self._is_closed, TICK):
-            try:
-                now = time.monotonic()
-                stopping = self._is_stopping.is_set()
-                await self._give_back(
-                    [charge for charge in [*self._parked] if stopping or charge.due <= now]
-                )
-                for post in self._posts:
-                    await self._extend(post)
-            except ThoonkError as error:
-                # The next time may still be soon enough.
-                logger.warning("claims were not extended: %s", error)
-            except Exception:
-                logger.exception("the keeper of claims goes on")
+            for post in self._posts:
+                try:
+                    await self._keep_post(post)
+                except FeedDoesNotExist:
+                    pass  # its loops make it anew
+                except ThoonkError as error:
+                    # The next time may still be soon enough.
+                    logger.warning(
+                        "Claims of %r not extended: %s",
+                        post.feed,
+                        error,
+                        extra={"event": "claims_not_extended", "feed": post.feed},
+                    )
+                except Exception:
+                    logger.exception(
+                        "Claims of %r not extended",
+                        post.feed,
+                        extra={"event": "claims_not_extended", "feed": post.feed},
+                    )
+
+    async def _keep_post(self, post: Post) -> None:
+        parked = [charge for charge, its_post in [*self._parked.items()] if its_post is post]
+        if parked and self._is_stopping.is_set():
+            await self._give_back_together(post, parked[:MOST])
+        else:
+            now = time.monotonic()
+            # With more of them, claims would be extended too late.
+            await self._give_back(post, [each for each in parked if each.due <= now][:STEP])
+        busy = parked or any(slot.held for slot in post.slots)
+        if time.monotonic() - post.looked >= (LOOK_EVERY if busy else LOOK_IDLE):
+            await refresh(self._thoonk, post)
+        await self._extend(post)
 
     async def _extend(self, post: Post) -> None:
         if not post.claim_timeout:

@@ -1,0 +1,146 @@
+"""A feed whose jobs are done here: its handler, and what its configuration says."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import Any
+
+import attrs
+
+from thoonk import AsyncJob, AsyncThoonk
+from thoonk.config import FeedConfig
+from thoonk.exceptions import FeedDoesNotExist
+from thoonk.worker._async.slot import AsyncSlot
+from thoonk.worker.handlers import Handler
+
+logger = logging.getLogger("thoonk.worker")
+
+CLAIM_TIMEOUT = 30.0
+"""Seconds, for a feed that has no ``claim_timeout``."""
+
+RETRIES = 3
+"""For a feed that has no ``max_failures``."""
+
+
+OPENINGS = 20
+"""How often a feed that is deleted while it is opened is opened again."""
+
+
+@attrs.define(eq=False)
+class Post:
+    """A feed whose jobs are done here.
+
+    Attributes:
+        job: the feed.
+        claim_timeout: seconds; 0: claims do not run out.
+        max_failures: after how many attempts a job is stalled; 0: never.
+        serializer: the name of the feed's serializer.
+        looked: when the configuration was read, by the monotonic clock.
+        generation: counts how often the feed was made anew in such a way that what is taken
+            from it has to be begun anew, too.
+    """
+
+    handler: Handler
+    job: AsyncJob[Any]
+    claim_timeout: float
+    max_failures: int
+    serializer: str | None
+    slots: list[AsyncSlot] = attrs.field(factory=list)
+    looked: float = attrs.field(factory=time.monotonic)
+    generation: int = 0
+
+    @property
+    def feed(self) -> str:
+        """The feed's name."""
+        return self.handler.feed
+
+
+def _wanted(handler: Handler) -> dict[str, float]:
+    """What the feed is to be configured with where nobody has configured it."""
+    retries = RETRIES if handler.retries is None else handler.retries
+    timeout = CLAIM_TIMEOUT if handler.claim_timeout is None else handler.claim_timeout
+    return {"claim_timeout": timeout, "max_failures": retries + 1}
+
+
+async def _configure(
+    thoonk: AsyncThoonk, handler: Handler, config: FeedConfig, wanted: dict[str, float]
+) -> dict[str, Any]:
+    changes = {name: value for name, value in wanted.items() if config.get(name) != value}
+    if changes:
+        await thoonk.set_config(handler.feed, changes)
+        logger.info(
+            "Configuration of feed %r set: %s",
+            handler.feed,
+            changes,
+            extra={"event": "feed_configured", "feed": handler.feed},
+        )
+    settings = {**config, **wanted}
+    if not settings.get("claim_timeout"):
+        logger.warning(
+            "Feed %r has no claim_timeout: a job whose worker dies never comes back",
+            handler.feed,
+            extra={"event": "feed_without_claim_timeout", "feed": handler.feed},
+        )
+    return settings
+
+
+async def open_post(thoonk: AsyncThoonk, handler: Handler) -> Post:
+    """Open the feed of a handler, and configure what it asks for or nobody has configured.
+
+    A feed that is deleted meanwhile is opened again.
+
+    Raises:
+        ThoonkError: it cannot be opened.
+    """
+    for _ in range(OPENINGS):
+        with contextlib.suppress(FeedDoesNotExist):
+            return await _open_post(thoonk, handler)
+    return await _open_post(thoonk, handler)
+
+
+async def _open_post(thoonk: AsyncThoonk, handler: Handler) -> Post:
+    job = await thoonk.job(handler.feed, serializer=handler.serializer)
+    config = await thoonk.get_config(handler.feed)
+    asked = {"claim_timeout": handler.claim_timeout, "max_failures": handler.retries}
+    wanted = {
+        name: value
+        for name, value in _wanted(handler).items()
+        if asked[name] is not None or config.get(name) is None
+    }
+    settings = await _configure(thoonk, handler, config, wanted)
+    return Post(
+        handler,
+        job,
+        settings.get("claim_timeout") or 0.0,
+        int(settings.get("max_failures") or 0),
+        config.serializer,
+    )
+
+
+async def refresh(thoonk: AsyncThoonk, post: Post) -> None:
+    """Read the configuration again: somebody may have changed it, or made the feed anew.
+
+    What is missing then is set as when the worker began. What somebody has set otherwise
+    since then holds, also for this worker.
+
+    Raises:
+        ThoonkError: it cannot be read. What was known holds.
+    """
+    handler = post.handler
+    post.looked = time.monotonic()
+    config = await thoonk.get_config(post.feed)
+    missing = {name: value for name, value in _wanted(handler).items() if config.get(name) is None}
+    settings: dict[str, Any] = {**config}
+    if missing:
+        settings = await _configure(thoonk, handler, config, missing)
+    post.claim_timeout = settings.get("claim_timeout") or 0.0
+    post.max_failures = int(settings.get("max_failures") or 0)
+    if config.serializer != post.serializer:
+        post.job = await thoonk.job(handler.feed, serializer=handler.serializer)
+        post.serializer = config.serializer
+        post.generation += 1
+        for slot in post.slots:
+            if slot.claims is not None:
+                slot.claims.stop()
