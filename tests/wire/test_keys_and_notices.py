@@ -1417,6 +1417,7 @@ ROWS = [
             b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
             b"feed.cancelled:F": {b"a": b"1"},
         },
+        answer=False,
         keeps=b"n0",
     ),
     Row(
@@ -1434,6 +1435,7 @@ ROWS = [
             b"feed.publishes:F": b"1",
             b"feed.stalled:F": {b"a"},
         },
+        answer=True,
         keeps=b"n1",
     ),
     Row(
