@@ -8,17 +8,30 @@ from collections.abc import Callable
 from typing import Any
 
 from thoonk.backends import AsyncBackend, AsyncSubscription
-from thoonk.concurrency._async import Background, call
+from thoonk.concurrency._async import Background, call, is_end_of_task, sleep
 from thoonk.config import FeedConfig
 from thoonk.exceptions import Closed, InvalidType, InvalidValue, ThoonkError
 from thoonk.flows import Codec, event_and_arguments, event_of
-from thoonk.notices import Configured, Deleted, Edited, Finished, Notice, Published, log_fields
+from thoonk.notices import (
+    Configured,
+    Created,
+    Deleted,
+    Edited,
+    Finished,
+    Gap,
+    Notice,
+    Published,
+    log_fields,
+)
 from thoonk.operations import GetConfig
 from thoonk.serializers import SerializerRegistry
 
 logger = logging.getLogger("thoonk.listener")
 
 Handler = Callable[..., Any]
+
+OUTAGE_PAUSE = 1.0
+"""Seconds until the listener reads again after an error that it cannot explain."""
 
 
 class AsyncListener:
@@ -72,12 +85,24 @@ class AsyncListener:
             except Closed:
                 return
             except ThoonkError as error:
-                extra = {} if notice is None else log_fields(notice)
+                fields = {} if notice is None else log_fields(notice)
+                extra = {"event": "notice_passed_over", **fields}
                 logger.warning("notice passed over: %s", error, extra=extra)
+            except BaseException as error:
+                if is_end_of_task(error):
+                    raise
+                # A listener that ends in silence is worse than one that goes on.
+                logger.exception("the listener goes on", extra={"event": "listener_failed"})
+                if notice is None:
+                    await sleep(OUTAGE_PAUSE)
 
     async def _dispatch(self, notice: Notice) -> None:
-        if isinstance(notice, Configured | Deleted):
-            self._codecs.pop(notice.feed, None)
+        match notice:
+            case Gap():
+                # Any feed may have been deleted and created again meanwhile.
+                self._codecs.clear()
+            case Configured() | Created() | Deleted():
+                self._codecs.pop(notice.feed, None)
         event, _ = event_and_arguments(notice)
         handlers = self._handlers.get(event)
         if not handlers:
@@ -89,8 +114,10 @@ class AsyncListener:
         for handler in list(handlers):
             try:
                 await call(handler, *arguments)
-            except Exception:
-                extra = {"event": event, **log_fields(notice)}
+            except BaseException as error:
+                if is_end_of_task(error):
+                    raise
+                extra = {"event": "handler_failed", "notice": event, **log_fields(notice)}
                 logger.exception("handler %r of event %r failed", handler, event, extra=extra)
 
     async def _codec_of(self, feed: str) -> Codec[Any]:

@@ -50,6 +50,15 @@ async def call(handler: Callable[..., Any], *args: object) -> None:
         await result
 
 
+def is_end_of_task(error: BaseException) -> bool:
+    """Whether an error ends the running task, and did not only come out of something it called."""
+    task = asyncio.current_task()
+    is_cancelled = task is not None and task.cancelling() > 0
+    return isinstance(error, GeneratorExit) or (
+        isinstance(error, asyncio.CancelledError) and is_cancelled
+    )
+
+
 class HomeLoop:
     """The event loop of an object whose connections work in one loop only."""
 

@@ -30,6 +30,12 @@ def call(handler: Callable[..., Any], *args: object) -> None:
     handler(*args)
 
 
+def is_end_of_task(error: BaseException) -> bool:
+    """Whether an error ends this thread: none has to."""
+    del error
+    return False
+
+
 class HomeLoop:
     """For threads there is no event loop to belong to."""
 

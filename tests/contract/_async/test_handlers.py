@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from conftest import World
 
-from thoonk import AsyncThoonk, InvalidType, InvalidValue, NotListening
+from thoonk import AsyncThoonk, Closed, InvalidType, InvalidValue, NotListening
 from thoonk.testing._async.handler import Calls, note
 from thoonk.testing._async.helpers import until
+from thoonk.testing.proxy import between
 
 
 async def test_handlers_need_a_client_that_listens(thoonk: AsyncThoonk) -> None:
@@ -55,6 +57,85 @@ async def test_a_payload_that_no_one_understands_is_logged_and_passed_over(
     assert calls == [("create", "f"), ("publish", "f", "x", "good")]
     passed_over = [record for record in caplog.records if "passed over" in record.getMessage()]
     assert len(passed_over) == 11
+
+
+class OddError(BaseException):
+    """Such as those of test runners."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit(3), asyncio.CancelledError(), OddError(), RecursionError(), Closed("its own")],
+    ids=lambda error: type(error).__name__,
+)
+async def test_whatever_a_handler_raises_the_listener_goes_on(
+    listening: AsyncThoonk,
+    thoonk: AsyncThoonk,
+    error: BaseException,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    calls: Calls = []
+
+    def failing(*_: object) -> None:
+        raise error
+
+    await listening.register_handler("publish", failing)
+    await listening.register_handler("publish", note(calls))
+    feed = await thoonk.feed("f")
+    for id in ("1", "2"):
+        await feed.publish("x", id=id)
+    await until(lambda: len(calls) == 2)
+    failed = [record for record in caplog.records if "failed" in record.getMessage()]
+    assert [record.__dict__["event"] for record in failed] == ["handler_failed"] * 2
+    assert [record.__dict__["id"] for record in failed] == ["1", "2"]
+
+
+async def test_a_serializer_that_raises_anything_does_not_end_the_listener(
+    listening: AsyncThoonk, thoonk: AsyncThoonk
+) -> None:
+    class Odd:
+        name = "odd"
+
+        def encode(self, item: str) -> bytes:
+            return item.encode()
+
+        def decode(self, data: bytes) -> str:
+            if data == b"bad":
+                raise OddError
+            return data.decode()
+
+    calls: Calls = []
+    for client in (listening, thoonk):
+        client.register_serializer(Odd())
+    await listening.register_handler("publish", note(calls))
+    feed = await thoonk.feed("f", {"serializer": "odd"})
+    await feed.publish("bad", id="1")
+    await feed.publish("good", id="2")
+    await until(lambda: calls == [("f", "good", "2")])
+
+
+async def test_a_feed_made_anew_in_a_gap_is_decoded_as_it_is_now(
+    real_world: World,
+) -> None:
+    assert real_world.server is not None
+    calls: Calls = []
+    with between(real_world.server) as proxy:
+        async with (
+            AsyncThoonk(backend=real_world.url) as thoonk,
+            AsyncThoonk("127.0.0.1", proxy.port, listen=True) as listening,
+        ):
+            await listening.register_handler("publish", note(calls))
+            await listening.register_handler("gap", note(calls, "gap"))
+            await (await thoonk.feed("f")).publish("1", id="1")
+            await until(lambda: calls == [("f", "1", "1")])
+            proxy.freeze()
+            await thoonk.delete_feed("f")
+            fresh = await thoonk.feed("f", {"serializer": "json"})
+            proxy.cut_all()
+            proxy.thaw()
+            await until(lambda: ("gap", None) in calls, timeout=30)
+            await fresh.publish([1, 2], id="2")
+            await until(lambda: ("f", [1, 2], "2") in calls)
 
 
 async def test_a_feed_that_is_listed_without_configuration_does_not_stop_the_listener(

@@ -20,6 +20,7 @@ from thoonk.backends.redis._async.connection import (
     read_reply,
     send,
 )
+from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
 from thoonk.concurrency._async import Event, Lock, event_within
 from thoonk.exceptions import Closed, Empty, ThoonkError
@@ -38,9 +39,6 @@ PING_DEADLINE = 5.0
 LONGEST_PAUSE = 2.0
 """Most seconds between two attempts to connect again."""
 
-REMEMBERED_NAMES = 10_000
-"""How many names of feeds in other dbs are remembered before they are looked up anew."""
-
 
 class AsyncRedisSubscription:
     """Notices of one feed or of all, one reader at a time."""
@@ -58,7 +56,7 @@ class AsyncRedisSubscription:
         self._fields = {"feed": feed or ""}
         self._db = db
         self._execute = execute
-        self._ours: dict[str, bool] = {}
+        self._known = KnownFeeds()
         self._early: deque[list[Any]] = deque()
         self._connected = False
         self._pause = 0.0
@@ -136,10 +134,9 @@ class AsyncRedisSubscription:
 
     async def _learn_names(self) -> None:
         if self._feed is not None:
-            self._ours = {self._feed: True}
+            self._known = KnownFeeds([self._feed])
             return
-        names: frozenset[str] = await self._execute(FeedNames())
-        self._ours = dict.fromkeys(names, True)
+        self._known = KnownFeeds(await self._execute(FeedNames()))
 
     async def _reconnect(self, deadline: float | None) -> bool:
         """One attempt, after a pause that grows with each."""
@@ -218,23 +215,21 @@ class AsyncRedisSubscription:
         if self._feed is not None and feed != self._feed:
             return False
         if received.db is not None:
-            ours = received.db == self._db
-            if ours:
-                self._remember(feed, ours=not isinstance(notice, Deleted))
-            return ours
+            own = received.db == self._db
+            if own:
+                self._known.remember(feed, own=not isinstance(notice, Deleted))
+            return own
+        known = self._known.is_own(feed)
         if isinstance(notice, Deleted):
-            was_ours = self._ours.get(feed, False)
-            if was_ours:
-                self._remember(feed, ours=await self._look_up(feed))
-            return was_ours and not self._ours[feed]
-        if isinstance(notice, Created) or feed not in self._ours:
-            self._remember(feed, ours=await self._look_up(feed))
-        return self._ours[feed]
-
-    def _remember(self, feed: str, *, ours: bool) -> None:
-        if len(self._ours) > REMEMBERED_NAMES and not ours:
-            self._ours = {name: True for name, is_ours in self._ours.items() if is_ours}
-        self._ours[feed] = ours
+            if not known:
+                return False
+            own = await self._look_up(feed)
+            self._known.remember(feed, own=own)
+            return not own
+        if isinstance(notice, Created) or known is None:
+            known = await self._look_up(feed)
+            self._known.remember(feed, own=known)
+        return known
 
     async def _look_up(self, feed: str) -> bool:
         try:

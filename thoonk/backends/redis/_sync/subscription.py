@@ -21,6 +21,7 @@ from thoonk.backends.redis._sync.connection import (
     read_reply,
     send,
 )
+from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
 from thoonk.concurrency._sync import Event, Lock, event_within
 from thoonk.exceptions import Closed, Empty, ThoonkError
@@ -39,9 +40,6 @@ PING_DEADLINE = 5.0
 LONGEST_PAUSE = 2.0
 """Most seconds between two attempts to connect again."""
 
-REMEMBERED_NAMES = 10_000
-"""How many names of feeds in other dbs are remembered before they are looked up anew."""
-
 
 class RedisSubscription:
     """Notices of one feed or of all, one reader at a time."""
@@ -59,7 +57,7 @@ class RedisSubscription:
         self._fields = {"feed": feed or ""}
         self._db = db
         self._execute = execute
-        self._ours: dict[str, bool] = {}
+        self._known = KnownFeeds()
         self._early: deque[list[Any]] = deque()
         self._connected = False
         self._pause = 0.0
@@ -135,10 +133,9 @@ class RedisSubscription:
 
     def _learn_names(self) -> None:
         if self._feed is not None:
-            self._ours = {self._feed: True}
+            self._known = KnownFeeds([self._feed])
             return
-        names: frozenset[str] = self._execute(FeedNames())
-        self._ours = dict.fromkeys(names, True)
+        self._known = KnownFeeds(self._execute(FeedNames()))
 
     def _reconnect(self, deadline: float | None) -> bool:
         """One attempt, after a pause that grows with each."""
@@ -217,23 +214,21 @@ class RedisSubscription:
         if self._feed is not None and feed != self._feed:
             return False
         if received.db is not None:
-            ours = received.db == self._db
-            if ours:
-                self._remember(feed, ours=not isinstance(notice, Deleted))
-            return ours
+            own = received.db == self._db
+            if own:
+                self._known.remember(feed, own=not isinstance(notice, Deleted))
+            return own
+        known = self._known.is_own(feed)
         if isinstance(notice, Deleted):
-            was_ours = self._ours.get(feed, False)
-            if was_ours:
-                self._remember(feed, ours=self._look_up(feed))
-            return was_ours and not self._ours[feed]
-        if isinstance(notice, Created) or feed not in self._ours:
-            self._remember(feed, ours=self._look_up(feed))
-        return self._ours[feed]
-
-    def _remember(self, feed: str, *, ours: bool) -> None:
-        if len(self._ours) > REMEMBERED_NAMES and not ours:
-            self._ours = {name: True for name, is_ours in self._ours.items() if is_ours}
-        self._ours[feed] = ours
+            if not known:
+                return False
+            own = self._look_up(feed)
+            self._known.remember(feed, own=own)
+            return not own
+        if isinstance(notice, Created) or known is None:
+            known = self._look_up(feed)
+            self._known.remember(feed, own=known)
+        return known
 
     def _look_up(self, feed: str) -> bool:
         try:
