@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk._async.claim import AsyncClaim
+from thoonk._async.lost import WHY, reason_of
 from thoonk._async.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import AsyncBackend, AsyncWaking
 from thoonk.concurrency._async import Background, Event, Lock, event_within, sleep, to_the_end
@@ -282,7 +283,7 @@ class AsyncClaims(Generic[T]):
                 # If it was done all the same, they count as lost the next time.
                 self._noted.extendleft(reversed(noted))
                 raise
-        self._log_lost(answer.lost)
+        await self._log_lost(answer.lost, "End of job %s was not wanted: %s")
         return answer
 
     def _next_operation(
@@ -297,10 +298,12 @@ class AsyncClaims(Generic[T]):
             cancelled=tuple(held for held in noted if isinstance(held, Held)),
         )
 
-    def _log_lost(self, ids: Iterable[str]) -> None:
+    async def _log_lost(self, ids: Iterable[str], text: str) -> None:
+        feed = self._codec.feed
         for id in ids:
-            extra = {"feed": self._codec.feed, "id": id}
-            logger.warning("the end of job %r was not wanted: its claim was over", id, extra=extra)
+            reason = await reason_of(self._backend, feed, id)
+            extra = {"event": "job_lost", "feed": feed, "id": id, "reason": reason}
+            logger.warning(text, id, WHY[reason], extra=extra)
 
     async def _tell_one_by_one(self, noted: Sequence[Ending | Held]) -> None:
         left = deque(noted)
@@ -308,7 +311,8 @@ class AsyncClaims(Generic[T]):
             one = left.popleft()
             try:
                 operation = self._next_operation(new_token(), 0, (one,))
-                self._log_lost((await self._backend.execute(operation)).lost)
+                answer = await self._backend.execute(operation)
+                await self._log_lost(answer.lost, "End of job %s was not wanted: %s")
             except (ItemTooLarge, BackendError) as error:
                 if not is_refusal(error):
                     self._noted.extendleft((*reversed(left), one))
@@ -394,13 +398,14 @@ class AsyncClaims(Generic[T]):
             return
         held = tuple(Held(claim.id, claim.token) for claim in claims)
         answers = await self._backend.execute(JobExtend(self._codec.feed, held[:MOST]))
+        lost = []
         for claim, holds in zip(claims, answers, strict=False):
             if not holds:
                 # Another has it: it must not be begun here as well.
                 with contextlib.suppress(ValueError):
                     self._hand.remove(claim)
-                    extra = {"feed": self._codec.feed, "id": claim.id}
-                    logger.warning("job %r was lost before it was begun", claim.id, extra=extra)
+                    lost.append(claim.id)
+        await self._log_lost(lost, "Job %s was lost before it was begun: %s")
 
     async def _wake(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk._sync.claim import Claim
+from thoonk._sync.lost import WHY, reason_of
 from thoonk._sync.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import Backend, Waking
 from thoonk.concurrency._sync import Background, Event, Lock, event_within, sleep, to_the_end
@@ -283,7 +284,7 @@ class Claims(Generic[T]):
                 # If it was done all the same, they count as lost the next time.
                 self._noted.extendleft(reversed(noted))
                 raise
-        self._log_lost(answer.lost)
+        self._log_lost(answer.lost, "End of job %s was not wanted: %s")
         return answer
 
     def _next_operation(
@@ -298,10 +299,12 @@ class Claims(Generic[T]):
             cancelled=tuple(held for held in noted if isinstance(held, Held)),
         )
 
-    def _log_lost(self, ids: Iterable[str]) -> None:
+    def _log_lost(self, ids: Iterable[str], text: str) -> None:
+        feed = self._codec.feed
         for id in ids:
-            extra = {"feed": self._codec.feed, "id": id}
-            logger.warning("the end of job %r was not wanted: its claim was over", id, extra=extra)
+            reason = reason_of(self._backend, feed, id)
+            extra = {"event": "job_lost", "feed": feed, "id": id, "reason": reason}
+            logger.warning(text, id, WHY[reason], extra=extra)
 
     def _tell_one_by_one(self, noted: Sequence[Ending | Held]) -> None:
         left = deque(noted)
@@ -309,7 +312,8 @@ class Claims(Generic[T]):
             one = left.popleft()
             try:
                 operation = self._next_operation(new_token(), 0, (one,))
-                self._log_lost((self._backend.execute(operation)).lost)
+                answer = self._backend.execute(operation)
+                self._log_lost(answer.lost, "End of job %s was not wanted: %s")
             except (ItemTooLarge, BackendError) as error:
                 if not is_refusal(error):
                     self._noted.extendleft((*reversed(left), one))
@@ -395,13 +399,14 @@ class Claims(Generic[T]):
             return
         held = tuple(Held(claim.id, claim.token) for claim in claims)
         answers = self._backend.execute(JobExtend(self._codec.feed, held[:MOST]))
+        lost = []
         for claim, holds in zip(claims, answers, strict=False):
             if not holds:
                 # Another has it: it must not be begun here as well.
                 with contextlib.suppress(ValueError):
                     self._hand.remove(claim)
-                    extra = {"feed": self._codec.feed, "id": claim.id}
-                    logger.warning("job %r was lost before it was begun", claim.id, extra=extra)
+                    lost.append(claim.id)
+        self._log_lost(lost, "Job %s was lost before it was begun: %s")
 
     def _wake(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""

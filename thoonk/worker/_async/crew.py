@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from thoonk import AsyncClaim, AsyncThoonk
+from thoonk._async.lost import WHY, reason_of
 from thoonk.concurrency._async import Background, Event, event_within
 from thoonk.exceptions import (
     Closed,
@@ -598,9 +599,15 @@ class AsyncCrew:
                 charge.beaten = now
                 charge.is_lost = not holds
                 if not holds and self._parked.pop(charge, None) is None and not charge.claim.ended:
+                    reason = await reason_of(self._thoonk.backend, post.feed, charge.claim.id)
                     logger.warning(
-                        "job %r of %r was lost: its claim had run out, and it may run elsewhere",
+                        "Job %s of %r was lost while it ran: %s",
                         charge.claim.id,
                         post.feed,
-                        extra=_fields(post, charge.claim),
+                        WHY[reason],
+                        extra={
+                            **_fields(post, charge.claim),
+                            "event": "job_lost",
+                            "reason": reason,
+                        },
                     )

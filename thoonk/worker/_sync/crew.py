@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from thoonk import Claim, Thoonk
+from thoonk._sync.lost import WHY, reason_of
 from thoonk.concurrency._sync import Background, Event, event_within
 from thoonk.exceptions import (
     Closed,
@@ -589,9 +590,15 @@ class Crew:
                 charge.beaten = now
                 charge.is_lost = not holds
                 if not holds and self._parked.pop(charge, None) is None and not charge.claim.ended:
+                    reason = reason_of(self._thoonk.backend, post.feed, charge.claim.id)
                     logger.warning(
-                        "job %r of %r was lost: its claim had run out, and it may run elsewhere",
+                        "Job %s of %r was lost while it ran: %s",
                         charge.claim.id,
                         post.feed,
-                        extra=_fields(post, charge.claim),
+                        WHY[reason],
+                        extra={
+                            **_fields(post, charge.claim),
+                            "event": "job_lost",
+                            "reason": reason,
+                        },
                     )

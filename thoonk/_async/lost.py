@@ -1,0 +1,28 @@
+"""Why a claim does not hold any more, for who has to log it."""
+
+from __future__ import annotations
+
+from thoonk.backends import AsyncBackend
+from thoonk.exceptions import ThoonkError
+from thoonk.operations import GetConfig, HasItem, ReadResult
+
+WHY = {
+    "feed_deleted": "its feed was deleted",
+    "retracted": "it was retracted, or finished by somebody else, who stored no result",
+    "finished": "somebody else has finished it",
+    "claim_lost": "its claim had run out or was taken away, and it may run elsewhere",
+    "": "its claim does not hold any more",
+}
+"""What is logged, by the field ``reason`` of the record."""
+
+
+async def reason_of(backend: AsyncBackend, feed: str, id: str) -> str:
+    """A key of `WHY`, as far as the backend can tell now."""
+    try:
+        if await backend.execute(HasItem(feed, id)):
+            return "claim_lost"
+        if await backend.execute(ReadResult(feed, id)) is not None:
+            return "finished"
+        return "retracted" if await backend.execute(GetConfig(feed)) else "feed_deleted"
+    except ThoonkError:
+        return ""
