@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Generic, NamedTuple, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import attrs
 
@@ -80,6 +81,23 @@ class Codec(Generic[T]):
     def decode(self, data: bytes) -> T:
         """The item of bytes; raises `SerializerError`."""
         return decode_item(self.serializer, data, self.feed)
+
+    def origin(self) -> Any:
+        """What came with the item that was decoded last, where the serializer keeps that."""
+        kept = getattr(self.serializer, "kept", None)
+        return None if kept is None else kept()
+
+    def hand_over(self, origin: Any) -> None:
+        """The item that this came with is what its reader gets next."""
+        if origin is not None:
+            self.serializer.restore(origin)  # type: ignore[attr-defined]
+
+    def working_on(self, origin: Any) -> AbstractContextManager[None]:
+        """A block in which the item is worked on that this came with."""
+        if origin is None:
+            return nullcontext()
+        within: AbstractContextManager[None] = self.serializer.working_on(origin)  # type: ignore[attr-defined]
+        return within
 
     def entries(self, items: Iterable[T]) -> list[Entry]:
         """Items as they are published or put, under fresh ids."""

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from thoonk._sync.heartbeat import Heartbeat
 from thoonk.backends import Backend
@@ -45,6 +46,8 @@ class Claim(tuple[str, T, int], Generic[T]):
     Attributes:
         token: what entitles to end this claim. A secret between the worker and the backend.
         ended: whether it was ended through this object.
+        origin: what came with the item beside it, where the serializer keeps that: the trace
+            context of who put it (see `thoonk.observe.opentelemetry.received`); else None.
         later: where a loop that hands out claims wants to hear how they end.
     """
 
@@ -54,6 +57,7 @@ class Claim(tuple[str, T, int], Generic[T]):
     ended: bool
     later: Endings | None
     token: str
+    origin: Any
     _ending: Ending | None
 
     def __new__(
@@ -64,12 +68,13 @@ class Claim(tuple[str, T, int], Generic[T]):
         item: T,
         token: str,
     ) -> Self:
-        """Made by `Job.get`."""
+        """Made by `Job.get`, as soon as the item has been decoded."""
         self = super().__new__(cls, (entry.id, item, entry.cancelled))
         self._feed = codec.feed
         self._backend = backend
         self._codec = codec
         self.token = token
+        self.origin = codec.origin()
         self._ending = None
         self.ended = False
         self.later = None
@@ -141,6 +146,10 @@ class Claim(tuple[str, T, int], Generic[T]):
         """
         seconds = check_timeout(interval, "interval")
         return Heartbeat(self._backend, self._feed, self.extend, seconds)
+
+    def working(self) -> AbstractContextManager[None]:
+        """A block in which the job is worked on, for workers: its trace context is current."""
+        return self._codec.working_on(self.origin)
 
     def _chosen_ending(self) -> Ending:
         return self._ending or Ending(self.id, self.token)

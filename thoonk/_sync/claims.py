@@ -194,6 +194,7 @@ class Claims(Generic[T]):
                 except IndexError:  # in the background the last one was let go of
                     continue
                 claim.later = self
+                self._codec.hand_over(claim.origin)
                 self._handed_at = time.monotonic()
                 self._current = claim
                 return claim

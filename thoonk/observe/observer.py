@@ -22,6 +22,9 @@ class Observer(Protocol):
         blocks until something may be there to take.
         """
 
+    # May have a method ``work(feed, id, attempt)``, whose context manager is entered before a
+    # worker calls a handler for a job, and left afterwards with what the handler has raised.
+
     def notice(self, notice: Notice) -> None:
         """A notice has arrived at a subscription. Items in it are bytes."""
 
@@ -39,3 +42,14 @@ def watched(
                 each(answer)
 
         yield answered
+
+
+@contextmanager
+def worked(observers: Iterable[Observer], feed: str, id: str, attempt: int) -> Iterator[None]:
+    """All observers' ``work`` as one."""
+    with ExitStack() as blocks:
+        for observer in observers:
+            work = getattr(observer, "work", None)
+            if work is not None:
+                blocks.enter_context(work(feed, id, attempt))
+        yield

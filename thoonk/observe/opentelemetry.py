@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from thoonk.exceptions import BackendNotInstalled
 from thoonk.notices import Edited, Notice, Published
@@ -44,7 +44,7 @@ from thoonk.serializers import Serializer
 
 try:
     from opentelemetry import propagate, trace
-    from opentelemetry.context import Context
+    from opentelemetry.context import Context, attach, detach
 except ImportError as error:
     raise BackendNotInstalled(
         f"traces need a package that is missing ({error}): pip install 'thoonk[opentelemetry]'"
@@ -90,6 +90,26 @@ class Tracing:
         ) as span:
             try:
                 yield lambda _: None
+            except BaseException as error:
+                span.set_attribute("error.type", type(error).__qualname__)
+                raise
+
+    @contextmanager
+    def work(self, feed: str, id: str, attempt: int) -> Iterator[None]:
+        """A span for what a worker's handler does; a child of the put's where that is known."""
+        attributes: dict[str, str | int] = {
+            "messaging.system": "thoonk",
+            "messaging.operation.name": "process",
+            "messaging.operation.type": "process",
+            "messaging.destination.name": feed,
+            "messaging.message.id": id,
+            "thoonk.job.attempt": attempt,
+        }
+        with self._tracer.start_as_current_span(
+            f"process {feed}", kind=trace.SpanKind.CONSUMER, attributes=attributes
+        ) as span:
+            try:
+                yield
             except BaseException as error:
                 span.set_attribute("error.type", type(error).__qualname__)
                 raise
@@ -192,6 +212,15 @@ def _of_messages(ids: Sequence[str], items: Sequence[bytes]) -> dict[str, str | 
 _MARK = b"\0trace\0"
 """What an envelope begins with; then the context as a JSON object, a NUL, and the item."""
 
+
+class HasOrigin(Protocol):
+    """A claim: `thoonk.Claim` or `thoonk.AsyncClaim`."""
+
+    @property
+    def origin(self) -> Any:
+        """What came with the item."""
+
+
 _received: ContextVar[Context] = ContextVar("thoonk_received")
 
 
@@ -222,9 +251,36 @@ class Traced(Generic[T]):
         _received.set(propagate.extract(carrier, context=Context()))
         return self._serializer.decode(rest)
 
+    def kept(self) -> Context:
+        """The context that came with the item decoded last, to be kept with the item."""
+        return _received.get(Context())
 
-def received() -> Context:
-    """The context of the item that this thread or task has decoded last; empty: of none."""
+    def restore(self, context: Context) -> None:
+        """From now on `received` gives a context that was kept."""
+        _received.set(context)
+
+    @contextmanager
+    def working_on(self, context: Context) -> Iterator[None]:
+        """A block in which a context that was kept is the current one, and `received`."""
+        _received.set(context)
+        token = attach(context)
+        try:
+            yield
+        finally:
+            detach(token)
+
+
+def received(claim: HasOrigin | None = None) -> Context:
+    """The context that came with an item; empty: none.
+
+    Args:
+        claim: the job that is meant; None: the item that this thread or task has been given
+            last. In a loop over ``job.claims`` and in a worker's handler that is the job in
+            hand, however many are claimed at once.
+    """
+    if claim is not None:
+        context = claim.origin
+        return context if isinstance(context, Context) else Context()
     return _received.get(Context())
 
 

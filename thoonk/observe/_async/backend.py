@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from thoonk.backends import AsyncSubscription, AsyncWaking, open_async_backend
 from thoonk.notices import Notice
-from thoonk.observe.observer import Observer, watched
+from thoonk.observe.observer import Observer, watched, worked
 from thoonk.operations import Operation, Taken, TakeOperation
 
 R = TypeVar("R")
@@ -51,6 +52,10 @@ class AsyncObservedBackend:
         """As the backend's, if it offers that; else nothing: a wait is not long."""
         if isinstance(self._backend, AsyncWaking):
             await self._backend.wake(operation)
+
+    def working(self, feed: str, id: str, attempt: int) -> AbstractContextManager[None]:
+        """A block in which a worker does a job; observers that have a method ``work`` see it."""
+        return worked(self._observers, feed, id, attempt)
 
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As the backend's; its notices are watched."""

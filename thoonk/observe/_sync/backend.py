@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from thoonk.backends import Subscription, Waking, open_backend
 from thoonk.notices import Notice
-from thoonk.observe.observer import Observer, watched
+from thoonk.observe.observer import Observer, watched, worked
 from thoonk.operations import Operation, Taken, TakeOperation
 
 R = TypeVar("R")
@@ -52,6 +53,10 @@ class ObservedBackend:
         """As the backend's, if it offers that; else nothing: a wait is not long."""
         if isinstance(self._backend, Waking):
             self._backend.wake(operation)
+
+    def working(self, feed: str, id: str, attempt: int) -> AbstractContextManager[None]:
+        """A block in which a worker does a job; observers that have a method ``work`` see it."""
+        return worked(self._observers, feed, id, attempt)
 
     def listen(self, feed: str | None = None) -> Subscription:
         """As the backend's; its notices are watched."""

@@ -8,6 +8,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from thoonk import AsyncClaim, AsyncThoonk
@@ -321,7 +322,8 @@ class AsyncCrew:
         if handler.time_limit is not None and self._tell_deadline is not None:
             self._tell_deadline(self._slots.index(slot), charge.began + handler.time_limit)
         try:
-            value = await slot.call(charge)
+            with self._in_trace(post, claim):
+                value = await slot.call(charge)
         except BaseException as raised:  # whatever a job does
             if not slot.is_failure(raised):
                 raise
@@ -344,6 +346,16 @@ class AsyncCrew:
                 extra=_fields(post, claim),
             )
         return True
+
+    def _in_trace(self, post: Post, claim: AsyncClaim[Any]) -> AbstractContextManager[Any]:
+        """A block to call the handler in: with the job's trace, and seen by observers."""
+        observed = getattr(self._thoonk.backend, "working", None)
+        if observed is None:
+            return claim.working()
+        blocks = contextlib.ExitStack()
+        blocks.enter_context(claim.working())
+        blocks.enter_context(observed(post.feed, claim.id, claim.cancelled + 1))
+        return blocks
 
     # --- how jobs end ---------------------------------------------------------------------
 
