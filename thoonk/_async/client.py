@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, overload
@@ -14,7 +15,6 @@ from thoonk._async.listener import AsyncListener
 from thoonk._async.queue import AsyncQueue
 from thoonk._async.sorted_feed import AsyncSortedFeed
 from thoonk.backends import AsyncBackend, open_async_backend
-from thoonk.concurrency._async import Lock
 from thoonk.config import FEED, FeedConfig, check_config
 from thoonk.exceptions import (
     Closed,
@@ -90,10 +90,9 @@ class AsyncThoonk:
         self._backend, self._owns_backend = open_async_backend(backend, **options)
         self._serializers = SerializerRegistry()
         self._types: dict[str, type[AsyncCollection[Any]]] = {}
-        self._listener = AsyncListener(self._backend, self._serializers)
+        # By the number of the process: a forked child has handlers of its own, or none.
+        self._listeners = {os.getpid(): AsyncListener(self._backend, self._serializers)}
         self._wants_to_listen = listen
-        self._opening = Lock()
-        self._is_listening = False
         self._is_closed = False
         # sync: try:
         # sync:     self.open()
@@ -110,12 +109,8 @@ class AsyncThoonk:
         """Start listening if that was asked for. Done by whatever is called first."""
         if self._is_closed:
             raise Closed("the client has been closed")
-        if self._wants_to_listen and not self._is_listening:
-            async with self._opening:
-                # Who comes second waits here until the first has subscribed.
-                if not self._is_listening:
-                    await self._listener.start()
-                    self._is_listening = True
+        if self._wants_to_listen and (listener := self._listeners.get(os.getpid())) is not None:
+            await listener.start()
         return self
 
     async def close(self) -> None:
@@ -124,7 +119,8 @@ class AsyncThoonk:
             return
         self._is_closed = True
         try:
-            await self._listener.close()
+            if (listener := self._listeners.get(os.getpid())) is not None:
+                await listener.close()
             if self._owns_backend:
                 await self._backend.close()
         except BaseException:
@@ -446,7 +442,8 @@ class AsyncThoonk:
                 ``finish`` (feed, id, result), ``config:FEED`` (feed), or ``gap`` (None):
                 the connection was lost for a while and notices may have been missed.
                 With or without ``_notice`` at the end.
-            handler: it is called in the listener's task, one notice at a time.
+            handler: it is called in the listener's task, one notice at a time, and only in
+                this process, not in those that are forked from it.
 
         Raises:
             NotListening: the client was made without ``listen=True``.
@@ -454,7 +451,7 @@ class AsyncThoonk:
         """
         if not self._wants_to_listen:
             raise NotListening("handlers are called only by a client made with listen=True")
-        self._listener.add(name, handler)
+        self._own_listener().add(name, handler)
         await self.open()
 
     async def remove_handler(self, name: str, handler: Callable[..., Any]) -> None:
@@ -463,4 +460,13 @@ class AsyncThoonk:
         Raises:
             InvalidValue: it is not registered for it.
         """
-        self._listener.remove(name, handler)
+        self._own_listener().remove(name, handler)
+
+    def _own_listener(self) -> AsyncListener:
+        """That of this process; a new one in a child that was forked."""
+        listener = self._listeners.get(os.getpid())
+        if listener is None:
+            # Atomic: two threads of the child may come here at once.
+            new = AsyncListener(self._backend, self._serializers)
+            listener = self._listeners.setdefault(os.getpid(), new)
+        return listener

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, overload
@@ -15,7 +16,6 @@ from thoonk._sync.listener import Listener
 from thoonk._sync.queue import Queue
 from thoonk._sync.sorted_feed import SortedFeed
 from thoonk.backends import Backend, open_backend
-from thoonk.concurrency._sync import Lock
 from thoonk.config import FEED, FeedConfig, check_config
 from thoonk.exceptions import (
     Closed,
@@ -91,10 +91,9 @@ class Thoonk:
         self._backend, self._owns_backend = open_backend(backend, **options)
         self._serializers = SerializerRegistry()
         self._types: dict[str, type[Collection[Any]]] = {}
-        self._listener = Listener(self._backend, self._serializers)
+        # By the number of the process: a forked child has handlers of its own, or none.
+        self._listeners = {os.getpid(): Listener(self._backend, self._serializers)}
         self._wants_to_listen = listen
-        self._opening = Lock()
-        self._is_listening = False
         self._is_closed = False
         try:
             self.open()
@@ -111,12 +110,8 @@ class Thoonk:
         """Start listening if that was asked for. Done by whatever is called first."""
         if self._is_closed:
             raise Closed("the client has been closed")
-        if self._wants_to_listen and not self._is_listening:
-            with self._opening:
-                # Who comes second waits here until the first has subscribed.
-                if not self._is_listening:
-                    self._listener.start()
-                    self._is_listening = True
+        if self._wants_to_listen and (listener := self._listeners.get(os.getpid())) is not None:
+            listener.start()
         return self
 
     def close(self) -> None:
@@ -125,7 +120,8 @@ class Thoonk:
             return
         self._is_closed = True
         try:
-            self._listener.close()
+            if (listener := self._listeners.get(os.getpid())) is not None:
+                listener.close()
             if self._owns_backend:
                 self._backend.close()
         except BaseException:
@@ -433,7 +429,8 @@ class Thoonk:
                 ``finish`` (feed, id, result), ``config:FEED`` (feed), or ``gap`` (None):
                 the connection was lost for a while and notices may have been missed.
                 With or without ``_notice`` at the end.
-            handler: it is called in the listener's thread, one notice at a time.
+            handler: it is called in the listener's thread, one notice at a time, and only in
+                this process, not in those that are forked from it.
 
         Raises:
             NotListening: the client was made without ``listen=True``.
@@ -441,7 +438,7 @@ class Thoonk:
         """
         if not self._wants_to_listen:
             raise NotListening("handlers are called only by a client made with listen=True")
-        self._listener.add(name, handler)
+        self._own_listener().add(name, handler)
         self.open()
 
     def remove_handler(self, name: str, handler: Callable[..., Any]) -> None:
@@ -450,4 +447,13 @@ class Thoonk:
         Raises:
             InvalidValue: it is not registered for it.
         """
-        self._listener.remove(name, handler)
+        self._own_listener().remove(name, handler)
+
+    def _own_listener(self) -> Listener:
+        """That of this process; a new one in a child that was forked."""
+        listener = self._listeners.get(os.getpid())
+        if listener is None:
+            # Atomic: two threads of the child may come here at once.
+            new = Listener(self._backend, self._serializers)
+            listener = self._listeners.setdefault(os.getpid(), new)
+        return listener

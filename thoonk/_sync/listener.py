@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from thoonk.backends import Backend, Subscription
-from thoonk.concurrency._sync import Background, call, is_end_of_task, sleep
+from thoonk.concurrency._sync import Background, Lock, call, is_end_of_task, sleep
 from thoonk.config import FeedConfig
 from thoonk.exceptions import Closed, InvalidType, InvalidValue, ThoonkError
 from thoonk.flows import Codec, event_and_arguments, event_of
@@ -45,11 +45,17 @@ class Listener:
         self._codecs: dict[str, Codec[Any]] = {}
         self._subscription: Subscription | None = None
         self._background: Background | None = None
+        self._starting = Lock()
 
     def start(self) -> None:
-        """Subscribe; what happens from now on reaches the handlers."""
-        self._subscription = self._backend.listen(None)
-        self._background = Background(self._run, "thoonk-listener")
+        """Subscribe unless it is done; what happens from now on reaches the handlers."""
+        if self._background is not None:
+            return
+        with self._starting:
+            # Who comes second waits here until the first has subscribed.
+            if self._background is None:
+                self._subscription = self._backend.listen(None)
+                self._background = Background(self._run, "thoonk-listener")
 
     def close(self) -> None:
         """Stop, after the handler that runs now."""

@@ -59,6 +59,15 @@ def is_end_of_task(error: BaseException) -> bool:
     )
 
 
+def is_loop_running() -> bool:
+    """Whether this runs in an event loop: not so in a child that was forked in one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 class HomeLoop:
     """The event loop of an object whose connections work in one loop only."""
 
@@ -100,6 +109,8 @@ class Background:
 
     async def join(self, timeout: float) -> None:
         """Wait until it has ended; cancel it after ``timeout`` seconds."""
+        if not is_loop_running():
+            return  # in a forked child: the task is the parent's
         if asyncio.current_task() is self._task:
             return  # a handler closes its own client
         await asyncio.wait([self._task], timeout=timeout)

@@ -140,6 +140,7 @@ class AsyncRedisBackend:
         self._reached = False
         self._closing = Event()
         self._home = HomeLoop()
+        self._pid = os.getpid()
 
     def __repr__(self) -> str:
         settings = self._pool.connection_kwargs
@@ -318,7 +319,7 @@ class AsyncRedisBackend:
     async def wake(self, operation: TakeOperation) -> None:
         """Tell the server to end the wait for an operation."""
         for waiter in list(self._blocked):
-            if waiter.token == operation.token and waiter.client_id:
+            if waiter.token == operation.token and waiter.client_id and waiter.pid == os.getpid():
                 try:
                     await self._unblock(waiter)
                 except (*errors.CONNECTION_ERRORS, ResponseError) as error:
@@ -416,11 +417,14 @@ class AsyncRedisBackend:
         """Close what was opened here; wake whoever is blocked."""
         if self._closing.is_set():
             return
-        self._home.check()
+        if self._pid == os.getpid():
+            self._home.check()
         self._closing.set()
         for subscription in list(self._subscriptions):
             await subscription.close()
         for waiter in list(self._blocked):
+            if waiter.pid != os.getpid():
+                continue  # who waits there does so in the process that this one was forked from
             try:
                 await self._unblock(waiter)
             except (*errors.CONNECTION_ERRORS, ResponseError):

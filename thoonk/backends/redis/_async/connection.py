@@ -18,7 +18,9 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
+from thoonk.backends.redis.forks import cut_off_in_children
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
+from thoonk.concurrency._async import is_loop_running
 
 # redis-py's own annotations change from version to version.
 Client: TypeAlias = Any
@@ -70,11 +72,15 @@ def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:
 def dedicated_connection(pool: Pool) -> Connection:
     """A connection to the same server that belongs to one waiter or listener."""
     settings = {**of_dedicated(pool.connection_kwargs), "retry": Retry(*NO_RETRIES)}
-    return pool.connection_class(**settings)
+    connection = pool.connection_class(**settings)
+    cut_off_in_children(connection)
+    return connection
 
 
 async def close_pool(pool: Pool) -> None:
     """Close a pool's connections, and those to Sentinels."""
+    if not is_loop_running():
+        return  # in a forked child: they are the parent's
     await pool.disconnect()
     manager = getattr(pool, "sentinel_manager", None)
     for sentinel in manager.sentinels if manager else ():
@@ -83,7 +89,9 @@ async def close_pool(pool: Pool) -> None:
 
 async def take_connection(pool: Pool) -> Connection:
     """A connection that is open, from the pool."""
-    return await pool.get_connection()
+    connection = await pool.get_connection()
+    cut_off_in_children(connection)
+    return connection
 
 
 async def give_connection(pool: Pool, connection: Connection) -> None:
@@ -153,6 +161,8 @@ async def read_reply(connection: Connection, timeout: float | None) -> Any:
 
 async def disconnect(connection: Connection) -> None:
     """Close the connection without waiting for the other side."""
+    if not is_loop_running():
+        return  # in a forked child: it is the parent's
     await connection.disconnect(nowait=True)
 
 

@@ -22,7 +22,7 @@ from thoonk.backends.redis._async.connection import (
 )
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
-from thoonk.concurrency._async import Event, Lock, event_within
+from thoonk.concurrency._async import Event, HomeLoop, Lock, event_within
 from thoonk.exceptions import Closed, Empty, ThoonkError
 from thoonk.names import new_token
 from thoonk.notices import Created, Deleted, Gap, Notice
@@ -61,6 +61,7 @@ class AsyncRedisSubscription:
         self._connected = False
         self._pause = 0.0
         self._pid = os.getpid()
+        self._home = HomeLoop()
         self._reading = Lock()
         self._closed = Event()
 
@@ -70,6 +71,7 @@ class AsyncRedisSubscription:
         Raises:
             BackendUnavailable: there is no connection.
         """
+        self._home.check()
         try:
             await self._subscribe()
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
@@ -80,6 +82,7 @@ class AsyncRedisSubscription:
     async def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        self._home.check()
         if self._pid != os.getpid():
             # After a fork the connection is the parent's.
             self._pid = os.getpid()
@@ -104,6 +107,8 @@ class AsyncRedisSubscription:
     async def close(self) -> None:
         """End it; a reader in another thread or task is woken."""
         self._closed.set()
+        if self._pid != os.getpid():
+            return  # a copy in a forked child: connection and reader are the parent's
         if not self._reading.locked():
             await disconnect(self._connection)
         elif is_connected(self._connection):

@@ -16,6 +16,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
+from thoonk.backends.redis.forks import cut_off_in_children
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
 
 # redis-py's own annotations change from version to version.
@@ -55,7 +56,9 @@ def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:
 def dedicated_connection(pool: Pool) -> Connection:
     """A connection to the same server that belongs to one waiter or listener."""
     settings = {**of_dedicated(pool.connection_kwargs), "retry": Retry(*NO_RETRIES)}
-    return pool.connection_class(**settings)
+    connection = pool.connection_class(**settings)
+    cut_off_in_children(connection)
+    return connection
 
 
 def close_pool(pool: Pool) -> None:
@@ -68,7 +71,9 @@ def close_pool(pool: Pool) -> None:
 
 def take_connection(pool: Pool) -> Connection:
     """A connection that is open, from the pool."""
-    return pool.get_connection()
+    connection = pool.get_connection()
+    cut_off_in_children(connection)
+    return connection
 
 
 def give_connection(pool: Pool, connection: Connection) -> None:

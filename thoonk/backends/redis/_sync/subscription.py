@@ -23,7 +23,7 @@ from thoonk.backends.redis._sync.connection import (
 )
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
-from thoonk.concurrency._sync import Event, Lock, event_within
+from thoonk.concurrency._sync import Event, HomeLoop, Lock, event_within
 from thoonk.exceptions import Closed, Empty, ThoonkError
 from thoonk.names import new_token
 from thoonk.notices import Created, Deleted, Gap, Notice
@@ -62,6 +62,7 @@ class RedisSubscription:
         self._connected = False
         self._pause = 0.0
         self._pid = os.getpid()
+        self._home = HomeLoop()
         self._reading = Lock()
         self._closed = Event()
 
@@ -71,6 +72,7 @@ class RedisSubscription:
         Raises:
             BackendUnavailable: there is no connection.
         """
+        self._home.check()
         try:
             self._subscribe()
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
@@ -81,6 +83,7 @@ class RedisSubscription:
     def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""
         deadline = None if timeout is None else time.monotonic() + timeout
+        self._home.check()
         if self._pid != os.getpid():
             # After a fork the connection is the parent's.
             self._pid = os.getpid()
@@ -105,6 +108,8 @@ class RedisSubscription:
     def close(self) -> None:
         """End it; a reader in another thread or task is woken."""
         self._closed.set()
+        if self._pid != os.getpid():
+            return  # a copy in a forked child: connection and reader are the parent's
         if not self._reading.locked():
             disconnect(self._connection)
         elif is_connected(self._connection):

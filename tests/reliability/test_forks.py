@@ -1,0 +1,193 @@
+"""What a forked child does with the clients that it has a copy of is no affair of its parent's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+from conftest import World
+
+FORKING = """
+    import asyncio, os, sys, threading, time
+    from thoonk import AsyncThoonk, Empty, Gap, Published, Thoonk
+
+    url, way = sys.argv[1:3]
+
+    def until(condition, within=20):
+        end = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < end, "in vain"
+            time.sleep(0.01)
+
+    def ended(child):
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+"""
+
+
+def run(script: str, world: World, way: str = "") -> str:
+    program = textwrap.dedent(FORKING) + textwrap.dedent(script)
+    arguments = [sys.executable, "-c", program, world.url, way]
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_child_that_closes_a_subscription_that_its_parent_reads_does_not_end_it(
+    real_world: World,
+) -> None:
+    script = """
+        with Thoonk(backend=url) as thoonk:
+            feed = thoonk.feed("f")
+            with feed.subscribe() as notices:
+                got = []
+                reader = threading.Thread(target=lambda: got.extend(n.item for n in notices))
+                reader.start()
+                feed.publish("before", id="0")
+                until(lambda: got)
+                child = os.fork()
+                if child == 0:
+                    sys.exit(7)
+                ended(child)
+                feed.publish("after", id="1")
+                until(lambda: len(got) == 2)
+            reader.join(20)
+            print(*got)
+    """
+    assert run(script, real_world) == "before after\n"
+
+
+@pytest.mark.parametrize("way", ["leaves its block", "closes it", "closes the client", "reads"])
+def test_a_child_that_closes_its_copy_of_a_subscription_leaves_that_of_its_parent(
+    real_world: World, way: str
+) -> None:
+    script = """
+        thoonk = Thoonk(backend=url)
+        feed = thoonk.feed("f")
+        with feed.subscribe() as notices:
+            feed.publish("before", id="0")
+            child = os.fork()
+            if child == 0:
+                if way == "closes it":
+                    notices.close()
+                elif way == "closes the client":
+                    thoonk.close()
+                elif way == "reads":
+                    print(notices.get(timeout=10), flush=True)
+                if way != "leaves its block":
+                    os._exit(7)
+                sys.exit(7)
+            ended(child)
+            feed.publish("after", id="1")
+            print(*(notices.get(timeout=10).item for _ in range(2)))
+    """
+    gap = "Gap(feed='f')\n" if way == "reads" else ""
+    assert run(script, real_world, way) == f"{gap}before after\n"
+
+
+def test_a_child_that_closes_its_copy_of_a_client_leaves_the_handlers_of_its_parent(
+    real_world: World,
+) -> None:
+    script = """
+        with Thoonk(backend=url, listen=True) as thoonk:
+            calls = []
+            for event in ("create", "publish", "gap"):
+                thoonk.register_handler(event, lambda *args: calls.append(args))
+            feed = thoonk.feed("f")
+            until(lambda: calls == [("f",)])
+            for _ in range(3):
+                child = os.fork()
+                if child == 0:
+                    sys.exit(7)
+                ended(child)
+            feed.publish("x", id="1")
+            thoonk.feed("g")
+            until(lambda: len(calls) == 3)
+            print(calls)
+    """
+    assert run(script, real_world) == "[('f',), ('f', 'x', '1'), ('g',)]\n"
+
+
+@pytest.mark.parametrize("way", ["sys.exit", "os._exit"])
+def test_a_child_of_an_event_loop_leaves_the_notices_of_its_parent(
+    real_world: World, way: str
+) -> None:
+    script = """
+        async def main():
+            calls = []
+            async with AsyncThoonk(backend=url, listen=True) as thoonk:
+                await thoonk.register_handler("publish", lambda *args: calls.append(args))
+                await thoonk.register_handler("gap", lambda feed: calls.append("gap"))
+                feed = await thoonk.feed("f")
+                async with feed.subscribe() as notices:
+                    child = os.fork()
+                    if child == 0:
+                        await notices.close()
+                        await thoonk.close()
+                        if way == "os._exit":
+                            os._exit(7)
+                        sys.exit(7)
+                    ended(child)
+                    await feed.publish("x", id="1")
+                    print((await notices.get(timeout=10)).item)
+                    end = time.monotonic() + 20
+                    while not calls and time.monotonic() < end:
+                        await asyncio.sleep(0.01)
+                    print(calls)
+
+        asyncio.run(main())
+    """
+    assert run(script, real_world, way) == "x\n[('f', 'x', '1')]\n"
+
+
+def test_a_handler_that_a_child_registers_is_called_there_and_those_of_its_parent_are_not(
+    real_world: World,
+) -> None:
+    script = """
+        with Thoonk(backend=url, listen=True) as thoonk:
+            calls = []
+            thoonk.register_handler("publish", lambda feed, item, id: calls.append(f"parent {id}"))
+            feed = thoonk.feed("f")
+            child = os.fork()
+            if child == 0:
+                note = lambda feed, item, id: calls.append(f"child {id}")
+                thoonk.register_handler("publish", note)
+                feed.publish("x", id="1")
+                until(lambda: calls)
+                print(*calls, flush=True)
+                thoonk.remove_handler("publish", note)
+                sys.exit(7)
+            ended(child)
+            feed.publish("x", id="2")
+            until(lambda: len(calls) == 2)
+            print(*calls)
+    """
+    assert run(script, real_world) == "child 1\nparent 1 parent 2\n"
+
+
+def test_a_child_that_closes_its_copy_of_a_client_wakes_no_taker_of_its_parent(
+    real_world: World,
+) -> None:
+    script = """
+        thoonk = Thoonk(backend=url)
+        queue = thoonk.queue("q")
+        got = []
+        taker = threading.Thread(target=lambda: got.append(queue.get(timeout=30)))
+        taker.start()
+        until(lambda: thoonk.backend._blocked and next(iter(thoonk.backend._blocked)).unread == 2)
+        child = os.fork()
+        if child == 0:
+            thoonk.close()
+            os._exit(7)
+        ended(child)
+        queue.put("x")
+        taker.join(20)
+        thoonk.close()
+        print(*got)
+    """
+    raw: Any = real_world.raw
+    raw.config_resetstat()
+    assert run(script, real_world) == "x\n"
+    assert "cmdstat_client|unblock" not in raw.info("commandstats")
