@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import math
 import queue
 import threading
@@ -163,6 +164,7 @@ class World:
         self.listeners: list[Listener] = []
         self.wakers: list[Callable[[], None]] = []
         self._feeds: dict[str, Stored] = {}
+        self._marks = itertools.count()
         self._names: set[str] = set()
         self._lock = threading.Lock()
 
@@ -361,12 +363,18 @@ class World:
         return stats
 
     @_do.register
-    def _snapshot(self, op: ops.ReadSnapshot) -> ops.Snapshot:
+    def _snapshot_page(self, op: ops.ReadSnapshotPage) -> ops.SnapshotPage:
         stored = self._find(op.feed, op.kind)
+        mark = f"{op.tag} {next(self._marks)}"
         for listener in self.listeners:
             if listener.marker == op.marker:
-                listener.hear(Marker(op.feed, op.marker))
-        return ops.Snapshot("", tuple(stored.ids), dict(stored.items))
+                listener.hear(Marker(op.feed, op.marker, mark))
+        first = op.start + op.skip
+        ids = stored.ids[op.start : first + op.count]
+        # Items that are known may be left out, which saves nothing here.
+        items = {id: stored.items[id] for id in ids[op.skip :]}
+        items.update((id, stored.items.get(id, b"")) for id in op.wanted)
+        return ops.SnapshotPage(mark, len(stored.ids), tuple(ids), items)
 
     # [feeds]
 

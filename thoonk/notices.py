@@ -87,9 +87,13 @@ class Gap(Notice):
 
 @attrs.frozen
 class Marker(Notice):
-    """Answer to a `ReadSnapshot`; for the subscription itself, handed to no one."""
+    """Where among the notices a `ReadSnapshotPage` was done; handed to no user.
+
+    ``token`` is the subscription's, ``mark`` that of the answer.
+    """
 
     token: str
+    mark: str
 
 
 AnyNotice: TypeAlias = (

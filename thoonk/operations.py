@@ -9,6 +9,7 @@ a backend's.
 from __future__ import annotations
 
 import enum
+import hashlib
 import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
@@ -161,6 +162,11 @@ MOST = 1000
 
 CONFIRM_WITHIN = 10.0
 """Seconds within which what was taken from a queue is confirmed, or it is available again."""
+
+
+def digest_of(item: bytes) -> bytes:
+    """What tells whether an item has changed: the first 16 bytes of its SHA-1."""
+    return hashlib.sha1(item, usedforsecurity=False).digest()[:16]
 
 
 # --- what operations carry and return --------------------------------------------
@@ -351,16 +357,19 @@ class Page:
 
 
 @attrs.frozen
-class Snapshot:
-    """Answer of `ReadSnapshot`.
+class SnapshotPage:
+    """Answer of `ReadSnapshotPage`.
 
     Attributes:
-        version: what to ask the next time, to be told only of later changes.
-        ids: all ids, in order.
-        items: the items that may have changed since the version that was asked for.
+        mark: what the `Marker` of this very answer has.
+        total: how many ids there are.
+        ids: those from ``start`` on, in order. There may be fewer than ``count`` behind
+            those that were to be skipped, but at least one if there is one.
+        items: items by id.
     """
 
-    version: str
+    mark: str
+    total: int
     ids: tuple[str, ...]
     items: Mapping[str, bytes] = attrs.field(hash=False)
 
@@ -507,16 +516,36 @@ class ReadPage(FeedOperation[Page]):
 
 
 @attrs.frozen
-class ReadSnapshot(FeedOperation[Snapshot]):
-    """What is in a feed or sorted feed, at a point among its notices.
+class ReadSnapshotPage(FeedOperation[SnapshotPage]):
+    """A part of a feed or sorted feed, at a point among its notices.
 
     A subscription that was given ``marker`` gets a `Marker` with it: what came before
-    that is in the snapshot, what comes after is not.
+    that is in the answer, what comes after is not. Asked twice, there are two, and each
+    has a ``mark`` of its own.
+
+    Attributes:
+        kind: as of `ReadIds`.
+        marker: of the subscription.
+        tag: the caller's, another one with each page: a part of the mark.
+        start: how many ids to leave out.
+        skip: of how many ids, from there, the items are not wanted.
+        count: how many ids at most behind these. With large items a page has fewer.
+        wanted: ids whose items are wanted besides (as many as fit, one at least): empty of
+            an id that there is not.
+        known: ids, and the `digest_of` their items. An item that is still the same may be
+            left out.
     """
 
     kind: str = attrs.field(validator=attrs.validators.in_((FEED, SORTED_FEED)))
     marker: str = attrs.field(validator=_check_id)
-    since: str = ""
+    tag: str = attrs.field(default="", kw_only=True)
+    start: int = attrs.field(default=0, validator=_check_start, kw_only=True)
+    skip: int = attrs.field(default=0, validator=_check_start, kw_only=True)
+    count: int = attrs.field(default=MOST, validator=_check_count, kw_only=True)
+    wanted: tuple[str, ...] = attrs.field(default=(), validator=_check_most, kw_only=True)
+    known: tuple[tuple[str, bytes], ...] = attrs.field(
+        default=(), validator=_check_most, kw_only=True
+    )
 
 
 @attrs.frozen

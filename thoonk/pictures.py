@@ -2,12 +2,91 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Iterator
 
 from thoonk.config import SORTED_FEED
+from thoonk.exceptions import InvalidValue
 from thoonk.notices import Deleted, Edited, Moved, Notice, Published, Retracted
-from thoonk.operations import Position, Snapshot, Where
+from thoonk.operations import Position, Where, digest_of
+
+logger = logging.getLogger("thoonk.notices")
+
+
+class Order:
+    """Ids in an order, each once. Each change takes the same time, however many there are."""
+
+    def __init__(self) -> None:
+        # A ring: None stands before the first and after the last.
+        self._next: dict[str | None, str | None] = {None: None}
+        self._previous: dict[str | None, str | None] = {None: None}
+
+    def __len__(self) -> int:
+        return len(self._next) - 1
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._next
+
+    def __iter__(self) -> Iterator[str]:
+        id = self._next[None]
+        while id is not None:
+            yield id
+            id = self._next[id]
+
+    def after(self, id: str | None) -> str | None:
+        """The next id (of None: the first), None at the end."""
+        return self._next[id]
+
+    def before(self, id: str | None) -> str | None:
+        """The id before (of None: the last), None at the beginning."""
+        return self._previous[id]
+
+    def last(self, count: int) -> list[str]:
+        """The last ones, in order."""
+        found: list[str] = []
+        id = self._previous[None]
+        while id is not None and len(found) < count:
+            found.append(id)
+            id = self._previous[id]
+        found.reverse()
+        return found
+
+    def insert_after(self, neighbour: str | None, id: str) -> None:
+        """Insert an id that is not there; after None: as the first."""
+        after = self._next[neighbour]
+        self._next[neighbour] = self._previous[after] = id
+        self._next[id], self._previous[id] = after, neighbour
+
+    def append(self, id: str) -> None:
+        """Insert an id that is not there as the last."""
+        self.insert_after(self._previous[None], id)
+
+    def discard(self, id: str) -> None:
+        """Remove an id if it is there."""
+        if id in self._next:
+            before, after = self._previous.pop(id), self._next.pop(id)
+            self._next[before], self._previous[after] = after, before
+
+    def place(self, id: str, position: Position) -> bool:
+        """Put an id at a position; False, and nothing is done, where its neighbour is not."""
+        neighbour = position.neighbour
+        if neighbour and (neighbour == id or neighbour not in self._next):
+            return False
+        self.discard(id)
+        match position.where:
+            case Where.BEGIN:
+                self.insert_after(None, id)
+            case Where.END:
+                self.append(id)
+            case Where.BEFORE:
+                self.insert_after(self._previous[neighbour], id)
+            case Where.AFTER:
+                self.insert_after(neighbour, id)
+        return True
+
+    def clear(self) -> None:
+        """Remove all."""
+        self.__init__()  # type: ignore[misc]
 
 
 class Picture:
@@ -17,96 +96,45 @@ class Picture:
     """
 
     def __init__(self, feed: str, kind: str) -> None:
-        self.version = ""
-        self._feed = feed
-        self._is_sorted = kind == SORTED_FEED
-        self._ids: dict[str, bytes] = {}
-        self._order: list[str] = []
+        self.feed = feed
+        self.kind = kind
+        self.order = Order()
+        self.digests: dict[str, bytes] = {}
 
-    def apply(self, notice: Notice) -> None:
-        """Take note of a notice that the subscriber gets."""
+    def apply(self, notice: Notice) -> bool:
+        """Take note of a notice; False when it makes no sense here, so that something is amiss."""
         match notice:
             case Published(_, id, item) | Edited(_, id, item):
-                if not self._is_sorted:
-                    self._ids.pop(id, None)
-                elif id not in self._ids:
-                    self._order.append(id)  # a notice of its position follows
-                self._ids[id] = _digest(item)
+                if self.kind != SORTED_FEED:
+                    self.order.discard(id)
+                if id not in self.order:
+                    self.order.append(id)  # in a sorted feed a notice of its position follows
+                self.digests[id] = digest_of(item)
             case Retracted(_, id):
-                self._ids.pop(id, None)
-                if id in self._order:
-                    self._order.remove(id)
-            case Moved(_, id, position):
-                self._move(id, Position.parse(position))
+                self.order.discard(id)
+                self.digests.pop(id, None)
+            case Moved(_, id):
+                position = position_of(notice)
+                return position is not None and id in self.order and self.order.place(id, position)
             case Deleted():
-                self.version = ""
-                self._ids.clear()
-                self._order.clear()
-
-    def _move(self, id: str, position: Position) -> None:
-        if id in self._order:
-            self._order.remove(id)
-        order = self._order
-        match position.where:
-            case Where.BEGIN:
-                index = 0
-            case Where.BEFORE if position.neighbour in order:
-                index = order.index(position.neighbour)
-            case Where.AFTER if position.neighbour in order:
-                index = order.index(position.neighbour) + 1
-            case _:
-                index = len(order)
-        order.insert(index, id)
-
-    def catch_up(self, snapshot: Snapshot) -> list[Notice]:
-        """Turn this picture into that of a snapshot; the notices that do so, in order."""
-        self.version = snapshot.version
-        notices: list[Notice] = []
-
-        def tell(notice: Notice) -> None:
-            notices.append(notice)
-            self.apply(notice)
-
-        there = set(snapshot.ids)
-        for id in [id for id in self._ids if id not in there]:
-            tell(Retracted(self._feed, id))
-        if self._is_sorted:
-            self._catch_up_sorted(snapshot, tell)
-        else:
-            self._catch_up_feed(snapshot, tell)
-        return notices
-
-    def _catch_up_feed(self, snapshot: Snapshot, tell: Callable[[Notice], None]) -> None:
-        changed = [id for id in snapshot.ids if id in snapshot.items]
-        known = [self._ids.get(id) == _digest(snapshot.items[id]) for id in changed]
-        first = known.index(False) if False in known else len(changed)
-        told = set(changed[first:])
-        if [id for id in self._ids if id not in told] != [
-            id for id in snapshot.ids if id not in told
-        ]:
-            # Something was published again as it was. What is told moves to the end, so
-            # all that may have moved is told, in order.
-            first = 0
-        for id in changed[first:]:
-            kind = Edited if id in self._ids else Published
-            tell(kind(self._feed, id, snapshot.items[id]))
-
-    def _catch_up_sorted(self, snapshot: Snapshot, tell: Callable[[Notice], None]) -> None:
-        place = str(Position(Where.BEGIN))
-        for index, id in enumerate(snapshot.ids):
-            item = snapshot.items[id]
-            is_new = id not in self._ids
-            if is_new:
-                tell(Published(self._feed, id, item))
-            elif self._ids[id] != _digest(item):
-                tell(Edited(self._feed, id, item))
-            if is_new or self._order[index] != id:
-                tell(Moved(self._feed, id, place))
-            place = str(Position(Where.AFTER, id))
+                self.order.clear()
+                self.digests.clear()
+        return True
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.order)
 
 
-def _digest(item: bytes) -> bytes:
-    return hashlib.blake2b(item, digest_size=16).digest()
+def position_of(notice: Moved) -> Position | None:
+    """The position that a notice tells; None, and a line in the log, when it is none."""
+    try:
+        return Position.parse(notice.position)
+    except InvalidValue as error:
+        logger.warning(
+            "notice of feed %r passed over, it places item %r nowhere: %s",
+            notice.feed,
+            notice.id,
+            error,
+            extra={"event": "notice_unreadable", "feed": notice.feed, "id": notice.id},
+        )
+        return None

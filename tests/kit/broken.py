@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, ClassVar
 
 import attrs
@@ -324,11 +325,28 @@ class AMarkerReachesEverybody(Broken):
 
     def _do(self, op: Any) -> Any:
         answer = super()._do(op)
-        if isinstance(op, ops.ReadSnapshot):
+        if isinstance(op, ops.ReadSnapshotPage):
             for listener in self.listeners:
                 if listener.marker != op.marker:
-                    listener.hear(Marker(op.feed, op.marker))
+                    listener.hear(Marker(op.feed, op.marker, answer.mark))
         return answer
+
+
+class EachMarkerOfAPageIsTheSame(Broken):
+    fails: ClassVar = {"Notice"}
+
+    def _do(self, op: Any) -> Any:
+        self._marks = itertools.count()
+        return super()._do(op)
+
+
+class APageOfASnapshotHasNotWhatIsWanted(Broken):
+    fails: ClassVar = {"Notice"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.ReadSnapshotPage):
+            op = attrs.evolve(op, wanted=())
+        return super()._do(op)
 
 
 class APageBeginsOneTooLate(Broken):

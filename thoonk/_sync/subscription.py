@@ -4,20 +4,34 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk.backends import Backend, Subscription
+from thoonk.concurrency._sync import sleep
 from thoonk.exceptions import Closed, FeedDoesNotExist, SerializerError
 from thoonk.flows import Codec, Deadline
-from thoonk.notices import AnyNotice, Deleted, Gap, Marker, Notice, log_fields
-from thoonk.operations import ReadSnapshot
-from thoonk.pictures import Picture
+from thoonk.notices import (
+    AnyNotice,
+    Configured,
+    Created,
+    Deleted,
+    Gap,
+    Marker,
+    Moved,
+    Notice,
+    log_fields,
+)
+from thoonk.pictures import Picture, position_of
+from thoonk.resyncing import Resync
 
 T = TypeVar("T")
 
 logger = logging.getLogger("thoonk.notices")
+
+HEARD_AT_ONCE = 200
+"""Notices after which a resync lets others run, however many have arrived."""
 
 
 class FeedSubscription(Generic[T]):
@@ -28,8 +42,10 @@ class FeedSubscription(Generic[T]):
         self._codec = codec
         self._kind = kind
         self._picture = Picture(codec.feed, kind) if resync else None
-        self._is_stale = resync
-        self._pending: deque[Notice] = deque()
+        self._resync: Resync | None = None
+        self._difference: Iterator[Notice | None] | None = None
+        self._heard = 0
+        self._begin_resync()
         self._subscription: Subscription | None = None
 
     def __enter__(self) -> Self:
@@ -69,49 +85,96 @@ class FeedSubscription(Generic[T]):
         while self._subscription is not None:
             notice = self._next(self._subscription, deadline)
             if notice is None:
+                deadline.remaining()
+                continue
+            if isinstance(notice, Moved) and position_of(notice) is None:
                 continue
             try:
                 return self._codec.notice(notice)
             except SerializerError as error:
-                logger.warning("notice passed over: %s", error, extra=log_fields(notice))
+                logger.warning(
+                    "notice passed over: %s",
+                    error,
+                    extra={"event": "notice_unreadable", **log_fields(notice)},
+                )
         raise Closed("the subscription is not open: use it in a with block")
 
     def _next(self, subscription: Subscription, deadline: Deadline) -> Notice | None:
-        if self._picture is not None and self._is_stale:
-            self._pending.extend(self._missed(self._picture, subscription, deadline))
-            self._is_stale = False
-        if self._pending:
-            return self._pending.popleft()
+        """One step; the notice that it gave."""
+        if self._resync is not None:
+            return self._catch_up(self._resync, subscription, deadline)
         notice = subscription.get(deadline.remaining())
         if self._picture is None:
             return notice
         if isinstance(notice, Gap):
-            self._is_stale = True
-            return None
-        self._picture.apply(notice)
-        return None if isinstance(notice, Marker) else notice
+            self._begin_resync()
+        elif not self._picture.apply(notice):
+            logger.warning(
+                "a notice of feed %r does not fit what was told before, reading it again: %r",
+                notice.feed,
+                notice,
+                extra={"event": "notice_unexplained", **log_fields(notice)},
+            )
+            self._begin_resync()
+        elif not isinstance(notice, Marker):
+            return notice
+        return None
 
-    def _missed(
-        self, picture: Picture, subscription: Subscription, deadline: Deadline
-    ) -> list[Notice]:
-        """What turns the picture into what is there."""
-        feed, marker = self._codec.feed, subscription.marker
-        while True:
-            try:
-                snapshot = self._backend.execute(
-                    ReadSnapshot(feed, self._kind, marker, picture.version)
-                )
-            except FeedDoesNotExist:
-                deleted = Deleted(feed)
-                picture.apply(deleted)
-                return [deleted]
-            # What arrives before the marker is in the snapshot already. A gap may have
-            # swallowed the marker.
-            notice = subscription.get(deadline.remaining())
-            while not isinstance(notice, Marker | Gap):
-                notice = subscription.get(deadline.remaining())
-            if isinstance(notice, Marker):
-                return picture.catch_up(snapshot)
+    def _begin_resync(self) -> None:
+        if self._picture is not None:
+            self._resync, self._difference = Resync(self._picture), None
+
+    def _catch_up(
+        self, resync: Resync, subscription: Subscription, deadline: Deadline
+    ) -> Notice | None:
+        """One step towards what is there. What has been read is kept from one call to the next."""
+        if self._difference is not None:
+            return self._next_difference(self._difference)
+        if not resync.is_asking:
+            return self._hear(resync, subscription.get(deadline.remaining()))
+        try:
+            page = self._backend.execute(resync.ask(subscription.marker))
+        except FeedDoesNotExist:
+            self._resync = None
+            return self._deleted(Deleted(self._codec.feed))
+        resync.answered(page)
+        return None
+
+    def _next_difference(self, difference: Iterator[Notice | None]) -> Notice | None:
+        try:
+            notice = next(difference)
+        except StopIteration:
+            self._resync = self._difference = None
+            return None
+        if notice is None:
+            sleep(0)  # others have their turn
+        return notice
+
+    def _hear(self, resync: Resync, notice: Notice) -> Notice | None:
+        """Take a notice that arrives before all has been read; tell those of the feed itself."""
+        match notice:
+            case Marker(_, _, mark):
+                resync.marked(mark)
+                if resync.is_complete:
+                    self._difference = resync.difference()
+            case Gap():
+                self._begin_resync()
+            case Deleted():
+                self._begin_resync()
+                return self._deleted(notice)
+            case Created() | Configured():
+                return notice
+            case _:
+                resync.hear(notice)
+                self._heard += 1
+                if self._heard % HEARD_AT_ONCE == 0:
+                    sleep(0)
+        return None
+
+    def _deleted(self, notice: Deleted) -> Notice:
+        if self._picture is not None:
+            self._picture.apply(notice)
+        return notice
 
     def close(self) -> None:
         """End it; whoever iterates, also in another thread, comes to the end."""

@@ -36,7 +36,7 @@ class Subscription(Protocol):
 
     @property
     def marker(self) -> str:
-        """The token by which a `ReadSnapshot` reaches this subscription."""
+        """The token by which a `ReadSnapshotPage` reaches this subscription."""
 
     def get(self, timeout: float | None = None) -> Notice:
         """The next notice; items in it are bytes.

@@ -168,10 +168,29 @@ class Adapter:
         items = self.execute(ops.ReadItems(feed), given)
         return {"items": [[as_json(id), encode(item)] for id, item in items.items()]}
 
-    def snapshot(self, feed: str, given: Arguments) -> Template:
-        found = self.execute(ops.ReadSnapshot(feed, given["type"], name_of(given["token"])), given)
-        pairs = [[as_json(id), encode(found.items[id])] for id in found.ids]
-        return {"ids": [*map(as_json, found.ids)], "items": pairs}
+    def snapshot_page(self, feed: str, given: Arguments) -> Template:
+        found = self.execute(
+            ops.ReadSnapshotPage(
+                feed,
+                given["type"],
+                name_of(given["token"]),
+                tag=given["tag"],
+                start=given.get("start", 0),
+                skip=given.get("skip", 0),
+                count=given["count"],
+                wanted=tuple(map(name_of, given.get("wanted", ()))),
+                known=tuple(
+                    (name_of(id), bytes.fromhex(digest)) for id, digest in given.get("known", ())
+                ),
+            ),
+            given,
+        )
+        return {
+            "mark": found.mark,
+            "total": found.total,
+            "ids": [*map(as_json, found.ids)],
+            "items": [[as_json(id), encode(item)] for id, item in found.items.items()],
+        }
 
     def listen(self, feed: str | None, _: Arguments) -> Template:
         if self.heard is not None:

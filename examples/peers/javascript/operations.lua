@@ -378,16 +378,40 @@ operations['page'] = function(shape, count, reverse, cursor)
   return {#found < count and '' or place .. ' ' .. length .. ' ' .. found[#found], found}
 end
 
-operations['snapshot'] = function(shape, token)
+operations['snapshot page'] = function(shape, token, tag, start, skip, count, wanted, ...)
   must_be(shape)
-  local order = shape == 'feed' and call('ZRANGE', ids, 0, -1) or call('LRANGE', ids, 0, -1)
-  local found = {}
-  for _, id in ipairs(order) do
-    table.insert(found, id)
-    table.insert(found, call('HGET', items, id) or '')
+  local asked = {...}
+  local found, page, known, size = {}, {}, {}, 0
+  for index = wanted + 1, #asked, 2 do
+    known[asked[index]] = asked[index + 1]
   end
-  call('PUBLISH', 'feed.marker:' .. token, F)
-  return found
+  local function read(id, digest)
+    local item = call('HGET', items, id) or ''
+    size = size + #item
+    if string.sub(redis.sha1hex(item), 1, 32) ~= digest then
+      table.insert(found, id)
+      table.insert(found, item)
+    end
+  end
+  for index = 1, wanted do
+    if size < 500000 then
+      read(asked[index])
+    end
+  end
+  local total = call(shape == 'feed' and 'ZCARD' or 'LLEN', ids)
+  local read_ids = shape == 'feed' and 'ZRANGE' or 'LRANGE'
+  for index, id in ipairs(call(read_ids, ids, start, start + skip + count - 1)) do
+    if index <= skip + 1 or size < 500000 then
+      table.insert(page, id)
+      if index > tonumber(skip) then
+        read(id, known[id])
+      end
+    end
+  end
+  local time = call('TIME')
+  local mark = tag .. '-' .. time[1] .. '-' .. time[2]
+  call('PUBLISH', 'feed.marker:' .. token, F .. '\0' .. mark)
+  return {mark, total, page, found}
 end
 
 operations['feed publish'] = function(...)

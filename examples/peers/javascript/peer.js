@@ -45,9 +45,9 @@ const operations = {
     const { ids, cursor } = await thoonk.page(a.feed, a.type, a.count, a.reverse, a.cursor ?? "");
     return { ids: encodeAll(ids), cursor: encode(cursor) };
   },
-  async snapshot(a) {
-    const items = await thoonk.snapshot(a.feed, a.type, a.token);
-    return { ids: encodeAll(items.map(([id]) => id)), items: encodeAll(items) };
+  async "snapshot page"(a) {
+    const { mark, total, ids, items } = await thoonk.snapshotPage(a.feed, a.type, a);
+    return { mark: encode(mark), total, ids: encodeAll(ids), items: encodeAll(items) };
   },
   "feed publish": async (a, once) => ({ new: await thoonk.publish(a.feed, a.entries, once) }),
   "feed retract": async (a, once) => ({ removed: await thoonk.retract(a.feed, a.id, once) }),

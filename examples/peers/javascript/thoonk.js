@@ -220,8 +220,12 @@ export class Thoonk {
     );
   }
 
-  async snapshot(feed, type, token) {
-    return pairs(await this.run(feed, "snapshot", [type.replace("_feed", ""), token]));
+  // Known are pairs of an id and the first 32 hex digits of its item's SHA-1.
+  async snapshotPage(feed, type, { token, tag, start = 0, skip = 0, count, wanted = [], known = [] }) {
+    const words = [type.replace("_feed", ""), token, tag, start, skip, count];
+    const asked = [wanted.length, ...wanted, ...known.flat()];
+    const [mark, total, ids, items] = await this.run(feed, "snapshot page", [...words, ...asked]);
+    return { mark, total, ids, items: pairs(items) };
   }
 
   // --- feed and sorted feed ------------------------------------------------------------------

@@ -33,6 +33,9 @@ from thoonk.names import decode_name, encode_name
 LARGE_PAGE = 1_000_000
 """Bytes of items after which a page ends, however few they are."""
 
+LARGE_SNAPSHOT_PAGE = 500_000
+"""The same of a page of a snapshot. The server hashes these, too."""
+
 R = TypeVar("R")
 Op = TypeVar("Op", bound="ops.Operation[Any]")
 
@@ -371,17 +374,19 @@ def _(op: ops.ReadStats, call: Call) -> Command[ops.FeedStats]:
     return _script("read_stats", op, call, used, (op.kind,), parse, kind=op.kind, writes=False)
 
 
-@_handles(ops.ReadSnapshot)
-def _(op: ops.ReadSnapshot, call: Call) -> Command[ops.Snapshot]:
-    def parse(reply: list[Any]) -> ops.Snapshot:
-        version, ids, items = reply
-        pairs = ((decode_name(id), item) for id, item in _pairs(items))
-        return ops.Snapshot(decode_name(version), _names(ids), dict(pairs))
+@_handles(ops.ReadSnapshotPage)
+def _(op: ops.ReadSnapshotPage, call: Call) -> Command[ops.SnapshotPage]:
+    def parse(reply: list[Any]) -> ops.SnapshotPage:
+        mark, total, ids, items = reply
+        pairs = {decode_name(id): item for id, item in _pairs(items)}
+        return ops.SnapshotPage(decode_name(mark), total, _names(ids), pairs)
 
-    marker = wire.marker_channel(op.marker)
-    arguments = (op.kind, op.since, marker, encode_name(op.feed))
+    page = (op.start, op.skip, op.count, LARGE_SNAPSHOT_PAGE)
+    marker = (wire.marker_channel(op.marker), encode_name(op.feed), encode_name(op.tag))
+    known = (word for id, digest in op.known for word in (encode_name(id), digest.hex()))
+    arguments = (op.kind, *page, *marker, len(op.wanted), *_ids(op.wanted), *known)
     used = ("config", "ids", "items")
-    return _script("read_snapshot", op, call, used, arguments, parse, kind=op.kind, writes=False)
+    return _script("snapshot_page", op, call, used, arguments, parse, kind=op.kind, writes=False)
 
 
 # --- feed -----------------------------------------------------------------------------------

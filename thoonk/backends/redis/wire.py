@@ -98,7 +98,7 @@ _PREFIXES = {
 
 
 def marker_channel(token: str) -> bytes:
-    """The channel on which a subscription gets the markers of its own snapshots."""
+    """The channel on which a subscription gets the markers of its own pages."""
     return b"feed.marker:" + encode_name(token)
 
 
@@ -176,7 +176,10 @@ def read_notice(channel: bytes, payload: bytes) -> Received | None:
             return Received(kind(feed), db_of_instance(instance))
         event, _, name = channel.partition(b":")
         if event == b"feed.marker":
-            return Received(Marker(check_name(decode_name(payload)), decode_name(name)))
+            raw_name, separator, mark = payload.partition(b"\0")
+            _expect(bool(separator))
+            feed = check_name(decode_name(raw_name))
+            return Received(Marker(feed, decode_name(name), decode_name(mark)))
         feed = check_name(decode_name(name))
         if event == b"feed.retract":
             return Received(Retracted(feed, check_name(decode_name(payload), "item id")))

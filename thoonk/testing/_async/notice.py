@@ -26,7 +26,7 @@ from thoonk import (
 from thoonk.backends import AsyncSubscription
 from thoonk.config import FEED, SORTED_FEED
 from thoonk.notices import Marker
-from thoonk.operations import ReadSnapshot
+from thoonk.operations import ReadSnapshotPage, SnapshotPage, digest_of
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import Background, pause
 
@@ -173,17 +173,20 @@ class AsyncNoticeContract(AsyncContract):
         assert told == [*zip(ids, "abcd", strict=True)]
 
     @pytest.mark.parametrize("kind", [FEED, SORTED_FEED])
-    async def test_a_snapshot_stands_at_its_marker_among_the_notices(
+    async def test_a_page_of_a_snapshot_stands_at_its_marker_among_the_notices(
         self, thoonk: AsyncThoonk, kind: str
     ) -> None:
         feed = await getattr(thoonk, kind)("f")
         first = await feed.publish("before")
         subscription = await thoonk.backend.listen("f")
         unconcerned = await thoonk.backend.listen("f")
-        second = await feed.publish("heard and in the snapshot")
-        snapshot = await thoonk.backend.execute(ReadSnapshot("f", kind, subscription.marker))
-        assert snapshot.ids == (first, second)
-        assert snapshot.items == {first: b"before", second: b"heard and in the snapshot"}
+        second = await feed.publish("heard and in the page")
+        operation = ReadSnapshotPage("f", kind, subscription.marker, tag="1")
+        page = await thoonk.backend.execute(operation)
+        assert (page.total, page.ids) == (2, (first, second))
+        assert page.items == {first: b"before", second: b"heard and in the page"}
+        repeated = await thoonk.backend.execute(operation)
+        assert repeated.mark != page.mark
         third = await feed.publish("after")
 
         async def heard(by: AsyncSubscription) -> list[Notice]:
@@ -195,13 +198,40 @@ class AsyncNoticeContract(AsyncContract):
             return told
 
         told = await heard(subscription)
-        assert [type(notice) for notice in told] == [Published, Marker, Published]
-        assert told[1] == Marker("f", subscription.marker)
+        assert [type(notice) for notice in told] == [Published, Marker, Marker, Published]
+        assert told[1:3] == [
+            Marker("f", subscription.marker, mark) for mark in (page.mark, repeated.mark)
+        ]
         assert [type(notice) for notice in await heard(unconcerned)] == [Published, Published]
-        again = await thoonk.backend.execute(
-            ReadSnapshot("f", kind, subscription.marker, snapshot.version)
-        )
-        assert again.ids == (first, second, third)
-        assert again.items[third] == b"after"
         await subscription.close()
         await unconcerned.close()
+
+    @pytest.mark.parametrize("kind", [FEED, SORTED_FEED])
+    async def test_a_page_of_a_snapshot_has_what_was_asked_for(
+        self, thoonk: AsyncThoonk, kind: str
+    ) -> None:
+        feed = await getattr(thoonk, kind)("f")
+        ids = [await feed.publish(item) for item in "abcdef"]
+        subscription = await thoonk.backend.listen("f")
+
+        async def page(**asked: Any) -> SnapshotPage:
+            return await thoonk.backend.execute(
+                ReadSnapshotPage("f", kind, subscription.marker, **asked)
+            )
+
+        found = await page(start=1, skip=2, count=2, wanted=(ids[0], "none"))
+        assert (found.total, found.ids) == (6, tuple(ids[1:5]))
+        assert found.items == {ids[3]: b"d", ids[4]: b"e", ids[0]: b"a", "none": b""}
+        found = await page(start=5, skip=3, count=5)
+        assert (found.total, found.ids, found.items) == (6, (ids[5],), {})
+        found = await page(start=7)
+        assert (found.total, found.ids, found.items) == (6, (), {})
+        # What is known may be left out; what has changed, or is known under another id, not.
+        known = ((ids[0], digest_of(b"a")), (ids[1], digest_of(b"c")), (ids[2], b""))
+        found = await page(known=known, wanted=(ids[5],))
+        left_out = {*ids} - {*found.items}
+        assert left_out <= {ids[0]}
+        assert {**found.items, ids[0]: b"a"} == dict(
+            zip(ids, (item.encode() for item in "abcdef"), strict=True)
+        )
+        await subscription.close()

@@ -27,7 +27,7 @@ from thoonk import (
 from thoonk.backends import Subscription
 from thoonk.config import FEED, SORTED_FEED
 from thoonk.notices import Marker
-from thoonk.operations import ReadSnapshot
+from thoonk.operations import ReadSnapshotPage, SnapshotPage, digest_of
 from thoonk.testing._sync.contract import Contract
 from thoonk.testing._sync.helpers import Background, pause
 
@@ -170,17 +170,20 @@ class NoticeContract(Contract):
         assert told == [*zip(ids, "abcd", strict=True)]
 
     @pytest.mark.parametrize("kind", [FEED, SORTED_FEED])
-    def test_a_snapshot_stands_at_its_marker_among_the_notices(
+    def test_a_page_of_a_snapshot_stands_at_its_marker_among_the_notices(
         self, thoonk: Thoonk, kind: str
     ) -> None:
         feed = getattr(thoonk, kind)("f")
         first = feed.publish("before")
         subscription = thoonk.backend.listen("f")
         unconcerned = thoonk.backend.listen("f")
-        second = feed.publish("heard and in the snapshot")
-        snapshot = thoonk.backend.execute(ReadSnapshot("f", kind, subscription.marker))
-        assert snapshot.ids == (first, second)
-        assert snapshot.items == {first: b"before", second: b"heard and in the snapshot"}
+        second = feed.publish("heard and in the page")
+        operation = ReadSnapshotPage("f", kind, subscription.marker, tag="1")
+        page = thoonk.backend.execute(operation)
+        assert (page.total, page.ids) == (2, (first, second))
+        assert page.items == {first: b"before", second: b"heard and in the page"}
+        repeated = thoonk.backend.execute(operation)
+        assert repeated.mark != page.mark
         third = feed.publish("after")
 
         def heard(by: Subscription) -> list[Notice]:
@@ -192,13 +195,36 @@ class NoticeContract(Contract):
             return told
 
         told = heard(subscription)
-        assert [type(notice) for notice in told] == [Published, Marker, Published]
-        assert told[1] == Marker("f", subscription.marker)
+        assert [type(notice) for notice in told] == [Published, Marker, Marker, Published]
+        assert told[1:3] == [
+            Marker("f", subscription.marker, mark) for mark in (page.mark, repeated.mark)
+        ]
         assert [type(notice) for notice in heard(unconcerned)] == [Published, Published]
-        again = thoonk.backend.execute(
-            ReadSnapshot("f", kind, subscription.marker, snapshot.version)
-        )
-        assert again.ids == (first, second, third)
-        assert again.items[third] == b"after"
         subscription.close()
         unconcerned.close()
+
+    @pytest.mark.parametrize("kind", [FEED, SORTED_FEED])
+    def test_a_page_of_a_snapshot_has_what_was_asked_for(self, thoonk: Thoonk, kind: str) -> None:
+        feed = getattr(thoonk, kind)("f")
+        ids = [feed.publish(item) for item in "abcdef"]
+        subscription = thoonk.backend.listen("f")
+
+        def page(**asked: Any) -> SnapshotPage:
+            return thoonk.backend.execute(ReadSnapshotPage("f", kind, subscription.marker, **asked))
+
+        found = page(start=1, skip=2, count=2, wanted=(ids[0], "none"))
+        assert (found.total, found.ids) == (6, tuple(ids[1:5]))
+        assert found.items == {ids[3]: b"d", ids[4]: b"e", ids[0]: b"a", "none": b""}
+        found = page(start=5, skip=3, count=5)
+        assert (found.total, found.ids, found.items) == (6, (ids[5],), {})
+        found = page(start=7)
+        assert (found.total, found.ids, found.items) == (6, (), {})
+        # What is known may be left out; what has changed, or is known under another id, not.
+        known = ((ids[0], digest_of(b"a")), (ids[1], digest_of(b"c")), (ids[2], b""))
+        found = page(known=known, wanted=(ids[5],))
+        left_out = {*ids} - {*found.items}
+        assert left_out <= {ids[0]}
+        assert {**found.items, ids[0]: b"a"} == dict(
+            zip(ids, (item.encode() for item in "abcdef"), strict=True)
+        )
+        subscription.close()
