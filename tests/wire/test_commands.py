@@ -9,11 +9,11 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import attrs
 import conftest
 import pytest
 import redis
 import servers
+from calls import CALLS, Call, feed, job, queue, sorted_feed
 from conftest import World
 
 from thoonk import (
@@ -22,7 +22,6 @@ from thoonk import (
     Collection,
     Empty,
     Feed,
-    FeedExists,
     Job,
     Published,
     Queue,
@@ -37,236 +36,6 @@ from thoonk.testing._sync.helpers import Background, until
 MARK = "mark"
 
 
-@attrs.frozen
-class Call:
-    """One call of a public method, and the commands it sends: scripts and plain words."""
-
-    method: str
-    sends: tuple[str, ...]
-    call: Callable[..., Any]
-    prepare: Callable[[Thoonk], Any] = lambda thoonk: thoonk
-
-
-OPENED = ("create_feed", "register_feed")
-
-
-def feed(thoonk: Thoonk) -> Feed[str]:
-    opened = thoonk.feed("f")
-    opened.publish("x", id="a")
-    return opened
-
-
-def sorted_feed(thoonk: Thoonk) -> SortedFeed[str]:
-    opened = thoonk.sorted_feed("f")
-    opened.append("1")
-    opened.append("2")
-    return opened
-
-
-def queue(thoonk: Thoonk) -> Queue[str]:
-    opened = thoonk.queue("f")
-    opened.put("x")
-    opened.put("y")
-    return opened
-
-
-def job(thoonk: Thoonk) -> Job[str]:
-    opened = thoonk.job("f")
-    opened.put("x")
-    return opened
-
-
-def claim(thoonk: Thoonk) -> Claim[str]:
-    return job(thoonk).get()
-
-
-def claimed(thoonk: Thoonk) -> tuple[Job[str], str]:
-    opened = job(thoonk)
-    return opened, opened.get().id
-
-
-def stalled(thoonk: Thoonk) -> tuple[Job[str], str]:
-    opened, id = claimed(thoonk)
-    opened.stall(id)
-    return opened, id
-
-
-def finished(thoonk: Thoonk) -> tuple[Job[str], str]:
-    opened, id = claimed(thoonk)
-    opened.finish(id, "result")
-    return opened, id
-
-
-def beat(heartbeat: contextlib.AbstractContextManager[Any]) -> None:
-    with heartbeat:
-        pass
-
-
-def existing(thoonk: Thoonk) -> Thoonk:
-    thoonk.create_feed("f")
-    return thoonk
-
-
-def create_again(thoonk: Thoonk) -> None:
-    with pytest.raises(FeedExists):
-        thoonk.create_feed("f")
-
-
-def three_jobs(thoonk: Thoonk) -> Job[str]:
-    opened = thoonk.job("f")
-    opened.put_many("abc" for _ in range(3))
-    return opened
-
-
-def loop_of_three(opened: Job[str]) -> None:
-    for number, _ in enumerate(opened.claims(timeout=5)):
-        if number == 2:
-            break
-
-
-def with_result(thoonk: Thoonk) -> Thoonk:
-    finished(thoonk)
-    return thoonk
-
-
-CALLS = [
-    # Creating, opening and deleting are of the list of names and of the feed: two steps.
-    Call("Thoonk.create_feed", OPENED, lambda t: t.create_feed("f", {"max_length": 50})),
-    Call("Thoonk.create_feed", OPENED, create_again, existing),
-    *(
-        Call(f"Thoonk.{kind}", OPENED, lambda t, kind=kind: getattr(t, kind)("f"))
-        for kind in ("feed", "sorted_feed", "list", "queue", "pyqueue", "job")
-    ),
-    Call("Thoonk.feed", OPENED, lambda t: t.feed("f"), existing),
-    Call(
-        "Thoonk.feed",
-        ("create_feed", "set_config", "register_feed"),
-        lambda t: t.feed("f", {"max_length": 5}),
-        existing,
-    ),
-    Call(
-        "Thoonk.delete_feed",
-        ("delete_feed", "unregister_feed", "HGETALL"),
-        lambda t: t.delete_feed("f"),
-        existing,
-    ),
-    Call(
-        "Thoonk.delete_feed",
-        ("delete_feed", "delete_feed", "unregister_feed", "HGETALL"),
-        lambda t: t.delete_feed("f"),
-        with_result,
-    ),
-    Call("Thoonk.feed_exists", ("SISMEMBER",), lambda t: t.feed_exists("f")),
-    Call("Thoonk.get_feed_names", ("SMEMBERS",), lambda t: t.get_feed_names()),
-    Call("Thoonk.get_config", ("HGETALL",), lambda t: t.get_config("f"), existing),
-    Call("Thoonk.set_config", ("set_config",), lambda t: t.set_config("f", "{}"), existing),
-    Call("Thoonk.open", (), lambda t: t.open()),
-    Call("Thoonk.register_feedtype", (), lambda t: t.register_feedtype("mine", Feed)),
-    Call("Thoonk.register_serializer", (), lambda t: t.register_serializer(Nothing())),
-    *(
-        Call(f"{kind.__name__}.{method}", (word,), call, prepare)
-        for kind, prepare, ids in (
-            (Feed, feed, "ZRANGE"),
-            (SortedFeed, sorted_feed, "LRANGE"),
-            (Queue, queue, "LRANGE"),
-            (Job, job, "HKEYS"),
-        )
-        for method, word, call in (
-            ("get_ids", ids, lambda f: f.get_ids()),
-            ("get_item", "HGET", lambda f: f.get_item("1")),
-            ("get_all", "HGETALL", lambda f: f.get_all()),
-            ("has_id", "HEXISTS", lambda f: f.has_id("1")),
-            ("count", "HLEN", lambda f: f.count()),
-            ("stats", "read_stats", lambda f: f.stats()),
-            ("count", "HLEN", len),
-            ("has_id", "HEXISTS", lambda f: "1" in f),
-            ("get_items", "HGETALL", lambda f: f.get_items()),
-            ("get_items", "HMGET", lambda f: f.get_items(["1", "2"])),
-            ("ids", "read_page", lambda f: set(f.ids())),
-            ("ids", "read_page", set),
-            ("items", "read_page", lambda f: dict(f.items())),
-        )
-    ),
-    Call("Feed.ids", ("HLEN", "read_page"), list, feed),  # Python asks for the length first
-    Call("Feed.publish_many", ("feed_publish",), lambda f: f.publish_many("x" for _ in "ab"), feed),
-    Call("Feed.retract_many", ("feed_retract",), lambda f: f.retract_many(["a", "b"]), feed),
-    Call("Feed.publish", ("feed_publish",), lambda f: f.publish("x"), feed),
-    Call("Feed.edit", ("feed_publish",), lambda f: f.edit("a", "y"), feed),
-    Call("Feed.retract", ("feed_retract",), lambda f: f.retract("a"), feed),
-    Call(
-        "SortedFeed.publish_many",
-        ("sorted_insert",),
-        lambda f: f.publish_many(["x", "y"]),
-        sorted_feed,
-    ),
-    Call(
-        "SortedFeed.retract_many",
-        ("sorted_retract",),
-        lambda f: f.retract_many(["1", "2"]),
-        sorted_feed,
-    ),
-    Call("SortedFeed.append", ("sorted_insert",), lambda f: f.append("x"), sorted_feed),
-    Call("SortedFeed.publish", ("sorted_insert",), lambda f: f.publish("x"), sorted_feed),
-    Call("SortedFeed.prepend", ("sorted_insert",), lambda f: f.prepend("x"), sorted_feed),
-    Call(
-        "SortedFeed.publish_before",
-        ("sorted_insert",),
-        lambda f: f.publish_before("1", "x"),
-        sorted_feed,
-    ),
-    Call(
-        "SortedFeed.publish_after",
-        ("sorted_insert",),
-        lambda f: f.publish_after("1", "x"),
-        sorted_feed,
-    ),
-    Call("SortedFeed.edit", ("sorted_edit",), lambda f: f.edit("1", "x"), sorted_feed),
-    Call("SortedFeed.move", ("sorted_move",), lambda f: f.move(":end", "1"), sorted_feed),
-    Call("SortedFeed.move_first", ("sorted_move",), lambda f: f.move_first("2"), sorted_feed),
-    Call("SortedFeed.move_last", ("sorted_move",), lambda f: f.move_last("1"), sorted_feed),
-    Call(
-        "SortedFeed.move_before", ("sorted_move",), lambda f: f.move_before("1", "2"), sorted_feed
-    ),
-    Call("SortedFeed.move_after", ("sorted_move",), lambda f: f.move_after("2", "1"), sorted_feed),
-    Call("SortedFeed.retract", ("sorted_retract",), lambda f: f.retract("1"), sorted_feed),
-    Call("Queue.put", ("queue_put",), lambda q: q.put("x", priority=q.HIGH), queue),
-    Call("Queue.put_many", ("queue_put",), lambda q: q.put_many(["x"] * 1000), queue),
-    Call("Queue.put_many", ("queue_put",) * 2, lambda q: q.put_many(["x"] * 1001), queue),
-    # Taking is two steps: the second says that the item has arrived.
-    Call("Queue.get_many", ("queue_take", "queue_confirm"), lambda q: q.get_many(1), queue),
-    Call("Queue.get", ("queue_take", "queue_confirm"), lambda q: q.get(timeout=5), queue),
-    Call("Queue.get_nowait", ("queue_take", "queue_confirm"), lambda q: q.get_nowait(), queue),
-    Call("Job.put", ("job_put",), lambda j: j.put("x", priority=j.HIGH), job),
-    Call("Job.put_many", ("job_put",), lambda j: j.put_many(["x", "y"]), job),
-    Call("Job.get", ("job_claim",), lambda j: j.get(timeout=5), job),
-    Call("Job.get_many", ("job_claim",), lambda j: j.get_many(1, timeout=5), job),
-    Call("Job.finish_many", ("job_finish",), lambda j, job_id: j.finish_many([job_id]), claimed),
-    Call("Job.retract_many", ("job_retract",), lambda j, job_id: j.retract_many([job_id]), claimed),
-    # One for the first, then one for each; leaving the loop gives back the last.
-    Call("Job.claims", ("job_next",) * 3 + ("release",), loop_of_three, three_jobs),
-    Call("Job.get_nowait", ("job_claim",), lambda j: j.get_nowait(), job),
-    Call("Job.finish", ("job_finish",), lambda j, job_id: j.finish(job_id), claimed),
-    Call("Job.finish", ("job_finish",), lambda j, job_id: j.finish(job_id, "r", True, 5), claimed),
-    Call("Job.get_result", ("LRANGE",), lambda j, job_id: j.get_result(job_id), finished),
-    Call("Job.cancel", ("job_cancel",), lambda j, job_id: j.cancel(job_id), claimed),
-    Call("Job.stall", ("job_stall",), lambda j, job_id: j.stall(job_id), claimed),
-    Call("Job.retry", ("job_retry",), lambda j, job_id: j.retry(job_id), stalled),
-    Call("Job.retract", ("job_retract",), lambda j, job_id: j.retract(job_id), claimed),
-    Call(
-        "Job.get_failure_count", ("HGET",), lambda j, job_id: j.get_failure_count(job_id), claimed
-    ),
-    Call("Job.get_counts", ("count_jobs",), lambda j: j.get_counts(), job),
-    Call("Job.maintenance", ("job_mend",), lambda j: j.maintenance(), job),
-    Call("Claim.finish", ("job_finish",), lambda c: c.finish("r"), claim),
-    Call("Claim.cancel", ("job_cancel",), lambda c: c.cancel(), claim),
-    Call("Claim.stall", ("job_stall",), lambda c: c.stall(), claim),
-    Call("Claim.extend", ("job_extend",), lambda c: c.extend(), claim),
-    Call("Claim.finish", ("job_finish",), lambda c: c.__exit__(None, None, None), claim),
-    # It asks how often to beat, when it is not told.
-    Call("Claim.heartbeat", ("HGETALL",), lambda c: beat(c.heartbeat()), claim),
-    Call("Claim.heartbeat", (), lambda c: beat(c.heartbeat(60)), claim),
-]
-
 OTHERWISE = {
     "Thoonk.close": "sends nothing a server sees as a command",
     "Thoonk.register_handler": "listens, on a connection of its own",
@@ -278,18 +47,6 @@ OTHERWISE = {
     "Claim.set_result": "chooses what is sent later",
     "Claim.settle": "notes what is sent later",
 }
-
-
-class Nothing:
-    """A serializer."""
-
-    name = "nothing"
-
-    def encode(self, item: None) -> bytes:
-        return b""
-
-    def decode(self, data: bytes) -> None:
-        return None
 
 
 class Watch:

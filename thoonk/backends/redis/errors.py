@@ -59,6 +59,8 @@ _OF_A_CLUSTER_CODES = {"MOVED", "ASK", "CROSSSLOT"}
 _DENIED = (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)
 # "ACL failure in script: User ..." is what a script meets.
 _DENIED_CODES = {"NOAUTH", "WRONGPASS", "NOPERM", "ACL"}
+_DENIED_TEXT = "The user executing the script can't"
+"""What it meets on Redis 6.2 and 7.0, without a code."""
 
 
 def _code_of(error: BaseException) -> tuple[str, str]:
@@ -122,6 +124,6 @@ def of_server(error: driver.ResponseError) -> ThoonkError:
         return BackendUnavailable(f"Redis cannot do this now, nothing was done: {error}")
     if isinstance(error, driver.OutOfMemoryError) or code == "OOM":
         return BackendFull(f"Redis has no memory left, nothing was done: {error}")
-    if isinstance(error, _DENIED) or code in _DENIED_CODES:
+    if isinstance(error, _DENIED) or code in _DENIED_CODES or _DENIED_TEXT in str(error):
         return AccessDenied(f"Redis does not allow this, nothing was done: {error}")
     return BackendError(f"Redis refused the command: {error}")

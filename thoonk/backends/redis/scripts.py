@@ -12,8 +12,70 @@ import attrs
 
 _INCLUDE = re.compile(r"^--@ include (\w+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-_PRELUDE = b"local call = redis.call\n"
+_PRELUDE = "local call = redis.call\n"
 """What every script begins with: looked up once, it is faster by a microsecond per ten calls."""
+
+_FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
+_CALL = re.compile(r"\bp?call\(([^(),]*(?:\[[^]]*\][^(),]*)?)[,)]")
+_COMMAND = re.compile(r"'([A-Z]+)'")
+_WRITES = frozenset(
+    (
+        *("DEL", "HDEL", "HINCRBY", "HSET", "INCR", "INCRBY", "LINSERT", "LPOP", "LPUSH", "LREM"),
+        *("PEXPIRE", "RPOP", "RPUSH", "SADD", "SREM", "ZADD", "ZREM", "ZREMRANGEBYSCORE"),
+    )
+)
+
+_RIGHTS = """\
+local may = redis.acl_check_cmd
+if may and not ({checks}) then
+  for _, command in ipairs({{{commands}}}) do
+    if not may(command, KEYS[1]) then
+      return redis.error_reply('NOPERM no permission to run the command ' .. command)
+    end
+  end
+end
+"""
+"""What comes first in a script that writes: what a script has written is not undone when a
+later command of it is refused. Servers before 7 cannot be asked.
+"""
+
+
+def commands_of(text: str) -> set[str]:
+    """The commands that a script calls."""
+    return {word for call in _CALL.findall(text) for word in _COMMAND.findall(call)}
+
+
+def _without_unused(text: str) -> str:
+    """Drop the functions of ``scripts/lib`` that a script has no use for."""
+    for function in _FUNCTION.finditer(text):
+        if len(re.findall(rf"\b{function[1]}\b", text)) == 1:
+            return _without_unused(text.replace(function[0], ""))
+    return text
+
+
+def _read_at_first(text: str) -> set[str]:
+    """Commands that a script always calls before it writes: these need not be asked for."""
+    writing = "|".join(rf"call\('{word}'" for word in sorted(_WRITES))
+    bodies = {function[1]: function[0] for function in _FUNCTION.finditer(text)}
+    for name, body in bodies.items():
+        # They are defined before they are used.
+        if re.search(writing, body):
+            writing += rf"|\b{name}\("
+    before_a_write = re.split(writing, _FUNCTION.sub("", text))[0]
+    lines = before_a_write.splitlines()[:-1]
+    return {word for line in lines if line[:1] != " " for word in commands_of(line)}
+
+
+def _rights(text: str) -> str:
+    """Refuse who may not run one of the commands, before the script does anything."""
+    # Rights to publish depend on the channel: the scripts look for themselves.
+    asked = sorted(commands_of(text) - _read_at_first(text) - {"PUBLISH"})
+    if not _WRITES.intersection(asked):
+        return ""
+    return _RIGHTS.format(
+        checks=" and ".join(f"may('{command}', KEYS[1])" for command in asked),
+        commands=", ".join(f"'{command}'" for command in asked),
+    )
 
 
 @attrs.frozen(eq=False)
@@ -56,7 +118,8 @@ def _source(name: str, instead: Mapping[str, str]) -> tuple[bytes, set[str]]:
 
     source = _INCLUDE.sub(include, (folder / f"{name}.lua").read_text("utf-8"))
     # Comments are for readers of the files.
-    return _PRELUDE + _COMMENT.sub("", source).encode(), included
+    source = _without_unused(_COMMENT.sub("", source))
+    return (_PRELUDE + _rights(source) + source).encode(), included
 
 
 @functools.cache

@@ -4,11 +4,17 @@
 -- Returns 1 when created, {field, value ...} of what is there otherwise.
 -- Notices: none (register_feed announces).
 --@ include once
+--@ include notify
 if answered then
   return answered
 end
 if call('HEXISTS', KEYS[1], 'type') == 1 then
   return call('HGETALL', KEYS[1])
+end
+-- Who may not do the second step does not do the first.
+local refusal = muted('newfeed', 'conffeed') or unlisted('SADD')
+if refusal then
+  return refusal
 end
 call('HSET', KEYS[1], unpack(ARGV))
 return remember(1)

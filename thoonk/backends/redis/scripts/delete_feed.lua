@@ -3,6 +3,12 @@
 -- ARGV: 1 count of the keys that are not result keys, then those ids
 -- Returns ids whose results have to be named first (nothing else is deleted then), or {}.
 -- Notices: none (unregister_feed announces).
+--@ include notify
+-- Who may not do the second step does not do the first.
+local refusal = muted('delfeed') or unlisted('SREM')
+if refusal then
+  return refusal
+end
 local own = tonumber(ARGV[1])
 for index = own + 1, #KEYS do
   call('DEL', KEYS[index])

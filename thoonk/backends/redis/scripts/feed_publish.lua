@@ -7,6 +7,7 @@
 --@ include once
 --@ include feed
 --@ include size
+--@ include notify
 if answered then
   return answered
 end
@@ -16,6 +17,10 @@ if refusal then
   return refusal
 end
 local limit = config[2] and math.floor(tonumber(config[2]) or 0) or 0
+refusal = muted(ARGV[1], ARGV[2], limit > 0 and ARGV[3] or nil)
+if refusal then
+  return refusal
+end
 
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them.
 if call('ZCOUNT', KEYS[2], '-inf', '(1e11') > 0 then

@@ -5,10 +5,11 @@
 -- Notices: retract for each that was there.
 --@ include once
 --@ include feed
+--@ include notify
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', KEYS[1], 'type'), 'feed')
+local refusal = refuse(call('HGET', KEYS[1], 'type'), 'feed') or muted(ARGV[1])
 if refusal then
   return refusal
 end

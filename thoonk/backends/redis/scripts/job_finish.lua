@@ -20,7 +20,10 @@ local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
-local lost = finish(job_keys(KEYS), 3, #ARGV, 13, config[2], ARGV[2], ARGV[1], true)
+local lost, refused = finish(job_keys(KEYS), 3, #ARGV, 13, config[2], ARGV[2], ARGV[1], true)
+if not lost then
+  return refused
+end
 if lost[1] then
   return redis.error_reply('NOTCLAIMED ' .. lost[1])
 end

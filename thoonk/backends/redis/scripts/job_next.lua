@@ -21,7 +21,11 @@ end
 local keys = job_keys(KEYS)
 local last, lost = 6 + 5 * ARGV[6], {}
 if last > 6 then
-  for _, index in ipairs(finish(keys, 7, last, 13, config[4], ARGV[5], ARGV[4], false)) do
+  local indexes, refused = finish(keys, 7, last, 13, config[4], ARGV[5], ARGV[4], false)
+  if not indexes then
+    return refused
+  end
+  for _, index in ipairs(indexes) do
     lost[#lost + 1] = ARGV[2 + 5 * index]
   end
 end

@@ -7,6 +7,7 @@
 -- Notices: retract for each of these, then conffeed.
 --@ include once
 --@ include feed
+--@ include notify
 if answered then
   return answered
 end
@@ -19,6 +20,26 @@ for index = 4, #ARGV, 3 do
     return refuse(kind, ARGV[index + 2]) or redis.error_reply('FEEDTYPE ' .. kind)
   end
 end
+-- What a lower max_length pushes out.
+local trimmed = {}
+if refuse(kind, 'feed') == nil and call('TYPE', KEYS[2]).ok == 'zset' then
+  local limit = call('HGET', KEYS[1], 'max_length')
+  for index = 4, #ARGV, 3 do
+    if ARGV[index + 1] == 'max_length' then
+      limit = ARGV[index] == '+' and ARGV[index + 2]
+    end
+  end
+  limit = math.floor(tonumber(limit or '') or 0)
+  local excess = call('ZCARD', KEYS[2]) - limit
+  if limit > 0 and excess > 0 then
+    call('HLEN', KEYS[3])  -- refused here when it is no hash
+    trimmed = call('ZRANGE', KEYS[2], 0, excess - 1)
+  end
+end
+local refusal = muted(ARGV[2], trimmed[1] and ARGV[3])
+if refusal then
+  return refusal
+end
 for index = 4, #ARGV, 3 do
   if ARGV[index] == '+' then
     call('HSET', KEYS[1], ARGV[index + 1], ARGV[index + 2])
@@ -26,18 +47,10 @@ for index = 4, #ARGV, 3 do
     call('HDEL', KEYS[1], ARGV[index + 1])
   end
 end
-local trimmed = {}
-if refuse(kind, 'feed') == nil and call('TYPE', KEYS[2]).ok == 'zset' then
-  local limit = math.floor(tonumber(call('HGET', KEYS[1], 'max_length') or '') or 0)
-  local excess = call('ZCARD', KEYS[2]) - limit
-  if limit > 0 and excess > 0 then
-    trimmed = call('ZRANGE', KEYS[2], 0, excess - 1)
-    for _, id in ipairs(trimmed) do
-      call('ZREM', KEYS[2], id)
-      call('HDEL', KEYS[3], id)
-      call('PUBLISH', ARGV[3], id)
-    end
-  end
+for _, id in ipairs(trimmed) do
+  call('ZREM', KEYS[2], id)
+  call('HDEL', KEYS[3], id)
+  call('PUBLISH', ARGV[3], id)
 end
 call('PUBLISH', ARGV[2], ARGV[1])
 return remember(trimmed)

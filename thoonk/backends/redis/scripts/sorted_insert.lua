@@ -9,11 +9,13 @@
 --@ include once
 --@ include feed
 --@ include size
+--@ include notify
 if answered then
   return answered
 end
 local config = call('HMGET', KEYS[1], 'type', 'max_item_size')
 local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 6, 1)
+  or muted(ARGV[1], ARGV[2])
 if refusal then
   return refusal
 end

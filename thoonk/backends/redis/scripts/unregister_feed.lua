@@ -3,8 +3,14 @@
 -- ARGV: 1 feed name, 2 payload of the notice, 3 delfeed channel
 -- Returns 1 when the name was on the list, else 0.
 -- Notices: delfeed when it was on the list.
-local removed = call('SREM', KEYS[1], ARGV[1])
-if removed == 1 then
-  call('PUBLISH', ARGV[3], ARGV[2])
+--@ include notify
+if call('SISMEMBER', KEYS[1], ARGV[1]) == 0 then
+  return 0
 end
-return removed
+local refusal = muted(ARGV[3])
+if refusal then
+  return refusal
+end
+call('SREM', KEYS[1], ARGV[1])
+call('PUBLISH', ARGV[3], ARGV[2])
+return 1

@@ -2,7 +2,9 @@
 -- ('' none, 'some', 'none' for the value None), result, ms to keep it ('' as configured in
 -- seconds or by default, 0 for ever). The keys of the results there are begin with KEYS[key].
 -- Answers the indexes, from 1, of those that are not claimed under their token: with nothing
--- of them is anything done, and with `together` then nothing is done at all.
+-- of them is anything done, and with `together` then nothing is done at all. Answers nil and
+-- an error reply when there is a result and the user may not publish it.
+--@ include notify
 local function finish(keys, from, to, key, configured, default, channel, together)
   local ids = {}
   for at = from, to, 5 do
@@ -17,6 +19,15 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
   end
   if #lost == #ids or (#lost > 0 and together) then
     return lost
+  end
+  for at = from, to, 5 do
+    if ARGV[at + 2] ~= '' then
+      local refusal = muted(channel)
+      if refusal then
+        return nil, refusal
+      end
+      break
+    end
   end
   if #lost > 0 then
     local all, holders_of_all = ids, holders

@@ -1,0 +1,187 @@
+"""What a user of the server may not do is refused before anything is written."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+import conftest
+import pytest
+import redis
+import servers
+from calls import CALLS, Call
+
+from thoonk import AccessDenied, Job, Thoonk
+from thoonk.backends.redis import scripts
+
+ASKED = ("redis-path", "valkey-8.1")
+"""Servers that scripts can ask what their user may do."""
+
+# Servers before 7.2 do not know the name.
+FULL = [word for word in conftest.smallest_rule() if word != "+client|setinfo"]
+
+
+@attrs.frozen
+class Restricted:
+    """A server and a user of it whose rights the test changes."""
+
+    raw: redis.Redis
+    url: str
+
+    def give(self, *changes: str) -> None:
+        """The smallest rule of the docs, and these changes to it."""
+        self.raw.execute_command(*FULL, *changes)
+
+    def without_channel(self, channel: str) -> None:
+        """All rights but that to one channel (as the docs name it)."""
+        words = [word for word in FULL if word != f"&{channel}"]
+        assert words != FULL
+        self.raw.execute_command(*words)
+
+    def state(self) -> dict[bytes, bytes | None]:
+        """Every key and what is in it."""
+        return {key: self.raw.dump(key) for key in sorted(self.raw.keys())}
+
+
+@pytest.fixture(params=ASKED)
+def restricted(
+    request: pytest.FixtureRequest, running_server: Callable[[str], servers.Server]
+) -> Iterator[Restricted]:
+    server = running_server(request.param)
+    with contextlib.closing(server.client()) as raw:
+        raw.flushall()
+        user = Restricted(raw, server.url.replace("//", "//thoonk:PASSWORD@"))
+        user.give()
+        yield user
+
+
+@pytest.fixture
+def thoonk(restricted: Restricted) -> Iterator[Thoonk]:
+    with Thoonk(backend=restricted.url) as client:
+        yield client
+
+
+def prepared(call: Call, thoonk: Thoonk) -> tuple[Any, ...]:
+    made = call.prepare(thoonk)
+    return made if type(made) is tuple else (made,)
+
+
+def name_of(call: Call) -> str:
+    return f"{call.method}-{'+'.join(call.sends)}"
+
+
+def scripts_of(call: Call) -> list[scripts.Script]:
+    return [scripts.load(name) for name in call.sends if name in scripts.names()]
+
+
+# A get takes in one step and confirms in another: what was taken in between comes back.
+IN_ONE_STEP = [
+    call
+    for call in CALLS
+    if scripts_of(call) and (len(set(call.sends)) == 1 or call.method.endswith("e_feed"))
+]
+CHANNELS = [word[1:] for word in FULL if word.startswith("&") and "marker" not in word]
+
+
+def check(call: Call, restricted: Restricted, thoonk: Thoonk, take: Callable[[], None]) -> bool:
+    """Whether the call was refused: then it has done nothing."""
+    restricted.raw.flushall()
+    restricted.give()
+    arguments = prepared(call, thoonk)
+    before = restricted.state()
+    with restricted.raw.pubsub() as notices:
+        notices.psubscribe("feed.*", "job.*", "*feed")
+        for _ in range(3):
+            assert notices.get_message(timeout=5)
+        take()
+        try:
+            call.call(*arguments)
+        except AccessDenied:
+            assert restricted.state() == before
+            assert notices.get_message(timeout=0.001) is None
+            return True
+        finally:
+            restricted.give()
+    return False
+
+
+@pytest.mark.parametrize("call", IN_ONE_STEP, ids=name_of)
+def test_who_lacks_a_command_is_refused_before_anything_is_written(
+    call: Call, restricted: Restricted, thoonk: Thoonk
+) -> None:
+    commands = {
+        word for script in scripts_of(call) for word in scripts.commands_of(script.text.decode())
+    }
+    for command in sorted(commands):
+        check(call, restricted, thoonk, lambda c=command: restricted.give(f"-{c}"))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("call", IN_ONE_STEP, ids=name_of)
+def test_who_lacks_a_channel_is_refused_before_anything_is_written(
+    call: Call, restricted: Restricted, thoonk: Thoonk
+) -> None:
+    for channel in CHANNELS:
+        check(call, restricted, thoonk, lambda c=channel: restricted.without_channel(c))  # type: ignore[misc]
+
+
+def test_a_user_without_channels_keeps_the_items_of_a_full_feed(
+    restricted: Restricted, thoonk: Thoonk
+) -> None:
+    feed = thoonk.feed("f", {"max_length": 3})
+    for id in "abc":
+        feed.publish("x", id=id)
+    restricted.give("resetchannels")
+    with pytest.raises(AccessDenied, match=r"nothing was done.*channel feed.publish:f"):
+        feed.publish("y", id="d")
+    assert feed.get_ids() == ["a", "b", "c"]
+
+
+def test_the_refusal_names_the_command_that_is_missing(
+    restricted: Restricted, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("f")
+    restricted.give("-zadd")
+    with pytest.raises(AccessDenied, match=r"nothing was done.*command ZADD"):
+        job.put("x")
+    assert len(job) == 0
+
+
+def test_a_job_without_a_result_needs_no_channel(restricted: Restricted, thoonk: Thoonk) -> None:
+    job: Job[str] = thoonk.job("f")
+    job.put_many(["x", "y"])
+    restricted.give("resetchannels")
+    with job.get_nowait() as claim:
+        pass
+    with pytest.raises(AccessDenied, match=r"channel job.finish:f"):
+        job.finish(job.get_nowait().id, "result")
+    assert claim.id not in job.get_ids()
+    assert len(job) == 1
+
+
+def test_a_feed_that_is_there_is_opened_without_the_right_to_announce_it(
+    restricted: Restricted, thoonk: Thoonk
+) -> None:
+    thoonk.feed("f")
+    restricted.give("resetchannels", "&feed.*")
+    with Thoonk(backend=restricted.url) as another:
+        assert another.feed("f").publish("x")
+        with pytest.raises(AccessDenied, match=r"channel newfeed"):
+            another.feed("g")
+        with pytest.raises(AccessDenied, match=r"channel delfeed"):
+            another.delete_feed("f")
+    assert thoonk.get_feed_names() == {"f"}
+    assert len(thoonk.feed("f")) == 1
+
+
+def test_a_script_that_publishes_has_asked_before_it_writes() -> None:
+    writes = re.compile(rf"\bcall\('({'|'.join(scripts._WRITES)})'")
+    asks = re.compile(r"\b(?:muted|finish)\(")
+    for name in scripts.names():
+        own = (scripts.resources.files("thoonk.backends.redis") / f"scripts/{name}.lua").read_text()
+        if "PUBLISH" in own and (written := writes.search(own)):
+            asked = asks.search(own)
+            assert asked, f"{name} publishes and does not ask"
+            assert asked.start() < written.start(), f"{name} writes before it asks"
