@@ -12,7 +12,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,20 +117,32 @@ def one_server(running_server: Callable[[str], servers.Server]) -> Iterator[Worl
 
 
 class Command:
-    """``thoonk work`` as a process."""
+    """A program of Python as a process: ``thoonk work``, unless it is another."""
 
-    def __init__(self, folder: Path, url: str, *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        *arguments: str,
+        program: Sequence[str] = ("-m", "thoonk.worker"),
+        stdin: Path = Path(os.devnull),
+        ignored: int | None = None,
+    ) -> None:
         self.log_file = folder / f"log-{time.monotonic_ns()}"
         self.log_stream = self.log_file.open("wb")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "thoonk.worker", *arguments],
-            cwd=folder,
-            env={**os.environ, "THOONK_URL": url},
-            stdin=subprocess.DEVNULL,
-            stdout=self.log_stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with stdin.open("rb") as input:
+            self.process = subprocess.Popen(
+                [sys.executable, *program, *arguments],
+                cwd=folder,
+                env={**os.environ, "THOONK_URL": url},
+                stdin=input,
+                stdout=self.log_stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=None  # noqa: PLW1509 - it only sets a signal
+                if ignored is None
+                else lambda: signal.signal(ignored, signal.SIG_IGN),
+            )
 
     @property
     def log(self) -> str:
@@ -172,8 +184,13 @@ class Commands:
     def write(self, program: str, name: str = "app") -> None:
         (self.folder / f"{name}.py").write_text(textwrap.dedent(program), "utf-8")
 
-    def start(self, *arguments: str) -> Command:
-        command = Command(self.folder, self.url, *arguments)
+    def start(self, *arguments: str, ignored: int | None = None) -> Command:
+        command = Command(self.folder, self.url, *arguments, ignored=ignored)
+        self.started.append(command)
+        return command
+
+    def start_python(self, *arguments: str, stdin: Path = Path(os.devnull)) -> Command:
+        command = Command(self.folder, self.url, *arguments, program=(), stdin=stdin)
         self.started.append(command)
         return command
 

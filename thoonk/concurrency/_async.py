@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
+from thoonk.concurrency.forks import OneProcess, Steps
 from thoonk.exceptions import WrongEventLoop
 
 P = ParamSpec("P")
@@ -45,9 +46,10 @@ async def to_the_end(
 
 async def call(handler: Callable[..., Any], *args: object) -> None:
     """Call a handler; wait for it when it is a coroutine function."""
-    result = handler(*args)
+    with OneProcess():
+        result = handler(*args)
     if inspect.isawaitable(result):
-        await result
+        await Steps(result)
 
 
 def is_end_of_task(error: BaseException) -> bool:

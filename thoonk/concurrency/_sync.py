@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from thoonk.concurrency.forks import OneProcess
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -27,7 +29,8 @@ def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
 
 def call(handler: Callable[..., Any], *args: object) -> None:
     """Call a handler."""
-    handler(*args)
+    with OneProcess():
+        handler(*args)
 
 
 def is_end_of_task(error: BaseException) -> bool:

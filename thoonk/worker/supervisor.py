@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ import attrs
 
 from thoonk.exceptions import ThoonkError
 from thoonk.worker.orders import Finale, Order
+from thoonk.worker.signals import STOPPING, Noted, held_back, taken
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -79,9 +81,12 @@ class Supervisor:
         self._children: list[Child] = []
         self._missing = processes
         self._start_at = 0.0
+        self._mask: set[Any] = set()
+        self._orders: Callable[[], Order] = lambda: Order.WORK
 
     def run(self, orders: Callable[[], Order]) -> None:
         """Work until ordered to stop, or until all is done in a burst."""
+        self._orders = orders
         try:
             while (order := orders()) is Order.WORK:
                 if self._missing and time.monotonic() >= self._start_at:
@@ -97,15 +102,16 @@ class Supervisor:
                 self._kill(child)
 
     def _start(self) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         while self._missing:
             self._missing -= 1
             deadlines = self._context.RawArray("d", self._slots)
             process = self._context.Process(
                 target=self._be_a_child, args=(os.getpid(), deadlines), name="thoonk-worker"
             )
-            process.start()
+            # Until it has handlers of its own.
+            with held_back() as self._mask:
+                process.start()
             logger.info("process %d works", process.pid)
             self._children.append(Child(process, deadlines, time.monotonic()))
 
@@ -125,7 +131,7 @@ class Supervisor:
 
     def _replace(self, child: Child, now: float) -> None:
         code = child.process.exitcode
-        if self._order.value != Order.WORK:
+        if self._order.value != Order.WORK or self._orders() is not Order.WORK:
             return
         if code == EXIT_DONE and self._burst:
             logger.info("process %d has nothing to do any more", child.process.pid)
@@ -160,14 +166,21 @@ class Supervisor:
     # --- in a child ---------------------------------------------------------------------
 
     def _be_a_child(self, parent: int, deadlines: Any) -> None:
-        ended: list[int] = []
-        # Ctrl-C goes to all of a terminal's processes; the supervisor tells what it means.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
+        # Ctrl-C goes to all of a terminal's processes. Each takes no more jobs, and the supervisor
+        # tells how long the others may take.
+        noted = Noted()
+        with taken(dict.fromkeys(STOPPING, noted)):
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            code = self._work_as_a_child(parent, deadlines, noted)
+        logging.shutdown()
+        flush()
+        # At once: a handler that hangs must not keep the process.
+        os._exit(code)
 
+    def _work_as_a_child(self, parent: int, deadlines: Any, noted: Noted) -> int:
         def orders() -> Order:
             told = Order(self._order.value)
-            if told is Order.WORK and (ended or os.getppid() != parent):
+            if told is Order.WORK and (noted.numbers or os.getppid() != parent):
                 return Order.STOP
             return told
 
@@ -178,11 +191,12 @@ class Supervisor:
             finale = self._work(orders, tell_deadline)
         except ThoonkError as error:
             logger.error("process %d cannot work: %s", os.getpid(), error)  # noqa: TRY400
-            code = EXIT_FAILED
-        else:
-            code = EXIT_RENEW if finale is Finale.RENEW else EXIT_DONE
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # At once: a handler that hangs must not keep the process.
-        os._exit(code)
+            return EXIT_FAILED
+        return EXIT_RENEW if finale is Finale.RENEW else EXIT_DONE
+
+
+def flush() -> None:
+    """Write out what was printed, if there is somebody to read it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()

@@ -7,10 +7,8 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar
 
 from thoonk import AsyncThoonk, Thoonk
@@ -20,6 +18,7 @@ from thoonk.worker._async.crew import AsyncCrew
 from thoonk.worker._sync.crew import Crew
 from thoonk.worker.handlers import Handler, make_handler
 from thoonk.worker.orders import Finale, Order
+from thoonk.worker.signals import STOPPING, Noted, taken
 from thoonk.worker.supervisor import Supervisor, TellDeadline
 from thoonk.worker.values import check_seconds
 
@@ -29,39 +28,33 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 logger = logging.getLogger("thoonk.worker")
 
 DEFAULT_URL = "redis://localhost:6379/0"
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Orders:
     """The orders that this process has been given, by signals and by `stop`."""
 
     def __init__(self) -> None:
-        self.signals: list[int] = []
+        self._noted = Noted()
         self._told = Order.WORK
+
+    @property
+    def signals(self) -> list[int]:
+        return self._noted.numbers
 
     def tell(self, order: Order) -> None:
         self._told = max(self._told, order)
 
     def __call__(self) -> Order:
-        # A signal handler only takes note: it may have interrupted anything.
         return max(self._told, Order(min(len(self.signals), Order.HURRY)))
 
     @contextlib.contextmanager
     def from_signals(self) -> Iterator[None]:
-        """Listen to SIGTERM and SIGINT, where that can be done."""
+        """Listen to signals, where that can be done."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-
-        def note(number: int, _: FrameType | None) -> None:
-            self.signals.append(number)
-
-        before = {number: signal.signal(number, note) for number in SIGNALS}
-        try:
+        with taken(dict.fromkeys(STOPPING, self._noted)):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 class BaseWorker(abc.ABC, Generic[C]):
@@ -164,7 +157,7 @@ class BaseWorker(abc.ABC, Generic[C]):
         return decorate
 
     def run(self, *, burst: bool = False, feeds: Iterable[str] | None = None) -> int:
-        """Work until SIGTERM, SIGINT or `stop`; return what the process should exit with.
+        """Work until SIGTERM, SIGINT, SIGHUP or `stop`; return what the process should exit with.
 
         After the order no more jobs are claimed. What is not done within ``grace`` seconds,
         or when a second signal comes, is given back, which counts as no failure.

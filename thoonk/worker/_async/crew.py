@@ -57,7 +57,8 @@ BURST_WAIT = 0.1
 OUTAGE_PAUSE = 1.0
 """Seconds until a loop that has failed tries again."""
 
-OURS = "thoonk.worker"
+OURS = ("thoonk.worker.", "thoonk.concurrency.")
+"""Modules that call handlers."""
 
 PATIENCE = 5.0
 """Seconds to tell the backend of what has not ended in time."""
@@ -66,9 +67,18 @@ PATIENCE = 5.0
 def _trace(error: BaseException) -> Any:
     """What a logger takes as ``exc_info``, from the handler on."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_globals.get("__package__", "").startswith(OURS):
+    # A program that is run as a script has no __package__, and one that is exec'd no __name__.
+    while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(OURS):
         trace = trace.tb_next
     return type(error), error, trace or error.__traceback__
+
+
+def _said(error: BaseException) -> str:
+    """An exception as a log shows it; its ``repr`` is a user's, and may raise, too."""
+    try:
+        return repr(error)
+    except Exception:  # noqa: BLE001 - whatever it is
+        return f"<{type(error).__name__} without a repr>"
 
 
 def _fields(post: Post, claim: AsyncClaim[Any]) -> dict[str, Any]:
@@ -113,6 +123,7 @@ class AsyncCrew:
         # Counts how often there was more to do again than what waited.
         self._round = 0
         self._begun = itertools.count(1)
+        self._orders: Callable[[], Order] = lambda: Order.WORK
         self._finale = Finale.ORDERED
         self._is_stopping = Event()
         self._is_over = Event()
@@ -143,6 +154,7 @@ class AsyncCrew:
         Raises:
             ThoonkError: a feed cannot be opened.
         """
+        self._orders = orders
         await self.open()
         keeper = Background(self._keep, "thoonk-worker-keeper")
         self._start()
@@ -302,6 +314,8 @@ class AsyncCrew:
                 charge = Charge(claim)
                 if not await self._do(post, slot, charge):
                     break
+                if self._orders() is not Order.WORK:
+                    self._stop()
                 if next(self._begun) == self._max_jobs:
                     self._end(Finale.RENEW)
                 paced = slot.pace.after(time.monotonic() - charge.began)
@@ -457,7 +471,7 @@ class AsyncCrew:
             post.feed,
             attempt,
             delay,
-            error if asked else repr(error),
+            error if asked else _said(error),
             exc_info=None if asked else _trace(error),
             extra={**_fields(post, claim), "event": "job_failed", "delay": delay},
         )

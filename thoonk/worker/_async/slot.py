@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
+import traceback
+from asyncio import runners
 from collections import deque
 from typing import Any
 
 from thoonk import AsyncClaims
 from thoonk.concurrency._async import event_within
+from thoonk.concurrency.forks import Steps
 from thoonk.worker.charge import Charge
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
@@ -15,6 +20,19 @@ from thoonk.worker.pace import Pace
 
 PATIENCE = 3.0
 """Seconds that a handler has to end after it was cancelled."""
+
+
+def is_ctrl_c(error: KeyboardInterrupt) -> bool:
+    """Whether a signal has raised it, and not the handler.
+
+    That happens where signals are somebody else's affair, in ``serve``.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        return True
+    *_, last = traceback.walk_tb(error.__traceback__)
+    return last[0].f_code.co_filename == runners.__file__
 
 
 class AsyncSlot:
@@ -37,6 +55,7 @@ class AsyncSlot:
         self.held: deque[Charge[Any]] = deque()
         self.idle_in: int | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._steps: Steps[Any] | None = None
         self._left = asyncio.Event()
         self.prefetch = 1
 
@@ -55,9 +74,10 @@ class AsyncSlot:
         """
         self._task = asyncio.current_task()
         limit = self.handler.time_limit
+        self._steps = steps = Steps(self.handler.call(charge.claim))
         try:
             async with asyncio.timeout(limit) as timeout:
-                return await self.handler.call(charge.claim)
+                return await steps
         except TimeoutError:
             if limit is not None and timeout.expired():
                 raise TimeLimitExceeded(limit) from None
@@ -69,6 +89,10 @@ class AsyncSlot:
             if self.held:
                 raise
             return None
+        except GeneratorExit as error:
+            if steps.is_closed:
+                raise
+            raise RuntimeError("the handler raised GeneratorExit") from error
         finally:
             if not self.held and self._task is not None:
                 self._task.uncancel()
@@ -76,7 +100,9 @@ class AsyncSlot:
     @staticmethod
     def is_failure(error: BaseException) -> bool:
         """Whether what `call` raised is the job's failure, and not the end of this task."""
-        return not isinstance(error, asyncio.CancelledError | KeyboardInterrupt | GeneratorExit)
+        if isinstance(error, KeyboardInterrupt):
+            return not is_ctrl_c(error)
+        return not isinstance(error, asyncio.CancelledError | GeneratorExit)
 
     def interrupt(self) -> None:
         """End the handler, whose job was taken out of the slot."""

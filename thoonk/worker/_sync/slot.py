@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 from thoonk import Claims
+from thoonk.concurrency.forks import OneProcess
 from thoonk.worker import handlers
 from thoonk.worker.charge import Charge
 from thoonk.worker.handlers import Handler
@@ -45,7 +46,8 @@ class Slot:
     def call(self, charge: Charge[Any]) -> Any:
         """What the handler returns. A thread cannot be ended: see `is_overdue`."""
         self._thread = threading.get_ident()
-        return self.handler.call(charge.claim)
+        with OneProcess():
+            return self.handler.call(charge.claim)
 
     @staticmethod
     def is_failure(error: BaseException) -> bool:  # noqa: ARG004 - as of the twin
