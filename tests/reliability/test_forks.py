@@ -191,3 +191,26 @@ def test_a_child_that_closes_its_copy_of_a_client_wakes_no_taker_of_its_parent(
     raw.config_resetstat()
     assert run(script, real_world) == "x\n"
     assert "cmdstat_client|unblock" not in raw.info("commandstats")
+
+
+@pytest.mark.parametrize("way", ["0", "7"])
+def test_a_child_that_leaves_the_block_of_a_claim_does_not_end_the_job(
+    real_world: World, way: str
+) -> None:
+    script = """
+        with Thoonk(backend=url) as thoonk:
+            job = thoonk.job("j")
+            id = job.put("x")
+            with job.get(timeout=5):
+                child = os.fork()
+                if child == 0:
+                    if way == "7":
+                        sys.exit(7)
+                else:
+                    ended(child) if way == "7" else os.waitpid(child, 0)
+                    print(job.get_counts().claimed)
+            if child == 0:
+                os._exit(0)
+            print(job.get_counts().finished)
+    """
+    assert run(script, real_world, way) == "1\n1\n"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -59,6 +60,7 @@ class Claim(tuple[str, T, int], Generic[T]):
     token: str
     origin: Any
     _ending: Ending | None
+    _pid: int
 
     def __new__(
         cls,
@@ -165,6 +167,7 @@ class Claim(tuple[str, T, int], Generic[T]):
             self.later.note(self._chosen_ending(), failed=failed)
 
     def __enter__(self) -> Self:
+        self._pid = os.getpid()
         return self
 
     def __exit__(
@@ -173,8 +176,8 @@ class Claim(tuple[str, T, int], Generic[T]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.ended:
-            return
+        if self.ended or self._pid != os.getpid():
+            return  # in a forked child the block, and the claim, are its parent's
         if self.later is not None:
             self.settle(failed=error is not None)
             return

@@ -9,6 +9,7 @@ from typing import Any
 from redis.backoff import NoBackoff
 
 from thoonk.backends.redis.address import check_host
+from thoonk.backends.redis.credentials import check_provider
 from thoonk.exceptions import InvalidType, InvalidValue
 from thoonk.names import check_timeout
 
@@ -171,6 +172,7 @@ def _check_tls_version(name: str, value: Any) -> ssl.TLSVersion | None:
 
 
 _CHECKS: Mapping[str, Callable[[str, Any], Any]] = {
+    "credential_provider": check_provider,
     "health_check_interval": _check_number,
     "host": _check_host,
     "max_connections": _check_number,

@@ -23,7 +23,7 @@ from thoonk.backends.redis._async.connection import (
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
 from thoonk.concurrency._async import Event, HomeLoop, Lock, event_within
-from thoonk.exceptions import Closed, Empty, ThoonkError
+from thoonk.exceptions import AccessDenied, Closed, Empty, ThoonkError
 from thoonk.names import new_token
 from thoonk.notices import Created, Deleted, Gap, Notice
 from thoonk.operations import FeedIsRegistered, FeedNames, Operation
@@ -35,6 +35,9 @@ PING_AFTER = 10.0
 
 PING_DEADLINE = 5.0
 """Seconds without an answer to it after which the connection counts as dead."""
+
+DENIED_EVERY = 60.0
+"""Seconds from one warning that the server does not let us in to the next."""
 
 LONGEST_PAUSE = 2.0
 """Most seconds between two attempts to connect again."""
@@ -60,6 +63,7 @@ class AsyncRedisSubscription:
         self._early: deque[list[Any]] = deque()
         self._connected = False
         self._pause = 0.0
+        self._tell_after = 0.0
         self._pid = os.getpid()
         self._home = HomeLoop()
         self._reading = Lock()
@@ -153,15 +157,29 @@ class AsyncRedisSubscription:
             await self._subscribe()
             await self._learn_names()
         except (*errors.CONNECTION_ERRORS, ResponseError, ThoonkError) as error:
-            logger.debug("still no connection for notices: %s", error, extra=self._fields)
+            self._tell(error)
             await self._lose()
             self._pause = min(max(0.05, self._pause * 2), LONGEST_PAUSE)
             if deadline is not None and time.monotonic() >= deadline:
                 raise Empty("no notice within the timeout") from error
             return False
-        self._pause = 0.0
+        self._pause = self._tell_after = 0.0
         logger.info("notices arrive again; some may have been missed", extra=self._fields)
         return True
+
+    def _tell(self, error: Exception) -> None:
+        """Log why there is no connection: aloud where waiting alone will not help."""
+        cause = error if isinstance(error, ThoonkError) else errors.not_sent(error)
+        now = time.monotonic()
+        if not isinstance(cause, AccessDenied) or now < self._tell_after:
+            logger.debug("still no connection for notices: %s", error, extra=self._fields)
+            return
+        self._tell_after = now + DENIED_EVERY
+        logger.warning(
+            "no notices arrive, and it is tried again: %s",
+            cause,
+            extra={"event": "notices_denied", **self._fields},
+        )
 
     async def _lose(self) -> None:
         self._connected = False
