@@ -28,6 +28,8 @@ class Proxy:
             first of them. None in it lets a request pass.
         done: the cuts that were made.
         refuse: close new connections at once.
+        halve: of the next that a server sends one half arrives, and then nothing more on
+            that connection.
     """
 
     def __init__(self, port: int) -> None:
@@ -36,6 +38,9 @@ class Proxy:
         self.armed: list[Cut | None] = []
         self.done: list[Cut] = []
         self.refuse = False
+        self.halve = False
+        self.closed = threading.Event()
+        self._lost: list[threading.Event] = []
         self._lock = threading.Lock()
         self._requests_flow = threading.Event()
         self._replies_flow = threading.Event()
@@ -64,6 +69,17 @@ class Proxy:
         self._requests_flow.set()
         self._replies_flow.set()
 
+    def forget_connections(self) -> None:
+        """Drop what is sent on the connections of now, both ways. New ones work.
+
+        As a balancer or a NAT does that has forgotten them.
+        """
+        with self._lock:
+            self.freeze()
+            self._lost += [self._requests_flow, self._replies_flow]
+            self._requests_flow, self._replies_flow = threading.Event(), threading.Event()
+            self.thaw()
+
     def cut_all(self) -> None:
         """Cut whatever is open now."""
         with self._lock:
@@ -79,6 +95,8 @@ class Proxy:
         self._listener.close()
         self.thaw()
         self.cut_all()
+        for event in (self.closed, *self._lost):
+            event.set()
 
     def _accept(self) -> None:
         while True:
@@ -154,6 +172,11 @@ class _Link:
         with contextlib.suppress(OSError):
             while data := self._server.recv(1 << 20):
                 self._replies_flow.wait()
+                if self._proxy.halve:
+                    self._proxy.halve = False
+                    self._client.sendall(data[: len(data) // 2])
+                    self._proxy.closed.wait()
+                    break
                 if self._reply_cut is Cut.AFTER:
                     break
                 if self._reply_cut is Cut.HALF_REPLY:

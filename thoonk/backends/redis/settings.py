@@ -19,9 +19,23 @@ POOL_SETTINGS: Mapping[str, Any] = {
     "timeout": 20.0,
 }
 
+REPLY_TIMEOUT = 10.0
+"""Seconds for one reply, where neither the caller nor a client of its own says so."""
+
+FIRST_REPLY_TIMEOUT = 2.5
+"""Seconds for the first attempt of a call that will be repeated.
+
+A balancer or a NAT that has forgotten a connection drops what is sent on it without a
+word. A new connection works, so the first one is not waited for as long.
+"""
+
+LARGE = 1 << 16
+SLOWEST = 1_000_000
+"""A command of more bytes than the first is given time for the second a second, besides."""
+
 CONNECTION_SETTINGS: Mapping[str, Any] = {
     # Seconds for one reply. Blocked takers and listeners have connections of their own.
-    "socket_timeout": 10.0,
+    "socket_timeout": REPLY_TIMEOUT,
     "socket_connect_timeout": 5.0,
     "socket_keepalive": True,
     # RESP2: the same reply shapes from every server and driver version.
@@ -39,6 +53,22 @@ DEDICATED_SETTINGS: Mapping[str, Any] = {
     "health_check_interval": 0,
     "decode_responses": False,
 }
+
+
+def reply_timeout(longest: float | None, attempt: int, size: int, *, repeats: bool) -> float:
+    """Seconds for the reply to a command.
+
+    Args:
+        longest: seconds as configured; None: the default.
+        attempt: which one it is, from 1.
+        size: bytes of the command.
+        repeats: whether the call is repeated when none comes.
+    """
+    seconds = longest or REPLY_TIMEOUT
+    if attempt == 1 and repeats:
+        seconds = min(seconds, FIRST_REPLY_TIMEOUT)
+    return seconds if size <= LARGE else seconds + size / SLOWEST
+
 
 NO_RETRIES = (NoBackoff(), 0)
 """Arguments of a Retry: a command whose reply was lost is not simply sent again."""

@@ -42,6 +42,7 @@ from thoonk.backends.redis.settings import (
     check_db,
     check_no_decoding,
     check_retry_for,
+    reply_timeout,
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
@@ -124,6 +125,7 @@ class AsyncRedisBackend:
             self._pool, self._reply_timeout = open_pool(address, with_defaults(settings))
         else:
             self._pool = client.connection_pool
+            self._reply_timeout = self._pool.connection_kwargs.get("socket_timeout")
         self._retry_for = check_retry_for(retry_for)
         check_no_decoding(self._pool.connection_kwargs)
         try:
@@ -188,11 +190,12 @@ class AsyncRedisBackend:
         while True:
             attempt += 1
             try:
-                reply = await self._attempt(line, operation, command)
+                reply = await self._attempt(line, operation, command, attempt)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
+                is_over = attempt > 1 and time.monotonic() >= deadline
                 # What was never reached is more likely to be a wrong address.
-                if not self._reached or self._closing.is_set() or time.monotonic() >= deadline:
+                if not (self._reached and self._retry_for) or self._closing.is_set() or is_over:
                     if may_be_done and isinstance(error, BackendUnavailable):
                         raise errors.answer_lost(error, command) from error.__cause__
                     raise
@@ -202,7 +205,9 @@ class AsyncRedisBackend:
             await event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _attempt(self, line: Line, operation: Operation[Any], command: Command[Any]) -> Any:
+    async def _attempt(
+        self, line: Line, operation: Operation[Any], command: Command[Any], attempt: int
+    ) -> Any:
         self._check_open()
         try:
             connection = await self._lines.connect(line)
@@ -210,27 +215,39 @@ class AsyncRedisBackend:
             raise errors.not_sent(error) from error
         try:
             try:
-                return await exchange(connection, self._reply_timeout, command.packed())
+                return await self._exchange(line, command.packed(), attempt)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
                 if command.script is not None and command.script.before:
                     before = pack(b"EVAL", command.script.before, 0)
-                    await exchange(connection, self._reply_timeout, before)
-                text = pack(*command.with_text())
-                return await exchange(connection, self._reply_timeout, text)
+                    await self._exchange(line, before, attempt)
+                return await self._exchange(line, pack(*command.with_text()), attempt)
         except ResponseError as error:
             raise await self._refusal(connection, error, command) from error
         except errors.CONNECTION_ERRORS as error:
             await disconnect(connection)
+            line.unread = False
             too_large = await limits.exceeded(self._pool, command)
             raise too_large or self._cut_off(error, command) from error
         except BaseException:
-            # Cancelled or interrupted: a take must not go on behind our back.
+            # Cancelled or interrupted: a take must not go on behind our back. What is
+            # unread after that, perhaps for another interrupt, closes the connection.
             if isinstance(operation, TakeOperation):
-                await to_the_end(self._late_reply, connection)
-            else:
-                await disconnect(connection)
+                await to_the_end(self._late_reply, line)
             raise
+
+    async def _exchange(self, line: Line, data: bytes, attempt: int) -> Any:
+        """Send a command and read its reply."""
+        repeats = self._reached and self._retry_for > 0
+        seconds = reply_timeout(self._reply_timeout, attempt, len(data), repeats=repeats)
+        line.unread = True
+        try:
+            reply = await exchange(line.connection, seconds, data)
+        except ResponseError:
+            line.unread = False
+            raise
+        line.unread = False
+        return reply
 
     async def _refusal(
         self, connection: Connection, error: ResponseError, command: Command[Any]
@@ -249,13 +266,23 @@ class AsyncRedisBackend:
         """What it means that the connection failed during a command."""
         return errors.answer_lost(error, command)
 
-    async def _late_reply(self, connection: Connection) -> None:
-        """Read the reply that an interrupted caller left unread."""
+    async def _late_reply(self, line: Line) -> None:
+        """Read what an interrupted caller left unread, up to the answer to a PING of our own."""
         try:
-            with contextlib.suppress(ResponseError):
-                await read_reply(connection, REPLY_MARGIN)
+            await self._drain(line.connection)
         except errors.CONNECTION_ERRORS:
-            await disconnect(connection)
+            await disconnect(line.connection)
+        line.unread = False
+
+    async def _drain(self, connection: Connection) -> None:
+        deadline = time.monotonic() + REPLY_MARGIN
+        await send(connection, REPLY_MARGIN, pack(b"PING"))
+        reply = None
+        while reply not in (b"PONG", "PONG"):
+            try:
+                reply = await read_reply(connection, max(0.001, deadline - time.monotonic()))
+            except ResponseError:
+                continue
 
     async def _release(self, operation: TakeOperation) -> None:
         """Put back what an interrupted take may have taken."""
@@ -342,8 +369,10 @@ class AsyncRedisBackend:
     ) -> None:
         try:
             if not waiter.client_id:
+                waiter.unread = 1
                 await send(waiter.connection, REPLY_MARGIN, pack(b"CLIENT", b"ID"))
                 waiter.client_id = await read_reply(waiter.connection, REPLY_MARGIN)
+                waiter.unread = 0
         except errors.CONNECTION_ERRORS as error:
             await disconnect(waiter.connection)
             raise errors.not_sent(error) from error
@@ -384,7 +413,8 @@ class AsyncRedisBackend:
             except errors.CONNECTION_ERRORS:
                 break
         if waiter.unread == 1:
-            await self._late_reply(waiter.connection)
+            with contextlib.suppress(ResponseError, *errors.CONNECTION_ERRORS):
+                await read_reply(waiter.connection, REPLY_MARGIN)
         await disconnect(waiter.connection)
         waiter.client_id = waiter.unread = 0
         await self._release(operation)

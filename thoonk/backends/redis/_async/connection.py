@@ -31,7 +31,7 @@ Connection: TypeAlias = Any
 def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float | None]:
     """A pool whose callers wait for a free connection instead of failing.
 
-    Also the seconds for one reply, None where its connections see to that themselves.
+    Also the seconds for one reply.
     """
     settings = {**POOL_SETTINGS, "retry": Retry(*NO_RETRIES), **settings}
     # redis-py would start a task for every command that it times.
@@ -111,11 +111,11 @@ async def connect(connection: Connection) -> None:
         raise
 
 
-async def send(connection: Connection, timeout: float | None, data: bytes) -> None:
+async def send(connection: Connection, timeout: float, data: bytes) -> None:
     """Send commands, packed, opening the connection when it is not.
 
     Args:
-        timeout: seconds; None: as long as the connection's own ``socket_timeout``.
+        timeout: seconds.
     """
     async with asyncio.timeout(timeout):
         await connect(connection)
@@ -135,22 +135,22 @@ async def _send(connection: Connection, data: bytes) -> None:
         raise asyncio.CancelledError
 
 
-async def exchange(connection: Connection, timeout: float | None, data: bytes) -> Any:
+async def exchange(connection: Connection, timeout: float, data: bytes) -> Any:
     """Send one command, packed, over an open connection, and read its reply.
 
     Args:
-        timeout: seconds for both; None: as long as the connection's own ``socket_timeout``.
+        timeout: seconds for both.
     """
     async with asyncio.timeout(timeout):
         await _send(connection, data)
         return await connection.read_response(disconnect_on_error=False)
 
 
-async def read_reply(connection: Connection, timeout: float | None) -> Any:
+async def read_reply(connection: Connection, timeout: float) -> Any:
     """The next reply. It can be called again after it was interrupted.
 
     Args:
-        timeout: seconds; None: as long as the connection's own ``socket_timeout``.
+        timeout: seconds.
 
     Raises:
         TimeoutError: nothing came in time. A later reply can still be read.

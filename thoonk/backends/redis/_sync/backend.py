@@ -43,6 +43,7 @@ from thoonk.backends.redis.settings import (
     check_db,
     check_no_decoding,
     check_retry_for,
+    reply_timeout,
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
@@ -125,6 +126,7 @@ class RedisBackend:
             self._pool, self._reply_timeout = open_pool(address, with_defaults(settings))
         else:
             self._pool = client.connection_pool
+            self._reply_timeout = self._pool.connection_kwargs.get("socket_timeout")
         self._retry_for = check_retry_for(retry_for)
         check_no_decoding(self._pool.connection_kwargs)
         try:
@@ -189,11 +191,12 @@ class RedisBackend:
         while True:
             attempt += 1
             try:
-                reply = self._attempt(line, operation, command)
+                reply = self._attempt(line, operation, command, attempt)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
+                is_over = attempt > 1 and time.monotonic() >= deadline
                 # What was never reached is more likely to be a wrong address.
-                if not self._reached or self._closing.is_set() or time.monotonic() >= deadline:
+                if not (self._reached and self._retry_for) or self._closing.is_set() or is_over:
                     if may_be_done and isinstance(error, BackendUnavailable):
                         raise errors.answer_lost(error, command) from error.__cause__
                     raise
@@ -203,7 +206,9 @@ class RedisBackend:
             event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _attempt(self, line: Line, operation: Operation[Any], command: Command[Any]) -> Any:
+    def _attempt(
+        self, line: Line, operation: Operation[Any], command: Command[Any], attempt: int
+    ) -> Any:
         self._check_open()
         try:
             connection = self._lines.connect(line)
@@ -211,27 +216,39 @@ class RedisBackend:
             raise errors.not_sent(error) from error
         try:
             try:
-                return exchange(connection, self._reply_timeout, command.packed())
+                return self._exchange(line, command.packed(), attempt)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
                 if command.script is not None and command.script.before:
                     before = pack(b"EVAL", command.script.before, 0)
-                    exchange(connection, self._reply_timeout, before)
-                text = pack(*command.with_text())
-                return exchange(connection, self._reply_timeout, text)
+                    self._exchange(line, before, attempt)
+                return self._exchange(line, pack(*command.with_text()), attempt)
         except ResponseError as error:
             raise self._refusal(connection, error, command) from error
         except errors.CONNECTION_ERRORS as error:
             disconnect(connection)
+            line.unread = False
             too_large = limits.exceeded(self._pool, command)
             raise too_large or self._cut_off(error, command) from error
         except BaseException:
-            # Cancelled or interrupted: a take must not go on behind our back.
+            # Cancelled or interrupted: a take must not go on behind our back. What is
+            # unread after that, perhaps for another interrupt, closes the connection.
             if isinstance(operation, TakeOperation):
-                to_the_end(self._late_reply, connection)
-            else:
-                disconnect(connection)
+                to_the_end(self._late_reply, line)
             raise
+
+    def _exchange(self, line: Line, data: bytes, attempt: int) -> Any:
+        """Send a command and read its reply."""
+        repeats = self._reached and self._retry_for > 0
+        seconds = reply_timeout(self._reply_timeout, attempt, len(data), repeats=repeats)
+        line.unread = True
+        try:
+            reply = exchange(line.connection, seconds, data)
+        except ResponseError:
+            line.unread = False
+            raise
+        line.unread = False
+        return reply
 
     def _refusal(
         self, connection: Connection, error: ResponseError, command: Command[Any]
@@ -250,13 +267,23 @@ class RedisBackend:
         """What it means that the connection failed during a command."""
         return errors.answer_lost(error, command)
 
-    def _late_reply(self, connection: Connection) -> None:
-        """Read the reply that an interrupted caller left unread."""
+    def _late_reply(self, line: Line) -> None:
+        """Read what an interrupted caller left unread, up to the answer to a PING of our own."""
         try:
-            with contextlib.suppress(ResponseError):
-                read_reply(connection, REPLY_MARGIN)
+            self._drain(line.connection)
         except errors.CONNECTION_ERRORS:
-            disconnect(connection)
+            disconnect(line.connection)
+        line.unread = False
+
+    def _drain(self, connection: Connection) -> None:
+        deadline = time.monotonic() + REPLY_MARGIN
+        send(connection, REPLY_MARGIN, pack(b"PING"))
+        reply = None
+        while reply not in (b"PONG", "PONG"):
+            try:
+                reply = read_reply(connection, max(0.001, deadline - time.monotonic()))
+            except ResponseError:
+                continue
 
     def _release(self, operation: TakeOperation) -> None:
         """Put back what an interrupted take may have taken."""
@@ -343,8 +370,10 @@ class RedisBackend:
     ) -> None:
         try:
             if not waiter.client_id:
+                waiter.unread = 1
                 send(waiter.connection, REPLY_MARGIN, pack(b"CLIENT", b"ID"))
                 waiter.client_id = read_reply(waiter.connection, REPLY_MARGIN)
+                waiter.unread = 0
         except errors.CONNECTION_ERRORS as error:
             disconnect(waiter.connection)
             raise errors.not_sent(error) from error
@@ -385,7 +414,8 @@ class RedisBackend:
             except errors.CONNECTION_ERRORS:
                 break
         if waiter.unread == 1:
-            self._late_reply(waiter.connection)
+            with contextlib.suppress(ResponseError, *errors.CONNECTION_ERRORS):
+                read_reply(waiter.connection, REPLY_MARGIN)
         disconnect(waiter.connection)
         waiter.client_id = waiter.unread = 0
         self._release(operation)

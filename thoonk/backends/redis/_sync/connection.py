@@ -6,11 +6,13 @@ halves differ. The modules beside it are the same in both worlds.
 
 from __future__ import annotations
 
+import time
 from typing import Any, TypeAlias
 
 from redis import BlockingConnectionPool, SSLConnection
 from redis import Connection as TcpConnection
 from redis import UnixDomainSocketConnection as UnixConnection
+from redis import exceptions as driver
 from redis.retry import Retry
 from redis.sentinel import Sentinel, SentinelConnectionPool
 
@@ -28,10 +30,12 @@ Connection: TypeAlias = Any
 def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float | None]:
     """A pool whose callers wait for a free connection instead of failing.
 
-    Also the seconds for one reply, None where its connections see to that themselves.
+    Also the seconds for one reply.
     """
     settings = {**POOL_SETTINGS, "retry": Retry(*NO_RETRIES), **settings}
-    timeout = None
+    timeout: float | None = settings["socket_timeout"]
+    # For what follows connecting; each call has a limit of its own.
+    settings["socket_timeout"] = settings["socket_connect_timeout"]
     if address.sentinels:
         return _sentinel_pool(address, settings), timeout
     kind: Any = TcpConnection
@@ -77,49 +81,70 @@ def take_connection(pool: Pool) -> Connection:
 
 
 def give_connection(pool: Pool, connection: Connection) -> None:
-    """Back to the pool."""
+    """Back to the pool, as it was."""
+    _limit(connection, connection.socket_timeout)
     pool.release(connection)
 
 
 def connect(connection: Connection) -> None:
     """Open the connection when it is not."""
-    connection.connect()  # nothing to do where it is connected
+    if is_connected(connection):
+        return
+    try:
+        connection.connect()
+    except BaseException:
+        # Interrupted in the middle it would stay half open, with replies unread.
+        connection.disconnect()
+        raise
 
 
-def send(connection: Connection, timeout: float | None, data: bytes) -> None:
+def _limit(connection: Connection, seconds: float | None) -> None:
+    """Let no piece of what is read or written from now on take longer than that."""
+    socket = connection._sock  # noqa: SLF001 - redis-py has no other way
+    # A fake one has no timeout: its replies are there at once.
+    if hasattr(socket, "gettimeout") and socket.gettimeout() != seconds:
+        socket.settimeout(seconds)
+
+
+def send(connection: Connection, timeout: float, data: bytes) -> None:
     """Send commands, packed, opening the connection when it is not.
 
     Args:
-        timeout: not needed here: a connection has its own ``socket_timeout``.
+        timeout: seconds.
     """
-    del timeout
     connect(connection)
+    _limit(connection, timeout)
     connection.send_packed_command([data], check_health=False)
 
 
-def exchange(connection: Connection, timeout: float | None, data: bytes) -> Any:
+def exchange(connection: Connection, timeout: float, data: bytes) -> Any:
     """Send one command, packed, over an open connection, and read its reply.
 
     Args:
-        timeout: not needed here: a connection has its own ``socket_timeout``.
+        timeout: seconds of silence that it may take.
     """
-    del timeout
+    _limit(connection, timeout)
     connection.send_packed_command([data], check_health=False)
     return connection.read_response(disconnect_on_error=False)
 
 
-def read_reply(connection: Connection, timeout: float | None) -> Any:
+def read_reply(connection: Connection, timeout: float) -> Any:
     """The next reply. It can be called again after it was interrupted.
 
     Args:
-        timeout: seconds; None: as long as the connection's own ``socket_timeout``.
+        timeout: seconds.
 
     Raises:
-        TimeoutError: nothing came in time. A later reply can still be read.
+        TimeoutError: nothing came in time, or not all of it. The rest can still be read.
     """
-    if timeout is not None and not connection.can_read(timeout=timeout):
-        raise TimeoutError(f"no reply within {timeout} s")
-    return connection.read_response(disconnect_on_error=False)
+    end = time.monotonic() + timeout
+    if not connection.can_read(timeout=timeout):
+        raise TimeoutError(f"no reply within {timeout:g} s")
+    _limit(connection, max(0.001, end - time.monotonic()))
+    try:
+        return connection.read_response(disconnect_on_error=False)
+    except driver.TimeoutError as error:
+        raise TimeoutError(f"no whole reply within {timeout:g} s") from error
 
 
 def disconnect(connection: Connection) -> None:

@@ -31,12 +31,13 @@ class Line:
 
     It is used by one call at a time; ``number`` is that of its last call. Between calls
     it keeps the connection: the way through the driver's pool costs as much as a short
-    script.
+    script. While a reply on it is ``unread`` it cannot be used for another call.
     """
 
     slot: str = attrs.field(factory=lambda: new_token()[:12])
     number: int = 0
     connection: Connection | None = None
+    unread: bool = False
     used: float = 0.0
 
 
@@ -85,6 +86,9 @@ class Lines:
     def give(self, line: Line) -> None:
         """The call is over."""
         connection = line.connection
+        if connection is not None and line.unread:
+            to_the_end(disconnect, connection)
+            line.unread = False
         if connection is not None and not self._keep:
             line.connection = None
             to_the_end(give_connection, self._pool, connection)

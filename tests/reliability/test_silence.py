@@ -1,0 +1,249 @@
+"""Connections on which nothing arrives, or half of something: who waits how long, and for what."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from typing import Any
+
+import processes
+import pytest
+from conftest import World
+
+from thoonk import AsyncThoonk, Empty, OutcomeUnknown, Published, Thoonk
+from thoonk.testing._sync.helpers import until
+from thoonk.testing.proxy import between
+
+
+def test_a_connection_that_a_balancer_forgot_costs_seconds_and_no_error(real_world: World) -> None:
+    assert real_world.server is not None
+    with between(real_world.server) as proxy, Thoonk("127.0.0.1", proxy.port) as thoonk:
+        queue = thoonk.queue("q")
+        queue.put("a")
+        for silent in (lambda: queue.put("b"), queue.get_ids, lambda: queue.get(timeout=30)):
+            proxy.forget_connections()
+            began = time.monotonic()
+            silent()
+            # Room for a loaded machine; ten seconds and an error were the rule before.
+            assert time.monotonic() - began < 9
+        assert thoonk.queue("q").count() == 1
+
+
+async def test_an_async_connection_that_a_balancer_forgot_costs_seconds_and_no_error(
+    real_world: World,
+) -> None:
+    assert real_world.server is not None
+    with between(real_world.server) as proxy:
+        async with AsyncThoonk("127.0.0.1", proxy.port) as thoonk:
+            queue = await thoonk.queue("q")
+            await queue.put("a")
+            for silent in (
+                lambda: queue.put("b"),
+                queue.get_ids,
+                lambda: queue.get(timeout=30),
+            ):
+                proxy.forget_connections()
+                began = time.monotonic()
+                await silent()
+                assert time.monotonic() - began < 9
+            assert await queue.count() == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"socket_timeout": 60}, {"retry_for": 0.01}])
+def test_every_call_is_repeated_at_least_once(real_world: World, options: dict[str, Any]) -> None:
+    assert real_world.server is not None
+    with (
+        between(real_world.server) as proxy,
+        Thoonk("127.0.0.1", proxy.port, **options) as thoonk,
+    ):
+        queue = thoonk.queue("q")
+        queue.put("a")
+        proxy.forget_connections()
+        queue.put("b")
+        assert queue.count() == 2
+
+
+def test_who_wants_no_repetition_waits_as_long_as_was_asked(real_world: World) -> None:
+    assert real_world.server is not None
+    with (
+        between(real_world.server) as proxy,
+        Thoonk("127.0.0.1", proxy.port, retry_for=0, socket_timeout=4) as thoonk,
+    ):
+        queue = thoonk.queue("q")
+        proxy.forget_connections()
+        began = time.monotonic()
+        with pytest.raises(OutcomeUnknown):
+            queue.put("b")
+        assert time.monotonic() - began >= 4
+
+
+def test_a_server_that_pauses_is_waited_for_and_each_call_has_one_effect(
+    real_world: World,
+) -> None:
+    with Thoonk(backend=real_world.url) as thoonk:
+        queue, job = thoonk.queue("q"), thoonk.job("j")
+        taken: list[str] = []
+        taker = threading.Thread(target=lambda: taken.append(queue.get(timeout=40)))
+        taker.start()
+        real_world.raw.execute_command("CLIENT", "PAUSE", 4000)
+        ids = job.put_many(["a", "b"])
+        queue.put("x")
+        taker.join(40)
+        assert (taken, job.get_counts().waiting) == (["x"], 2)
+        with job.get(timeout=5) as claim:
+            real_world.raw.execute_command("CLIENT", "PAUSE", 3000)
+            claim.finish("done", result=True)
+        assert job.get_result(ids[0], timeout=5).result == "done"
+        assert job.get_counts().finished == 1
+
+
+def test_a_notice_that_arrives_in_part_holds_up_nobody_for_ever(real_world: World) -> None:
+    assert real_world.server is not None
+    with (
+        between(real_world.server) as proxy,
+        Thoonk("127.0.0.1", proxy.port) as thoonk,
+        Thoonk(backend=real_world.url) as other,
+    ):
+        feed = thoonk.feed("f")
+        with feed.subscribe() as notices:
+            proxy.halve = True
+            other.feed("f").publish("x" * 1000, id="1")
+            began = time.monotonic()
+            with pytest.raises(Empty):
+                notices.get(timeout=1)
+            assert time.monotonic() - began < 10
+            proxy.cut_all()
+            told = [notices.get(timeout=20)]
+            other.feed("f").publish("y", id="2")
+            while not isinstance(told[-1], Published):
+                told.append(notices.get(timeout=20))
+            assert told[-1] == Published("f", "2", "y")
+
+
+async def test_a_notice_that_arrives_in_part_holds_up_no_task_for_ever(real_world: World) -> None:
+    assert real_world.server is not None
+    with between(real_world.server) as proxy:
+        async with (
+            AsyncThoonk("127.0.0.1", proxy.port) as thoonk,
+            AsyncThoonk(backend=real_world.url) as other,
+        ):
+            feed, elsewhere = await thoonk.feed("f"), await other.feed("f")
+            async with feed.subscribe() as notices:
+                proxy.halve = True
+                await elsewhere.publish("x" * 1000, id="1")
+                async with asyncio.timeout(10):
+                    with pytest.raises(Empty):
+                        await notices.get(timeout=1)
+
+
+def test_a_reply_that_arrives_in_part_is_asked_for_again(real_world: World) -> None:
+    assert real_world.server is not None
+    with between(real_world.server) as proxy, Thoonk("127.0.0.1", proxy.port) as thoonk:
+        queue = thoonk.queue("q")
+        queue.put_many(["x" * 1000] * 3)
+        proxy.halve = True
+        assert len(queue.get_ids()) == 3
+        proxy.halve = True
+        queue.put("y")
+        assert queue.count() == 4
+
+
+# --- interrupts -----------------------------------------------------------------------------
+
+INTERRUPTED = """
+    import signal
+    import sys
+    import time
+    from thoonk import Empty, Thoonk
+
+    count = 0
+
+    def interrupt(*_):
+        global count
+        count += 1
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    with Thoonk("127.0.0.1", int(sys.argv[1]), retry_for=1) as thoonk:
+        feed = getattr(thoonk, sys.argv[2])("f")
+        ranking = thoonk.sorted_feed("s")
+        expected = 0
+        try:
+            feed.get(timeout=0.01)
+        except Empty:
+            pass
+        print("ready", flush=True)
+        while (line := sys.stdin.readline().strip()) != "end":
+            count = 0
+            print("getting", flush=True)
+            for _ in range(3):
+                try:
+                    if count == 0:
+                        feed.get(timeout=40)
+                    end = time.monotonic() + 2  # two in the same moment count as one
+                    while count < 2 and time.monotonic() < end:
+                        time.sleep(0.01)
+                    break
+                except KeyboardInterrupt:
+                    continue
+            print("out", flush=True)
+            sys.stdin.readline()
+            for _ in range(3):
+                expected += 1
+                id = ranking.append(f"x{expected}")
+                assert id == str(expected), (id, expected)
+                assert ranking.get_item(id) == f"x{expected}"
+                assert feed.stats().type == feed.type
+            print("fine", flush=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["queue", "job"])
+def test_interrupts_in_a_row_mix_up_no_replies_and_leave_no_connections(
+    real_world: World, kind: str
+) -> None:
+    assert real_world.server is not None
+    with (
+        between(real_world.server) as proxy,
+        processes.started(
+            [sys.executable, "-c", textwrap.dedent(INTERRUPTED), f"{proxy.port}", kind],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as script,
+    ):
+        assert script.stdin is not None
+        assert script.stdout is not None
+
+        def say(line: str) -> None:
+            script.stdin.write(line + "\n")
+            script.stdin.flush()
+
+        assert script.stdout.readline() == "ready\n"
+        for delay in (0.01, 0.2, 0.5):
+            proxy.hold_replies()
+            say("go")
+            assert script.stdout.readline() == "getting\n"
+            # Any moment will do: in the first look, in reading, in reading what is late.
+            for _ in range(2):
+                time.sleep(delay)
+                script.send_signal(signal.SIGINT)
+            until(lambda: has_line(script), timeout=30)
+            proxy.thaw()
+            assert script.stdout.readline() == "out\n"
+            say("on")
+            assert script.stdout.readline() == "fine\n", script.poll()
+        connections = real_world.raw.client_list()
+        assert len(connections) <= 6, [each["cmd"] for each in connections]
+        say("end")
+        assert script.wait(30) == 0
+
+
+def has_line(script: Any) -> bool:
+    return bool(select.select([script.stdout], [], [], 0.05)[0])
