@@ -135,6 +135,6 @@ def position_of(notice: Moved) -> Position | None:
             notice.feed,
             notice.id,
             error,
-            extra={"event": "notice_unreadable", "feed": notice.feed, "id": notice.id},
+            extra={"event": "notice_passed_over", "feed": notice.feed, "id": notice.id},
         )
         return None

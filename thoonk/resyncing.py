@@ -22,7 +22,7 @@ from thoonk.pictures import Order, Picture, position_of
 
 logger = logging.getLogger("thoonk.notices")
 
-PAGE = 500
+PAGE = 250
 """Ids of a page. The server reads it in a few milliseconds."""
 
 OVERLAP = 100

@@ -19,11 +19,12 @@ from thoonk.notices import (
     Edited,
     Finished,
     Gap,
+    Moved,
     Notice,
     Published,
     log_fields,
 )
-from thoonk.operations import GetConfig
+from thoonk.operations import GetConfig, Position
 from thoonk.serializers import SerializerRegistry
 
 logger = logging.getLogger("thoonk.listener")
@@ -113,6 +114,8 @@ class AsyncListener:
         handlers = self._handlers.get(event)
         if not handlers:
             return
+        if isinstance(notice, Moved):
+            Position.parse(notice.position)  # a peer may have written what is none
         if isinstance(notice, Published | Edited | Finished):
             codec = await self._codec_of(notice.feed)
             notice = codec.notice(notice)

@@ -95,7 +95,7 @@ class FeedSubscription(Generic[T]):
                 logger.warning(
                     "notice passed over: %s",
                     error,
-                    extra={"event": "notice_unreadable", **log_fields(notice)},
+                    extra={"event": "notice_passed_over", **log_fields(notice)},
                 )
         raise Closed("the subscription is not open: use it in a with block")
 

@@ -394,14 +394,14 @@ operations['snapshot page'] = function(shape, token, tag, start, skip, count, wa
     end
   end
   for index = 1, wanted do
-    if size < 500000 then
+    if size < 250000 then
       read(asked[index])
     end
   end
   local total = call(shape == 'feed' and 'ZCARD' or 'LLEN', ids)
   local read_ids = shape == 'feed' and 'ZRANGE' or 'LRANGE'
   for index, id in ipairs(call(read_ids, ids, start, start + skip + count - 1)) do
-    if index <= skip + 1 or size < 500000 then
+    if index <= skip + 1 or size < 250000 then
       table.insert(page, id)
       if index > tonumber(skip) then
         read(id, known[id])

@@ -33,7 +33,7 @@ from thoonk.names import decode_name, encode_name
 LARGE_PAGE = 1_000_000
 """Bytes of items after which a page ends, however few they are."""
 
-LARGE_SNAPSHOT_PAGE = 500_000
+LARGE_SNAPSHOT_PAGE = 250_000
 """The same of a page of a snapshot. The server hashes these, too."""
 
 R = TypeVar("R")
