@@ -21,7 +21,10 @@ from conftest import World, _binary
 
 from thoonk import (
     AsyncThoonk,
+    Claim,
     Empty,
+    Job,
+    NotClaimed,
     Thoonk,
     ThoonkError,
 )
@@ -533,7 +536,9 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "finish with a result": (lambda h: h.claim.finish("r"), DONE),
     "cancel": (lambda h: h.claim.cancel(), DONE),
     "stall": (lambda h: h.claim.stall(), DONE),
-    "extend": (lambda h: h.claim.extend(), FULL),
+    "extend": (lambda h: h.claim.extend(), DONE),
+    "extend after the claim is lost": (lambda h: extend_lost(h.lost), DONE),
+    "get beside a claim in seconds": (lambda h: get_none(h.peers), DONE),
     "retry": (lambda h: h.j.retry(h.stalled), DONE),
     "job retract": (lambda h: h.j.retract(h.claim.id), DONE),
     "maintenance": (lambda h: h.j.maintenance(), DONE),
@@ -544,8 +549,18 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
 """Each call, and whether a full server does it: what frees memory is done, to its end."""
 
 
+def extend_lost(claim: Claim[str]) -> None:
+    with pytest.raises(NotClaimed):
+        claim.extend()
+
+
+def get_none(job: Job[str]) -> None:
+    with pytest.raises(Empty):
+        job.get_nowait()
+
+
 class Handles:
-    def __init__(self, thoonk: Thoonk) -> None:
+    def __init__(self, thoonk: Thoonk, raw: redis.Redis) -> None:
         self.t = thoonk
         self.f = thoonk.feed("f")
         self.full = thoonk.feed("full", {"max_length": 1})
@@ -564,6 +579,13 @@ class Handles:
         stalled = self.j.get(timeout=1)
         stalled.stall()
         self.stalled = stalled.id
+        self.peers = thoonk.job("peers", {"claim_timeout": 3600})
+        for _ in range(2):
+            self.peers.put("x")
+        self.lost = self.peers.get(timeout=1)
+        self.peers.cancel(self.lost.id)
+        for id in self.peers.get_many(2):
+            raw.zadd("feed.claimed:peers", {id.id: time.time()})
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -573,7 +595,7 @@ def test_a_full_server_does_a_call_to_its_end_or_not_at_all(
     call, expected = CALLS[name]
     raw = real_world.raw
     with Thoonk(backend=real_world.url) as thoonk:
-        handles = Handles(thoonk)
+        handles = Handles(thoonk, raw)
         before = everything(raw)
         attempts.update(attempt=0, wait=0)
         raw.config_set("maxmemory", 1)

@@ -10,11 +10,15 @@ if refusal then
   return refusal
 end
 local own = tonumber(ARGV[1])
+-- What is there under that name may be no index of results: it goes all the same.
+local indexed = call('TYPE', KEYS[2]).ok == 'zset'
 for index = own + 1, #KEYS do
   call('DEL', KEYS[index])
-  call('ZREM', KEYS[2], ARGV[index - own + 1])
+  if indexed then
+    call('ZREM', KEYS[2], ARGV[index - own + 1])
+  end
 end
-local left = call('ZRANGE', KEYS[2], 0, 999)
+local left = indexed and call('ZRANGE', KEYS[2], 0, 999) or {}
 if #left > 0 then
   return left
 end

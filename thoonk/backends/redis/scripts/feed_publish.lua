@@ -22,6 +22,9 @@ if refusal then
   return refusal
 end
 
+-- Refused here, before anything is written, where a key is of another type.
+call('HLEN', KEYS[3])
+
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them.
 if call('ZCOUNT', KEYS[2], '-inf', '(1e11') > 0 then
   local seconds = call('ZRANGEBYSCORE', KEYS[2], '-inf', '(1e11', 'WITHSCORES')
@@ -92,5 +95,5 @@ else
     end
   end
 end
-call('INCRBY', KEYS[4], #fresh)
+redis.pcall('INCRBY', KEYS[4], #fresh) -- what is no number is left
 return remember(fresh)

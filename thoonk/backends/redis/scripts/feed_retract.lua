@@ -13,6 +13,8 @@ local refusal = refuse(call('HGET', KEYS[1], 'type'), 'feed') or muted(ARGV[1])
 if refusal then
   return refusal
 end
+-- Refused here, before anything is written, where a key is of another type.
+call('HLEN', KEYS[3])
 local removed = {}
 for index = 2, #ARGV do
   removed[index - 1] = call('ZREM', KEYS[2], ARGV[index])

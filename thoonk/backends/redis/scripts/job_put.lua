@@ -15,6 +15,9 @@ local refusal = refuse(config[1], 'job') or oversized(config[2], 3)
 if refusal then
   return refusal
 end
+-- Refused here, before anything is written, where a key is of another type.
+call('LLEN', KEYS[2])
+call('ZCARD', KEYS[5])
 local time = text_of(now())
 local ids, times = {}, {}
 for index = 2, #ARGV, 2 do
@@ -23,7 +26,7 @@ for index = 2, #ARGV, 2 do
   times[#times + 1] = ARGV[index]
 end
 call('HSET', KEYS[3], unpack(ARGV, 2))
-call('INCRBY', KEYS[4], #ids)
+redis.pcall('INCRBY', KEYS[4], #ids) -- what is no number is left
 call('ZADD', KEYS[5], unpack(times))
 call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', KEYS[2], unpack(ids))
 return remember(#ids)

@@ -15,6 +15,15 @@ if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[6], holders = KEYS[9], tokens = KEYS[10]}
+-- Refused here, before anything is written, where a key is of another type.
+call('HLEN', KEYS[8])
+call('ZCARD', KEYS[5])
+call('SCARD', KEYS[7])
+call('ZCARD', KEYS[6])
+call('HLEN', KEYS[9])
+call('HLEN', KEYS[10])
+call('LLEN', KEYS[2])
+call('LLEN', KEYS[4])
 local removed = {}
 for _, id in ipairs(ARGV) do
   removed[#removed + 1] = call('HDEL', KEYS[3], id)

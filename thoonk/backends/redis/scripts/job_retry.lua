@@ -12,6 +12,9 @@ local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
 if refusal then
   return refusal
 end
+-- Refused here, before anything is written, where a key is of another type.
+call('ZCARD', KEYS[3])
+call('LLEN', KEYS[2])
 if call('SREM', KEYS[4], ARGV[1]) == 0 then
   return redis.error_reply('NOTSTALLED 1')
 end

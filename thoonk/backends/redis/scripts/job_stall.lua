@@ -19,6 +19,10 @@ local since, holders = claims_on(keys, {ARGV[1]})
 if not holds(since[1], holders[1], ARGV[2]) then
   return redis.error_reply('NOTCLAIMED 1')
 end
+-- Refused here, before anything is written, where a key is of another type.
+call('HLEN', KEYS[5])
+call('SCARD', KEYS[4])
+call('ZCARD', KEYS[2])
 let_go(keys, {ARGV[1]}, holders)
 call('HDEL', KEYS[5], ARGV[1])
 call('SADD', KEYS[4], ARGV[1])

@@ -21,6 +21,8 @@ for index in ipairs(ids) do
     return redis.error_reply('NOTCLAIMED ' .. index)
   end
 end
+-- Refused here, before anything is written, where a key is of another type.
+call('HLEN', KEYS[2])
 let_go(keys, ids, holders)
 call('HDEL', KEYS[2], unpack(ids))
 return remember(#ids)

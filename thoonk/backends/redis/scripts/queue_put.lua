@@ -15,11 +15,13 @@ local refusal = refuse(config[1], 'queue') or oversized(config[2], 3)
 if refusal then
   return refusal
 end
+-- Refused here, before anything is written, where a key is of another type.
+call('LLEN', KEYS[2])
 local ids = {}
 for index = 2, #ARGV, 2 do
   ids[#ids + 1] = ARGV[index]
 end
 call('HSET', KEYS[3], unpack(ARGV, 2))
-call('INCRBY', KEYS[4], #ids)
+redis.pcall('INCRBY', KEYS[4], #ids) -- what is no number is left
 call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', KEYS[2], unpack(ids))
 return remember(#ids)

@@ -15,6 +15,9 @@ if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[4], holders = KEYS[5], tokens = KEYS[6]}
+-- Refused here, before anything is written, where a key is of another type.
+call('LLEN', KEYS[2])
+call('HLEN', KEYS[3])
 local given = {}
 for index = #ARGV - 1, 2, -2 do
   given[#given + 1] = ARGV[index]

@@ -16,6 +16,10 @@ local keys = {
   tokens = KEYS[7],
 }
 local time, timeout = now(), tonumber(ARGV[4])
+-- Refused here, before anything is written, where a key is of another type.
+call('LLEN', KEYS[2])
+call('LLEN', KEYS[4])
+call('HLEN', KEYS[3])
 local taken, items = {}, {}
 if ARGV[3] ~= '1' then
   taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time, false)

@@ -42,7 +42,7 @@ end
 local stats = {
   type_name,
   call('HLEN', KEYS[3]),
-  tonumber(call('GET', KEYS[4]) or '0'),
+  tonumber(call('GET', KEYS[4]) or '') or 0,
   -1, -1, -1, -1, -1, -1, -1, -1, -1,
 }
 if kind == 'feed' then
@@ -57,7 +57,7 @@ end
 if kind == 'job' then
   stats[6] = call('SCARD', KEYS[8])
   stats[7] = call('HLEN', KEYS[9])
-  stats[8] = tonumber(call('GET', KEYS[10]) or '0')
+  stats[8] = tonumber(call('GET', KEYS[10]) or '') or 0
   if stats[4] > 0 then
     -- One more than are claimed has one that waits among it. Where very many are, what is
     -- next must do.

@@ -11,6 +11,8 @@ if refusal then
   return refusal
 end
 local keys = {claimed = KEYS[3], holders = KEYS[4], tokens = KEYS[5]}
+-- Refused here, before anything is written, where a key is of another type.
+call('LLEN', KEYS[2])
 local meant = {}
 for index = 2, #ARGV do
   meant[ARGV[index]] = true

@@ -20,6 +20,6 @@ if call('HEXISTS', KEYS[2], ARGV[2]) == 0 then
   return redis.error_reply('NOITEM 1 (the item)')
 end
 call('HSET', KEYS[2], ARGV[2], ARGV[3])
-call('INCR', KEYS[3])
+redis.pcall('INCR', KEYS[3]) -- what is no number is left
 call('PUBLISH', ARGV[1], ARGV[2] .. '\0' .. ARGV[3])
 return remember(1)

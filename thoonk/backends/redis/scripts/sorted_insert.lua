@@ -21,7 +21,13 @@ if refusal then
 end
 local where, neighbour, position = ARGV[3], ARGV[4], ARGV[5]
 local count = #ARGV - 5
-local given = tonumber(call('GET', KEYS[5]) or '') or 0
+local given = call('GET', KEYS[5]) or '0'
+if #given > 15 or not string.match(given, '^%-?%d+$') then
+  return redis.error_reply('ERR feed.idincr of the feed holds no number: ' .. string.format('%q', given))
+end
+given = tonumber(given)
+-- Refused here, before anything is written, where a key is of another type.
+call('HLEN', KEYS[3])
 local ids, fields = {}, {}
 for index = 1, count do
   ids[index] = string.format('%.0f', given + index)
@@ -45,7 +51,7 @@ else
 end
 call('INCRBY', KEYS[5], count)
 call('HSET', KEYS[3], unpack(fields))
-call('INCRBY', KEYS[4], count)
+redis.pcall('INCRBY', KEYS[4], count) -- what is no number is left
 for index, id in ipairs(ids) do
   call('PUBLISH', ARGV[1], id .. '\0' .. ARGV[5 + index])
   call('PUBLISH', ARGV[2], id .. '\0' .. position)

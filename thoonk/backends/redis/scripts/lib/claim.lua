@@ -24,9 +24,11 @@ end
 
 -- End the claims on `ids`, whoever holds them; `holders` as from `claims_on`.
 local function let_go(keys, ids, holders)
-  call('ZREM', keys.claimed, unpack(ids))
   local first = holders[1] and string.match(holders[1], '^(.*) %S+$')
-  if first and call('HGET', keys.tokens, first) == table.concat(ids, '\0') then
+  -- All keys are read before the first write: one of another type is refused then.
+  local under_first = call('HGET', keys.tokens, first or '')
+  call('ZREM', keys.claimed, unpack(ids))
+  if first and under_first == table.concat(ids, '\0') then
     -- All that was taken under one token: the usual case.
     call('HDEL', keys.holders, unpack(ids))
     call('HDEL', keys.tokens, first)
@@ -66,8 +68,16 @@ local function give_back(keys, ids, max_failures)
   if #ids == 0 then
     return waiting, stalled
   end
+  call('LLEN', keys.ids)
+  call('ZCARD', keys.published)
+  call('SCARD', keys.stalled)
+  local before = call('HMGET', keys.cancelled, unpack(ids))
   let_go(keys, ids, call('HMGET', keys.holders, unpack(ids)))
-  for _, id in ipairs(ids) do
+  for index, id in ipairs(ids) do
+    if before[index] and (#before[index] > 15 or not string.match(before[index], '^%-?%d+$')) then
+      -- What a peer left there is no number.
+      call('HDEL', keys.cancelled, id)
+    end
     local failures = call('HINCRBY', keys.cancelled, id, 1)
     local list = max_failures > 0 and failures >= max_failures and stalled or waiting
     list[#list + 1] = id
@@ -92,6 +102,8 @@ local function expire(keys, time, timeout, limit, back)
     local since = in_milliseconds(tonumber(old[index + 1]))
     if since > time - timeout then
       -- A peer's claim in seconds, still young: rewritten, so that it sorts by its time.
+      -- A server that is full refuses a first write that takes memory: this takes none.
+      call('ZREM', keys.claimed, '')
       call('ZADD', keys.claimed, text_of(since), old[index])
     else
       back(old[index])
@@ -120,6 +132,11 @@ local function take(keys, token, count, time, thorough)
     end
     return taken, items
   end
+  call('LLEN', keys.ids)
+  call('LLEN', keys.reserved)
+  call('HLEN', keys.items)
+  call('ZCARD', keys.claimed)
+  call('HLEN', keys.holders)
   local list = thorough and keys.reserved or keys.ids
   for _ = 1, 2 do
     while #taken < count do

@@ -38,10 +38,15 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
       end
     end
   end
+  -- Refused here, before anything is written, where a key is of another type.
+  call('HLEN', keys.cancelled)
+  call('ZCARD', keys.published)
+  call('HLEN', keys.items)
+  call('ZCARD', keys.results)
   let_go(keys, ids, holders)
   call('HDEL', keys.cancelled, unpack(ids))
   call('ZREM', keys.published, unpack(ids))
-  call('INCRBY', keys.finishes, #ids)
+  redis.pcall('INCRBY', keys.finishes, #ids) -- what is no number is left
   local seconds, notices = tonumber(configured or ''), {}
   for at = from, to, 5 do
     local id, kind, result = ARGV[at], ARGV[at + 2], ARGV[at + 3]

@@ -13,12 +13,16 @@ end
 local function claim(keys, claim_timeout, max_failures, count, token, thorough)
   local time, wake = now(), -1
   local timeout = (tonumber(claim_timeout or '') or 0) * 1000
+  -- Refused here, before anything is written, where a key is of another type.
+  call('HLEN', keys.cancelled)
   local taken, items = {}, {}
   if not thorough then
     taken, items = take(keys, token, count, time, false)
   end
   if #taken == 0 and (thorough or timeout > 0) then
     if timeout > 0 then
+      call('HLEN', keys.items)
+      call('LLEN', keys.reserved)
       local old = {}
       expire(keys, time, timeout, 100, function(id)
         old[#old + 1] = id
@@ -30,7 +34,7 @@ local function claim(keys, claim_timeout, max_failures, count, token, thorough)
   local cancelled = {}
   if #taken > 0 then
     for index, times in ipairs(call('HMGET', keys.cancelled, unpack(taken))) do
-      cancelled[index] = tonumber(times or '0')
+      cancelled[index] = tonumber(times or '0') or 0
     end
   elseif timeout > 0 then
     wake = time_left(keys, time, timeout)
