@@ -46,6 +46,7 @@ OTHERWISE = {
     "Job.subscribe": "as Feed",
     "Claim.set_result": "chooses what is sent later",
     "Claim.settle": "notes what is sent later",
+    "Claim.working": "sends nothing",
 }
 
 
