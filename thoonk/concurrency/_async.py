@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, ParamSpec, TypeVar
 
 from thoonk.concurrency.forks import OneProcess, Steps
@@ -100,6 +100,32 @@ class HomeLoop:
             )
 
 
+class _Sturdy(Coroutine[Any, Any, None]):
+    """A coroutine that goes on when something that it awaits has raised GeneratorExit.
+
+    Python takes a GeneratorExit that is thrown into a coroutine for the order to close it.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._coroutine = coroutine
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, error: Any, *more: Any) -> Any:
+        if isinstance(error, GeneratorExit):
+            failure = RuntimeError("GeneratorExit was raised by what was awaited")
+            failure.__cause__ = error
+            error = failure
+        return self._coroutine.throw(error, *more)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+
 class Background:
     """Work that goes on until its function returns."""
 
@@ -107,7 +133,7 @@ class Background:
         async def run() -> None:
             await function()
 
-        self._task = asyncio.create_task(run(), name=name)
+        self._task = asyncio.create_task(_Sturdy(run()), name=name)
 
     async def join(self, timeout: float) -> None:
         """Wait until it has ended; cancel it after ``timeout`` seconds."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
 from typing import Any, Generic, NoReturn, TypeVar
 
@@ -67,17 +68,26 @@ class Steps(Generic[T]):
     A child that it forks leaves at the end of the step: the event loop is its parent's.
 
     Attributes:
-        longest: seconds that the longest step took so far. Nobody else could do anything
-            meanwhile.
         cancelled_at: when it was last told that it is cancelled, by the monotonic clock.
-        is_closed: whether it was ended from outside, by ``close`` or the garbage collector.
     """
 
-    def __init__(self, awaitable: Awaitable[T]) -> None:
+    def __init__(
+        self,
+        awaitable: Awaitable[T],
+        long: float = math.inf,
+        note: Callable[[float], None] | None = None,
+    ) -> None:
+        """Begin with the first step when awaited.
+
+        Args:
+            awaitable: the coroutine.
+            long: seconds, of a step that is too long: nobody else can do anything meanwhile.
+            note: is told how long such a step took.
+        """
         self.awaitable = awaitable
-        self.longest = 0.0
+        self._long = long
+        self._note = note
         self.cancelled_at: float | None = None
-        self.is_closed = False
 
     def __await__(self) -> Generator[Any, Any, T]:
         steps: Any = (
@@ -102,13 +112,13 @@ class Steps(Generic[T]):
             finally:
                 error = None
                 took = time.monotonic() - began
-                self.longest = max(self.longest, took)
+                if took > self._long and self._note is not None:
+                    self._note(took)
             if os.getpid() != pid:
                 leave(RuntimeError("a forked child must not go on in the event loop of its parent"))
             try:
                 value = yield yielded
             except GeneratorExit:
-                self.is_closed = True
                 steps.close()
                 raise
             except BaseException as thrown:  # noqa: BLE001 - it is passed on

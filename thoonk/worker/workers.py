@@ -357,8 +357,21 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
     ) -> Finale:
         runner = asyncio.Runner()
         self._is_stuck = False
+        loop = runner.get_loop()
+        task = loop.create_task(self._serve(handlers, orders, tell_deadline, burst=burst))
         try:
-            return runner.run(self._serve(handlers, orders, tell_deadline, burst=burst))
+            while True:
+                try:
+                    return loop.run_until_complete(task)
+                except (KeyboardInterrupt, SystemExit) as error:
+                    if task.done():
+                        return task.result()
+                    # asyncio lets these out of any task at once; signals are noted elsewhere.
+                    logger.exception(
+                        "Task that a handler has started raised %s; the worker goes on",
+                        type(error).__name__,
+                        extra={"event": "task_failed"},
+                    )
         finally:
             # To close it is to wait for handlers that do not let themselves be cancelled.
             if not self._is_stuck:

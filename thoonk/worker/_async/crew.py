@@ -25,11 +25,11 @@ from thoonk.exceptions import (
 from thoonk.names import new_token
 from thoonk.operations import MOST, Held, JobExtend, JobNext
 from thoonk.worker._async.post import Post, open_post, refresh
-from thoonk.worker._async.slot import AsyncSlot
+from thoonk.worker._async.slot import AsyncSlot, Standstill
 from thoonk.worker.charge import Charge
 from thoonk.worker.handlers import Handler
 from thoonk.worker.orders import Finale, Order
-from thoonk.worker.outcomes import Discard, Retry, Stall
+from thoonk.worker.outcomes import Discard, Retry, Stall, TimeLimitExceeded
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -119,6 +119,7 @@ class AsyncCrew:
         self._slots: list[AsyncSlot] = []
         self._loops: list[Background] = []
         self._working: set[AsyncSlot] = set()
+        self._given_up: set[AsyncSlot] = set()
         self._parked: dict[Charge[AsyncClaim[Any]], Post] = {}
         # Counts how often there was more to do again than what waited.
         self._round = 0
@@ -133,7 +134,7 @@ class AsyncCrew:
     @property
     def is_stuck(self) -> bool:
         """Whether there are handlers that have not ended."""
-        return bool(self._working)
+        return bool(self._working or self._given_up)
 
     async def open(self) -> None:
         """Open the feeds. Done by `run`; before, to see whether it can be done.
@@ -158,13 +159,18 @@ class AsyncCrew:
         await self.open()
         keeper = Background(self._keep, "thoonk-worker-keeper")
         self._start()
+        standstill = Standstill(TICK)
         try:
             while not await event_within(self._is_over, TICK):
+                standstill.look(self._slots)
                 if orders() is not Order.WORK:
                     break
-                if any(slot.is_overdue for slot in self._slots):
+                overdue = [slot for slot in self._slots if slot.is_overdue]
+                if overdue and self._tell_deadline is not None:
                     self._finale = Finale.RENEW
                     break
+                for slot in overdue:
+                    self._give_up(slot)
         finally:
             self._stop()
             await self._wait_for_the_end(orders, grace)
@@ -177,13 +183,65 @@ class AsyncCrew:
 
     def _start(self) -> None:
         for post in self._posts:
-            for number in range(post.handler.concurrency or self._concurrency):
-                slot = AsyncSlot(post.handler)
-                post.slots.append(slot)
-                self._slots.append(slot)
-                self._working.add(slot)
-                loop = functools.partial(self._loop, post, slot)
-                self._loops.append(Background(loop, f"thoonk-worker-{post.feed}-{number}"))
+            for _ in range(post.handler.concurrency or self._concurrency):
+                self._start_loop(post)
+
+    def _start_loop(self, post: Post) -> None:
+        slot = AsyncSlot(post.handler)
+        post.slots.append(slot)
+        self._slots.append(slot)
+        self._working.add(slot)
+        loop = functools.partial(self._loop, post, slot)
+        self._loops.append(Background(loop, f"thoonk-worker-{post.feed}-{len(self._loops)}"))
+
+    def _give_up(self, slot: AsyncSlot) -> None:
+        """Leave a slot to its handler, which does not end, and begin another in its place."""
+        charge = slot.take()
+        if charge is None:
+            return
+        (post,) = [post for post in self._posts if slot in post.slots]
+        self._tell_overdue(post, slot, charge)
+        self._given_up.add(slot)
+        self._working.discard(slot)
+        self._slots.remove(slot)
+        post.slots.remove(slot)
+        slot.interrupt()
+        logger.error(
+            "Handler of %r that does not end left alone: its job failed, another takes its place; "
+            "so far %d",
+            post.feed,
+            len(self._given_up),
+            extra={**_fields(post, charge.claim), "event": "handler_given_up"},
+        )
+        ending = functools.partial(self._end_given_up, post, slot, charge)
+        self._loops.append(Background(ending, "thoonk-worker-clear"))
+        self._start_loop(post)
+
+    async def _end_given_up(
+        self, post: Post, slot: AsyncSlot, charge: Charge[AsyncClaim[Any]]
+    ) -> None:
+        try:
+            await self._failed(post, charge, TimeLimitExceeded(post.handler.time_limit or 0.0))
+            await slot.clear()
+        except ThoonkError as error:
+            logger.warning(
+                "Job %s of %r comes back when its claim has run out: %s",
+                charge.claim.id,
+                post.feed,
+                error,
+                extra={**_fields(post, charge.claim), "event": "job_not_given_back"},
+            )
+
+    def _tell_overdue(self, post: Post, slot: AsyncSlot, charge: Charge[AsyncClaim[Any]]) -> None:
+        slot.is_given_up = True
+        logger.error(
+            "job %r of %r is not done within its time limit of %g s; it is here:\n%s",
+            charge.claim.id,
+            post.feed,
+            post.handler.time_limit,
+            slot.where(),
+            extra={**_fields(post, charge.claim), "event": "job_overdue"},
+        )
 
     def _stop(self) -> None:
         """Take no more jobs. The keeper gives those back that wait for their next attempt."""
@@ -216,15 +274,7 @@ class AsyncCrew:
                 if overdue:
                     # Counts as an attempt, which is told when the slot is cleared.
                     claim.settle(failed=True)
-                    where = slot.where()
-                    logger.error(
-                        "job %r of %r is not done within its time limit of %g s; it is here:\n%s",
-                        claim.id,
-                        post.feed,
-                        post.handler.time_limit,
-                        where,
-                        extra=extra,
-                    )
+                    self._tell_overdue(post, slot, charge)
                 else:
                     logger.warning(
                         "job %r of %r is given back unfinished", claim.id, post.feed, extra=extra
@@ -246,7 +296,7 @@ class AsyncCrew:
 
     async def _loop(self, post: Post, slot: AsyncSlot) -> None:
         try:
-            while not self._is_stopping.is_set():
+            while not self._is_stopping.is_set() and not slot.is_given_up:
                 try:
                     await self._work(post, slot)
                 except Closed:
@@ -272,6 +322,7 @@ class AsyncCrew:
             raise
         finally:
             self._working.discard(slot)
+            self._given_up.discard(slot)
             self._changed.set()
             slot.leave()
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 import signal
 import threading
+import time
 import traceback
 from asyncio import runners
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from thoonk import AsyncClaims
@@ -17,6 +21,11 @@ from thoonk.worker.charge import Charge
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
 from thoonk.worker.pace import Pace
+
+logger = logging.getLogger("thoonk.worker")
+
+STANDSTILL = 1.0
+"""Seconds without a step of anybody else, which a log should tell of."""
 
 PATIENCE = 3.0
 """Seconds that a handler has to end after it was cancelled."""
@@ -43,10 +52,16 @@ class AsyncSlot:
         held: the job in hand. Whoever takes it out decides how it ends, and nobody else.
         idle_in: the crew's round in which it has found nothing to do; None: it has a job.
         prefetch: how many jobs were claimed at once.
-        is_overdue: whether its handler does not end, though its time is over.
+        is_given_up: whether it is left to a handler that does not end.
+        was_blocking: whether its handler has kept the event loop from going on.
+        last: the id of the job that its handler has done last.
+        ended_at: when that was, by the monotonic clock.
     """
 
-    is_overdue = False
+    is_given_up = False
+    was_blocking = False
+    last = ""
+    ended_at = 0.0
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -56,6 +71,7 @@ class AsyncSlot:
         self.idle_in: int | None = None
         self._task: asyncio.Task[Any] | None = None
         self._steps: Steps[Any] | None = None
+        self._timeout: asyncio.Timeout | None = None
         self._left = asyncio.Event()
         self.prefetch = 1
 
@@ -74,9 +90,11 @@ class AsyncSlot:
         """
         self._task = asyncio.current_task()
         limit = self.handler.time_limit
-        self._steps = steps = Steps(self.handler.call(charge.claim))
+        note = functools.partial(self._blocked, charge)
+        self._steps = steps = Steps(self.handler.call(charge.claim), STANDSTILL, note)
         try:
             async with asyncio.timeout(limit) as timeout:
+                self._timeout = timeout
                 return await steps
         except TimeoutError:
             if limit is not None and timeout.expired():
@@ -90,12 +108,19 @@ class AsyncSlot:
                 raise
             return None
         except GeneratorExit as error:
-            if steps.is_closed:
-                raise
+            if not self._is_running():
+                raise  # the loop is closed, and with it all that is left in it
             raise RuntimeError("the handler raised GeneratorExit") from error
         finally:
+            self.last, self.ended_at = charge.claim.id, time.monotonic()
             if not self.held and self._task is not None:
                 self._task.uncancel()
+
+    def _is_running(self) -> bool:
+        try:
+            return asyncio.current_task() is self._task
+        except RuntimeError:  # no loop runs
+            return False
 
     @staticmethod
     def is_failure(error: BaseException) -> bool:
@@ -109,9 +134,41 @@ class AsyncSlot:
         if self._task is not None:
             self._task.cancel()
 
+    @property
+    def is_overdue(self) -> bool:
+        """Whether its handler does not end, though it was cancelled after its ``time_limit``."""
+        if not self.held or self._steps is None or self._timeout is None:
+            return False
+        at = self._steps.cancelled_at
+        return self._timeout.expired() and at is not None and time.monotonic() - at > PATIENCE
+
     def where(self) -> str:
-        """Where its task is. Not needed: one that is overdue has been cancelled."""
-        return ""
+        """Where its task is in the handler, as a traceback."""
+        frames = []
+        each: Any = self._steps and self._steps.awaitable
+        while each is not None:
+            # Of a coroutine, or of a generator that is awaited.
+            frame = getattr(each, "cr_frame", None) or getattr(each, "gi_frame", None)
+            if frame is None:
+                break
+            frames.append((frame, frame.f_lineno))
+            each = getattr(each, "cr_await", None) or getattr(each, "gi_yieldfrom", None)
+        return "".join(traceback.StackSummary.extract(iter(frames)).format())
+
+    def _blocked(self, charge: Charge[Any], seconds: float) -> None:
+        self.was_blocking = True
+        logger.warning(
+            "Event loop blocked for %.1f s by job %s of %r; other jobs and heartbeats stood still",
+            seconds,
+            charge.claim.id,
+            self.handler.feed,
+            extra={
+                "event": "loop_blocked",
+                "feed": self.handler.feed,
+                "id": charge.claim.id,
+                "seconds": seconds,
+            },
+        )
 
     def leave(self) -> None:
         """The loop is over, and has told how its jobs ended."""
@@ -119,5 +176,36 @@ class AsyncSlot:
 
     async def clear(self) -> None:
         """Give back what the slot holds, though its handler has perhaps not ended."""
-        if not await event_within(self._left, PATIENCE) and self.claims is not None:
+        # One that was given up has had its time.
+        patience = 0.0 if self.is_given_up else PATIENCE
+        if not await event_within(self._left, patience) and self.claims is not None:
             await self.claims.close()
+
+
+class Standstill:
+    """Sees when the event loop has stood still, whoever has blocked it."""
+
+    def __init__(self, every: float) -> None:
+        """It is to be looked at every so many seconds."""
+        self._every = every
+        self._last = time.monotonic()
+
+    def look(self, slots: Iterable[AsyncSlot]) -> None:
+        """Log it, unless a handler was seen to do it."""
+        now = time.monotonic()
+        before, self._last = self._last, now
+        seconds = now - before - self._every
+        slots = [*slots]
+        is_known = any(slot.was_blocking for slot in slots)
+        for slot in slots:
+            slot.was_blocking = False
+        if seconds < STANDSTILL or is_known:
+            return
+        jobs = [charge.claim.id for slot in slots for charge in slot.held]
+        jobs += [slot.last for slot in slots if slot.ended_at >= before]
+        logger.warning(
+            "Event loop blocked for %.1f s; jobs under way: %s",
+            seconds,
+            ", ".join(jobs[:10]) or "none",
+            extra={"event": "loop_blocked", "seconds": seconds, "ids": jobs},
+        )

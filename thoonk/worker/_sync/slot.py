@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from thoonk import Claims
@@ -25,7 +26,10 @@ class Slot:
         held: the job in hand. Whoever takes it out decides how it ends, and nobody else.
         idle_in: the crew's round in which it has found nothing to do; None: it has a job.
         prefetch: how many jobs were claimed at once.
+        is_given_up: whether it is left to a handler that does not end.
     """
+
+    is_given_up = False
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -80,3 +84,13 @@ class Slot:
         """Give back what the slot holds, though its handler has not ended."""
         if self.claims is not None:
             self.claims.close()
+
+
+class Standstill:
+    """Of threads, one does not keep the others from going on."""
+
+    def __init__(self, every: float) -> None:
+        """Nothing is looked at."""
+
+    def look(self, slots: Iterable[Slot]) -> None:
+        """There is nothing to see."""
