@@ -84,8 +84,8 @@ def finished(thoonk: Thoonk) -> tuple[Job[str], str]:
     return opened, id
 
 
-def beat(heartbeat: contextlib.AbstractContextManager[Any]) -> None:
-    with heartbeat:
+def enter_and_leave(block: contextlib.AbstractContextManager[Any]) -> None:
+    with block:
         pass
 
 
@@ -248,8 +248,8 @@ CALLS = [
     Call("Claim.cancel", ("job_cancel",), lambda c: c.cancel(), claim),
     Call("Claim.stall", ("job_stall",), lambda c: c.stall(), claim),
     Call("Claim.extend", ("job_extend",), lambda c: c.extend(), claim),
-    Call("Claim.finish", ("job_finish",), lambda c: c.__exit__(None, None, None), claim),
+    Call("Claim.finish", ("job_finish",), enter_and_leave, claim),
     # It asks how often to beat, when it is not told.
-    Call("Claim.heartbeat", ("HGETALL",), lambda c: beat(c.heartbeat()), claim),
-    Call("Claim.heartbeat", (), lambda c: beat(c.heartbeat(60)), claim),
+    Call("Claim.heartbeat", ("HGETALL",), lambda c: enter_and_leave(c.heartbeat()), claim),
+    Call("Claim.heartbeat", (), lambda c: enter_and_leave(c.heartbeat(60)), claim),
 ]

@@ -176,6 +176,34 @@ def test_a_feed_that_is_there_is_opened_without_the_right_to_announce_it(
     assert len(thoonk.feed("f")) == 1
 
 
+def test_a_get_that_waits_needs_to_know_its_connections_number(
+    restricted: Restricted, thoonk: Thoonk
+) -> None:
+    queue = thoonk.queue("f")
+    restricted.give("-client|id")
+    with pytest.raises(AccessDenied, match=r"client\|id"):
+        queue.get(timeout=5)
+    queue.put("x")
+    assert queue.get(timeout=5) == "x"
+
+
+@pytest.mark.parametrize("changes", [("resetchannels",), ("-zadd",)])
+def test_a_server_that_cannot_be_asked_denies_access_all_the_same(
+    changes: tuple[str, ...], running_server: Callable[[str], servers.Server]
+) -> None:
+    server = running_server("redis-6.2")
+    with contextlib.closing(server.client()) as raw:
+        raw.flushall()
+        raw.execute_command("ACL", "SETUSER", "thoonk", "reset", "on", ">PASSWORD", "~*", "+@all")
+        url = server.url.replace("//", "//thoonk:PASSWORD@")
+        with Thoonk(backend=url) as thoonk:
+            feed = thoonk.feed("f")
+            assert feed.publish("x")  # a new user has all channels there
+            raw.execute_command("ACL", "SETUSER", "thoonk", *changes)
+            with pytest.raises(AccessDenied, match="a part of it may be done"):
+                feed.publish("y")
+
+
 def test_a_script_that_publishes_has_asked_before_it_writes() -> None:
     writes = re.compile(rf"\bcall\('({'|'.join(scripts._WRITES)})'")
     asks = re.compile(r"\b(?:muted|finish)\(")

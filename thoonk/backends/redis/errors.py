@@ -124,6 +124,9 @@ def of_server(error: driver.ResponseError) -> ThoonkError:
         return BackendUnavailable(f"Redis cannot do this now, nothing was done: {error}")
     if isinstance(error, driver.OutOfMemoryError) or code == "OOM":
         return BackendFull(f"Redis has no memory left, nothing was done: {error}")
+    if "user_script" in str(error) and (code in _DENIED_CODES or _DENIED_TEXT in str(error)):
+        # Our scripts ask first, which servers before 7 do not answer.
+        return AccessDenied(f"Redis does not allow this, a part of it may be done: {error}")
     if isinstance(error, _DENIED) or code in _DENIED_CODES or _DENIED_TEXT in str(error):
         return AccessDenied(f"Redis does not allow this, nothing was done: {error}")
     return BackendError(f"Redis refused the command: {error}")
