@@ -16,7 +16,15 @@ import processes
 import pytest
 from conftest import World
 
-from thoonk import AsyncThoonk, Empty, OutcomeUnknown, Published, Thoonk
+from thoonk import (
+    AsyncThoonk,
+    BackendUnavailable,
+    Empty,
+    Gap,
+    OutcomeUnknown,
+    Published,
+    Thoonk,
+)
 from thoonk.testing._sync.helpers import until
 from thoonk.testing.proxy import between
 
@@ -140,6 +148,77 @@ async def test_a_notice_that_arrives_in_part_holds_up_no_task_for_ever(real_worl
                 async with asyncio.timeout(10):
                     with pytest.raises(Empty):
                         await notices.get(timeout=1)
+
+
+def test_a_reply_that_trickles_in_is_not_waited_for_for_ever(real_world: World) -> None:
+    assert real_world.server is not None
+    with (
+        between(real_world.server) as proxy,
+        Thoonk("127.0.0.1", proxy.port, retry_for=0, socket_timeout=2) as thoonk,
+    ):
+        feed = thoonk.feed("f")
+        feed.publish("x" * 5000, id="1")
+        proxy.trickle = 0.05  # 250 s for all of it, and never still for long
+        began = time.monotonic()
+        with pytest.raises(BackendUnavailable, match="nothing was changed"):
+            feed.get_item("1")
+        assert time.monotonic() - began < 20
+        proxy.trickle = 0
+        assert feed.get_item("1") == "x" * 5000
+
+
+def test_a_notice_that_trickles_in_is_waited_for_as_long_as_was_asked(real_world: World) -> None:
+    assert real_world.server is not None
+    with (
+        between(real_world.server) as proxy,
+        Thoonk(backend=real_world.url) as publisher,
+        Thoonk("127.0.0.1", proxy.port) as thoonk,
+        thoonk.feed("f").subscribe() as notices,
+    ):
+        proxy.trickle = 0.02
+        publisher.feed("f").publish("x" * 1000, id="1")
+        for _ in range(2):
+            began = time.monotonic()
+            with pytest.raises(Empty):
+                notices.get(timeout=0.5)
+            assert time.monotonic() - began < 8
+        proxy.trickle = 0
+        # What has come of it meanwhile is kept.
+        notice = notices.get(timeout=20)
+        assert isinstance(notice, Published)
+        assert notice.item == "x" * 1000
+
+
+def test_a_large_reply_may_take_longer_while_it_arrives(real_world: World) -> None:
+    assert real_world.server is not None
+    options = {"retry_for": 0, "socket_timeout": 1.5, "socket_read_size": 4096}
+    with between(real_world.server) as proxy, Thoonk("127.0.0.1", proxy.port, **options) as thoonk:
+        feed = thoonk.feed("f")
+        feed.publish("x" * 400_000, id="1")
+        proxy.pace = 100_000
+        began = time.monotonic()
+        assert len(feed.get_item("1")) == 400_000
+        assert time.monotonic() - began > 1.5
+
+
+def test_a_subscriber_is_not_held_up_by_a_server_that_accepts_and_is_silent(
+    real_world: World,
+) -> None:
+    assert real_world.server is not None
+    with (
+        between(real_world.server) as proxy,
+        Thoonk("127.0.0.1", proxy.port) as thoonk,
+        thoonk.feed("f").subscribe() as notices,
+    ):
+        proxy.hold_replies()
+        proxy.cut_all()
+        began = time.monotonic()
+        with pytest.raises(Empty):
+            while True:
+                notices.get(timeout=1)
+        assert time.monotonic() - began < 25
+        proxy.thaw()
+        assert notices.get(timeout=30) == Gap("f")
 
 
 def test_a_reply_that_arrives_in_part_is_asked_for_again(real_world: World) -> None:

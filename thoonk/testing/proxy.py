@@ -28,6 +28,8 @@ class Proxy:
             first of them. None in it lets a request pass.
         done: the cuts that were made.
         refuse: close new connections at once.
+        trickle: seconds from one byte to the next of what a server sends, on all connections.
+        pace: bytes a second that a server sends, on all connections; 0: as fast as it can.
         halve: of the next that a server sends one half arrives, and then nothing more on
             that connection.
     """
@@ -39,6 +41,8 @@ class Proxy:
         self.done: list[Cut] = []
         self.refuse = False
         self.halve = False
+        self.trickle = 0.0
+        self.pace = 0
         self.closed = threading.Event()
         self._lost: list[threading.Event] = []
         self._lock = threading.Lock()
@@ -172,6 +176,15 @@ class _Link:
         with contextlib.suppress(OSError):
             while data := self._server.recv(1 << 20):
                 self._replies_flow.wait()
+                while self._proxy.trickle and len(data) > 1:
+                    self._client.sendall(data[:1])
+                    data = data[1:]
+                    self._proxy.closed.wait(self._proxy.trickle)
+                while self._proxy.pace and len(data) > 1:
+                    piece = data[: self._proxy.pace // 20]
+                    self._client.sendall(piece)
+                    data = data[len(piece) :]
+                    self._proxy.closed.wait(0.05)
                 if self._proxy.halve:
                     self._proxy.halve = False
                     self._client.sendall(data[: len(data) // 2])

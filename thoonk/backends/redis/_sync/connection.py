@@ -14,12 +14,18 @@ from redis import Connection as TcpConnection
 from redis import UnixDomainSocketConnection as UnixConnection
 from redis import exceptions as driver
 from redis.retry import Retry
-from redis.sentinel import Sentinel, SentinelConnectionPool
+from redis.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.forks import cut_off_in_children
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
+from thoonk.backends.redis.sockets import TimedSocket, keeping_time
 
 # redis-py's own annotations change from version to version.
 Client: TypeAlias = Any
@@ -43,7 +49,7 @@ def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float |
         kind = SSLConnection
     if "path" in settings:
         kind = UnixConnection
-    pool = BlockingConnectionPool(connection_class=kind, **settings)  # type: ignore[no-untyped-call,unused-ignore]
+    pool = BlockingConnectionPool(connection_class=keeping_time(kind), **settings)  # type: ignore[no-untyped-call,unused-ignore]
     return pool, timeout
 
 
@@ -54,13 +60,15 @@ def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:
     patience = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "protocol": 2}
     options = {**patience, **address.sentinel_options}
     manager = Sentinel(address.sentinels, sentinel_kwargs=options)  # type: ignore[no-untyped-call,unused-ignore]
+    managed = SentinelManagedSSLConnection if settings.get("ssl") else SentinelManagedConnection
+    settings["connection_class"] = keeping_time(managed)
     return SentinelConnectionPool(address.service, manager, **settings)  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def dedicated_connection(pool: Pool) -> Connection:
     """A connection to the same server that belongs to one waiter or listener."""
     settings = {**of_dedicated(pool.connection_kwargs), "retry": Retry(*NO_RETRIES)}
-    connection = pool.connection_class(**settings)
+    connection = keeping_time(pool.connection_class)(**settings)
     cut_off_in_children(connection)
     return connection
 
@@ -99,8 +107,15 @@ def connect(connection: Connection) -> None:
 
 
 def _limit(connection: Connection, seconds: float | None) -> None:
-    """Let no piece of what is read or written from now on take longer than that."""
+    """Let what is read or written from now on take no longer than that.
+
+    That is for each piece of it, where the connection is from the pool of a client that was
+    passed in.
+    """
     socket = connection._sock  # noqa: SLF001 - redis-py has no other way
+    if isinstance(socket, TimedSocket):
+        socket.limit(seconds)
+        return
     # A fake one has no timeout: its replies are there at once.
     if hasattr(socket, "gettimeout") and socket.gettimeout() != seconds:
         socket.settimeout(seconds)
@@ -121,7 +136,7 @@ def exchange(connection: Connection, timeout: float, data: bytes) -> Any:
     """Send one command, packed, over an open connection, and read its reply.
 
     Args:
-        timeout: seconds of silence that it may take.
+        timeout: seconds for both; more where the reply is large.
     """
     _limit(connection, timeout)
     connection.send_packed_command([data], check_health=False)

@@ -1,0 +1,94 @@
+"""Sockets that keep time over the whole of a reply.
+
+The timeout of a socket is for each piece that arrives. A peer, or a network, that lets a byte
+through now and then would hold up its reader for ever.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from typing import Any
+
+SLOWEST = 1 << 16
+"""Bytes a second: a large reply may take longer, for as long as it arrives at this rate."""
+
+HANDSHAKE = 5.0
+"""Seconds for what follows connecting, where the connection does not say."""
+
+
+class TimedSocket:
+    """A socket whose reads together stay within a limit."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        """``seconds``: the first limit, as of `limit`."""
+        self._sock = sock
+        # What is called most does not go by way of __getattr__.
+        self.sendall = sock.sendall
+        self.limit(seconds)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def limit(self, seconds: float | None) -> None:
+        """All that is read from now on, until the next call, may take so long."""
+        self._seconds = seconds
+        self._end = None if seconds is None else time.monotonic() + seconds
+        self._is_first = True
+        if self._sock.gettimeout() != seconds:
+            self._sock.settimeout(seconds)
+
+    def settimeout(self, seconds: float | None) -> None:
+        """The time for each piece, without a limit for them together. The driver calls it."""
+        self._end = None
+        self._sock.settimeout(seconds)
+
+    def recv_into(self, *args: Any) -> int:
+        """As that of a socket."""
+        self._keep_time()
+        size = self._sock.recv_into(*args)
+        if self._end is not None:
+            self._end += size / SLOWEST
+        return size
+
+    def recv(self, *args: Any) -> bytes:
+        """As that of a socket."""
+        self._keep_time()
+        data = self._sock.recv(*args)
+        if self._end is not None:
+            self._end += len(data) / SLOWEST
+        return data
+
+    def _keep_time(self) -> None:
+        if self._end is None or self._seconds is None:
+            return
+        if self._is_first:
+            self._is_first = False  # its timeout is set already
+            return
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the rest of the reply did not come in time")
+        self._sock.settimeout(min(left, self._seconds))
+
+
+class _KeepingTime:
+    """Marks the classes that `keeping_time` has made."""
+
+
+@functools.cache
+def keeping_time(connection_class: Any) -> Any:
+    """That class of redis-py's connections, with timed sockets."""
+    if issubclass(connection_class, _KeepingTime):
+        return connection_class
+
+    def _connect(self: Any) -> Any:
+        sock = super(kind, self)._connect()
+        # That of fakeredis is none: its replies are there at once.
+        if not hasattr(sock, "gettimeout"):
+            return sock
+        return TimedSocket(sock, self.socket_connect_timeout or HANDSHAKE)
+
+    bases = (connection_class, _KeepingTime)
+    kind: Any = type(connection_class.__name__, bases, {"_connect": _connect})
+    return kind
