@@ -136,8 +136,8 @@ class FeedConfig(Mapping[str, Any]):
             try:
                 known[name] = check(name, text)
             except (InvalidValue, InvalidType) as error:
-                extra_fields = {"feed": feed, "setting": name}
-                logger.warning("stored configuration passed over: %s", error, extra=extra_fields)
+                told = {"event": "setting_passed_over", "feed": feed, "setting": name}
+                logger.warning("Stored configuration passed over: %s", error, extra=told)
         return cls(**{"type": FEED, **known}, extra=extra)
 
     def __getitem__(self, name: str) -> Any:

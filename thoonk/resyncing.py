@@ -222,7 +222,7 @@ class Resync:
             return
         self._doubles.add(id)
         logger.warning(
-            "feed %r has item %r twice in its order; the first place counts",
+            "Feed %r has item %r twice in its order; the first place counts",
             self._picture.feed,
             id,
             extra={"event": "item_twice", "feed": self._picture.feed, "id": id},
@@ -236,7 +236,7 @@ class Resync:
                 self._begin()
                 return
             logger.warning(
-                "what is in feed %r does not agree with its notices; it is taken as it was read",
+                "What is in feed %r does not agree with its notices; it is taken as it was read",
                 self._picture.feed,
                 extra={"event": "feed_disagrees", "feed": self._picture.feed},
             )

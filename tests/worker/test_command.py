@@ -141,8 +141,11 @@ def test_its_log_names_feed_and_job(commands: Commands, client: Thoonk) -> None:
     command = commands.start("app:worker", "--burst", "--json")
     assert command.ends() == 0
     lines = [json.loads(line) for line in command.log.splitlines()]
+    assert [line["event"] for line in lines if line["level"] != "DEBUG"].count("job_stalled") == 1
+    assert all("event" in line for line in lines)
     (failure,) = [line for line in lines if "traceback" in line]
     assert failure["level"] == "ERROR"
+    assert failure["event"] == "job_stalled"
     assert (failure["feed"], failure["id"], failure["attempt"]) == ("b", id, 1)
     assert failure["traceback"].endswith("OSError: disk full")
     client.job("b").retry(id)

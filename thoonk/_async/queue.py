@@ -140,9 +140,12 @@ class AsyncQueue(AsyncCollection[T]):
                 await self._execute(Release(self.name, operation.token))
             except ThoonkError as error:
                 # What has arrived matters more; the rest comes back by itself.
-                extra = {"feed": self.name}
+                extra = {"event": "items_not_returned", "feed": self.name}
                 logger.warning(
-                    "items of %r are back in ten seconds only: %s", self.name, error, extra=extra
+                    "Items of %r not returned, they are back in ten seconds: %s",
+                    self.name,
+                    error,
+                    extra=extra,
                 )
         if failure is not None and not items:
             raise failure

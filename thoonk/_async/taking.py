@@ -53,9 +53,9 @@ async def wait_for(
             taken = await backend.wait(operation, deadline.next_wait(taken))
         except (BackendUnavailable, OutcomeUnknown) as error:
             if failure is None:
-                extra = {"feed": operation.feed}
+                extra = {"event": "taker_waits_for_backend", "feed": operation.feed}
                 logger.warning(
-                    "a taker of %r waits for the backend: %s", operation.feed, error, extra=extra
+                    "Taker of %r waits for the backend: %s", operation.feed, error, extra=extra
                 )
             failure = error
             await sleep(OUTAGE_PAUSE)

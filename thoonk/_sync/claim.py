@@ -188,5 +188,5 @@ class Claim(tuple[str, T, int], Generic[T]):
             to_the_end(self.cancel)
         except ThoonkError as failure:
             # The error of the block matters more.
-            extra = {"feed": self._feed, "id": self.id}
-            logger.warning("claim on job %r was not cancelled: %s", self.id, failure, extra=extra)
+            extra = {"event": "job_not_given_back", "feed": self._feed, "id": self.id}
+            logger.warning("Job %s not given back: %s", self.id, failure, extra=extra)

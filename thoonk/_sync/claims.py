@@ -162,10 +162,8 @@ class Claims(Generic[T]):
         try:
             to_the_end(self.close)
         except ThoonkError as failure:
-            extra = {"feed": self._codec.feed}
-            logger.warning(
-                "claims of %r stay as they are: %s", self._codec.feed, failure, extra=extra
-            )
+            extra = {"event": "claims_not_released", "feed": self._codec.feed}
+            logger.warning("Claims of %r not released: %s", self._codec.feed, failure, extra=extra)
 
     # --- the next one -----------------------------------------------------------------
 
@@ -225,12 +223,18 @@ class Claims(Generic[T]):
             try:
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
-                extra = {"feed": feed, "id": entry.id}
-                logger.error("job %r is stalled: %s", entry.id, error, extra=extra)  # noqa: TRY400
+                becomes = "stalled"
                 try:
                     self._backend.execute(JobStall(feed, entry.id, token))
                 except NotClaimed:
-                    logger.warning("job %r was lost before", entry.id, extra=extra)
+                    becomes = "lost before it could be stalled"
+                logger.error(  # noqa: TRY400
+                    "Job %s unreadable and %s: %s",
+                    entry.id,
+                    becomes,
+                    error,
+                    extra={"event": "job_unreadable", "feed": feed, "id": entry.id},
+                )
             else:
                 claim = Claim(self._backend, self._codec, entry, item, token)
                 self._hand.append(claim)
@@ -254,10 +258,8 @@ class Claims(Generic[T]):
                 except Empty:
                     raise error from None
                 feed = self._codec.feed
-                extra = {"feed": feed}
-                logger.warning(
-                    "the claims of %r wait for the backend: %s", feed, error, extra=extra
-                )
+                extra = {"event": "taker_waits_for_backend", "feed": feed}
+                logger.warning("Claims of %r wait for the backend: %s", feed, error, extra=extra)
             sleep(OUTAGE_PAUSE)
 
     def _tell(self) -> None:
@@ -374,9 +376,9 @@ class Claims(Generic[T]):
                     self._extend()
             except ThoonkError as error:
                 # The next time may still be soon enough.
-                extra = {"feed": self._codec.feed}
+                extra = {"event": "claims_not_extended", "feed": self._codec.feed}
                 logger.warning(
-                    "claims in %r were not extended: %s", self._codec.feed, error, extra=extra
+                    "Claims of %r not extended: %s", self._codec.feed, error, extra=extra
                 )
 
     def _share(self) -> None:
@@ -417,8 +419,8 @@ class Claims(Generic[T]):
                 try:
                     backend.wake(waiting)
                 except ThoonkError as error:
-                    extra = {"feed": self._codec.feed}
-                    logger.debug("a waiting loop was not woken: %s", error, extra=extra)
+                    extra = {"event": "taker_not_woken", "feed": self._codec.feed}
+                    logger.debug("Waiting loop not woken: %s", error, extra=extra)
                 event_within(self._closed, 0.05)
         finally:
             if self._woken is not None:

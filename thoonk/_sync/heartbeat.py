@@ -97,5 +97,5 @@ class Heartbeat:
                 return
             except ThoonkError as error:
                 # The next beat may still come in time.
-                extra = {"feed": self._feed}
-                logger.warning("a claim in %r was not extended: %s", self._feed, error, extra=extra)
+                extra = {"event": "claims_not_extended", "feed": self._feed}
+                logger.warning("Claim of %r not extended: %s", self._feed, error, extra=extra)

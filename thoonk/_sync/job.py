@@ -155,16 +155,22 @@ class Job(Collection[T]):
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
                 failure = error
-                extra = {"feed": self.name, "id": entry.id}
+                extra = {"event": "job_unreadable", "feed": self.name, "id": entry.id}
                 try:
                     self._execute(JobCancel(self.name, entry.id, operation.token))
                 except ThoonkError as refusal:
                     # The others are claimed all the same, and the caller's.
                     logger.warning(
-                        "job %r was not cancelled (%s): %s", entry.id, refusal, error, extra=extra
+                        "Job %s unreadable and not cancelled (%s): %s",
+                        entry.id,
+                        refusal,
+                        error,
+                        extra=extra,
                     )
                 else:
-                    logger.warning("job %r was cancelled: %s", entry.id, error, extra=extra)
+                    logger.warning(
+                        "Job %s unreadable and cancelled: %s", entry.id, error, extra=extra
+                    )
             else:
                 claims.append(Claim(self._backend, self._codec, entry, item, operation.token))
         if failure is not None and not claims:

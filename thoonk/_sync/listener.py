@@ -95,12 +95,12 @@ class Listener:
             except ThoonkError as error:
                 fields = {} if notice is None else log_fields(notice)
                 extra = {"event": "notice_passed_over", **fields}
-                logger.warning("notice passed over: %s", error, extra=extra)
+                logger.warning("Notice passed over: %s", error, extra=extra)
             except BaseException as error:
                 if is_end_of_task(error):
                     raise
                 # A listener that ends in silence is worse than one that goes on.
-                logger.exception("the listener goes on", extra={"event": "listener_failed"})
+                logger.exception("Listener failed, and goes on", extra={"event": "listener_failed"})
                 if notice is None:
                     sleep(OUTAGE_PAUSE)
 
@@ -128,7 +128,7 @@ class Listener:
                 if is_end_of_task(error):
                     raise
                 extra = {"event": "handler_failed", "notice": event, **log_fields(notice)}
-                logger.exception("handler %r of event %r failed", handler, event, extra=extra)
+                logger.exception("Handler %r of event %r failed", handler, event, extra=extra)
 
     def _codec_of(self, feed: str) -> Codec[Any]:
         codec = self._codecs.get(feed)

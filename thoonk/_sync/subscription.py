@@ -92,11 +92,8 @@ class FeedSubscription(Generic[T]):
             try:
                 return self._codec.notice(notice)
             except SerializerError as error:
-                logger.warning(
-                    "notice passed over: %s",
-                    error,
-                    extra={"event": "notice_passed_over", **log_fields(notice)},
-                )
+                extra = {"event": "notice_passed_over", **log_fields(notice)}
+                logger.warning("Notice passed over: %s", error, extra=extra)
         raise Closed("the subscription is not open: use it in a with block")
 
     def _next(self, subscription: Subscription, deadline: Deadline) -> Notice | None:
@@ -110,7 +107,7 @@ class FeedSubscription(Generic[T]):
             self._begin_resync()
         elif not self._picture.apply(notice):
             logger.warning(
-                "a notice of feed %r does not fit what was told before, reading it again: %r",
+                "Notice of feed %r does not fit what was told before, reading it again: %r",
                 notice.feed,
                 notice,
                 extra={"event": "notice_unexplained", **log_fields(notice)},

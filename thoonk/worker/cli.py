@@ -21,11 +21,15 @@ from thoonk.worker.workers import AsyncWorker, BaseWorker, Worker
 FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
 
 
+_COMMON = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+"""What every record has, as against what it was given as ``extra``."""
+
+
 class _JsonFormatter(logging.Formatter):
     """A line of JSON for each record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record's text, and what it says about a job."""
+        """The record's text, and what it says in fields of its own."""
         line: dict[str, Any] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname,
@@ -33,12 +37,12 @@ class _JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        for name in ("feed", "id", "attempt"):
-            if hasattr(record, name):
-                line[name] = getattr(record, name)
+        for name, value in vars(record).items():
+            if name not in _COMMON and name not in line:
+                line[name] = value
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
 def load(target: str) -> BaseWorker[Any]:

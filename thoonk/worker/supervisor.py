@@ -112,7 +112,11 @@ class Supervisor:
             # Until it has handlers of its own.
             with held_back() as self._mask:
                 process.start()
-            logger.info("process %d works", process.pid)
+            logger.info(
+                "Process %d works",
+                process.pid,
+                extra={"event": "process_started", "pid": process.pid},
+            )
             self._children.append(Child(process, deadlines, time.monotonic()))
 
     def _look_after(self) -> None:
@@ -126,7 +130,11 @@ class Supervisor:
             elif not child.is_killed and any(
                 0 < deadline < now - self._grace - OVERDUE for deadline in child.deadlines
             ):
-                logger.error("process %d is killed: it hangs", child.process.pid)
+                logger.error(
+                    "Process %d hangs, and is killed",
+                    child.process.pid,
+                    extra={"event": "process_killed", "pid": child.process.pid},
+                )
                 self._kill(child)
 
     def _replace(self, child: Child, now: float) -> None:
@@ -134,17 +142,26 @@ class Supervisor:
         if self._order.value != Order.WORK or self._orders() is not Order.WORK:
             return
         if code == EXIT_DONE and self._burst:
-            logger.info("process %d has nothing to do any more", child.process.pid)
+            logger.info(
+                "Process %d has nothing to do any more",
+                child.process.pid,
+                extra={"event": "process_done", "pid": child.process.pid},
+            )
             return
         self._missing += 1
         if code == EXIT_RENEW:
-            logger.info("process %d is replaced", child.process.pid)
+            logger.info(
+                "Process %d replaced",
+                child.process.pid,
+                extra={"event": "process_replaced", "pid": child.process.pid},
+            )
             return
         logger.warning(
-            "process %d has ended (%s) and is replaced; its jobs come back when their claims "
+            "Process %d died (%s) and is replaced; its jobs come back when their claims "
             "have run out",
             child.process.pid,
             f"signal {-code}" if code is not None and code < 0 else f"exit code {code}",
+            extra={"event": "process_died", "pid": child.process.pid},
         )
         if now - child.started < QUICK_END:
             self._start_at = now + QUICK_END
@@ -190,7 +207,12 @@ class Supervisor:
         try:
             finale = self._work(orders, tell_deadline)
         except ThoonkError as error:
-            logger.error("process %d cannot work: %s", os.getpid(), error)  # noqa: TRY400
+            logger.error(  # noqa: TRY400
+                "Process %d cannot work: %s",
+                os.getpid(),
+                error,
+                extra={"event": "process_failed", "pid": os.getpid()},
+            )
             return EXIT_FAILED
         return EXIT_RENEW if finale is Finale.RENEW else EXIT_DONE
 

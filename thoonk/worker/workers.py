@@ -177,7 +177,12 @@ class BaseWorker(abc.ABC, Generic[C]):
         orders = self._orders
         try:
             with orders.from_signals():
-                logger.info("working on %s", ", ".join(handler.feed for handler in handlers))
+                names = [handler.feed for handler in handlers]
+                logger.info(
+                    "Working on %s",
+                    ", ".join(names),
+                    extra={"event": "worker_started", "feeds": names},
+                )
                 if self.processes:
                     self._supervise(handlers, burst=burst)
                 else:

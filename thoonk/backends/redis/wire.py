@@ -199,10 +199,13 @@ def read_notice(channel: bytes, payload: bytes) -> Received | None:
                 return None
     except ValueError as error:
         logger.warning(
-            "message on channel %.200r passed over, it is not a notice: %s",
+            "Message on channel %.200r passed over, it is not a notice: %s",
             channel,
             error,
-            extra={"channel": channel.decode("utf-8", "backslashreplace")},
+            extra={
+                "event": "message_passed_over",
+                "channel": channel.decode("utf-8", "backslashreplace"),
+            },
         )
         return None
 

@@ -206,7 +206,7 @@ class AsyncClaimsContract(AsyncContract):
         async with job.claims(timeout=0.05, prefetch=2) as claims:
             assert [claim.item async for claim in claims] == ["a", "b"]
         assert await states(job) == (0, 0, 1, 2)
-        assert "is stalled" in caplog.text
+        assert "unreadable and stalled" in caplog.text
 
     async def test_it_waits_and_ends_when_nothing_comes(
         self, thoonk: AsyncThoonk, other: AsyncThoonk

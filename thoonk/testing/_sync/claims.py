@@ -203,7 +203,7 @@ class ClaimsContract(Contract):
         with job.claims(timeout=0.05, prefetch=2) as claims:
             assert [claim.item for claim in claims] == ["a", "b"]
         assert states(job) == (0, 0, 1, 2)
-        assert "is stalled" in caplog.text
+        assert "unreadable and stalled" in caplog.text
 
     def test_it_waits_and_ends_when_nothing_comes(self, thoonk: Thoonk, other: Thoonk) -> None:
         job = thoonk.job("j")

@@ -234,7 +234,7 @@ class Crew:
     def _tell_overdue(self, post: Post, slot: Slot, charge: Charge[Claim[Any]]) -> None:
         slot.is_given_up = True
         logger.error(
-            "job %r of %r is not done within its time limit of %g s; it is here:\n%s",
+            "Job %s of %r not done within the time limit of %g s; it is here:\n%s",
             charge.claim.id,
             post.feed,
             post.handler.time_limit,
@@ -276,7 +276,10 @@ class Crew:
                     self._tell_overdue(post, slot, charge)
                 else:
                     logger.warning(
-                        "job %r of %r is given back unfinished", claim.id, post.feed, extra=extra
+                        "Job %s of %r given back unfinished",
+                        claim.id,
+                        post.feed,
+                        extra={**extra, "event": "job_given_back"},
                     )
         deadline = time.monotonic() + PATIENCE
         clearing = [Background(slot.clear, "thoonk-worker-clear") for slot in left]
@@ -305,15 +308,19 @@ class Crew:
                     self._recover(slot, functools.partial(self._reopen, post))
                 except ThoonkError as error:
                     logger.warning(
-                        "a loop over %r tries again: %s",
+                        "Loop over %r failed, and tries again: %s",
                         post.feed,
                         error,
-                        extra={"feed": post.feed},
+                        extra={"event": "loop_failed", "feed": post.feed},
                     )
                     self._recover(slot)
                 except Exception:
                     # Whatever it is: a worker that goes on is better than one that hangs.
-                    logger.exception("a loop tries again", extra={"feed": post.feed})
+                    logger.exception(
+                        "Loop over %r failed, and tries again",
+                        post.feed,
+                        extra={"event": "loop_failed", "feed": post.feed},
+                    )
                     self._recover(slot)
         except BaseException:
             # A worker that does some of its work, and looks as if it did all, is worse than none.
@@ -401,11 +408,11 @@ class Crew:
         if logger.isEnabledFor(logging.DEBUG):
             seconds = time.monotonic() - charge.began
             logger.debug(
-                "job %r of %r took %.3f s",
+                "Job %s of %r took %.3f s",
                 claim.id,
                 post.feed,
                 seconds,
-                extra=_fields(post, claim),
+                extra={**_fields(post, claim), "event": "job_done", "seconds": seconds},
             )
         return True
 

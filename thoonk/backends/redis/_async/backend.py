@@ -289,9 +289,9 @@ class AsyncRedisBackend:
         try:
             await self.execute(Release(operation.feed, operation.token))
         except ThoonkError as error:
-            extra = {"feed": operation.feed}
+            extra = {"event": "take_not_released", "feed": operation.feed}
             logger.warning(
-                "what an interrupted get may have taken stays claimed: %s", error, extra=extra
+                "What an interrupted get may have taken stays claimed: %s", error, extra=extra
             )
 
     def _check_open(self) -> None:

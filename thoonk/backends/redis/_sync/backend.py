@@ -290,9 +290,9 @@ class RedisBackend:
         try:
             self.execute(Release(operation.feed, operation.token))
         except ThoonkError as error:
-            extra = {"feed": operation.feed}
+            extra = {"event": "take_not_released", "feed": operation.feed}
             logger.warning(
-                "what an interrupted get may have taken stays claimed: %s", error, extra=extra
+                "What an interrupted get may have taken stays claimed: %s", error, extra=extra
             )
 
     def _check_open(self) -> None:

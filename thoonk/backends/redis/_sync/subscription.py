@@ -163,7 +163,8 @@ class RedisSubscription:
                 raise Empty("no notice within the timeout") from error
             return False
         self._pause = self._tell_after = 0.0
-        logger.info("notices arrive again; some may have been missed", extra=self._fields)
+        extra = {"event": "notices_reconnected", **self._fields}
+        logger.info("Notices arrive again; some may have been missed", extra=extra)
         return True
 
     def _tell(self, error: Exception) -> None:
@@ -171,11 +172,12 @@ class RedisSubscription:
         cause = error if isinstance(error, ThoonkError) else errors.not_sent(error)
         now = time.monotonic()
         if not isinstance(cause, AccessDenied) or now < self._tell_after:
-            logger.debug("still no connection for notices: %s", error, extra=self._fields)
+            extra = {"event": "notices_not_reconnected", **self._fields}
+            logger.debug("Still no connection for notices: %s", error, extra=extra)
             return
         self._tell_after = now + DENIED_EVERY
         logger.warning(
-            "no notices arrive, and it is tried again: %s",
+            "No notices arrive, and it is tried again: %s",
             cause,
             extra={"event": "notices_denied", **self._fields},
         )
@@ -201,14 +203,12 @@ class RedisSubscription:
                 if not pinged and self._ping():
                     pinged = True
                     continue
-                logger.warning(
-                    "the connection for notices is dead, connecting again", extra=self._fields
-                )
+                extra = {"event": "notices_connection_lost", **self._fields}
+                logger.warning("Connection for notices is dead, connecting again", extra=extra)
             except (*errors.CONNECTION_ERRORS, ResponseError) as error:
                 if not self._closed.is_set():
-                    logger.warning(
-                        "the connection for notices is lost: %s", error, extra=self._fields
-                    )
+                    extra = {"event": "notices_connection_lost", **self._fields}
+                    logger.warning("Connection for notices lost: %s", error, extra=extra)
             else:
                 return message
             self._lose()
@@ -258,9 +258,9 @@ class RedisSubscription:
             registered: bool = self._execute(FeedIsRegistered(feed))
         except ThoonkError as error:
             # A notice too many does less harm than one that is missing.
-            extra = {"feed": feed}
+            extra = {"event": "feed_not_looked_up", "feed": feed}
             logger.warning(
-                "cannot tell whether feed %r is of this db: %s", feed, error, extra=extra
+                "Cannot tell whether feed %r is of this db: %s", feed, error, extra=extra
             )
             return True
         return registered
