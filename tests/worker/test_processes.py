@@ -396,3 +396,24 @@ def test_without_a_server_it_ends_with_one_line(tmp_path: Path) -> None:
         assert "Error: " in command.log
     finally:
         command.close()
+
+
+@pytest.mark.parametrize("has_threads", [True, False])
+def test_a_worker_that_forks_beside_other_threads_says_so(
+    commands: Commands, client: Thoonk, has_threads: bool
+) -> None:
+    commands.write(f"""
+        import threading, time
+        from thoonk.worker import Worker
+
+        if {has_threads}:
+            threading.Thread(target=time.sleep, args=(600,), name="busy-one", daemon=True).start()
+        worker = Worker(processes=2)
+        worker.handle("j", str.upper)
+    """)
+    client.job("j").put("x")
+    command = commands.start("app:worker", "--burst")
+    assert command.ends() == 0, command.log
+    assert command.log.count("Fork with other threads running: busy-one;") == has_threads
+    assert command.log.count("Fork with other threads running") == has_threads
+    assert states(client.job("j")) == (0, 0, 0, 1)

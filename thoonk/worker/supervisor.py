@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
@@ -87,6 +88,7 @@ class Supervisor:
     def run(self, orders: Callable[[], Order]) -> None:
         """Work until ordered to stop, or until all is done in a burst."""
         self._orders = orders
+        warn_of_threads()
         try:
             while (order := orders()) is Order.WORK:
                 if self._missing and time.monotonic() >= self._start_at:
@@ -215,6 +217,18 @@ class Supervisor:
             )
             return EXIT_FAILED
         return EXIT_RENEW if finale is Finale.RENEW else EXIT_DONE
+
+
+def warn_of_threads() -> None:
+    """Say so where other threads run: a child has none of them, and their locks as they were."""
+    others = [each.name for each in threading.enumerate() if each is not threading.current_thread()]
+    if others:
+        logger.warning(
+            "Fork with other threads running: %s; they are not in the processes, where a lock "
+            "that one holds is held for ever",
+            ", ".join(sorted(others)[:10]),
+            extra={"event": "fork_with_threads", "threads": others},
+        )
 
 
 def flush() -> None:
