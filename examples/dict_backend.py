@@ -274,6 +274,16 @@ class World:
         self._tell(Configured(op.feed))
         return tuple(trimmed)
 
+    @_do.register
+    def _trim(self, op: ops.FeedTrim) -> tuple[str, ...]:
+        stored = self._find(op.feed, FEED)
+        excess = max(0, len(stored.ids) - op.length)
+        trimmed = tuple(stored.ids[:excess][: ops.MOST])
+        for id in trimmed:
+            stored.forget(id)
+            self._tell(Retracted(op.feed, id))
+        return trimmed
+
     def _ids(self, name: str, kind: str) -> list[str]:
         stored = self._find(name, kind)
         # Jobs of all states, in no promised order.
@@ -602,6 +612,11 @@ class World:
     def _job_retract(self, op: ops.JobRetract) -> tuple[bool, ...]:
         stored = self._find(op.feed, JOB)
         return tuple(stored.forget(id) for id in op.ids)
+
+    @_do.register
+    def _retract_some(self, op: ops.RetractSome) -> ops.SomeRetracted:
+        operation = ops.JobRetract if op.kind == JOB else ops.SortedRetract
+        return ops.SomeRetracted(self._do(operation(op.feed, op.ids)))
 
     @_do.register
     def _job_failures(self, op: ops.JobFailures) -> int:

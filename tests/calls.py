@@ -127,7 +127,7 @@ CALLS = [
     Call("Thoonk.feed", OPENED, lambda t: t.feed("f"), existing),
     Call(
         "Thoonk.feed",
-        ("create_feed", "set_config", "register_feed"),
+        ("create_feed", "feed_trim", "set_config", "register_feed"),
         lambda t: t.feed("f", {"max_length": 5}),
         existing,
     ),
@@ -147,6 +147,12 @@ CALLS = [
     Call("Thoonk.get_feed_names", ("SMEMBERS",), lambda t: t.get_feed_names()),
     Call("Thoonk.get_config", ("HGETALL",), lambda t: t.get_config("f"), existing),
     Call("Thoonk.set_config", ("set_config",), lambda t: t.set_config("f", "{}"), existing),
+    Call(
+        "Thoonk.set_config",
+        ("feed_trim", "set_config"),
+        lambda t: t.set_config("f", {"max_length": 3}),
+        existing,
+    ),
     Call("Thoonk.open", (), lambda t: t.open()),
     Call("Thoonk.register_feedtype", (), lambda t: t.register_feedtype("mine", Feed)),
     Call("Thoonk.register_serializer", (), lambda t: t.register_serializer(Nothing())),
@@ -188,7 +194,7 @@ CALLS = [
     ),
     Call(
         "SortedFeed.retract_many",
-        ("sorted_retract",),
+        ("sorted_retract_some",),
         lambda f: f.retract_many(["1", "2"]),
         sorted_feed,
     ),
@@ -228,7 +234,12 @@ CALLS = [
     Call("Job.get", ("job_claim",), lambda j: j.get(timeout=5), job),
     Call("Job.get_many", ("job_claim",), lambda j: j.get_many(1, timeout=5), job),
     Call("Job.finish_many", ("job_finish",), lambda j, job_id: j.finish_many([job_id]), claimed),
-    Call("Job.retract_many", ("job_retract",), lambda j, job_id: j.retract_many([job_id]), claimed),
+    Call(
+        "Job.retract_many",
+        ("job_retract_some",),
+        lambda j, job_id: j.retract_many([job_id]),
+        claimed,
+    ),
     # One for the first, then one for each; leaving the loop gives back the last.
     Call("Job.claims", ("job_next",) * 3 + ("release",), loop_of_three, three_jobs),
     Call("Job.get_nowait", ("job_claim",), lambda j: j.get_nowait(), job),

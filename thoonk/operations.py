@@ -342,6 +342,19 @@ class Mended:
 
 
 @attrs.frozen
+class SomeRetracted:
+    """Answer of `RetractSome`.
+
+    Attributes:
+        removed: for each id whether it was there; None: ask again for it.
+        cursor: what to ask again with.
+    """
+
+    removed: tuple[bool | None, ...]
+    cursor: str = ""
+
+
+@attrs.frozen
 class Page:
     """Answer of `ReadPage`.
 
@@ -437,6 +450,16 @@ class SetConfig(FeedOperation[tuple[str, ...]]):
     """Set (None: remove) fields. A lower ``max_length`` trims at once; returns trimmed ids."""
 
     config: Mapping[str, str | None] = attrs.field(hash=False)
+
+
+@attrs.frozen
+class FeedTrim(FeedOperation[tuple[str, ...]]):
+    """Remove the oldest items of a feed but ``length``, 1000 of them at most; returns their ids.
+
+    So a long feed is shortened in short steps before a lower ``max_length`` is set.
+    """
+
+    length: int = attrs.field(validator=_check_start)
 
 
 @attrs.frozen
@@ -790,3 +813,17 @@ class JobMend(FeedOperation[Mended]):
 
     cursor: str = ""
     suspects: tuple[str, ...] = attrs.field(default=(), validator=_check_most)
+
+
+@attrs.frozen
+class RetractSome(FeedOperation[SomeRetracted]):
+    """Remove jobs, or items of a sorted feed: as many of them as a short step can.
+
+    To find them in a long list takes time. Ask again for those of which the answer says
+    nothing, with its cursor, until there are none. Otherwise as `JobRetract` and
+    `SortedRetract`.
+    """
+
+    kind: str = attrs.field(validator=attrs.validators.in_((SORTED_FEED, JOB)))
+    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+    cursor: str = ""

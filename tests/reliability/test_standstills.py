@@ -15,7 +15,7 @@ import redis
 from conftest import World
 from servers import Server
 
-from thoonk import Job, Thoonk
+from thoonk import Job, Thoonk, WrongFeedType
 
 LONGEST = 1.0
 """Seconds that one step may take on a machine that is busy. On an idle one it is 0.01."""
@@ -130,3 +130,139 @@ def test_who_takes_does_not_wait_for_a_thousand_claims_that_have_run_out(server:
         claimed_long_ago(server.raw, job, 2_000)
         with no_step_is_long(server.raw, longest=0.5):
             assert len(job.get_many(1000, timeout=60)) == 100
+
+
+# --- retractions --------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("which", ["oldest", "newest", "scattered"])
+def test_retracting_many_of_100000_waiting_jobs_holds_up_nobody(server: World, which: str) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        job = thoonk.job("j")
+        ids = job.put_many("x" for _ in range(100_000))
+        gone = {"oldest": ids[:2000], "newest": ids[-2000:], "scattered": ids[::50]}[which]
+        with no_step_is_long(server.raw, longest=0.5):
+            assert job.retract_many(gone) == [True] * 2000
+        left = {*ids} - {*gone}
+        waiting = server.raw.lrange("feed.ids:j", 0, -1)
+        assert [id.decode() for id in reversed(waiting)] == [id for id in ids if id in left]
+        assert server.raw.hlen("feed.items:j") == server.raw.zcard("feed.published:j") == 98_000
+
+
+@pytest.mark.timeout(180)
+def test_retracting_many_of_a_long_sorted_feed_holds_up_nobody(server: World) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        feed = thoonk.sorted_feed("s")
+        ids = feed.publish_many("x" for _ in range(100_000))
+        middle = ids[49_000:51_000]
+        with feed.subscribe() as told, no_step_is_long(server.raw, longest=0.5):
+            assert feed.retract_many(middle) == [True] * 2000
+            heard = [told.get(timeout=60).id for _ in middle]  # type: ignore[union-attr]
+        assert {*heard} == {*middle}
+        assert feed.get_ids() == ids[:49_000] + ids[51_000:]
+        assert feed.count() == 98_000
+
+
+def test_all_states_and_doubles_are_retracted_in_steps_as_in_one(server: World) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        job = thoonk.job("j", {"claim_timeout": 60})
+        ids = job.put_many("x" for _ in range(40_000))
+        claims = job.get_many(10)
+        claims[0].stall()
+        claims[1].cancel()
+        server.raw.rpoplpush("feed.ids:j", "feed.reserved:j")  # of a taker that died
+        lost = server.raw.rpop("feed.ids:j").decode()  # type: ignore[union-attr]
+        gone = [*ids[:20], lost, "unknown", ids[0], *ids[20_000:20_100], ids[20_000]]
+        flags = job.retract_many(gone)
+        assert flags == [True] * 20 + [False] * 3 + [True] * 100 + [False]
+        assert job.count() == 39_880
+        counts = job.get_counts()
+        assert (counts.waiting, counts.claimed, counts.stalled) == (39_880, 0, 0)
+        for key in ("holders", "tokens", "cancelled", "reserved", "claimed", "stalled"):
+            assert server.raw.exists(f"feed.{key}:j") == 0
+        assert job.maintenance().recovered == ()
+
+
+def test_a_full_server_still_retracts_many(server: World) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        job, feed = thoonk.job("j"), thoonk.sorted_feed("s")
+        ids = job.put_many("x" for _ in range(20_000))
+        numbers = feed.publish_many("x" for _ in range(20_000))
+        try:
+            server.raw.config_set("maxmemory", 1_000_000)
+            assert all(job.retract_many(ids[9_000:9_500]))
+            assert all(feed.retract_many(numbers[9_000:9_500]))
+        finally:
+            server.raw.config_set("maxmemory", 0)
+        assert (job.count(), feed.count()) == (19_500, 19_500)
+
+
+# --- feeds --------------------------------------------------------------------------------------
+
+
+@pytest.mark.timeout(180)
+def test_a_lower_max_length_takes_items_off_in_short_steps(server: World) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        feed = thoonk.feed("f")
+        ids = feed.publish_many("x" for _ in range(5_000))
+        server.raw.config_resetstat()
+        with feed.subscribe() as told:
+            thoonk.set_config("f", {"max_length": 100})
+            assert [told.get(timeout=60).id for _ in range(4_900)] == ids[:4_900]  # type: ignore[union-attr]
+        assert feed.get_ids() == ids[-100:]
+        removals = server.raw.info("commandstats")["cmdstat_evalsha"]["calls"]
+        assert removals >= 5
+        thoonk.feed("f", {"max_length": 50})
+        assert feed.get_ids() == ids[-50:]
+
+
+def test_a_type_that_is_refused_takes_nothing_off(server: World) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        feed = thoonk.feed("f")
+        feed.publish_many([*"abc"])
+        with pytest.raises(WrongFeedType):
+            thoonk.set_config("f", {"type": "queue", "max_length": 1})
+        assert feed.count() == 3
+
+
+def test_after_a_peer_has_lowered_max_length_a_publish_takes_off_a_thousand_at_most(
+    server: World,
+) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        feed = thoonk.feed("f")
+        ids = feed.publish_many("x" for _ in range(2_500))
+        server.raw.hset("feed.config:f", "max_length", 10)
+        left = []
+        for _ in range(3):
+            ids.append(feed.publish("x"))
+            left.append(feed.count())
+            assert feed.get_ids() == ids[-left[-1] :]
+        assert left == [1_500, 500, 10]
+
+
+def test_a_peers_times_in_seconds_are_rewritten_in_short_steps_and_in_order(
+    server: World,
+) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        feed = thoonk.feed("f")
+        began = time.time() - 10_000
+        ids = [f"old-{number}" for number in range(2_500)]
+        server.raw.zadd("feed.ids:f", {id: began + number for number, id in enumerate(ids)})
+        server.raw.hset("feed.items:f", mapping=dict.fromkeys(ids, "x"))
+        for left in (1_500, 500, 0):
+            ids.append(feed.publish("x"))
+            assert feed.get_ids() == ids
+            assert server.raw.zcount("feed.ids:f", "-inf", "(1e11") == left
+
+
+def test_results_whose_time_is_past_leave_the_index_in_short_steps(server: World) -> None:
+    with Thoonk(backend=server.url) as thoonk:
+        job = thoonk.job("j")
+        server.raw.zadd("feed.results:j", {f"gone-{number}": 1e12 for number in range(2_500)})
+        left = []
+        for _ in range(3):
+            job.put("x")
+            job.get().finish("done")
+            left.append(server.raw.zcard("feed.results:j"))
+        assert left == [1_500, 500, 3]

@@ -1741,6 +1741,49 @@ ROWS = [
             ops.MaintenanceReport(recovered=("lost",), discarded=("leftover",)), looked_at=5
         ),
     ),
+    Row(
+        "a step of a retraction",
+        ops.RetractSome("F", "job", ("a", "unknown", "b")),
+        before=(job(), put("a", "b", "c"), JobClaim("F", "T", 1)),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"c"],
+            b"feed.items:F": {b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+            b"feed.published:F": [(b"c", NOW)],
+        },
+        answer=ops.SomeRetracted((True, False, True), "0 0"),
+        keeps=b"N0,0,1,0,1",
+    ),
+    Row(
+        "a step of a retraction from a sorted feed",
+        ops.RetractSome("F", "sorted_feed", ("2", "1", "9")),
+        before=(sorted_feed(), *insert(b"x", b"y", b"z")),
+        keys={
+            b"feed.config:F": SORTED_CONFIG,
+            b"feed.ids:F": [b"3"],
+            b"feed.items:F": {b"3": b"z"},
+            b"feed.publishes:F": b"3",
+            b"feed.idincr:F": b"3",
+        },
+        notices=((b"feed.retract:F", b"2"), (b"feed.retract:F", b"1")),
+        answer=ops.SomeRetracted((True, True, False), "0 0"),
+        keeps=b"N0,0,1,1,0",
+    ),
+    Row(
+        "a feed is shortened by a step",
+        ops.FeedTrim("F", 1),
+        before=(feed(), publish("a", "b", "c")),
+        keys={
+            b"feed.config:F": FEED_CONFIG,
+            b"feed.ids:F": [(b"c", NOW)],
+            b"feed.items:F": {b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+        },
+        notices=((b"feed.retract:F", b"a"), (b"feed.retract:F", b"b")),
+        answer=("a", "b"),
+        keeps=b"Sa\0b",
+    ),
 ]
 
 

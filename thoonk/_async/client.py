@@ -23,14 +23,18 @@ from thoonk.exceptions import (
     InvalidType,
     InvalidValue,
     NotListening,
+    UnsupportedOperation,
+    WrongFeedType,
 )
 from thoonk.flows import check_kind, check_type
 from thoonk.names import check_name
 from thoonk.operations import (
+    MOST,
     CreateFeed,
     DeleteFeed,
     FeedIsRegistered,
     FeedNames,
+    FeedTrim,
     GetConfig,
     RegisterFeed,
     SetConfig,
@@ -343,7 +347,8 @@ class AsyncThoonk:
                 # An argument is for this object; only a configuration changes what is stored.
                 fields.pop("serializer", None)
             if fields:
-                await self._backend.execute(SetConfig(name, fields))
+                known = opened.config.get("max_length")
+                await self._set_config(name, fields, trim=fields.get("max_length") != known)
         await self._backend.execute(RegisterFeed(name))
         if serializer is None:
             serializer = self._serializers.get(current.serializer)
@@ -429,7 +434,27 @@ class AsyncThoonk:
         """
         fields = check_config(config)
         await self.open()
-        await self._backend.execute(SetConfig(check_name(name), fields))
+        trim = "max_length" in fields
+        if trim and "type" in fields:
+            # Nothing may go when another type is refused.
+            stored = await self._backend.execute(GetConfig(check_name(name)))
+            trim = stored.get("type") == fields["type"]
+        await self._set_config(check_name(name), fields, trim=trim)
+
+    async def _set_config(self, name: str, fields: dict[str, str | None], *, trim: bool) -> None:
+        """Set fields.
+
+        With ``trim``, all but a thousand of what ``max_length`` pushes out goes before, in
+        steps. So where few go, all is one step, and done or not done.
+        """
+        length = int(fields.get("max_length") or 0)
+        gone = MOST if trim and length else 0
+        while gone == MOST:
+            try:
+                gone = len(await self._backend.execute(FeedTrim(name, length + MOST)))
+            except (UnsupportedOperation, WrongFeedType):
+                gone = 0  # it all goes at once; or it is no feed, which keeps what it has
+        await self._backend.execute(SetConfig(name, fields))
 
     # --- handlers -----------------------------------------------------------------------------
 

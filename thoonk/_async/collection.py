@@ -10,7 +10,7 @@ import attrs
 from thoonk._async.subscription import AsyncFeedSubscription
 from thoonk.backends import AsyncBackend
 from thoonk.config import FEED, JOB, SORTED_FEED
-from thoonk.exceptions import InvalidValue, ThoonkError
+from thoonk.exceptions import InvalidValue, ThoonkError, UnsupportedOperation
 from thoonk.flows import Codec, check_many, check_range, chunked, entry_size
 from thoonk.names import check_id
 from thoonk.operations import (
@@ -26,6 +26,8 @@ from thoonk.operations import (
     ReadItems,
     ReadPage,
     ReadStats,
+    RetractSome,
+    SomeRetracted,
 )
 from thoonk.serializers import Serializer
 
@@ -236,6 +238,36 @@ class AsyncCollection(Generic[T]):
         checked = [check_id(id) for id in check_many(ids, "ids")]
         answers = await self._execute_many(chunked(checked, len), operation, lambda chunk, _: chunk)
         return [flag for flags in answers for flag in flags]
+
+    async def _retract_some(
+        self,
+        ids: Iterable[str],
+        operation: Callable[[tuple[str, ...]], Operation[tuple[bool, ...]]],
+    ) -> list[bool]:
+        """As `_retract_many`, in steps that stay short where a long list has to be searched."""
+        checked = [check_id(id) for id in check_many(ids, "ids")]
+        removed: list[bool] = []
+        for chunk in chunked(checked, len):
+            flags: list[bool | None] = [None] * len(chunk)
+            cursor = ""
+            while None in flags:
+                left = [index for index, flag in enumerate(flags) if flag is None]
+                some = tuple(chunk[index] for index in left)
+                try:
+                    step: SomeRetracted = await self._execute(
+                        RetractSome(self.name, self.kind, some, cursor)
+                    )
+                except UnsupportedOperation:  # of a backend that does it in one step
+                    return await self._retract_many(checked, operation)
+                except ThoonkError as error:
+                    known = [id for id, flag in zip(chunk, flags, strict=True) if flag is not None]
+                    error.done = (*checked[: len(removed)], *known)
+                    raise
+                cursor = step.cursor
+                for index, flag in zip(left, step.removed, strict=True):
+                    flags[index] = flag
+            removed += map(bool, flags)
+        return removed
 
     def subscribe(self, resync: bool = False) -> AsyncFeedSubscription[T]:
         """The feed's notices as they happen, to be used in a ``with`` block.

@@ -24,14 +24,18 @@ from thoonk.exceptions import (
     InvalidType,
     InvalidValue,
     NotListening,
+    UnsupportedOperation,
+    WrongFeedType,
 )
 from thoonk.flows import check_kind, check_type
 from thoonk.names import check_name
 from thoonk.operations import (
+    MOST,
     CreateFeed,
     DeleteFeed,
     FeedIsRegistered,
     FeedNames,
+    FeedTrim,
     GetConfig,
     RegisterFeed,
     SetConfig,
@@ -330,7 +334,8 @@ class Thoonk:
                 # An argument is for this object; only a configuration changes what is stored.
                 fields.pop("serializer", None)
             if fields:
-                self._backend.execute(SetConfig(name, fields))
+                known = opened.config.get("max_length")
+                self._set_config(name, fields, trim=fields.get("max_length") != known)
         self._backend.execute(RegisterFeed(name))
         if serializer is None:
             serializer = self._serializers.get(current.serializer)
@@ -416,7 +421,27 @@ class Thoonk:
         """
         fields = check_config(config)
         self.open()
-        self._backend.execute(SetConfig(check_name(name), fields))
+        trim = "max_length" in fields
+        if trim and "type" in fields:
+            # Nothing may go when another type is refused.
+            stored = self._backend.execute(GetConfig(check_name(name)))
+            trim = stored.get("type") == fields["type"]
+        self._set_config(check_name(name), fields, trim=trim)
+
+    def _set_config(self, name: str, fields: dict[str, str | None], *, trim: bool) -> None:
+        """Set fields.
+
+        With ``trim``, all but a thousand of what ``max_length`` pushes out goes before, in
+        steps. So where few go, all is one step, and done or not done.
+        """
+        length = int(fields.get("max_length") or 0)
+        gone = MOST if trim and length else 0
+        while gone == MOST:
+            try:
+                gone = len(self._backend.execute(FeedTrim(name, length + MOST)))
+            except (UnsupportedOperation, WrongFeedType):
+                gone = 0  # it all goes at once; or it is no feed, which keeps what it has
+        self._backend.execute(SetConfig(name, fields))
 
     # --- handlers -----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import attrs
 from thoonk._sync.subscription import FeedSubscription
 from thoonk.backends import Backend
 from thoonk.config import FEED, JOB, SORTED_FEED
-from thoonk.exceptions import InvalidValue, ThoonkError
+from thoonk.exceptions import InvalidValue, ThoonkError, UnsupportedOperation
 from thoonk.flows import Codec, check_many, check_range, chunked, entry_size
 from thoonk.names import check_id
 from thoonk.operations import (
@@ -27,6 +27,8 @@ from thoonk.operations import (
     ReadItems,
     ReadPage,
     ReadStats,
+    RetractSome,
+    SomeRetracted,
 )
 from thoonk.serializers import Serializer
 
@@ -235,6 +237,36 @@ class Collection(Generic[T]):
         checked = [check_id(id) for id in check_many(ids, "ids")]
         answers = self._execute_many(chunked(checked, len), operation, lambda chunk, _: chunk)
         return [flag for flags in answers for flag in flags]
+
+    def _retract_some(
+        self,
+        ids: Iterable[str],
+        operation: Callable[[tuple[str, ...]], Operation[tuple[bool, ...]]],
+    ) -> list[bool]:
+        """As `_retract_many`, in steps that stay short where a long list has to be searched."""
+        checked = [check_id(id) for id in check_many(ids, "ids")]
+        removed: list[bool] = []
+        for chunk in chunked(checked, len):
+            flags: list[bool | None] = [None] * len(chunk)
+            cursor = ""
+            while None in flags:
+                left = [index for index, flag in enumerate(flags) if flag is None]
+                some = tuple(chunk[index] for index in left)
+                try:
+                    step: SomeRetracted = self._execute(
+                        RetractSome(self.name, self.kind, some, cursor)
+                    )
+                except UnsupportedOperation:  # of a backend that does it in one step
+                    return self._retract_many(checked, operation)
+                except ThoonkError as error:
+                    known = [id for id, flag in zip(chunk, flags, strict=True) if flag is not None]
+                    error.done = (*checked[: len(removed)], *known)
+                    raise
+                cursor = step.cursor
+                for index, flag in zip(left, step.removed, strict=True):
+                    flags[index] = flag
+            removed += map(bool, flags)
+        return removed
 
     def subscribe(self, resync: bool = False) -> FeedSubscription[T]:
         """The feed's notices as they happen, to be used in a ``with`` block.

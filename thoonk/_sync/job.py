@@ -369,10 +369,11 @@ class Job(Collection[T]):
     def retract_many(self, ids: Iterable[str]) -> list[bool]:
         """Remove jobs in whatever state; return for each whether it was there.
 
-        Up to 1000 are one atomic step; of more, the steps before one that fails are done
-        (``done`` of the error).
+        Up to 1000 are one atomic step, unless more than 15,000 jobs wait: where it takes
+        long to find them there are more steps, of which each is short. The steps before one
+        that fails are done (``done`` of the error).
         """
-        return self._retract_many(ids, lambda chunk: JobRetract(self.name, chunk))
+        return self._retract_some(ids, lambda chunk: JobRetract(self.name, chunk))
 
     def get_failure_count(self, id: str) -> int:
         """How often a job was cancelled since it was put or retried."""

@@ -36,6 +36,9 @@ LARGE_PAGE = 1_000_000
 LARGE_SNAPSHOT_PAGE = 250_000
 """The same of a page of a snapshot. The server hashes these, too."""
 
+LONG_LIST = 15_000
+"""How many elements of a list one step of a retraction looks at."""
+
 R = TypeVar("R")
 Op = TypeVar("Op", bound="ops.Operation[Any]")
 
@@ -286,6 +289,13 @@ def _(op: ops.SetConfig, call: Call) -> Command[tuple[str, ...]]:
         words += [b"-" if value is None else b"+", encode_name(name), encode_name(value or "")]
     used = ("config", "ids", "items")
     return _script("set_config", op, call, used, words, _names, kind=op.config.get("type") or "")
+
+
+@_handles(ops.FeedTrim)
+def _(op: ops.FeedTrim, call: Call) -> Command[tuple[str, ...]]:
+    arguments = (keys_of(op.feed).retract, op.length, ops.MOST)
+    used = ("config", "ids", "items")
+    return _script("feed_trim", op, call, used, arguments, _names, kind=FEED)
 
 
 @_handles(ops.GetConfig)
@@ -672,6 +682,23 @@ def _(op: ops.JobRetry, call: Call) -> Command[None]:
 @_handles(ops.JobRetract)
 def _(op: ops.JobRetract, call: Call) -> Command[tuple[bool, ...]]:
     return _script("job_retract", op, call, _JOB_KEYS, _ids(op.ids), _flags, kind=JOB)
+
+
+@_handles(ops.RetractSome)
+def _(op: ops.RetractSome, call: Call) -> Command[ops.SomeRetracted]:
+    def parse(reply: list[int]) -> ops.SomeRetracted:
+        right, left, *flags = reply
+        removed = (None if flag < 0 else flag > 0 for flag in flags)
+        return ops.SomeRetracted(tuple(removed), f"{right} {left}")
+
+    keys = keys_of(op.feed)
+    place = (*map(int, op.cursor.split()),) or (0, 0)
+    arguments: tuple[Word, ...] = (*place, LONG_LIST, *_ids(op.ids))
+    if op.kind == JOB:
+        return _script("job_retract_some", op, call, _JOB_KEYS, arguments, parse, kind=JOB)
+    used = ("config", "ids", "items")
+    words = (keys.retract, *arguments)
+    return _script("sorted_retract_some", op, call, used, words, parse, kind=SORTED_FEED)
 
 
 @_handles(ops.JobFailures)

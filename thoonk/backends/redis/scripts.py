@@ -20,8 +20,20 @@ _CALL = re.compile(r"\bp?call\(([^(),]*(?:\[[^]]*\][^(),]*)?)[,)]")
 _COMMAND = re.compile(r"'([A-Z]+)'")
 _WRITES = frozenset(
     (
-        *("DEL", "HDEL", "HINCRBY", "HSET", "INCR", "INCRBY", "LINSERT", "LPOP", "LPUSH", "LREM"),
-        *("PEXPIRE", "RPOP", "RPUSH", "SADD", "SREM", "ZADD", "ZREM", "ZREMRANGEBYSCORE"),
+        *(
+            "DEL",
+            "HDEL",
+            "HINCRBY",
+            "HSET",
+            "INCR",
+            "INCRBY",
+            "LINSERT",
+            "LPOP",
+            "LPUSH",
+            "LREM",
+            "LSET",
+        ),
+        *("LSET", "PEXPIRE", "RPOP", "RPUSH", "SADD", "SREM", "UNLINK", "ZADD", "ZREM"),
     )
 )
 

@@ -13,10 +13,10 @@ local own = tonumber(ARGV[1])
 -- What is there under that name may be no index of results: it goes all the same.
 local indexed = call('TYPE', KEYS[2]).ok == 'zset'
 for index = own + 1, #KEYS do
-  call('DEL', KEYS[index])
-  if indexed then
-    call('ZREM', KEYS[2], ARGV[index - own + 1])
-  end
+  call('UNLINK', KEYS[index])
+end
+if indexed and #ARGV > 1 then
+  call('ZREM', KEYS[2], unpack(ARGV, 2))
 end
 local left = indexed and call('ZRANGE', KEYS[2], 0, 999) or {}
 if #left > 0 then
@@ -24,7 +24,8 @@ if #left > 0 then
 end
 local existed = call('EXISTS', KEYS[1])
 for index = 1, own do
-  call('DEL', KEYS[index])
+  -- What is in a large key goes while others are served.
+  call('UNLINK', KEYS[index])
 end
 if existed == 0 then
   return redis.error_reply('NOFEED the feed does not exist')

@@ -25,9 +25,11 @@ end
 -- Refused here, before anything is written, where a key is of another type.
 call('HLEN', KEYS[3])
 
--- Scores in seconds, as some peers write them, would sort before all others: rewrite them.
+-- Scores in seconds, as some peers write them, would sort before all others: rewrite them. Of
+-- very many the last ones first, so that the order holds until the next publish goes on.
 if call('ZCOUNT', KEYS[2], '-inf', '(1e11') > 0 then
-  local seconds = call('ZRANGEBYSCORE', KEYS[2], '-inf', '(1e11', 'WITHSCORES')
+  local seconds = call(
+    'ZREVRANGEBYSCORE', KEYS[2], '(1e11', '-inf', 'WITHSCORES', 'LIMIT', 0, 1000)
   for index = 1, #seconds, 2 do
     call('ZADD', KEYS[2], text_of(tonumber(seconds[index + 1]) * 1000), seconds[index])
   end
@@ -56,10 +58,16 @@ end
 -- The first write is before the first notice: a server that is full refuses it, and no other.
 -- In a bounded feed it removes an item, which a full server does.
 if limit > 0 then
+  -- More than one at a time is too much only where a peer has lowered max_length.
+  local surplus = 1000
   for index = 4, #ARGV, 2 do
     local id = ARGV[index]
     local is_new = not call('ZSCORE', KEYS[2], id)
     local excess = is_new and call('ZCARD', KEYS[2]) + 1 - limit or 0
+    if excess > 1 then
+      local more = math.min(excess - 1, surplus)
+      excess, surplus = 1 + more, surplus - more
+    end
     if excess > 0 then
       for _, old in ipairs(call('ZRANGE', KEYS[2], 0, excess - 1)) do
         call('ZREM', KEYS[2], old)

@@ -18,13 +18,16 @@ local ids, items = {}, {}
 if kind == 'job' then
   -- In no order: as the hash of items is walked, which also reads the items.
   local size, at = 0, cursor == '' and '0' or cursor
+  if not with_items and at == '0' and call('HLEN', KEYS[3]) <= count then
+    return {'', call('HKEYS', KEYS[3]), {}}
+  end
   repeat
-    local step = call('HSCAN', KEYS[3], at, 'COUNT', with_items and 10 or count)
+    local step = call('HSCAN', KEYS[3], at, 'COUNT', 10)
     for index = 1, #step[2], 2 do
       ids[#ids + 1] = step[2][index]
+      size = size + #step[2][index + 1]
       if with_items then
         items[#items + 1] = step[2][index + 1]
-        size = size + #step[2][index + 1]
       end
     end
     at = step[1]

@@ -8,6 +8,7 @@
 --@ include once
 --@ include feed
 --@ include notify
+--@ include trim
 if answered then
   return answered
 end
@@ -47,10 +48,6 @@ for index = 4, #ARGV, 3 do
     call('HDEL', KEYS[1], ARGV[index + 1])
   end
 end
-for _, id in ipairs(trimmed) do
-  call('ZREM', KEYS[2], id)
-  call('HDEL', KEYS[3], id)
-  call('PUBLISH', ARGV[3], id)
-end
+trim(KEYS[2], KEYS[3], trimmed, ARGV[3])
 call('PUBLISH', ARGV[2], ARGV[1])
 return remember(trimmed)

@@ -72,8 +72,12 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
   end
   call('HDEL', keys.items, unpack(ids))
   if #notices > 0 then
-    -- The index of results keeps no entry longer than the result.
-    call('ZREMRANGEBYSCORE', keys.results, '-inf', text_of(now() - 1))
+    -- The index of results keeps no entry long after the result. More go than come.
+    local past = call(
+      'ZRANGEBYSCORE', keys.results, '-inf', text_of(now() - 1), 'LIMIT', 0, 1000 + #notices)
+    if #past > 0 then
+      call('ZREM', keys.results, unpack(past))
+    end
   end
   for _, notice in ipairs(notices) do
     call('PUBLISH', channel, notice)
