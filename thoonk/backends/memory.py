@@ -191,6 +191,8 @@ class MemoryBackend(RedisBackend):
         self.world.enter(operation.feed, wake)
         try:
             try:
+                # Closing either sees the waiter or is seen here.
+                self._check_open()
                 # An item may have come between the caller's look and the queueing up.
                 taken = self.execute(operation)
                 if not taken.entries:
@@ -260,6 +262,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         self.world.enter(operation.feed, wake)
         try:
             try:
+                self._check_open()
                 taken = await self.execute(operation)
                 if not taken.entries:
                     await event_within(event, timeout)

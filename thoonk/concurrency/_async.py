@@ -52,6 +52,11 @@ async def call(handler: Callable[..., Any], *args: object) -> None:
         await Steps(result)
 
 
+def caller() -> object:
+    """The task that runs this."""
+    return asyncio.current_task()
+
+
 def is_end_of_task(error: BaseException) -> bool:
     """Whether an error ends the running task, and did not only come out of something it called."""
     task = asyncio.current_task()

@@ -33,6 +33,11 @@ def call(handler: Callable[..., Any], *args: object) -> None:
         handler(*args)
 
 
+def caller() -> object:
+    """The thread that runs this."""
+    return threading.get_ident()
+
+
 def is_end_of_task(error: BaseException) -> bool:
     """Whether an error ends this thread: none has to."""
     del error

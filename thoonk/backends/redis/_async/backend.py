@@ -46,7 +46,7 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._async import Event, HomeLoop, event_within, to_the_end
+from thoonk.concurrency._async import Event, HomeLoop, caller, event_within, sleep, to_the_end
 from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
@@ -74,11 +74,13 @@ class _Waiter:
     """A connection on which one caller at a time blocks.
 
     ``unread`` counts the replies that have not been read; ``client_id`` is by what
-    the server can be told to unblock it; ``token`` is that of the take it waits for.
+    the server can be told to unblock it; ``token`` is that of the take it waits for, and
+    ``caller`` the thread or task that does.
     """
 
     connection: Connection
     token: str = ""
+    caller: object = None
     pid: int = attrs.field(factory=os.getpid)
     client_id: int = 0
     unread: int = 0
@@ -166,6 +168,8 @@ class AsyncRedisBackend:
                 command = command_for(operation, call)
                 reply, attempts = await self._until_answered(line, operation, command)
             finally:
+                # What was opened after all were closed must not stay open.
+                line.unread = line.unread or self._closing.is_set()
                 await self._lines.give(line)
         except ThoonkError:
             raise
@@ -299,6 +303,12 @@ class AsyncRedisBackend:
         if self._closing.is_set():
             raise Closed("the backend has been closed")
 
+    def _unless_closed(self, taken: Taken) -> Taken:
+        """What was taken; who has got nothing is told of closing."""
+        if not taken.entries:
+            self._check_open()
+        return taken
+
     # --- waiting -------------------------------------------------------------------------
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
@@ -311,12 +321,16 @@ class AsyncRedisBackend:
         self._check_open()
         command = command_for(operation, Call(self._instance))
         waiter = await self._idle_waiter()
-        waiter.token = operation.token
+        waiter.token, waiter.caller = operation.token, caller()
         self._blocked.add(waiter)
         try:
             try:
+                # Closing either sees this waiter or is seen here.
+                self._check_open()
                 await self._block(waiter, operation, command, timeout)
-                return command.parse(await self._woken(waiter, command, timeout))
+                return self._unless_closed(
+                    command.parse(await self._woken(waiter, command, timeout))
+                )
             except NoScriptError:
                 pass
             except ResponseError as error:
@@ -441,6 +455,10 @@ class AsyncRedisBackend:
         )
         await subscription.open()
         self._subscriptions.add(subscription)
+        if self._closing.is_set():
+            # Closing may not have seen it.
+            await subscription.close()
+            self._check_open()
         return subscription
 
     async def close(self) -> None:
@@ -452,14 +470,27 @@ class AsyncRedisBackend:
         self._closing.set()
         for subscription in list(self._subscriptions):
             await subscription.close()
-        for waiter in list(self._blocked):
-            if waiter.pid != os.getpid():
-                continue  # who waits there does so in the process that this one was forked from
-            try:
-                await self._unblock(waiter)
-            except (*errors.CONNECTION_ERRORS, ResponseError):
-                await disconnect(waiter.connection)
+        await self._end_waits()
         while self._idle:
             await disconnect(self._idle.pop().connection)
         if self._owns_pool:
             await close_pool(self._pool)
+
+    async def _end_waits(self) -> None:
+        """Unblock who waits, until all are out: one that has not quite begun blocks after that."""
+        deadline = time.monotonic() + REPLY_MARGIN
+        pause = 0.0
+        while time.monotonic() < deadline:
+            # In a child, the others wait in the process that this one was forked from. Who
+            # closes from a signal handler may have interrupted a wait of its own.
+            waiting = [waiter for waiter in list(self._blocked) if waiter.pid == os.getpid()]
+            for waiter in waiting:
+                try:
+                    if waiter.client_id:
+                        await self._unblock(waiter)
+                except (*errors.CONNECTION_ERRORS, ResponseError):
+                    await disconnect(waiter.connection)
+            if all(waiter.caller == caller() for waiter in waiting):
+                return
+            await sleep(pause)
+            pause = min(0.02, pause + 0.002)

@@ -47,7 +47,7 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._sync import Event, HomeLoop, event_within, to_the_end
+from thoonk.concurrency._sync import Event, HomeLoop, caller, event_within, sleep, to_the_end
 from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
@@ -75,11 +75,13 @@ class _Waiter:
     """A connection on which one caller at a time blocks.
 
     ``unread`` counts the replies that have not been read; ``client_id`` is by what
-    the server can be told to unblock it; ``token`` is that of the take it waits for.
+    the server can be told to unblock it; ``token`` is that of the take it waits for, and
+    ``caller`` the thread or task that does.
     """
 
     connection: Connection
     token: str = ""
+    caller: object = None
     pid: int = attrs.field(factory=os.getpid)
     client_id: int = 0
     unread: int = 0
@@ -167,6 +169,8 @@ class RedisBackend:
                 command = command_for(operation, call)
                 reply, attempts = self._until_answered(line, operation, command)
             finally:
+                # What was opened after all were closed must not stay open.
+                line.unread = line.unread or self._closing.is_set()
                 self._lines.give(line)
         except ThoonkError:
             raise
@@ -300,6 +304,12 @@ class RedisBackend:
         if self._closing.is_set():
             raise Closed("the backend has been closed")
 
+    def _unless_closed(self, taken: Taken) -> Taken:
+        """What was taken; who has got nothing is told of closing."""
+        if not taken.entries:
+            self._check_open()
+        return taken
+
     # --- waiting -------------------------------------------------------------------------
 
     def wait(self, operation: TakeOperation, timeout: float) -> Taken:
@@ -312,12 +322,14 @@ class RedisBackend:
         self._check_open()
         command = command_for(operation, Call(self._instance))
         waiter = self._idle_waiter()
-        waiter.token = operation.token
+        waiter.token, waiter.caller = operation.token, caller()
         self._blocked.add(waiter)
         try:
             try:
+                # Closing either sees this waiter or is seen here.
+                self._check_open()
                 self._block(waiter, operation, command, timeout)
-                return command.parse(self._woken(waiter, command, timeout))
+                return self._unless_closed(command.parse(self._woken(waiter, command, timeout)))
             except NoScriptError:
                 pass
             except ResponseError as error:
@@ -442,6 +454,10 @@ class RedisBackend:
         )
         subscription.open()
         self._subscriptions.add(subscription)
+        if self._closing.is_set():
+            # Closing may not have seen it.
+            subscription.close()
+            self._check_open()
         return subscription
 
     def close(self) -> None:
@@ -453,14 +469,27 @@ class RedisBackend:
         self._closing.set()
         for subscription in list(self._subscriptions):
             subscription.close()
-        for waiter in list(self._blocked):
-            if waiter.pid != os.getpid():
-                continue  # who waits there does so in the process that this one was forked from
-            try:
-                self._unblock(waiter)
-            except (*errors.CONNECTION_ERRORS, ResponseError):
-                disconnect(waiter.connection)
+        self._end_waits()
         while self._idle:
             disconnect(self._idle.pop().connection)
         if self._owns_pool:
             close_pool(self._pool)
+
+    def _end_waits(self) -> None:
+        """Unblock who waits, until all are out: one that has not quite begun blocks after that."""
+        deadline = time.monotonic() + REPLY_MARGIN
+        pause = 0.0
+        while time.monotonic() < deadline:
+            # In a child, the others wait in the process that this one was forked from. Who
+            # closes from a signal handler may have interrupted a wait of its own.
+            waiting = [waiter for waiter in list(self._blocked) if waiter.pid == os.getpid()]
+            for waiter in waiting:
+                try:
+                    if waiter.client_id:
+                        self._unblock(waiter)
+                except (*errors.CONNECTION_ERRORS, ResponseError):
+                    disconnect(waiter.connection)
+            if all(waiter.caller == caller() for waiter in waiting):
+                return
+            sleep(pause)
+            pause = min(0.02, pause + 0.002)
