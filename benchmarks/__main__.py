@@ -20,7 +20,7 @@ from benchmarks import environments
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
-PARTS = ("rates", "drain", "trips", "space", "notices", "waking", "pauses", "growth")
+PARTS = ("rates", "drain", "trips", "space", "notices", "waking", "pauses", "steps", "growth")
 """The modules of `benchmarks.parts`, in the order in which they are run."""
 
 

@@ -63,8 +63,11 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
     if "waking" in parts:
         yield _waking(parts["waking"])
         yield _idle(parts["waking"])
-    if "pauses" in parts:
-        yield _pauses(parts["pauses"])
+    yield from (
+        make(parts[part])
+        for part, make in (("pauses", _pauses), ("steps", _steps))
+        if part in parts
+    )
     if "growth" in parts:
         yield from _growth(parts["growth"])
 
@@ -354,6 +357,21 @@ def _pauses(pauses: dict[str, Any]) -> Table:
         "else meanwhile; median of the rounds, and the most",
         ("", "what", "script ms", "most", "PING ms", "most"),
         tuple(rows),
+    )
+
+
+def _steps(steps: dict[str, Any]) -> Table:
+    first = next(iter(steps.values()))
+    return Table(
+        "steps",
+        "The longest step with very many jobs",
+        f"ms: the longest script of a call, seconds: the call itself; {first['jobs']:,} jobs wait, "
+        f"and {first['many']:,} are retracted, claimed, or have run out. One round",
+        ("", "longest script ms", "seconds", "load of the machine"),
+        tuple(
+            (name, f"{s['script_ms']:.1f}", f"{s['seconds']:.1f}", f"{s['load']:.1f}")
+            for name, s in steps.items()
+        ),
     )
 
 
