@@ -326,3 +326,18 @@ def test_interrupts_in_a_row_mix_up_no_replies_and_leave_no_connections(
 
 def has_line(script: Any) -> bool:
     return bool(select.select([script.stdout], [], [], 0.05)[0])
+
+
+def test_a_notice_long_after_the_last_one_is_no_lost_connection(
+    real_world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Thoonk(backend=real_world.url) as thoonk:
+        feed = thoonk.feed("f")
+        with feed.subscribe() as notices:
+            for id in ("1", "2"):
+                feed.publish("x", id=id)
+                # Its time for the reply is over when the next one comes.
+                assert notices.get(timeout=0.2) == Published("f", id, "x")
+                with pytest.raises(Empty):
+                    notices.get(timeout=0.3)
+    assert "lost" not in caplog.text
