@@ -35,8 +35,9 @@ def settings(url: str, **options: Any) -> dict[str, Any]:
         backend: Any = thoonk.backend
         return {
             "retry_for": backend._retry_for,
-            "class": backend._pool.connection_class.__name__,
             **backend._pool.connection_kwargs,
+            "socket_timeout": backend._reply_timeout,
+            "class": backend._pool.connection_class.__name__,
         }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -29,6 +30,7 @@ from thoonk.backends.redis._sync.lines import Lines
 from thoonk.backends.redis.commands import Command
 from thoonk.backends.redis.scripts import load_for_fake
 from thoonk.concurrency._async import event_within
+from thoonk.concurrency._sync import caller
 from thoonk.exceptions import InvalidValue, ThoonkError
 from thoonk.operations import (
     FeedOperation,
@@ -47,6 +49,9 @@ R = TypeVar("R")
 # A pool that is exhausted would raise, and there are no sockets to be spared.
 _SETTINGS: dict[str, Any] = {"protocol": 2, "socket_timeout": None, "max_connections": 2**31}
 
+
+ENDS_WITHIN = 5.0
+"""Seconds that closing waits for those who wait, at most."""
 
 MOST_UNREAD = 32 * 2**20
 """Bytes of notices that wait for one subscriber, as on a server by default."""
@@ -171,6 +176,7 @@ class MemoryBackend(RedisBackend):
         super().__init__(client=client)
         self._lines = Lines(self._pool, keep=True)
         self._wakes: dict[str, threading.Event] = {}
+        self._callers: dict[str, object] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {id(self.world):#x}>"
@@ -187,6 +193,7 @@ class MemoryBackend(RedisBackend):
         event = threading.Event()
         wake = event.set
         self._wakes[operation.token] = event
+        self._callers[operation.token] = caller()
         called = False
         self.world.enter(operation.feed, wake)
         try:
@@ -205,6 +212,7 @@ class MemoryBackend(RedisBackend):
                 called = False
         finally:
             del self._wakes[operation.token]
+            del self._callers[operation.token]
             if called:
                 self.world.call(operation.feed, 1)
         return taken
@@ -223,6 +231,13 @@ class MemoryBackend(RedisBackend):
         super().close()
         for event in list(self._wakes.values()):
             event.set()
+        # One that looks just now is waited for: afterwards nothing is taken.
+        deadline = time.monotonic() + ENDS_WITHIN
+        while self._waits_besides(caller()) and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def _waits_besides(self, own: object) -> bool:
+        return any(waiting != own for waiting in list(self._callers.values()))
 
 
 class AsyncMemoryBackend(AsyncRedisBackend):
@@ -238,6 +253,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         super().__init__(client=client)
         self._lines = AsyncLines(self._pool, keep=True)
         self._wakes: dict[str, asyncio.Event] = {}
+        self._callers: dict[str, object] = {}
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {id(self.world):#x}>"
@@ -258,6 +274,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
             loop.call_soon_threadsafe(event.set)
 
         self._wakes[operation.token] = event
+        self._callers[operation.token] = caller()
         called = False
         self.world.enter(operation.feed, wake)
         try:
@@ -274,6 +291,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
                 called = False
         finally:
             del self._wakes[operation.token]
+            del self._callers[operation.token]
             if called:
                 self.world.call(operation.feed, 1)
         return taken
@@ -292,6 +310,10 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         await super().close()
         for event in list(self._wakes.values()):
             event.set()
+        # One that looks just now is waited for: afterwards nothing is taken.
+        deadline = time.monotonic() + ENDS_WITHIN
+        while self._callers and time.monotonic() < deadline:  # noqa: ASYNC110 - for a moment
+            await asyncio.sleep(0.001)
 
 
 class _Opener:
