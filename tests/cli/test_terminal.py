@@ -66,7 +66,7 @@ class Terminal:
         self.raw += data.decode()
         return bool(data)
 
-    def until(self, text: str, timeout: float = 20) -> str:
+    def until(self, text: str, timeout: float = 60) -> str:
         """Wait for a text; return all that was seen."""
         end = time.monotonic() + timeout
         while text not in self.seen:
@@ -77,7 +77,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def end(self, timeout: float = 20) -> int:
+    def end(self, timeout: float = 60) -> int:
         """Wait for the end; return the exit code."""
         end = time.monotonic() + timeout
         while self.read(0.1):
