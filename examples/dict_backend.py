@@ -119,7 +119,6 @@ class Stored:
     def stall(self, id: str) -> None:
         """Take a job out of circulation."""
         self.claims.pop(id, None)
-        self.failures.pop(id, None)
         self.stalled.add(id)
 
     def forget(self, id: str) -> bool:
@@ -605,6 +604,7 @@ class World:
         if op.id not in stored.stalled:
             raise NotStalled(op.feed, op.id)
         stored.stalled.remove(op.id)
+        stored.failures.pop(op.id, None)
         stored.ids.append(op.id)
         stored.since[op.id] = self.clock()
 

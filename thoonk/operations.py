@@ -271,7 +271,7 @@ class FeedStats:
         waiting: items of a queue, or jobs, that wait to be taken.
         claimed: jobs that are claimed; items of a queue that are on their way.
         stalled: jobs out of circulation.
-        failing: jobs, waiting or claimed, that were cancelled at least once.
+        failing: jobs, waiting, claimed or stalled, that were cancelled at least once.
         finished: jobs finished so far.
         oldest_waiting: seconds since the oldest waiting job was put or retried. (Where
             a thousand older ones are claimed: since the next job was.)

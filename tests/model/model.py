@@ -401,7 +401,6 @@ class ModelJob(_Taking):
         self.failures[id] = self.failures.get(id, 0) + 1
         limit = self.config.get("max_failures") or 0
         if limit and self.failures[id] >= limit:
-            del self.failures[id]
             self.stalled.add(id)
             return True
         self.waiting.append(id)
@@ -410,13 +409,13 @@ class ModelJob(_Taking):
     def stall(self, id: str, token: str = "") -> None:
         self.check_held(id, token)
         self.let_go(id)
-        self.failures.pop(id, None)
         self.stalled.add(id)
 
     def retry(self, id: str) -> None:
         if id not in self.stalled:
             raise NotStalled(self.name, id)
         self.stalled.remove(id)
+        self.failures.pop(id, None)
         self.waiting.append(id)
 
     def retract(self, ids: Iterable[str]) -> list[bool]:

@@ -1437,6 +1437,7 @@ ROWS = [
             b"feed.config:F": {**JOB_CONFIG, b"max_failures": b"2"},
             b"feed.items:F": {b"a": b"item a"},
             b"feed.publishes:F": b"1",
+            b"feed.cancelled:F": {b"a": b"2"},
             b"feed.stalled:F": {b"a"},
         },
         answer=True,
@@ -1524,13 +1525,14 @@ ROWS = [
         raises=WrongFeedType,
     ),
     Row(
-        "a stalled job keeps its item and nothing else",
+        "a stalled job keeps its item and the count of its failures",
         ops.JobStall("F", "a", "T"),
         before=(job(), put("a"), (b"HSET", b"feed.cancelled:F", b"a", b"1"), JobClaim("F", "T")),
         keys={
             b"feed.config:F": JOB_CONFIG,
             b"feed.items:F": {b"a": b"item a"},
             b"feed.publishes:F": b"1",
+            b"feed.cancelled:F": {b"a": b"1"},
             b"feed.stalled:F": {b"a"},
         },
         keeps=b"n1",
@@ -1655,7 +1657,7 @@ ROWS = [
                 (b"young", NOW),
             ],
             b"feed.claimed:F": [(b"young", NOW)],
-            b"feed.cancelled:F": {b"expired": b"1"},
+            b"feed.cancelled:F": {b"expired": b"1", b"failed": b"2"},
             b"feed.stalled:F": {b"failed"},
             b"feed.holders:F": {b"young": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"young"},
@@ -1701,7 +1703,7 @@ ROWS = [
                 (b"young", NOW),
             ],
             b"feed.claimed:F": [(b"young", NOW)],
-            b"feed.cancelled:F": {b"expired": b"1"},
+            b"feed.cancelled:F": {b"expired": b"1", b"failed": b"2"},
             b"feed.stalled:F": {b"failed"},
             b"feed.holders:F": {b"young": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"young"},
@@ -1965,16 +1967,16 @@ def test_a_call_that_was_refused_is_tried_again_when_it_is_repeated(world: World
 
 @pytest.mark.parametrize(
     ("others", "age", "left"),
-    [(20, 700, {17, 18}), (20, 500, {21}), (15, 700, {16})],
-    ids=["silent for long", "silent for a while", "few"],
+    [(20, 700, {17, 18}), (20, 500, {21}), (15, 700, {16}), (20, -9, {21})],
+    ids=["found old long ago", "found old a while ago", "few", "found old in time to come"],
 )
-def test_with_a_new_slot_some_go_that_have_been_silent_for_ten_minutes(
+def test_with_a_new_slot_some_go_that_were_found_old_ten_minutes_ago(
     world: World, others: int, age: int, left: set[int]
 ) -> None:
     with opened(world) as (backend, _):
         do(world, backend, [queue(), queued("a")])
         world.raw.delete(ANSWERS)
-        since = int(time.time()) - age
+        since = f"0{int(time.time()) - age}"
         world.raw.hset(ANSWERS, mapping={f"old {n}": f"{since} 1 n1" for n in range(others)})
         take_one = ops.QueueConfirm("F", ("a",), "T")
         do(world, backend, [QueueTake("F", "T")])
@@ -1989,7 +1991,93 @@ def test_with_a_new_slot_some_go_that_have_been_silent_for_ten_minutes(
         assert world.raw.hkeys(ANSWERS) == before
 
 
+@pytest.mark.parametrize("age", [700, -3600], ids=["long ago", "in time to come"])
+def test_a_kept_answer_is_found_old_twice_before_it_goes(world: World, age: int) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [queue()])
+        world.raw.delete(ANSWERS)
+        now = int(time.time())
+        entries = {f"old {n}": f"{now - age} 7 sanswer\n {n}" for n in range(40)}
+        world.raw.hset(ANSWERS, mapping=entries)
+        assert sent(world, queued("a"), "new", 1) == 1
+        kept = {name.decode(): entry.decode() for name, entry in world.raw.hgetall(ANSWERS).items()}
+        assert kept.keys() == {*entries, "new"}
+        marked = {name for name, entry in entries.items() if kept[name] != entry}
+        assert len(marked) in (3, 4)
+        for name in marked:
+            mark, rest = kept[name].split(" ", 1)
+            assert (mark[0], rest) == ("0", entries[name].split(" ", 1)[1])
+            assert 0 <= int(mark) - now < 60
+            # Whoever repeats that call gets its answer.
+            again = sent(world, queued("b"), name, 7)
+            assert again == f"answer\n {name.split()[1]}".encode()
+        # One of them is found again after ten minutes more.
+        (name, *_) = marked
+        call_of = kept[name].split(" ", 1)[1]
+        world.raw.delete(ANSWERS)
+        others = {f"young {n}": f"{now} 1 n1" for n in range(16)}
+        old = {f"{name} {n}": f"0{now - 601} {call_of}" for n in range(40)}
+        world.raw.hset(ANSWERS, mapping={**others, **old})
+        assert sent(world, queued("c"), "newer", 1) == 1
+        assert world.raw.hlen(ANSWERS) < 16 + 40 + 1
+
+
+def test_what_is_no_kept_answer_goes_and_hinders_nobody(world: World) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [queue()])
+        world.raw.delete(ANSWERS)
+        world.raw.hset(ANSWERS, mapping={f"garbage {n}": "garbage" for n in range(40)})
+        assert sent(world, queued("a"), "new", 1) == 1
+        assert world.raw.hlen(ANSWERS) in (37, 38)
+        assert sent(world, queued("b"), "garbage 1", 1) == 1
+        assert world.raw.llen("feed.ids:F") == 2
+
+
 # --- times and scores -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ahead", "kind"), [(3_600_000, "ms"), (60, "s"), (float("inf"), "ms")], ids=str
+)
+def test_a_claim_of_a_time_to_come_counts_as_made_now_and_stays_its_holders(
+    world: World, ahead: float, kind: str
+) -> None:
+    with opened(world) as (backend, _):
+        config = {"type": "job", "claim_timeout": "60"}
+        do(world, backend, [ops.CreateFeed("F", config), put("a", "b", "c")])
+        do(world, backend, [JobClaim("F", "T", 2), JobClaim("F", "U")])
+        unit = 1000 if kind == "ms" else 1
+        time_to_come = world.raw.time()[0] * unit + ahead
+        text = f"{time_to_come:.17g}"
+        world.raw.zadd("feed.claimed:F", {"a": time_to_come, "b": time_to_come, "c": time_to_come})
+        world.raw.hset("feed.holders:F", mapping={"a": f"T {text}", "c": f"U {text}"})
+        # Of b a peer has made another claim since.
+        world.raw.hset("feed.holders:F", "b", "T 1")
+        report = backend.execute(ops.JobMend("F")).report
+        assert (report.expired, report.stalled) == ((), ())
+        now = world.raw.time()[0] * 1000 + 1000
+        for id, since in world.raw.zrange("feed.claimed:F", 0, -1, withscores=True):
+            assert now - 60_000 < since <= now
+            holder = b"T 1" if id == b"b" else b"%s %d" % ({b"a": b"T", b"c": b"U"}[id], since)
+            assert world.raw.hget("feed.holders:F", id) == holder
+        assert backend.execute(ops.JobExtend("F", (Held("a", "T"), Held("b", "T")))) == (
+            True,
+            False,
+        )
+        backend.execute(ops.JobFinish("F", (Ending("c", "U"),)))
+        # Asked again, its taker has what it has taken.
+        assert [e.id for e in backend.execute(JobClaim("F", "T", 2)).entries] == ["a"]
+
+
+def test_a_take_of_a_time_to_come_counts_as_made_now(world: World) -> None:
+    with opened(world) as (backend, _):
+        do(world, backend, [queue(), queued("a"), QueueTake("F", "T")])
+        time_to_come = world.raw.time()[0] * 1000 + 3_600_000
+        world.raw.zadd("feed.claimed:F", {"a": time_to_come})
+        world.raw.hset("feed.holders:F", "a", f"T {time_to_come}")
+        assert backend.execute(QueueTake("F", "U")).entries == ()
+        assert world.raw.zscore("feed.claimed:F", "a") < time_to_come - 3_000_000
+        backend.execute(ops.QueueConfirm("F", ("a",), "T"))
 
 
 def test_the_entry_of_a_holder_has_the_time_of_the_claim(world: World) -> None:

@@ -376,7 +376,7 @@ class Job(Collection[T]):
         return self._retract_some(ids, lambda chunk: JobRetract(self.name, chunk))
 
     def get_failure_count(self, id: str) -> int:
-        """How often a job was cancelled since it was put or retried."""
+        """How often a job was cancelled since it was put or retried, also of a stalled one."""
         failures: int = self._execute(JobFailures(self.name, id))
         return failures
 

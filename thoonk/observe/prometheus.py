@@ -159,7 +159,7 @@ _GAUGES = {
     "waiting": "Items of a queue, or jobs, that wait to be taken.",
     "claimed": "Jobs that are claimed; items of a queue that are on their way.",
     "stalled": "Jobs out of circulation.",
-    "failing": "Jobs, waiting or claimed, that were cancelled at least once.",
+    "failing": "Jobs, waiting, claimed or stalled, that were cancelled at least once.",
     "oldest_waiting": "Seconds since the oldest waiting job was put or retried.",
     "oldest_claimed": "Seconds since the oldest claim was made or extended.",
     "oldest_item": "Seconds since the first item of a feed was published.",

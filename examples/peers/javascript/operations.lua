@@ -57,7 +57,13 @@ end
 
 -- A number, 0 where there is none that makes sense.
 local function setting(field)
-  return math.max(0, tonumber(call('HGET', config, field) or '') or 0)
+  local text = string.match(call('HGET', config, field) or '', '^[%d.]+$')
+  return tonumber(text or '') or 0
+end
+
+-- A counter, 0 where there is none.
+local function counted(text)
+  return tonumber(string.match(text or '', '^%d+$') or '') or 0
 end
 
 local function must_fit(item)
@@ -148,16 +154,30 @@ local function take(token, count)
   return taken
 end
 
+-- Gives a claim another time. The entry of its holder goes along if it counts.
+local function date(id, time)
+  local entry = call('HGET', holders, id)
+  local holder = entry and string.match(entry, '^(.*) ')
+  local counts = holder and is_held(id, holder)
+  call('ZADD', claimed, time, id)
+  if counts then
+    call('HSET', holders, id, holder .. ' ' .. time)
+  end
+end
+
 -- Calls back for each claim that is older than so many ms, oldest first.
 local function each_expired(timeout, back)
   local time = now()
-  local rows = call('ZRANGEBYSCORE', claimed, '-inf', text(time - timeout), 'WITHSCORES')
-  for index = 1, #rows, 2 do
-    local since = milliseconds(rows[index + 1])
-    if since <= time - timeout then
-      back(rows[index])
-    else
-      call('ZADD', claimed, text(since), rows[index])
+  -- What has yet to come is of a clock that was ahead, and counts as now.
+  for _, range in ipairs({{'-inf', text(time - timeout)}, {'(' .. text(time), '+inf'}}) do
+    local rows = call('ZRANGEBYSCORE', claimed, range[1], range[2], 'WITHSCORES')
+    for index = 1, #rows, 2 do
+      local since = math.min(time, milliseconds(rows[index + 1]))
+      if since <= time - timeout then
+        back(rows[index])
+      else
+        date(rows[index], text(since))
+      end
     end
   end
 end
@@ -175,7 +195,6 @@ local function give_back(id)
   let_go(id)
   local failures, limit = call('HINCRBY', cancelled, id, 1), setting('max_failures')
   if limit > 0 and failures >= limit then
-    call('HDEL', cancelled, id)
     call('ZREM', published, id)
     call('SADD', stalled, id)
   else
@@ -231,8 +250,13 @@ local function once(step)
   local is_new = call('HSET', answers, slot, time .. ' ' .. number .. ' ' .. written(answer))
   if is_new == 1 and call('HLEN', answers) > 16 then
     for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
-      if tonumber(string.match(call('HGET', answers, other), '^%d+')) < time - 600 then
+      local mark, since, rest = string.match(call('HGET', answers, other), '^(0?)(%d+)(.*)$')
+      since = tonumber(since or 0)
+      -- One that is old, or of a time to come, is marked first. With the mark it goes.
+      if not mark or mark == '0' and since < time - 600 then
         call('HDEL', answers, other)
+      elseif since < time - 600 or since > time then
+        call('HSET', answers, other, '0' .. time .. rest)
       end
     end
   end
@@ -309,7 +333,7 @@ end
 operations['stats'] = function()
   local kind = call('HGET', config, 'type') or refuse('NOFEED')
   local shape = SHAPES[kind]
-  local found = {'items', call('HLEN', items), 'publishes', tonumber(call('GET', publishes) or 0)}
+  local found = {'items', call('HLEN', items), 'publishes', counted(call('GET', publishes))}
   local function tell(field, value)
     table.insert(found, field)
     table.insert(found, value)
@@ -325,7 +349,7 @@ operations['stats'] = function()
   if shape == 'job' then
     tell('stalled', call('SCARD', stalled))
     tell('failing', call('HLEN', cancelled))
-    tell('finished', tonumber(call('GET', finishes) or 0))
+    tell('finished', counted(call('GET', finishes)))
     local oldest
     for _, id in ipairs(call('ZRANGE', published, 0, 999)) do
       oldest = oldest or not call('ZSCORE', claimed, id) and call('ZSCORE', published, id)
@@ -630,7 +654,7 @@ operations['job get'] = function(token, count)
   local taken = take(token, tonumber(count))
   local failures = {}
   for index = 1, #taken, 2 do
-    table.insert(failures, tonumber(call('HGET', cancelled, taken[index]) or 0))
+    table.insert(failures, counted(call('HGET', cancelled, taken[index])))
   end
   return {timeout > 0 and wake(timeout) or -1, taken, failures}
 end
@@ -642,14 +666,7 @@ operations['job extend'] = function(...)
     local id = jobs[index]
     local held = is_held(id, jobs[index + 1])
     if held then
-      local entry = call('HGET', holders, id)
-      local holder = entry and string.match(entry, '^(.*) ')
-      local counts = holder and is_held(id, holder)
-      local time = text(now())
-      call('ZADD', claimed, time, id)
-      if counts then
-        call('HSET', holders, id, holder .. ' ' .. time)
-      end
+      date(id, text(now()))
     end
     table.insert(extended, held and 1 or 0)
   end
@@ -727,7 +744,6 @@ operations['job stall'] = function(id, token)
   must_be('job')
   must_be_held(id, token)
   let_go(id)
-  call('HDEL', cancelled, id)
   call('ZREM', published, id)
   call('SADD', stalled, id)
   return 1
@@ -738,6 +754,7 @@ operations['job retry'] = function(id)
   if call('SREM', stalled, id) == 0 then
     refuse('NOTSTALLED')
   end
+  call('HDEL', cancelled, id)
   call('LPUSH', ids, id)
   call('ZADD', published, text(now()), id)
   return 1
@@ -760,7 +777,7 @@ operations['job counts'] = function()
   must_be('job')
   return {
     call('LLEN', ids) + call('LLEN', reserved), call('ZCARD', claimed), call('SCARD', stalled),
-    tonumber(call('GET', finishes) or 0),
+    counted(call('GET', finishes)),
   }
 end
 

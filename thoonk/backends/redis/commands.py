@@ -203,6 +203,11 @@ def _nothing(_: object) -> None:
     return None
 
 
+def _count(reply: bytes | None) -> int:
+    # What a peer left there may be no number.
+    return int(reply) if reply is not None and reply.isdigit() and len(reply) <= 15 else 0  # noqa: PLR2004
+
+
 def _flags(reply: list[int]) -> tuple[bool, ...]:
     return tuple(flag > 0 for flag in reply)
 
@@ -659,22 +664,14 @@ def _(op: ops.JobCancel, call: Call) -> Command[bool]:
 
 @_handles(ops.JobStall)
 def _(op: ops.JobStall, call: Call) -> Command[None]:
-    used = (
-        "config",
-        "published",
-        "claimed",
-        "stalled",
-        "cancelled",
-        "holders",
-        "tokens",
-    )
+    used = ("config", "published", "claimed", "stalled", "holders", "tokens")
     arguments = (encode_name(op.id), encode_name(op.token))
     return _script("job_stall", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobRetry)
 def _(op: ops.JobRetry, call: Call) -> Command[None]:
-    used = ("config", "ids", "published", "stalled")
+    used = ("config", "ids", "published", "stalled", "cancelled")
     arguments = (encode_name(op.id),)
     return _script("job_retry", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
 
@@ -704,7 +701,7 @@ def _(op: ops.RetractSome, call: Call) -> Command[ops.SomeRetracted]:
 @_handles(ops.JobFailures)
 def _(op: ops.JobFailures, call: Call) -> Command[int]:
     words = (b"HGET", keys_of(op.feed).cancelled, encode_name(op.id))
-    return _read(words, lambda reply: int(reply or 0), op.feed)
+    return _read(words, _count, op.feed)
 
 
 @_handles(ops.CountJobs)

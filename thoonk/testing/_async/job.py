@@ -218,6 +218,7 @@ class AsyncJobContract(AsyncContract):
         await (await job.get()).cancel()
         await job.get(timeout=5)
         await job.stall(id)
+        assert await job.get_failure_count(id) == 1
         with pytest.raises(Empty):
             await job.get_nowait()
         waiting = Background(job.get)
@@ -537,6 +538,7 @@ class AsyncJobContract(AsyncContract):
         with pytest.raises(Empty):
             await job.get_nowait()
         assert await job.get_counts() == JobCounts(waiting=0, claimed=0, stalled=1, finished=0)
+        assert await job.get_failure_count(id) == 2
         await job.retry(id)
         claim = await job.get(timeout=5)
         assert (claim.id, claim.cancelled) == (id, 0)

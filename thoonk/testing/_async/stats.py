@@ -64,9 +64,10 @@ class AsyncStatsContract(AsyncContract):
         assert (stats.waiting, stats.claimed, stats.failing) == (1, 0, 1)
         await (await job.get()).stall()
         stats = await job.stats()
-        assert (stats.waiting, stats.stalled, stats.failing) == (0, 1, 0)
+        assert (stats.waiting, stats.stalled, stats.failing) == (0, 1, 1)
         assert stats.oldest_waiting is None
         await job.retry(claim.id)
+        assert (await job.stats()).failing == 0
         await (await job.get()).finish()
         assert await job.stats() == FeedStats(
             "job", items=0, publishes=1, waiting=0, claimed=0, stalled=0, failing=0, finished=1

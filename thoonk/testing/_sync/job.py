@@ -213,6 +213,7 @@ class JobContract(Contract):
         (job.get()).cancel()
         job.get(timeout=5)
         job.stall(id)
+        assert job.get_failure_count(id) == 1
         with pytest.raises(Empty):
             job.get_nowait()
         waiting = Background(job.get)
@@ -516,6 +517,7 @@ class JobContract(Contract):
         with pytest.raises(Empty):
             job.get_nowait()
         assert job.get_counts() == JobCounts(waiting=0, claimed=0, stalled=1, finished=0)
+        assert job.get_failure_count(id) == 2
         job.retry(id)
         claim = job.get(timeout=5)
         assert (claim.id, claim.cancelled) == (id, 0)

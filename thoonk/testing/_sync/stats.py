@@ -63,9 +63,10 @@ class StatsContract(Contract):
         assert (stats.waiting, stats.claimed, stats.failing) == (1, 0, 1)
         (job.get()).stall()
         stats = job.stats()
-        assert (stats.waiting, stats.stalled, stats.failing) == (0, 1, 0)
+        assert (stats.waiting, stats.stalled, stats.failing) == (0, 1, 1)
         assert stats.oldest_waiting is None
         job.retry(claim.id)
+        assert (job.stats()).failing == 0
         (job.get()).finish()
         assert job.stats() == FeedStats(
             "job", items=0, publishes=1, waiting=0, claimed=0, stalled=0, failing=0, finished=1

@@ -12,5 +12,5 @@ return {
   call('LLEN', KEYS[2]) + call('LLEN', KEYS[3]),
   call('ZCARD', KEYS[4]),
   call('SCARD', KEYS[5]),
-  tonumber(call('GET', KEYS[6]) or '') or 0,
+  count_in(call('GET', KEYS[6])),
 }

@@ -16,7 +16,7 @@ local refusal = refuse(config[1], 'feed') or oversized(config[3], 5)
 if refusal then
   return refusal
 end
-local limit = config[2] and math.floor(tonumber(config[2]) or 0) or 0
+local limit = count_in(config[2])
 refusal = muted(ARGV[1], ARGV[2], limit > 0 and ARGV[3] or nil)
 if refusal then
   return refusal
@@ -26,12 +26,13 @@ end
 call('HLEN', KEYS[3])
 
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them. Of
--- very many the last ones first, so that the order holds until the next publish goes on.
-if call('ZCOUNT', KEYS[2], '-inf', '(1e11') > 0 then
+-- very many the last ones first, so that the order holds until the next publish goes on. What is
+-- below 1e8 is no time: nothing would come of it.
+if call('ZCOUNT', KEYS[2], '1e8', '(1e11') > 0 then
   local seconds = call(
-    'ZREVRANGEBYSCORE', KEYS[2], '(1e11', '-inf', 'WITHSCORES', 'LIMIT', 0, 1000)
+    'ZREVRANGEBYSCORE', KEYS[2], '(1e11', '1e8', 'WITHSCORES', 'LIMIT', 0, 1000)
   for index = 1, #seconds, 2 do
-    call('ZADD', KEYS[2], text_of(tonumber(seconds[index + 1]) * 1000), seconds[index])
+    call('ZADD', KEYS[2], text_of(seconds[index + 1] * 1000), seconds[index])
   end
 end
 
@@ -39,7 +40,7 @@ end
 -- smallest that still changes a score that large.
 local time = now()
 local last = call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
-local score = last[2] and tonumber(last[2]) or 0
+local score = last[2] and number_of(last[2]) or 0
 local function after(previous)
   local step = 1 / 1024
   while previous + step == previous and step < previous do

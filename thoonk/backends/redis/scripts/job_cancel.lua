@@ -23,5 +23,5 @@ local since, holders = claims_on(keys, {ARGV[1]})
 if not holds(since[1], holders[1], ARGV[2]) then
   return redis.error_reply('NOTCLAIMED 1')
 end
-local waiting = give_back(keys, {ARGV[1]}, tonumber(config[2] or '') or 0)
+local waiting = give_back(keys, {ARGV[1]}, count_in(config[2]))
 return remember(1 - #waiting)

@@ -23,12 +23,7 @@ for index = 1, #ARGV, 2 do
   local since, holders = claims_on(keys, {id})
   local held = holds(since[1], holders[1], token)
   if held then
-    local holder = string.match(holders[1] or '', '^(.*) %S+$')
-    call('ZADD', keys.claimed, time, id)
-    -- An entry that no longer counts must not come to life again.
-    if holder and holds(since[1], holders[1], holder) then
-      call('HSET', keys.holders, id, holder .. ' ' .. time)
-    end
+    date(keys, id, since[1], holders[1], time)
   end
   extended[#extended + 1] = held and 1 or 0
 end

@@ -26,9 +26,9 @@ local keys = {
   cancelled = KEYS[8], holders = KEYS[9], tokens = KEYS[10],
 }
 local expired, stalled, recovered, discarded = {}, {}, {}, {}
-local timeout = (tonumber(config[2] or '') or 0) * 1000
+local timeout = (seconds_in(config[2]) or 0) * 1000
 if timeout > 0 then
-  local max_failures = tonumber(config[3] or '') or 0
+  local max_failures = count_in(config[3])
   repeat
     local old = {}
     local looked_at = expire(keys, now(), timeout, 1000, function(id)

@@ -76,13 +76,13 @@ local function go_on(where)
 end
 
 if phase == 'claims' then
-  local timeout = (tonumber(config[2] or '') or 0) * 1000
+  local timeout = (seconds_in(config[2]) or 0) * 1000
   if timeout > 0 then
     local old = {}
     left = left - expire(keys, now(), timeout, left, function(id)
       old[#old + 1] = id
     end)
-    expired, stalled = give_back(keys, old, tonumber(config[3] or '') or 0)
+    expired, stalled = give_back(keys, old, count_in(config[3]))
     if left <= 0 then
       return go_on('claims')
     end

@@ -53,7 +53,7 @@ if last < #ARGV then
       lost[#lost + 1] = id
     end
   end
-  give_back(keys, held, tonumber(config[3] or '') or 0)
+  give_back(keys, held, count_in(config[3]))
 end
 local answer = claim(keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
 answer[5] = lost

@@ -52,7 +52,7 @@ if kind == 'feed' then
   local rank = reverse and 'ZREVRANK' or 'ZRANK'
   start = next_place(function(id, score)
     local now_at = call('ZSCORE', KEYS[2], id)
-    return now_at and text_of(tonumber(now_at)) == score and call(rank, KEYS[2], id) + 1
+    return now_at and text_of(number_of(now_at)) == score and call(rank, KEYS[2], id) + 1
   end, function(_, score)
     -- Removed or edited since: after all that stood before it.
     local before, to = '-inf', score
@@ -69,7 +69,7 @@ if kind == 'feed' then
     scores[#scores + 1] = rows[index + 1]
   end
   cursor_of = function(index)
-    return text_of(tonumber(scores[index])) .. ' ' .. ids[index]
+    return text_of(number_of(scores[index])) .. ' ' .. ids[index]
   end
 else
   -- A queue is read from the right, where items are taken.

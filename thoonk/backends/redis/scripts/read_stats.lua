@@ -17,7 +17,8 @@ local kind = kind_of(type_name) or ARGV[1]
 local time = now()
 
 local function age(since)
-  return since and math.max(0, math.floor(time - since)) or -1
+  -- A peer may have left any number as a time.
+  return since and math.floor(math.max(0, math.min(time, time - since))) or -1
 end
 
 -- The earliest time in a sorted set, passing over the members that are in the set `others`;
@@ -30,7 +31,7 @@ local function earliest(key, others, limit)
       'ZRANGEBYSCORE', key, range[1], range[2], 'WITHSCORES', 'LIMIT', 0, limit)
     for index = 1, #rows, 2 do
       if not others or not call('ZSCORE', others, rows[index]) then
-        local since = in_milliseconds(tonumber(rows[index + 1]))
+        local since = in_milliseconds(number_of(rows[index + 1]))
         found = math.min(found or since, since)
         break
       end
@@ -42,13 +43,13 @@ end
 local stats = {
   type_name,
   call('HLEN', KEYS[3]),
-  tonumber(call('GET', KEYS[4]) or '') or 0,
+  count_in(call('GET', KEYS[4])),
   -1, -1, -1, -1, -1, -1, -1, -1, -1,
 }
 if kind == 'feed' then
   local newest = call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
   stats[11] = age(earliest(KEYS[2], nil, 1))
-  stats[12] = age(newest and in_milliseconds(tonumber(newest)))
+  stats[12] = age(newest and in_milliseconds(number_of(newest)))
 elseif kind == 'queue' or kind == 'job' then
   stats[4] = call('LLEN', KEYS[2]) + call('LLEN', KEYS[5])
   stats[5] = call('ZCARD', KEYS[7])
@@ -57,7 +58,7 @@ end
 if kind == 'job' then
   stats[6] = call('SCARD', KEYS[8])
   stats[7] = call('HLEN', KEYS[9])
-  stats[8] = tonumber(call('GET', KEYS[10]) or '') or 0
+  stats[8] = count_in(call('GET', KEYS[10]))
   if stats[4] > 0 then
     -- One more than are claimed has one that waits among it. Where very many are, what is
     -- next must do.
@@ -66,7 +67,7 @@ if kind == 'job' then
       local next_one = call('LRANGE', KEYS[5], -1, -1)[1]
         or call('LRANGE', KEYS[2], -1, -1)[1]
       local put = call('ZSCORE', KEYS[6], next_one)
-      since = put and in_milliseconds(tonumber(put))
+      since = put and in_milliseconds(number_of(put))
     end
     stats[9] = age(since)
   end

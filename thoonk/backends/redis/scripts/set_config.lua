@@ -30,7 +30,7 @@ if refuse(kind, 'feed') == nil and call('TYPE', KEYS[2]).ok == 'zset' then
       limit = ARGV[index] == '+' and ARGV[index + 2]
     end
   end
-  limit = math.floor(tonumber(limit or '') or 0)
+  limit = count_in(limit)
   local excess = call('ZCARD', KEYS[2]) - limit
   if limit > 0 and excess > 0 then
     call('HLEN', KEYS[3])  -- refused here when it is no hash

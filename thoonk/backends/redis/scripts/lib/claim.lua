@@ -19,7 +19,17 @@ local function holds(since, holder, token)
   end
   -- As a rule the server writes the time as we do.
   return token == '' or holder == token .. ' ' .. since
-    or holder == token .. ' ' .. text_of(tonumber(since))
+    or holder == token .. ' ' .. text_of(number_of(since))
+end
+
+-- Date the claim on `id` anew; `since` and `holder` as from `claims_on`. A holder's entry that
+-- counts goes on to count, one that does not must not come to life again.
+local function date(keys, id, since, holder, time)
+  local token = string.match(holder or '', '^(.*) %S+$')
+  call('ZADD', keys.claimed, time, id)
+  if token and holds(since, holder, token) then
+    call('HSET', keys.holders, id, token .. ' ' .. time)
+  end
 end
 
 -- End the claims on `ids`, whoever holds them; `holders` as from `claims_on`.
@@ -83,7 +93,6 @@ local function give_back(keys, ids, max_failures)
     list[#list + 1] = id
   end
   if #stalled > 0 then
-    call('HDEL', keys.cancelled, unpack(stalled))
     call('ZREM', keys.published, unpack(stalled))
     call('SADD', keys.stalled, unpack(stalled))
   end
@@ -93,23 +102,29 @@ local function give_back(keys, ids, max_failures)
   return waiting, stalled
 end
 
--- Call `back(id)` for up to `limit` claims that are older than `timeout` ms. Returns how many
--- were looked at.
+-- Call `back(id)` for up to `limit` claims that are older than `timeout` ms. Claims whose time
+-- has yet to come, for some clock was ahead, count as made now. Returns how many were looked at.
 local function expire(keys, time, timeout, limit, back)
-  local old = call(
+  local seen = call(
     'ZRANGEBYSCORE', keys.claimed, '-inf', text_of(time - timeout), 'WITHSCORES', 'LIMIT', 0, limit)
-  for index = 1, #old, 2 do
-    local since = in_milliseconds(tonumber(old[index + 1]))
+  local ahead = call('ZREVRANGEBYSCORE', keys.claimed, '+inf', '(' .. text_of(time), 'WITHSCORES',
+    'LIMIT', 0, limit - #seen / 2)
+  for _, word in ipairs(ahead) do
+    seen[#seen + 1] = word
+  end
+  for index = 1, #seen, 2 do
+    local id = seen[index]
+    local since = math.min(time, in_milliseconds(number_of(seen[index + 1])))
     if since > time - timeout then
-      -- A peer's claim in seconds, still young: rewritten, so that it sorts by its time.
+      -- Also a peer's claim in seconds, still young: rewritten, so that it sorts by its time.
       -- A server that is full refuses a first write that takes memory: this takes none.
       call('ZREM', keys.claimed, '')
-      call('ZADD', keys.claimed, text_of(since), old[index])
+      date(keys, id, seen[index + 1], call('HGET', keys.holders, id), text_of(since))
     else
-      back(old[index])
+      back(id)
     end
   end
-  return #old / 2
+  return #seen / 2
 end
 
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
@@ -173,7 +188,7 @@ end
 local function time_left(keys, time, timeout)
   local oldest = call('ZRANGE', keys.claimed, 0, 0, 'WITHSCORES')
   if oldest[2] then
-    local left = in_milliseconds(tonumber(oldest[2])) + timeout - time
+    local left = in_milliseconds(number_of(oldest[2])) + timeout - time
     return math.ceil(math.min(timeout, math.max(0, left)))
   end
   return math.ceil(timeout)

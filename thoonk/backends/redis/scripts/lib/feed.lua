@@ -7,6 +7,21 @@ local function kind_of(type_name)
   return kinds[type_name]
 end
 
+-- A whole number as configured or counted (false for none); 0 for what is none.
+local function count_in(text)
+  local digits = string.match(text or '', '^%s*%+?(%d+)%s*$')
+  return digits and #digits <= 15 and tonumber(digits) or 0
+end
+
+-- A configured number of seconds (false for none), nil for what makes no sense.
+local function seconds_in(text)
+  local seconds = string.match(text or '', '^[%s%d.eE+-]+$') and tonumber(text)
+  if seconds and (seconds == 0 or seconds >= 0.001 and seconds <= 1e11) then
+    return seconds
+  end
+  return nil
+end
+
 -- An error reply when a feed of type `actual` (false: it has none) is not of `kind`, else nil.
 -- Types that are not built in pass: the client that registered them knows their shape.
 local function refuse(actual, kind)

@@ -47,7 +47,7 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
   call('HDEL', keys.cancelled, unpack(ids))
   call('ZREM', keys.published, unpack(ids))
   redis.pcall('INCRBY', keys.finishes, #ids) -- what is no number is left
-  local seconds, notices = tonumber(configured or ''), {}
+  local seconds, notices = seconds_in(configured), {}
   for at = from, to, 5 do
     local id, kind, result = ARGV[at], ARGV[at + 2], ARGV[at + 3]
     if kind ~= '' then

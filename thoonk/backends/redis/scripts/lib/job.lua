@@ -12,7 +12,7 @@ end
 -- -1, ids, items, how often each was cancelled}.
 local function claim(keys, claim_timeout, max_failures, count, token, thorough)
   local time, wake = now(), -1
-  local timeout = (tonumber(claim_timeout or '') or 0) * 1000
+  local timeout = (seconds_in(claim_timeout) or 0) * 1000
   -- Refused here, before anything is written, where a key is of another type.
   call('HLEN', keys.cancelled)
   local taken, items = {}, {}
@@ -27,14 +27,14 @@ local function claim(keys, claim_timeout, max_failures, count, token, thorough)
       expire(keys, time, timeout, 100, function(id)
         old[#old + 1] = id
       end)
-      give_back(keys, old, tonumber(max_failures or '') or 0)
+      give_back(keys, old, count_in(max_failures))
     end
     taken, items = take(keys, token, count, time, true)
   end
   local cancelled = {}
   if #taken > 0 then
     for index, times in ipairs(call('HMGET', keys.cancelled, unpack(taken))) do
-      cancelled[index] = tonumber(times or '0') or 0
+      cancelled[index] = count_in(times)
     end
   elseif timeout > 0 then
     wake = time_left(keys, time, timeout)

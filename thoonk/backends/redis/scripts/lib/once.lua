@@ -8,6 +8,23 @@ ARGV[#ARGV], KEYS[#KEYS] = nil, nil
 ARGV[#ARGV] = nil
 local answered
 
+-- What becomes of an entry whose time says that it is old: it is marked with the present time
+-- and a 0 before it (returned), and when it is found old again with that mark, it goes ('').
+-- So a step of the clock throws nothing away. A time that has yet to come counts as now, and
+-- so the entry is marked, too. False while it is young.
+local function outlived(entry, time)
+  local mark, since = string.match(entry, '^(0?)(%d+) %d+ ')
+  since = tonumber(since)
+  if not since then
+    return '' -- no entry of ours
+  elseif since <= time and since >= time - 600 then
+    return false
+  elseif mark == '0' and since <= time then
+    return ''
+  end
+  return '0' .. string.format('%.0f', time)
+end
+
 -- An answer as text: a number, a text, or a list of either.
 local function remember(answer)
   local text
@@ -21,14 +38,18 @@ local function remember(answer)
     text = 'S' .. table.concat(answer, '\0')
   end
   -- An entry is "time call answer". When a new slot comes, some of the others are looked at,
-  -- and those of callers that have been silent for ten minutes go.
+  -- and those of callers that have been silent for ten minutes go; not at once, for it may be
+  -- that the clock has gone on by a step: see `outlived`.
   local time = math.floor(now() / 1000)
   local is_new = call('HSET', answers, slot, time .. ' ' .. call_number .. ' ' .. text)
   if is_new == 1 and call('HLEN', answers) > 16 then
     for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
-      local since = tonumber(string.match(call('HGET', answers, other), '^%d+'))
-      if since < time - 600 then
+      local kept = call('HGET', answers, other)
+      local mark = outlived(kept, time)
+      if mark == '' then
         call('HDEL', answers, other)
+      elseif mark then
+        call('HSET', answers, other, mark .. string.match(kept, ' .*$'))
       end
     end
   end
@@ -37,7 +58,7 @@ end
 
 local kept = call('HGET', answers, slot)
 if kept then
-  local number = tonumber(string.match(kept, '^%d+ (%d+)'))
+  local number = tonumber(string.match(kept, '^%d+ (%d+)')) or -1
   if number > tonumber(call_number) then
     answered = redis.error_reply('OVERTAKEN a later call has been answered')
   elseif number == tonumber(call_number) then
