@@ -8,7 +8,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import attrs
 
-from thoonk.backends.redis.wire import CONFFEED, DELFEED, FEEDS, NEWFEED, Keys, announcement
+from thoonk.backends.redis.wire import (
+    CONFFEED,
+    DELFEED,
+    FEEDS,
+    NEWFEED,
+    Keys,
+    announcement,
+    count_of,
+    is_count,
+)
 from thoonk.config import FEED, FeedConfig, check_config
 from thoonk.doctor.facts import Fault
 from thoonk.doctor.findings import Check, Severity
@@ -219,8 +228,11 @@ def sensible(fields: Mapping[str, str]) -> FeedConfig:
 
 
 def judge_counter(keys: Keys, greatest: int, given: bytes | None) -> Fault | None:
-    """A counter of ids that is behind them."""
-    number = int(given) if given is not None and given.isdigit() else 0
+    """A counter of ids that is behind them, or no number."""
+    number = count_of(given)
+    if given is not None and not is_count(given):
+        says = "feed.idincr is no number, and no item can be added"
+        return Fault(COUNTER, says, (words("SET", keys.idincr, greatest),))
     if number >= greatest:
         return None
     says = f"the next id would be {number + 1}, and {greatest} is there"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from thoonk.config import JOB
-from thoonk.doctor.facts import Facts, Fault, Feed, Judge, in_milliseconds
+from thoonk.doctor.facts import Facts, Fault, Feed, Judge, in_milliseconds, text_of_time
 from thoonk.doctor.findings import Check, Severity
 from thoonk.doctor.probe import Words, words
 
@@ -15,6 +15,13 @@ LATE = Check(
     "whoever took them is gone, or slow, and nobody has asked for more since",
     "The next get brings them back; start a worker",
     "they wait again, counted as cancelled where they are jobs, or are stalled for max_failures",
+)
+FUTURE = Check(
+    "future",
+    Severity.WARNING,
+    "a clock was ahead when these were claimed, or a peer's is: they seem to run out late",
+    "The next get that waits mends them; run job.maintenance() or repair",
+    "they count as claimed now, and their holders keep them",
 )
 HOLDER = Check(
     "holder",
@@ -56,15 +63,27 @@ def late(facts: Facts, feed: Feed) -> Fault | None:
     most = feed.config.max_failures or 0
     if feed.kind != JOB:
         writes.append(words("RPUSH", keys.ids, id))
-    elif most and (facts.cancelled or 0) + 1 >= most:
-        writes += [
-            words("HDEL", keys.cancelled, id),
-            words("ZREM", keys.published, id),
-            words("SADD", keys.stalled, id),
-        ]
+    elif most and facts.failures + 1 >= most:
+        writes += [words("ZREM", keys.published, id), words("SADD", keys.stalled, id)]
     else:
-        writes += [words("HINCRBY", keys.cancelled, id, 1), words("LPUSH", keys.ids, id)]
+        writes.append(words("LPUSH", keys.ids, id))
+    if feed.kind == JOB:
+        writes.append(words("HSET", keys.cancelled, id, facts.failures + 1))
     return Fault(LATE, "claims past their time", tuple(writes))
+
+
+def future(facts: Facts, feed: Feed) -> Fault | None:
+    """A claim of a time that has yet to come. (Contract: Order and time)"""
+    if not facts.item or facts.claimed is None or not facts.is_ahead(feed):
+        return None
+    if facts.waiting or facts.reserved or facts.stalled:
+        return None  # first it has to be in one state
+    now = text_of_time(feed.now)
+    writes = [words("ZADD", feed.keys.claimed, "XX", now, facts.id)]
+    token, _, since = (facts.holder or b"").rpartition(b" ")
+    if token and _is(since, facts.claimed):
+        writes.append(words("HSET", feed.keys.holders, facts.id, token + b" " + now.encode()))
+    return Fault(FUTURE, "claims of a time that has yet to come", tuple(writes))
 
 
 def holder(facts: Facts, feed: Feed) -> Fault | None:
@@ -97,7 +116,7 @@ def reserved(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(RESERVED, "ids left in feed.reserved", writes)
 
 
-JUDGES: tuple[Judge, ...] = (late, holder, reserved)
+JUDGES: tuple[Judge, ...] = (late, future, holder, reserved)
 
 
 # --- tokens: these are of takes, not of ids -----------------------------------------------
@@ -140,5 +159,5 @@ def endless(feed: Feed, claimed: Mapping[bytes, float]) -> Fault | None:
     """Claims that are never over."""
     if feed.kind != JOB or feed.timeout is not None or not claimed:
         return None
-    oldest = (feed.now - min(map(in_milliseconds, claimed.values()))) / 1000
+    oldest = max(0.0, feed.now - min(map(in_milliseconds, claimed.values()))) / 1000
     return Fault(ENDLESS, f"{len(claimed)} claims without an end, the oldest of {oldest:.0f} s")

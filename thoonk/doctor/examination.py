@@ -71,6 +71,7 @@ class Examination:
         self._patience = patience
         self._ignore = ignore
         self._notes: list[Finding] = []
+        self._mended: set[tuple[str, str, str]] = set()
         self._sizes: Counter[str] = Counter()
         self._items: dict[str, int] = {}
 
@@ -161,10 +162,15 @@ class Examination:
         return [suspect for suspect in self._wrong(found) if suspect.state == before[suspect]]
 
     def _mend(self, suspect: Suspect, fault: Fault) -> bool:
-        if not self._repair or not fault.mend:
+        # What is wrong again although it was mended is told, and left to people.
+        key = (fault.check.name, suspect.feed, suspect.subject)
+        if not self._repair or not fault.mend or key in self._mended:
             return False
         fixed = suspect.fixed
-        return self._probe.mend(suspect.reads[:fixed], suspect.replies[:fixed], fault.mend)
+        mended = self._probe.mend(suspect.reads[:fixed], suspect.replies[:fixed], fault.mend)
+        if mended:
+            self._mended.add(key)
+        return mended
 
     # --- what is suspected ------------------------------------------------------------------
 
@@ -259,6 +265,7 @@ class Examination:
             suspects.of_id(feed, facts, seen.length) for facts in closely[:CLOSELY]
         )
         yield from self._wrong(suspects.of_tokens(feed, seen.tokens, seen.holders))
+        yield from self._wrong(suspects.of_totals(feed))
         if feed.kind == SORTED_FEED:
             yield from self._wrong([suspects.of_counter(feed, seen.items)])
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import attrs
 
-from thoonk.backends.redis.wire import Keys
+from thoonk.backends.redis.wire import Keys, count_of
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED, FeedConfig
 from thoonk.doctor.findings import Check
 from thoonk.doctor.probe import Reply, Words, words
@@ -16,6 +16,9 @@ from thoonk.operations import CONFIRM_WITHIN
 SECONDS_BELOW = 1e11
 """A time below is in seconds, as some peers write them; all others are in ms."""
 
+NO_TIME_BELOW, NO_TIME_ABOVE = 1e8, 1e14
+"""What is below, as seconds or ms, or above, as ms, is no time that anybody has written."""
+
 TARDINESS = 1000.0
 """Ms that a claim may be past its time: whoever waits looks a little later."""
 
@@ -23,6 +26,11 @@ TARDINESS = 1000.0
 def in_milliseconds(time: float) -> float:
     """A stored time in ms."""
     return time * 1000 if time < SECONDS_BELOW else time
+
+
+def is_time(time: float) -> bool:
+    """Whether a stored number can be a time."""
+    return NO_TIME_BELOW <= time <= NO_TIME_ABOVE
 
 
 def text_of_time(time: float) -> str:
@@ -65,7 +73,7 @@ class Facts:
         claimed: its score in ``feed.claimed``.
         stalled: whether it is in ``feed.stalled``.
         published: its score in ``feed.published``.
-        cancelled: how often it was cancelled.
+        cancelled: how often it was cancelled, as it is stored.
         holder: its entry in ``feed.holders``.
     """
 
@@ -77,13 +85,22 @@ class Facts:
     claimed: float | None = None
     stalled: bool = False
     published: float | None = None
-    cancelled: int | None = None
+    cancelled: bytes | None = None
     holder: bytes | None = None
 
     @property
     def is_known(self) -> bool:
         """Whether it is in any state."""
         return bool(self.waiting or self.reserved or self.claimed is not None or self.stalled)
+
+    @property
+    def failures(self) -> int:
+        """How often it was cancelled."""
+        return count_of(self.cancelled)
+
+    def is_ahead(self, feed: Feed) -> bool:
+        """Whether it is claimed at a time that has yet to come."""
+        return self.claimed is not None and in_milliseconds(self.claimed) > feed.now + TARDINESS
 
     def is_late(self, feed: Feed) -> bool:
         """Whether it is claimed, and past its time."""
@@ -109,13 +126,6 @@ def _number(reply: Reply) -> float | None:
     return None if reply is None else float(reply)
 
 
-def count_of(reply: Reply) -> int | None:
-    """A counter's number; None when there is none, 0 when it is no number."""
-    if reply is None:
-        return None
-    return int(reply) if reply.isdigit() else 0
-
-
 @attrs.frozen
 class _Read:
     """How one attribute of `Facts` is read. ``walks``: it goes through the whole list."""
@@ -134,7 +144,7 @@ _READS = {
     "claimed": _Read("ZSCORE", "claimed", _number),
     "stalled": _Read("SISMEMBER", "stalled", bool),
     "published": _Read("ZSCORE", "published", _number),
-    "cancelled": _Read("HGET", "cancelled", count_of),
+    "cancelled": _Read("HGET", "cancelled", lambda reply: reply),
     "holder": _Read("HGET", "holders", lambda reply: reply),
 }
 

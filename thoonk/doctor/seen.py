@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 import attrs
 
 from thoonk.config import FEED
-from thoonk.doctor.facts import Facts, Feed, count_of
+from thoonk.doctor.facts import Facts, Feed
 from thoonk.doctor.probe import Probe
 
 
@@ -83,6 +83,6 @@ class Seen:
                 claimed=self.claimed.get(id),
                 stalled=id in self.stalled,
                 published=self.published.get(id),
-                cancelled=count_of(self.cancelled.get(id)),
+                cancelled=self.cancelled.get(id),
                 holder=self.holders.get(id),
             )

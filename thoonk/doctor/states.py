@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from thoonk.backends.redis.wire import is_count
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.doctor.facts import (
     SECONDS_BELOW,
@@ -10,6 +11,7 @@ from thoonk.doctor.facts import (
     Feed,
     Judge,
     in_milliseconds,
+    is_time,
     text_of_time,
 )
 from thoonk.doctor.findings import Check, Severity
@@ -76,6 +78,21 @@ SECONDS = Check(
     "a peer writes times in seconds, which sort before all others until somebody rewrites them",
     "Repair, and bring the peer up to date",
     "the times are rewritten in ms",
+)
+
+WRONG_TIME = Check(
+    "wrong-time",
+    Severity.WARNING,
+    "what a peer wrote there is no time: it seems to be of long ago, or to stand for ever",
+    "Repair, and look who wrote it; items of a feed stand where they do until they are published",
+    "jobs, and what is claimed for ever, get the present time",
+)
+COUNT = Check(
+    "count",
+    Severity.WARNING,
+    "what a peer wrote there is no number from 0 on: it counts as 0",
+    "Repair, and look who wrote it",
+    "it is removed",
 )
 
 
@@ -234,9 +251,36 @@ def seconds(facts: Facts, feed: Feed) -> Fault | None:
             (feed.keys.published, facts.published),
             (feed.keys.claimed, facts.claimed),
         )
-        if time is not None and time < SECONDS_BELOW
+        if time is not None and is_time(time) and time < SECONDS_BELOW
     ]
+    if facts.is_ahead(feed):
+        return None  # see `future`
     return Fault(SECONDS, "times in seconds", tuple(writes)) if writes else None
+
+
+def wrong_time(facts: Facts, feed: Feed) -> Fault | None:
+    """Numbers that are no times."""
+    says = "numbers that are no times"
+    if facts.score is not None and not is_time(facts.score):
+        return Fault(WRONG_TIME, says)  # where it belongs cannot be known
+    # A claim that was late or of the future is told as that.
+    claimed = None if facts.is_ahead(feed) or facts.is_late(feed) else facts.claimed
+    writes = [
+        words("ZADD", key, "XX", text_of_time(feed.now), facts.id)
+        for key, time in ((feed.keys.published, facts.published), (feed.keys.claimed, claimed))
+        if facts.item and time is not None and not is_time(time)
+    ]
+    if writes and claimed is not None and facts.holder is not None and not is_time(claimed):
+        writes.append(words("HDEL", feed.keys.holders, facts.id))
+    return Fault(WRONG_TIME, says, tuple(writes)) if writes else None
+
+
+def count(facts: Facts, feed: Feed) -> Fault | None:
+    """How often a job was cancelled, when that is no number."""
+    if not facts.item or facts.cancelled is None or is_count(facts.cancelled):
+        return None
+    write = words("HDEL", feed.keys.cancelled, facts.id)
+    return Fault(COUNT, "failures in feed.cancelled that are no number", (write,))
 
 
 JUDGES: tuple[Judge, ...] = (
@@ -249,4 +293,6 @@ JUDGES: tuple[Judge, ...] = (
     no_time,
     stale,
     seconds,
+    wrong_time,
+    count,
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from thoonk.backends.redis.wire import keys_of
+from thoonk.backends.redis.wire import count_of, is_count, keys_of
 from thoonk.doctor import catalogue, claims, results, states
 from thoonk.doctor.facts import Facts, Fault, Feed, facts_of, reads_of
 from thoonk.doctor.probe import Reply, Words, text_of_reply, words
@@ -161,16 +161,33 @@ def of_tokens(
 
 def of_counter(feed: Feed, ids: Iterable[bytes]) -> Suspect:
     """Is the counter of a sorted feed as far as its ids?"""
-    greatest = max((int(id) for id in ids if id.isdigit()), default=0)
+    greatest = max(map(count_of, ids), default=0)
 
     def judge(replies: Sequence[Reply], feed: Feed) -> Iterator[Fault]:
         is_there, given = replies
-        fault = catalogue.judge_counter(feed.keys, greatest, given) if is_there else None
-        if fault is not None:
-            yield fault
+        is_garbage = given is not None and not is_count(given)
+        if is_there or is_garbage:
+            fault = catalogue.judge_counter(feed.keys, greatest, given)
+            if fault is not None:
+                yield fault
 
     reads = [words("HEXISTS", feed.keys.items, greatest), words("GET", feed.keys.idincr)]
     return _of_feed(feed, "idincr", reads, judge, shown=False)
+
+
+def of_totals(feed: Feed) -> Iterator[Suspect]:
+    """Are the counters of what was done numbers?"""
+    for word in ("publishes", "finishes"):
+        key = getattr(feed.keys, word)
+
+        def judge(
+            replies: Sequence[Reply], _: Feed, word: str = word, key: bytes = key
+        ) -> Iterator[Fault]:
+            (total,) = replies
+            if total is not None and not is_count(total):
+                yield Fault(states.COUNT, f"feed.{word} is no number", (words("DEL", key),))
+
+        yield _of_feed(feed, word, [words("GET", key)], judge, shown=False)
 
 
 def of_result(feed: Feed, id: bytes) -> Suspect:

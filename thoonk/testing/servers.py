@@ -55,10 +55,16 @@ class Server:
         process: the process; None before it was started.
     """
 
-    def __init__(self, binary: str, *options: str) -> None:
-        """``options`` are added to the command line: ``"--appendonly", "yes"``."""
+    def __init__(
+        self, binary: str, *options: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """``options`` are added to the command line: ``"--appendonly", "yes"``.
+
+        ``environment``: its variables; None: those of this process.
+        """
         self.binary = binary
         self.options = options
+        self.environment = environment
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="thoonk-server-"))
         self.process: subprocess.Popen[bytes] | None = None
@@ -82,7 +88,9 @@ class Server:
         arguments = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         defaults = ["--save", "", "--appendonly", "no", "--logfile", str(log)]
         self.process = subprocess.Popen(  # noqa: S603 - a server that was asked for
-            [self.binary, *arguments, *defaults, *self.options], stdout=subprocess.DEVNULL
+            [self.binary, *arguments, *defaults, *self.options],
+            stdout=subprocess.DEVNULL,
+            env=self.environment,
         )
         if not ready:
             return

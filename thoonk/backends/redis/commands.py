@@ -203,11 +203,6 @@ def _nothing(_: object) -> None:
     return None
 
 
-def _count(reply: bytes | None) -> int:
-    # What a peer left there may be no number.
-    return int(reply) if reply is not None and reply.isdigit() and len(reply) <= 15 else 0  # noqa: PLR2004
-
-
 def _flags(reply: list[int]) -> tuple[bool, ...]:
     return tuple(flag > 0 for flag in reply)
 
@@ -701,7 +696,7 @@ def _(op: ops.RetractSome, call: Call) -> Command[ops.SomeRetracted]:
 @_handles(ops.JobFailures)
 def _(op: ops.JobFailures, call: Call) -> Command[int]:
     words = (b"HGET", keys_of(op.feed).cancelled, encode_name(op.id))
-    return _read(words, _count, op.feed)
+    return _read(words, wire.count_of, op.feed)
 
 
 @_handles(ops.CountJobs)

@@ -97,6 +97,16 @@ _PREFIXES = {
 }
 
 
+def count_of(text: bytes | None) -> int:
+    """The number in a counter or count; 0 where there is none, or what a peer left is no number."""
+    return int(text) if text is not None and is_count(text) else 0
+
+
+def is_count(text: bytes) -> bool:
+    """Whether that is a whole number from 0 on, of a size that all can count with."""
+    return text.isdigit() and len(text) <= 15  # noqa: PLR2004
+
+
 def marker_channel(token: str) -> bytes:
     """The channel on which a subscription gets the markers of its own pages."""
     return b"feed.marker:" + encode_name(token)
