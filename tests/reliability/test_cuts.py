@@ -294,6 +294,7 @@ CASES = [
         lambda t, _: t.thoonk.set_config("f", {"max_length": 1}),
         lambda g, _, __: g.t.f.get_ids() == ["3"],
         _full,
+        requests=2,
     ),
     Case(
         "delete_feed",

@@ -164,8 +164,12 @@ def kill_around_a_put(feed, victim: Victim, delay: float) -> None:
     killer.join()
 
 
-DELAYS = [-1.0, *(step * 0.0001 for step in range(32))]
-"""From before the put, through taking and confirming, to after it: a millisecond is ten steps."""
+DELAYS = [
+    -1.0,
+    *(step * 0.0001 for step in range(26)),
+    *(0.003, 0.004, 0.006, 0.01, 0.03, 0.1, 0.5),
+]
+"""From before the put, through taking and confirming, to after it, on a loaded machine, too."""
 
 
 @pytest.mark.parametrize("role", ["take", "claim"])
