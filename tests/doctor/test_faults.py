@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -301,7 +303,80 @@ def claimed_in_seconds(patient: Patient) -> tuple[str, ...]:
     return (id.decode(),)
 
 
+@plant("wrong-time", "f")
+def published_at_no_time(patient: Patient) -> tuple[str, ...]:
+    patient.raw.zadd("feed.ids:f", {"a": 0, "b": -5, "c": float("inf")})
+    return ("a", "b", "c")
+
+
+@plant(
+    "wrong-time",
+    "j",
+    lambda p, ids: all(abs(p.raw.zscore("feed.published:j", id) - p.now) < 60_000 for id in ids),
+)
+def put_at_no_time(patient: Patient) -> tuple[str, ...]:
+    ids = [id.decode() for id in patient.raw.lrange("feed.ids:j", 0, 2)]
+    times = (0, float("-inf"), 1e300)
+    patient.raw.zadd("feed.published:j", dict(zip(ids, times, strict=True)))
+    return tuple(ids)
+
+
+@plant("wrong-time", "j", lambda p, ids: p.now - p.raw.zscore("feed.claimed:j", *ids) < 60_000)
+def claimed_at_no_time_and_without_an_end(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    patient.thoonk.set_config("j", {"claim_timeout": None})
+    patient.raw.zadd("feed.claimed:j", {claim.id: 0})
+    patient.raw.delete("feed.holders:j", "feed.tokens:j")
+    return (claim.id,)
+
+
+@plant("count", "j", lambda p, _: not p.raw.exists("feed.cancelled:j"))
+def failures_that_are_no_number(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.lindex("feed.ids:j", 0)
+    patient.raw.hset("feed.cancelled:j", id, "often")
+    return (id.decode(),)
+
+
+@plant("count", "f", lambda p, _: p.thoonk.feed("f").stats().publishes == 0)
+def publishes_that_are_no_number(patient: Patient) -> tuple[str, ...]:
+    patient.raw.set("feed.publishes:f", "-1")
+    return ()
+
+
 # --- claims ---------------------------------------------------------------------------------
+
+
+def dated_now(patient: Patient, ids: tuple[str, ...], feed: str) -> bool:
+    since = patient.raw.zscore(f"feed.claimed:{feed}", *ids)
+    return abs(since - patient.now) < 60_000
+
+
+@plant(
+    "future",
+    "j",
+    lambda p, ids: dated_now(p, ids, "j") and p.thoonk.job("j").get_counts().claimed == 1,
+)
+def worker_whose_server_was_an_hour_fast(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    since = patient.now + 3_600_000
+    holder = patient.raw.hget("feed.holders:j", claim.id).split(b" ")[0]
+    patient.raw.zadd("feed.claimed:j", {claim.id: since})
+    patient.raw.hset("feed.holders:j", claim.id, b"%b %d" % (holder, since))
+    return (claim.id,)
+
+
+@plant("future", "q", lambda p, ids: dated_now(p, ids, "q"))
+def taker_that_counts_for_ever(patient: Patient) -> tuple[str, ...]:
+    id = patient.raw.rpop("feed.ids:q")
+    patient.raw.zadd("feed.claimed:q", {id: float("inf")})
+    return (id.decode(),)
+
+
+@plant("late", "j", waits, also=("token", "holder"))
+def worker_that_claimed_at_time_0(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get(timeout=5)
+    patient.raw.zadd("feed.claimed:j", {claim.id: 0})
+    return (claim.id,)
 
 
 def late_claim(patient: Patient) -> tuple[str, ...]:
@@ -540,6 +615,43 @@ def test_a_planted_fault_is_found_and_mended_without_loss(
     if case.check != "retracted":
         assert contents(patient.raw) == before
     assert case.mended(patient, ids)
+
+
+@pytest.mark.parametrize("also", [b"0", b"inf"])
+def test_what_is_broken_again_at_once_is_told_and_mended_once(
+    real_world: World, patient: Patient, also: bytes
+) -> None:
+    broken = 0
+
+    def break_it(client: redis.Redis) -> None:
+        nonlocal broken
+        id = client.lindex("feed.ids:j", 0)
+        with client.pipeline() as both:
+            both.set("feed.publishes:f", "many")
+            both.execute_command("ZADD", "feed.published:j", also, id)
+            both.execute()
+        broken += 1
+
+    ended = threading.Event()
+
+    def go_on() -> None:
+        assert real_world.server is not None
+        with real_world.server.client() as client:
+            while not ended.wait(0.001):
+                break_it(client)
+
+    peer = threading.Thread(target=go_on)
+    peer.start()
+    try:
+        while not broken:
+            time.sleep(0.001)
+        report = examined(real_world, repair=True)
+    finally:
+        ended.set()
+        peer.join()
+    assert {f.check.name for f in report.findings if f.is_fault} == {"count", "wrong-time"}
+    # One look costs about a hundred; it was looked at a few times, not for a hundred rounds.
+    assert report.commands < 1000
 
 
 def test_every_check_has_a_planted_fault_or_a_test_of_its_own() -> None:

@@ -148,7 +148,6 @@ def test_notes_are_told_and_do_not_count(start: Start) -> None:
         client.hset("feed.config:mine", mapping={"type": "graph", "colour": "blue"})
         client.rpush("feed.ids:mine", "whatever")
         client.set("feed.future:job", "x")
-        client.hset("feed.cancelled:job", claim.id, "often")
         report = examine(server.url)
         notes = {"endless", "own-type", "unknown-key"}
         assert told(report) == dict.fromkeys(notes, Severity.NOTE)

@@ -391,9 +391,9 @@ class ModelJob(_Taking):
         self.check_held(id, token)
         self.held[id] = Hold(self.held[id].token, self.model.now)
 
-    def cancel(self, id: str, token: str = "") -> None:
+    def cancel(self, id: str, token: str = "") -> bool:
         self.check_held(id, token)
-        self._fail(id)
+        return self._fail(id)
 
     def _fail(self, id: str) -> bool:
         """It waits again, at the end, or is stalled: true."""
