@@ -81,6 +81,10 @@ FENCED = {
     "release: jobs are next again, in their order, and no failure is counted",
     "release: of several jobs those that are named and held",
     "job extend: of several those that are claimed",
+    (
+        "job get: a claim of a time that has yet to come counts as made now, and its holder "
+        "still holds it"
+    ),
     "job extend: whoever shows no token may extend, and an entry that is void stays so",
     "job next: one is finished, one is cancelled, one is lost, and the next is claimed",
     "job extend: not what a peer has claimed since",
@@ -211,6 +215,7 @@ def test_broken_it_fails_where_it_is_broken(
         options += ["--without", "blocking"]
     done = CliRunner().invoke(conform, [*options, "--", *broken(file, right, wrong)])
     assert done.exit_code == 1, done.output
+    assert done.stdout, done.output
     report = json.loads(done.stdout)
     failed = {
         f"{vector['section']}: {vector['name']}"

@@ -8,7 +8,7 @@ from redis import Redis
 
 from thoonk.backends.redis._async.backend import AsyncRedisBackend
 from thoonk.backends.redis._sync.backend import RedisBackend
-from thoonk.backends.redis._sync.connection import open_pool
+from thoonk.backends.redis._sync.connection import open_plain_pool
 from thoonk.backends.redis.address import SCHEMES, Address
 from thoonk.backends.redis.settings import with_defaults
 from thoonk.exceptions import InvalidType, InvalidValue
@@ -27,8 +27,7 @@ def open_client(url: str, **options: Any) -> Redis:
     address = Address.parse(url)
     settings = {**options, **address.options}
     settings.pop("retry_for", None)
-    pool, _ = open_pool(address, with_defaults(settings))
-    return Redis.from_pool(pool)
+    return Redis.from_pool(open_plain_pool(address, with_defaults(settings)))
 
 
 class _Opener:

@@ -94,3 +94,8 @@ def keeping_time(connection_class: Any) -> Any:
     bases = (connection_class, _KeepingTime)
     kind: Any = type(connection_class.__name__, bases, {"_connect": _connect})
     return kind
+
+
+def plain(connection_class: Any) -> Any:
+    """The class of redis-py that `keeping_time` was given."""
+    return connection_class.__bases__[0]

@@ -25,7 +25,7 @@ from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.forks import cut_off_in_children
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
-from thoonk.backends.redis.sockets import TimedSocket, keeping_time
+from thoonk.backends.redis.sockets import TimedSocket, keeping_time, plain
 
 # redis-py's own annotations change from version to version.
 Client: TypeAlias = Any
@@ -36,7 +36,7 @@ Connection: TypeAlias = Any
 def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float | None]:
     """A pool whose callers wait for a free connection instead of failing.
 
-    Also the seconds for one reply.
+    Also the seconds for one reply, which its connections leave to their callers.
     """
     settings = {**POOL_SETTINGS, "retry": Retry(*NO_RETRIES), **settings}
     timeout: float | None = settings["socket_timeout"]
@@ -63,6 +63,14 @@ def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:
     managed = SentinelManagedSSLConnection if settings.get("ssl") else SentinelManagedConnection
     settings["connection_class"] = keeping_time(managed)
     return SentinelConnectionPool(address.service, manager, **settings)  # type: ignore[no-untyped-call,unused-ignore]
+
+
+def open_plain_pool(address: Address, settings: dict[str, Any]) -> Pool:
+    """The same for a client of redis-py, which waits for replies itself."""
+    pool, timeout = open_pool(address, settings)
+    pool.connection_class = plain(pool.connection_class)
+    pool.connection_kwargs["socket_timeout"] = timeout
+    return pool
 
 
 def dedicated_connection(pool: Pool) -> Connection:
