@@ -754,10 +754,9 @@ class Machine(RuleBasedStateMachine):
         def expected(_):
             feed = self.model[name]
             if how != "finish":
-                getattr(feed, how)(id, token)
-                return
+                return getattr(feed, how)(id, token)
             item, result, timeout = ending
-            feed.finish([(id, token, result or item is not None, item, timeout)])
+            return feed.finish([(id, token, result or item is not None, item, timeout)])
 
         self.step(name, real, expected)
 
