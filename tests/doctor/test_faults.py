@@ -13,6 +13,7 @@ import attrs
 import pytest
 import redis
 from conftest import World
+from garbage import KINDS, VARIANTS, opened_with_an_item, spoil
 
 from thoonk import Thoonk
 from thoonk.backends.redis.wire import Keys
@@ -615,6 +616,20 @@ def test_a_planted_fault_is_found_and_mended_without_loss(
     if case.check != "retracted":
         assert contents(patient.raw) == before
     assert case.mended(patient, ids)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_whatever_garbage_nothing_is_mended_twice(real_world: World, kind: str) -> None:
+    assert real_world.server is not None
+    for variant in VARIANTS:
+        real_world.raw.flushall()
+        with Thoonk(backend=real_world.server.url) as thoonk:
+            opened_with_an_item(thoonk, kind)
+        spoil(real_world.raw, variant)
+        assert not examined(real_world, patience=0.003).is_healthy
+        examined(real_world, repair=True, patience=0.003)
+        again = examined(real_world, repair=True, patience=0.003)
+        assert [f for f in again.findings if f.mended] == []
 
 
 @pytest.mark.parametrize("also", [b"0", b"inf"])

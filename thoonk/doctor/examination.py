@@ -167,7 +167,12 @@ class Examination:
         if not self._repair or not fault.mend or key in self._mended:
             return False
         fixed = suspect.fixed
-        mended = self._probe.mend(suspect.reads[:fixed], suspect.replies[:fixed], fault.mend)
+        try:
+            mended = self._probe.mend(suspect.reads[:fixed], suspect.replies[:fixed], fault.mend)
+        except redis.exceptions.ResponseError as error:
+            if not _is_of_another_type(error):
+                raise
+            return False  # a key that is written is of another type: told in the next run
         if mended:
             self._mended.add(key)
         return mended

@@ -8,9 +8,19 @@ from collections.abc import Collection, Iterator, Mapping
 
 import attrs
 
-from thoonk.config import FEED
+from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.doctor.facts import Facts, Feed
 from thoonk.doctor.probe import Probe
+
+_ORDERED = frozenset(("items", "ids"))
+_TAKEN = _ORDERED | {"reserved", "claimed", "holders", "tokens"}
+_WORDS = {
+    FEED: _ORDERED,
+    SORTED_FEED: _ORDERED,
+    QUEUE: _TAKEN,
+    JOB: _TAKEN | {"stalled", "published", "cancelled"},
+}
+"""The keys that a feed of each kind has. What a peer put into others concerns nobody."""
 
 
 @attrs.frozen
@@ -35,6 +45,7 @@ class Seen:
         Items come first and lists last: what is put or finished meanwhile is then out of
         suspicion as soon as one looks whether its item is there.
         """
+        found = _WORDS[feed.kind].intersection(found)
 
         def pairs(word: str, command: str = "HSCAN") -> Mapping[bytes, bytes]:
             return dict(probe.pairs(command, getattr(feed.keys, word))) if word in found else {}
