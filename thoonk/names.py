@@ -68,6 +68,14 @@ def check_id(id: object) -> str:
     return check_name(id, "item id")
 
 
+def shown(id: str) -> str:
+    """An id as it stands in a line of a log: quoted where it is long or has what no line may have.
+
+    Peers may have written line breaks, and bytes that are not UTF-8.
+    """
+    return id if id.isprintable() and 0 < len(id) <= 200 else f"{id!r:.200}"  # noqa: PLR2004
+
+
 def check_timeout(timeout: object, what: str = "timeout") -> float | None:
     """Return a duration in seconds, or None for "no limit" (None and 0).
 

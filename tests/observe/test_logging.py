@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import World
 
-from thoonk import Thoonk
+from thoonk import SerializerError, Thoonk
 from thoonk.testing._sync.helpers import until
 
 
@@ -79,3 +79,22 @@ def test_a_connection_for_notices_that_is_lost(
             real_world.raw.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
             notices.get(timeout=20)
     assert fields(caplog, "thoonk.notices", "feed") == {"feed": "feed"}
+
+
+@pytest.mark.parametrize(
+    "id", [b"\xff", b"1\nERROR all is lost", b"x" * 10_000], ids=["a", "b", "c"]
+)
+def test_an_id_of_a_peer_makes_one_line_that_can_be_written(
+    world: World, caplog: pytest.LogCaptureFixture, id: bytes
+) -> None:
+    with Thoonk(backend=world.url) as thoonk:
+        job = thoonk.job("job")
+        world.raw.hset("feed.items:job", id, b"\xff")
+        world.raw.lpush("feed.ids:job", id)
+        with pytest.raises(SerializerError):
+            job.get_nowait()
+    (line,) = caplog.messages
+    assert line.encode()
+    assert len(line.splitlines()) == 1
+    assert len(line) < 500
+    assert "unreadable and cancelled" in line

@@ -13,7 +13,7 @@ from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import to_the_end
 from thoonk.exceptions import NotClaimed, ThoonkError
 from thoonk.flows import Codec
-from thoonk.names import check_timeout
+from thoonk.names import check_timeout, shown
 from thoonk.operations import (
     Ending,
     Held,
@@ -188,4 +188,4 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         except ThoonkError as failure:
             # The error of the block matters more.
             extra = {"event": "job_not_given_back", "feed": self._feed, "id": self.id}
-            logger.warning("Job %s not given back: %s", self.id, failure, extra=extra)
+            logger.warning("Job %s not given back: %s", shown(self.id), failure, extra=extra)

@@ -28,7 +28,7 @@ from thoonk.exceptions import (
     ThoonkError,
 )
 from thoonk.flows import Codec, Deadline, Thoroughness, is_refusal
-from thoonk.names import check_timeout, new_token
+from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import (
     MOST,
     Ending,
@@ -229,7 +229,7 @@ class AsyncClaims(Generic[T]):
                     becomes = "lost before it could be stalled"
                 logger.error(  # noqa: TRY400
                     "Job %s unreadable and %s: %s",
-                    entry.id,
+                    shown(entry.id),
                     becomes,
                     error,
                     extra={"event": "job_unreadable", "feed": feed, "id": entry.id},
@@ -306,7 +306,7 @@ class AsyncClaims(Generic[T]):
         for id in ids:
             reason = await reason_of(self._backend, feed, id)
             extra = {"event": "job_lost", "feed": feed, "id": id, "reason": reason}
-            logger.warning(text, id, WHY[reason], extra=extra)
+            logger.warning(text, shown(id), WHY[reason], extra=extra)
 
     async def _tell_one_by_one(self, noted: Sequence[Ending | Held]) -> None:
         left = deque(noted)
@@ -342,7 +342,7 @@ class AsyncClaims(Generic[T]):
             becomes = f"it stays claimed, for that was refused, too: {failure}"
         logger.error(
             "Result of job %s refused; %s: %s",
-            id,
+            shown(id),
             becomes,
             error,
             extra={"event": "job_result_refused", "feed": feed, "id": id},

@@ -14,7 +14,7 @@ from thoonk.backends import Backend
 from thoonk.concurrency._sync import to_the_end
 from thoonk.exceptions import NotClaimed, ThoonkError
 from thoonk.flows import Codec
-from thoonk.names import check_timeout
+from thoonk.names import check_timeout, shown
 from thoonk.operations import (
     Ending,
     Held,
@@ -189,4 +189,4 @@ class Claim(tuple[str, T, int], Generic[T]):
         except ThoonkError as failure:
             # The error of the block matters more.
             extra = {"event": "job_not_given_back", "feed": self._feed, "id": self.id}
-            logger.warning("Job %s not given back: %s", self.id, failure, extra=extra)
+            logger.warning("Job %s not given back: %s", shown(self.id), failure, extra=extra)

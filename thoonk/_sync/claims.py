@@ -29,7 +29,7 @@ from thoonk.exceptions import (
     ThoonkError,
 )
 from thoonk.flows import Codec, Deadline, Thoroughness, is_refusal
-from thoonk.names import check_timeout, new_token
+from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import (
     MOST,
     Ending,
@@ -230,7 +230,7 @@ class Claims(Generic[T]):
                     becomes = "lost before it could be stalled"
                 logger.error(  # noqa: TRY400
                     "Job %s unreadable and %s: %s",
-                    entry.id,
+                    shown(entry.id),
                     becomes,
                     error,
                     extra={"event": "job_unreadable", "feed": feed, "id": entry.id},
@@ -307,7 +307,7 @@ class Claims(Generic[T]):
         for id in ids:
             reason = reason_of(self._backend, feed, id)
             extra = {"event": "job_lost", "feed": feed, "id": id, "reason": reason}
-            logger.warning(text, id, WHY[reason], extra=extra)
+            logger.warning(text, shown(id), WHY[reason], extra=extra)
 
     def _tell_one_by_one(self, noted: Sequence[Ending | Held]) -> None:
         left = deque(noted)
@@ -343,7 +343,7 @@ class Claims(Generic[T]):
             becomes = f"it stays claimed, for that was refused, too: {failure}"
         logger.error(
             "Result of job %s refused; %s: %s",
-            id,
+            shown(id),
             becomes,
             error,
             extra={"event": "job_result_refused", "feed": feed, "id": id},

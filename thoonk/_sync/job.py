@@ -29,7 +29,7 @@ from thoonk.flows import (
     check_priority,
     chunked,
 )
-from thoonk.names import check_id, new_id, new_token
+from thoonk.names import check_id, new_id, new_token, shown
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
     CountJobs,
@@ -162,14 +162,14 @@ class Job(Collection[T]):
                     # The others are claimed all the same, and the caller's.
                     logger.warning(
                         "Job %s unreadable and not cancelled (%s): %s",
-                        entry.id,
+                        shown(entry.id),
                         refusal,
                         error,
                         extra=extra,
                     )
                 else:
                     logger.warning(
-                        "Job %s unreadable and cancelled: %s", entry.id, error, extra=extra
+                        "Job %s unreadable and cancelled: %s", shown(entry.id), error, extra=extra
                     )
             else:
                 claims.append(Claim(self._backend, self._codec, entry, item, operation.token))

@@ -22,7 +22,7 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
 )
-from thoonk.names import new_token
+from thoonk.names import new_token, shown
 from thoonk.operations import MOST, Held, JobExtend, JobNext
 from thoonk.worker._async.post import Post, open_post, refresh
 from thoonk.worker._async.slot import AsyncSlot, Standstill
@@ -226,7 +226,7 @@ class AsyncCrew:
         except ThoonkError as error:
             logger.warning(
                 "Job %s of %r comes back when its claim has run out: %s",
-                charge.claim.id,
+                shown(charge.claim.id),
                 post.feed,
                 error,
                 extra={**_fields(post, charge.claim), "event": "job_not_given_back"},
@@ -236,7 +236,7 @@ class AsyncCrew:
         slot.is_given_up = True
         logger.error(
             "Job %s of %r not done within the time limit of %g s; it is here:\n%s",
-            charge.claim.id,
+            shown(charge.claim.id),
             post.feed,
             post.handler.time_limit,
             slot.where(),
@@ -278,7 +278,7 @@ class AsyncCrew:
                 else:
                     logger.warning(
                         "Job %s of %r given back unfinished",
-                        claim.id,
+                        shown(claim.id),
                         post.feed,
                         extra={**extra, "event": "job_given_back"},
                     )
@@ -412,7 +412,7 @@ class AsyncCrew:
             seconds = time.monotonic() - charge.began
             logger.debug(
                 "Job %s of %r took %.3f s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 seconds,
                 extra={**_fields(post, claim), "event": "job_done", "seconds": seconds},
@@ -450,7 +450,7 @@ class AsyncCrew:
         if claim.ended:
             logger.error(
                 "Handler of job %s of %r failed after it had ended the job",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 exc_info=_trace(error),
                 extra={**extra, "event": "handler_failed_after_end"},
@@ -458,7 +458,7 @@ class AsyncCrew:
         elif isinstance(error, Discard):
             logger.info(
                 "Job %s of %r discarded: %s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 error,
                 extra={**extra, "event": "job_discarded"},
@@ -497,7 +497,7 @@ class AsyncCrew:
         except ThoonkError as failure:
             logger.warning(
                 "Job %s of %r not stalled yet: %s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 failure,
                 extra={**extra, "event": "job_not_given_back"},
@@ -506,7 +506,7 @@ class AsyncCrew:
             return
         logger.error(
             "Job %s of %r failed on attempt %d; %s",
-            claim.id,
+            shown(claim.id),
             post.feed,
             claim.cancelled + 1,
             becomes,
@@ -525,7 +525,7 @@ class AsyncCrew:
             delay = post.handler.delay(attempt)
         logger.warning(
             "Job %s of %r failed on attempt %d; retrying in %.1f s: %s",
-            claim.id,
+            shown(claim.id),
             post.feed,
             attempt,
             delay,
@@ -552,7 +552,7 @@ class AsyncCrew:
         except NotClaimed:
             logger.warning(
                 "Job %s of %r was to be stalled (%s), but its claim was lost before",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 reason,
                 extra={**extra, "event": "job_lost"},
@@ -560,7 +560,7 @@ class AsyncCrew:
         except ThoonkError as error:
             logger.warning(
                 "Job %s of %r was to be stalled (%s), and is not: %s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 reason,
                 error,
@@ -570,7 +570,7 @@ class AsyncCrew:
         else:
             logger.error(
                 "Job %s of %r stalled: %s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 reason,
                 extra={**extra, "event": "job_stalled"},
@@ -585,14 +585,14 @@ class AsyncCrew:
             except (NotClaimed, FeedDoesNotExist):
                 logger.debug(
                     "Job %s of %r was lost while it waited for its next attempt",
-                    claim.id,
+                    shown(claim.id),
                     post.feed,
                     extra={**_fields(post, claim), "event": "job_lost"},
                 )
             except ThoonkError as error:
                 logger.warning(
                     "Job %s of %r not given back yet: %s",
-                    claim.id,
+                    shown(claim.id),
                     post.feed,
                     error,
                     extra={**_fields(post, claim), "event": "job_not_given_back"},
@@ -603,7 +603,7 @@ class AsyncCrew:
                     logger.error(
                         "Job %s of %r stalled after attempt %d: the feed's max_failures is less "
                         "than it was",
-                        claim.id,
+                        shown(claim.id),
                         post.feed,
                         claim.cancelled + 1,
                         extra={**_fields(post, claim), "event": "job_stalled"},
@@ -686,7 +686,7 @@ class AsyncCrew:
                     reason = await reason_of(self._thoonk.backend, post.feed, charge.claim.id)
                     logger.warning(
                         "Job %s of %r was lost while it ran: %s",
-                        charge.claim.id,
+                        shown(charge.claim.id),
                         post.feed,
                         WHY[reason],
                         extra={

@@ -17,6 +17,7 @@ from typing import Any
 from thoonk import AsyncClaims
 from thoonk.concurrency._async import event_within
 from thoonk.concurrency.forks import Steps
+from thoonk.names import shown
 from thoonk.worker.charge import Charge
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
@@ -160,7 +161,7 @@ class AsyncSlot:
         logger.warning(
             "Event loop blocked for %.1f s by job %s of %r; other jobs and heartbeats stood still",
             seconds,
-            charge.claim.id,
+            shown(charge.claim.id),
             self.handler.feed,
             extra={
                 "event": "loop_blocked",
@@ -206,6 +207,6 @@ class Standstill:
         logger.warning(
             "Event loop blocked for %.1f s; jobs under way: %s",
             seconds,
-            ", ".join(jobs[:10]) or "none",
+            ", ".join(map(shown, jobs[:10])) or "none",
             extra={"event": "loop_blocked", "seconds": seconds, "ids": jobs},
         )

@@ -23,7 +23,7 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
 )
-from thoonk.names import new_token
+from thoonk.names import new_token, shown
 from thoonk.operations import MOST, Held, JobExtend, JobNext
 from thoonk.worker._sync.post import Post, open_post, refresh
 from thoonk.worker._sync.slot import Slot, Standstill
@@ -225,7 +225,7 @@ class Crew:
         except ThoonkError as error:
             logger.warning(
                 "Job %s of %r comes back when its claim has run out: %s",
-                charge.claim.id,
+                shown(charge.claim.id),
                 post.feed,
                 error,
                 extra={**_fields(post, charge.claim), "event": "job_not_given_back"},
@@ -235,7 +235,7 @@ class Crew:
         slot.is_given_up = True
         logger.error(
             "Job %s of %r not done within the time limit of %g s; it is here:\n%s",
-            charge.claim.id,
+            shown(charge.claim.id),
             post.feed,
             post.handler.time_limit,
             slot.where(),
@@ -277,7 +277,7 @@ class Crew:
                 else:
                     logger.warning(
                         "Job %s of %r given back unfinished",
-                        claim.id,
+                        shown(claim.id),
                         post.feed,
                         extra={**extra, "event": "job_given_back"},
                     )
@@ -409,7 +409,7 @@ class Crew:
             seconds = time.monotonic() - charge.began
             logger.debug(
                 "Job %s of %r took %.3f s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 seconds,
                 extra={**_fields(post, claim), "event": "job_done", "seconds": seconds},
@@ -445,7 +445,7 @@ class Crew:
         if claim.ended:
             logger.error(
                 "Handler of job %s of %r failed after it had ended the job",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 exc_info=_trace(error),
                 extra={**extra, "event": "handler_failed_after_end"},
@@ -453,7 +453,7 @@ class Crew:
         elif isinstance(error, Discard):
             logger.info(
                 "Job %s of %r discarded: %s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 error,
                 extra={**extra, "event": "job_discarded"},
@@ -490,7 +490,7 @@ class Crew:
         except ThoonkError as failure:
             logger.warning(
                 "Job %s of %r not stalled yet: %s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 failure,
                 extra={**extra, "event": "job_not_given_back"},
@@ -499,7 +499,7 @@ class Crew:
             return
         logger.error(
             "Job %s of %r failed on attempt %d; %s",
-            claim.id,
+            shown(claim.id),
             post.feed,
             claim.cancelled + 1,
             becomes,
@@ -516,7 +516,7 @@ class Crew:
             delay = post.handler.delay(attempt)
         logger.warning(
             "Job %s of %r failed on attempt %d; retrying in %.1f s: %s",
-            claim.id,
+            shown(claim.id),
             post.feed,
             attempt,
             delay,
@@ -543,7 +543,7 @@ class Crew:
         except NotClaimed:
             logger.warning(
                 "Job %s of %r was to be stalled (%s), but its claim was lost before",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 reason,
                 extra={**extra, "event": "job_lost"},
@@ -551,7 +551,7 @@ class Crew:
         except ThoonkError as error:
             logger.warning(
                 "Job %s of %r was to be stalled (%s), and is not: %s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 reason,
                 error,
@@ -561,7 +561,7 @@ class Crew:
         else:
             logger.error(
                 "Job %s of %r stalled: %s",
-                claim.id,
+                shown(claim.id),
                 post.feed,
                 reason,
                 extra={**extra, "event": "job_stalled"},
@@ -576,14 +576,14 @@ class Crew:
             except (NotClaimed, FeedDoesNotExist):
                 logger.debug(
                     "Job %s of %r was lost while it waited for its next attempt",
-                    claim.id,
+                    shown(claim.id),
                     post.feed,
                     extra={**_fields(post, claim), "event": "job_lost"},
                 )
             except ThoonkError as error:
                 logger.warning(
                     "Job %s of %r not given back yet: %s",
-                    claim.id,
+                    shown(claim.id),
                     post.feed,
                     error,
                     extra={**_fields(post, claim), "event": "job_not_given_back"},
@@ -594,7 +594,7 @@ class Crew:
                     logger.error(
                         "Job %s of %r stalled after attempt %d: the feed's max_failures is less "
                         "than it was",
-                        claim.id,
+                        shown(claim.id),
                         post.feed,
                         claim.cancelled + 1,
                         extra={**_fields(post, claim), "event": "job_stalled"},
@@ -675,7 +675,7 @@ class Crew:
                     reason = reason_of(self._thoonk.backend, post.feed, charge.claim.id)
                     logger.warning(
                         "Job %s of %r was lost while it ran: %s",
-                        charge.claim.id,
+                        shown(charge.claim.id),
                         post.feed,
                         WHY[reason],
                         extra={
