@@ -35,10 +35,17 @@ DEFAULT_RESULT_TIMEOUT = 86_400.0
 """Seconds that a job's result is kept when neither call nor configuration says otherwise."""
 
 
+def _plain(text: str) -> str:
+    """Text of a number in ASCII and without underscores: servers read no other."""
+    if not text.isascii() or "_" in text:
+        raise ValueError(text)
+    return text
+
+
 def _check_count(name: str, value: object) -> int | None:
     if isinstance(value, str):
         try:
-            value = int(value)
+            value = int(_plain(value))
         except ValueError:
             raise InvalidValue(f"{name} must be a whole number, not {value!r:.80}") from None
     if isinstance(value, bool) or not isinstance(value, int):
@@ -57,7 +64,7 @@ def check_seconds(name: str, value: object) -> float:
     """
     if isinstance(value, str):
         try:
-            value = float(value)
+            value = float(_plain(value))
         except ValueError:
             raise InvalidValue(f"{name} must be a number of seconds, not {value!r:.80}") from None
     if isinstance(value, bool) or not isinstance(value, int | float):

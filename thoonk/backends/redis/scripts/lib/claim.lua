@@ -160,8 +160,9 @@ local function take(keys, token, count, time, thorough)
         break
       end
       for index, item in ipairs(call('HMGET', keys.items, unpack(ids))) do
-        -- An id without item was removed by a peer that left it in the list.
-        if item then
+        -- An id without item was removed by a peer that left it in the list. What is no id
+        -- nobody could end.
+        if item and not string.find(ids[index], '%z') and ids[index] ~= '' then
           taken[#taken + 1], items[#items + 1] = ids[index], item
         end
       end
