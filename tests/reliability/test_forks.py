@@ -27,9 +27,10 @@ FORKING = """
 """
 
 
-def run(script: str, world: World, way: str = "") -> str:
+def run(script: str, world: World | str, way: str = "") -> str:
     program = textwrap.dedent(FORKING) + textwrap.dedent(script)
-    arguments = [sys.executable, "-c", program, world.url, way]
+    url = world if isinstance(world, str) else world.url
+    arguments = [sys.executable, "-c", program, url, way]
     done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -214,3 +215,46 @@ def test_a_child_that_leaves_the_block_of_a_claim_does_not_end_the_job(
             print(job.get_counts().finished)
     """
     assert run(script, real_world, way) == "1\n1\n"
+
+
+@pytest.mark.parametrize("way", ["threads", "asyncio"])
+def test_a_child_has_all_files_of_its_parent_whatever_is_in_memory(way: str) -> None:
+    """fakeredis numbers its sockets from 1; files have these numbers, too."""
+    script = """
+        files = [open("/dev/zero", "rb", buffering=0) for _ in range(60)]
+        feeds = []
+
+        def look():
+            child = os.fork()
+            if child == 0:
+                os._exit(7 if all(file.read(1) == b"\\0" for file in files) else 8)
+            ended(child)
+
+        def open_some():
+            for n in range(40):
+                thoonk = Thoonk(backend=url)
+                feed = thoonk.feed(f"f{n}")
+                feeds.append((thoonk, feed, feed.subscribe().__enter__()))
+                feed.publish("x")
+
+        async def open_some_async():
+            for n in range(40):
+                thoonk = AsyncThoonk(backend=url)
+                feed = await thoonk.feed(f"f{n}")
+                feeds.append((thoonk, feed, await feed.subscribe().__aenter__()))
+                await feed.publish("x")
+            look()
+            for thoonk, _, notices in feeds:
+                await thoonk.close()
+
+        if way == "asyncio":
+            asyncio.run(open_some_async())
+        else:
+            open_some()
+            look()
+            for thoonk, _, notices in feeds:
+                thoonk.close()
+        for file in files:
+            file.close()
+    """
+    assert run(script, "memory", way) == ""

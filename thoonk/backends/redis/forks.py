@@ -12,6 +12,8 @@ import os
 from typing import Any
 from weakref import WeakSet
 
+from thoonk.backends.redis.sockets import is_real
+
 _connections: WeakSet[Any] = WeakSet()
 
 
@@ -23,11 +25,8 @@ def cut_off_in_children(connection: Any) -> None:
 def _descriptor(connection: Any) -> int:
     """Of its socket, wherever this driver's connections keep it; -1: it is not open."""
     writer = getattr(connection, "_writer", None)
-    if writer is None:
-        sock = getattr(connection, "_sock", None)
-    else:
-        sock = None if writer.is_closing() else writer.get_extra_info("socket")
-    return -1 if sock is None else int(sock.fileno())
+    sock = getattr(connection, "_sock", None) if writer is None else writer.get_extra_info("socket")
+    return int(sock.fileno()) if sock is not None and is_real(sock) else -1
 
 
 def _cut_off() -> None:

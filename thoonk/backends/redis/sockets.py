@@ -18,6 +18,11 @@ HANDSHAKE = 5.0
 """Seconds for what follows connecting, where the connection does not say."""
 
 
+def is_real(sock: object) -> bool:
+    """Whether the system knows of it. The sockets of fakeredis are objects with made-up numbers."""
+    return hasattr(sock, "gettimeout")
+
+
 class TimedSocket:
     """A socket whose reads together stay within a limit."""
 
@@ -86,9 +91,8 @@ def keeping_time(connection_class: Any) -> Any:
 
     def _connect(self: Any) -> Any:
         sock = super(kind, self)._connect()
-        # That of fakeredis is none: its replies are there at once.
-        if not hasattr(sock, "gettimeout"):
-            return sock
+        if not is_real(sock):
+            return sock  # its replies are there at once
         return TimedSocket(sock, self.socket_connect_timeout or HANDSHAKE)
 
     bases = (connection_class, _KeepingTime)
