@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import servers
 
 from thoonk import AccessDenied, BackendUnavailable, InvalidValue, Thoonk
 from thoonk.doctor import Report, Severity, examination, examine
+from thoonk.doctor.probe import Probe
 from thoonk.doctor.server import ServerFacts, examine_server
 from thoonk.testing._sync.helpers import until
 
@@ -136,6 +138,22 @@ def test_the_rights_that_the_page_names_are_enough(any_server: Start, name: str)
             examine(url)
         with pytest.raises(AccessDenied):
             examine(url.replace("secret", "wrong"))
+
+
+@pytest.mark.parametrize("what", ["of another type", "not allowed"])
+def test_a_repair_that_cannot_be_done_whole_writes_nothing(start: Start, what: str) -> None:
+    writes = [(b"SADD", b"a", b"x"), (b"HSET", b"b", b"x", b"y")]
+    with start().client() as client:
+        if what == "of another type":
+            client.set("b", "a text")
+            assert Probe(client).mend([], [], writes) is False
+        elif client.info("server")["redis_version"].startswith("6"):
+            return  # it cannot be asked
+        else:
+            client.acl_setuser("default", commands=["-hset"])
+            with pytest.raises(redis.exceptions.ResponseError, match=r"(?i)no permission"):
+                Probe(client).mend([], [], writes)
+        assert client.exists("a") == 0
 
 
 def test_notes_are_told_and_do_not_count(start: Start) -> None:

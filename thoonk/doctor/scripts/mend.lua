@@ -2,8 +2,16 @@
 -- KEYS: all that are read and written
 -- ARGV: 1 how many reads; for each: the reply that is expected, how many words, the words;
 --       then for each write: how many words, the words
--- Returns 1; 0 when a read answered otherwise: then nothing is written.
+-- Returns 1; 0 when a read answered otherwise, or a key is of another type than its write wants.
+-- Then, and when the user may not run one of the writes, nothing is written.
 local position = 1
+
+local TYPES = {
+  HDEL = 'hash', HSET = 'hash',
+  LPUSH = 'list', LREM = 'list', RPUSH = 'list',
+  SADD = 'set', SREM = 'set',
+  ZADD = 'zset', ZREM = 'zset',
+}
 
 local function next_words()
   local count = tonumber(ARGV[position])
@@ -33,7 +41,22 @@ for _ = 1, reads do
     return 0
   end
 end
+
+local writes = {}
 while position <= #ARGV do
-  redis.call(unpack(next_words()))
+  local words = next_words()
+  local wanted = TYPES[words[1]]
+  local found = wanted and redis.call('TYPE', words[2]).ok
+  if found ~= wanted and found ~= 'none' then
+    return 0
+  end
+  -- Servers before 7 cannot be asked.
+  if redis.acl_check_cmd and not redis.acl_check_cmd(unpack(words)) then
+    return redis.error_reply('NOPERM no permission to run the command ' .. words[1])
+  end
+  writes[#writes + 1] = words
+end
+for _, words in ipairs(writes) do
+  redis.call(unpack(words))
 end
 return 1
