@@ -47,6 +47,9 @@ E = TypeVar("E")
 CHUNK_BYTES = 1_000_000
 """Bytes of items that one operation of a bulk call has at most, unless one item has more."""
 
+MOST_RESULTS = 400
+"""So many results one operation of a bulk call stores at most: each is a key of its own."""
+
 THOROUGH_EVERY = 0.1
 """Seconds between two takes of a busy taker that look for what ran out."""
 
@@ -225,13 +228,15 @@ def check_range(start: object, stop: object, *, reverse: object, ordered: bool) 
     return None if not isinstance(stop, int) else max(0, stop - start)
 
 
-def chunked(entries: Iterable[E], size: Callable[[E], int]) -> Iterator[tuple[E, ...]]:
+def chunked(
+    entries: Iterable[E], size: Callable[[E], int], most: int = MOST
+) -> Iterator[tuple[E, ...]]:
     """Cut what a bulk call has into what one operation may have; ``size`` is in bytes."""
     chunk: list[E] = []
     total = 0
     for entry in entries:
         total += size(entry)
-        if chunk and (len(chunk) == MOST or total > CHUNK_BYTES):
+        if chunk and (len(chunk) == most or total > CHUNK_BYTES):
             yield tuple(chunk)
             chunk, total = [], size(entry)
         chunk.append(entry)

@@ -20,6 +20,7 @@ from thoonk.exceptions import (
     UnsupportedOperation,
 )
 from thoonk.flows import (
+    MOST_RESULTS,
     Deadline,
     JobResult,
     Thoroughness,
@@ -31,6 +32,7 @@ from thoonk.flows import (
 from thoonk.names import check_id, new_id, new_token, shown
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
+    MOST,
     CountJobs,
     Entry,
     JobCancel,
@@ -234,7 +236,7 @@ class AsyncJob(AsyncCollection[T]):
         items: Iterable[T] | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Say that claimed jobs are done, up to 1000 in one atomic step.
+        """Say that claimed jobs are done, up to 1000 in one atomic step, 400 with results.
 
         Args:
             claims: claims, or the ids of jobs that somebody has claimed.
@@ -267,7 +269,11 @@ class AsyncJob(AsyncCollection[T]):
             raise InvalidValue("a job can be finished only once, and one is named twice")
         try:
             await self._execute_many(
-                chunked(endings, lambda ending: len(ending.result or b"")),
+                chunked(
+                    endings,
+                    lambda ending: len(ending.result or b""),
+                    MOST if items is None else MOST_RESULTS,
+                ),
                 lambda chunk: JobFinish(self.name, chunk),
                 lambda chunk, _: [ending.id for ending in chunk],
             )
