@@ -20,7 +20,7 @@ from thoonk import JSON, Thoonk
 from thoonk.observe import ObservedBackend
 from thoonk.observe.opentelemetry import Traced, Tracing
 from thoonk.observe.prometheus import Metrics
-from thoonk.operations import CreateFeed, Opened
+from thoonk.operations import CreateFeed, CreateResult
 
 CALLS = 20_000
 RUNS = 7
@@ -32,7 +32,7 @@ class Nothing:
     def execute(self, operation: Any) -> Any:
         """No answer, but that every feed is there."""
         if isinstance(operation, CreateFeed):
-            return Opened(created=True, config=operation.config)
+            return CreateResult(created=True, config=operation.config)
         return None
 
     def wait(self, operation: Any, timeout: float) -> Any:

@@ -74,7 +74,7 @@ class Child:
             self.process.send_signal(number)
 
 
-class Crew:
+class Processes:
     """All processes there are or have been."""
 
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
@@ -125,8 +125,10 @@ class Crew:
 class Chaos:
     """One trouble after the other, each soon over."""
 
-    def __init__(self, crew: Crew, server: servers.Server, proxy: Proxy, seed: int) -> None:
-        self.crew = crew
+    def __init__(
+        self, processes: Processes, server: servers.Server, proxy: Proxy, seed: int
+    ) -> None:
+        self.processes = processes
         self.server = server
         self.proxy = proxy
         self.random = random.Random(seed)
@@ -161,24 +163,24 @@ class Chaos:
         self.resume(all=True)
 
     def resume(self, *, all: bool = False) -> None:
-        for child in self.crew.all:
+        for child in self.processes.all:
             if child.resume_at and (all or time.monotonic() >= child.resume_at):
                 child.resume_at = None
                 child.signal(signal.SIGCONT)
 
     def kill_a_process(self) -> None:
-        if living := self.crew.living():
+        if living := self.processes.living():
             child = self.random.choice(living)
             child.killed = True
             child.process.kill()
             child.process.wait(5)
             url = self.random.choice([self.server.url, self.proxy.url])
-            self.crew.start(child.role, child.style, url)
+            self.processes.start(child.role, child.style, url)
 
     def stop_a_process(self) -> None:
-        if running := [c for c in self.crew.living() if c.resume_at is None]:
+        if running := [c for c in self.processes.living() if c.resume_at is None]:
             child = self.random.choice(running)
-            longest = 2 * self.crew.options.claim_timeout
+            longest = 2 * self.processes.options.claim_timeout
             child.resume_at = time.monotonic() + self.random.uniform(0.1, longest)
             child.signal(signal.SIGSTOP)
 
@@ -291,7 +293,7 @@ class Put:
 class Account:
     """Adds up the journals."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, processes: Processes) -> None:
         self.puts: dict[str, dict[str, Put]] = {JOBS: {}, QUEUE: {}, FEED: {}}
         self.asked_at: dict[str, float] = {}
         self.finished: Counter[str] = Counter()
@@ -305,7 +307,7 @@ class Account:
         self._got: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
         self._finishes: list[tuple[str, float, int]] = []
         self.heard: dict[Child, list[Line]] = {}
-        for child in crew.all:
+        for child in processes.all:
             self._read(child)
         for id, asked, number in self._finishes:
             # A later claim had been made before this one asked, and still it was told yes.
@@ -467,11 +469,13 @@ def drain(raw: redis.Redis) -> bool:
     return False
 
 
-def wait_for_journals(crew: Crew, kind: str, children: list[Child], seconds: float) -> None:
+def wait_for_journals(
+    processes: Processes, kind: str, children: list[Child], seconds: float
+) -> None:
     """Until each living one of the children has written a line of that kind."""
     deadline = time.monotonic() + seconds
     for child in children:
-        while time.monotonic() < deadline and child in crew.living():
+        while time.monotonic() < deadline and child in processes.living():
             text = child.journal.read_text("utf-8") if child.journal.exists() else ""
             if f"\t{kind}" in text:
                 break
@@ -487,8 +491,8 @@ def run(options: argparse.Namespace, binary: str) -> dict[str, object]:
         )
         proxy = Proxy(server.port)
         stack.callback(proxy.close)
-        crew = Crew(folder, options)
-        stack.callback(crew.end)
+        processes = Processes(folder, options)
+        stack.callback(processes.end)
         with Thoonk(backend=server.url) as thoonk:
             thoonk.job(JOBS, {"claim_timeout": options.claim_timeout})
             thoonk.queue(QUEUE)
@@ -504,39 +508,39 @@ def run(options: argparse.Namespace, binary: str) -> dict[str, object]:
             for index in range(number):
                 style = styles.get(role, ("sync", "async"))
                 url = (server.url, proxy.url)[index % 2]
-                crew.start(role, style[index % len(style)], url)
-        wait_for_journals(crew, "ready", list(crew.all), STARTING)
-        chaos = Chaos(crew, server, proxy, options.seed)
+                processes.start(role, style[index % len(style)], url)
+        wait_for_journals(processes, "ready", list(processes.all), STARTING)
+        chaos = Chaos(processes, server, proxy, options.seed)
         with ClaimWatch(server) as watch:
             chaos.run(options.seconds)
             proxy.armed = []
             say(f"draining after {sum(chaos.done.values())} troubles")
-            crew.stop_role("producer", 20)
+            processes.stop_role("producer", 20)
             raw = stack.enter_context(contextlib.closing(server.client(socket_timeout=10)))
             drained = drain(raw)
-        wait_for_journals(crew, "subscribed", crew.living("subscriber"), STARTING)
+        wait_for_journals(processes, "subscribed", processes.living("subscriber"), STARTING)
         with Thoonk(backend=server.url) as thoonk:
             feed = thoonk.feed(FEED)
             feed.publish(THE_END, id=THE_END)
-            wait_for_journals(crew, f"notice\t{THE_END}", crew.living("subscriber"), 25)
+            wait_for_journals(processes, f"notice\t{THE_END}", processes.living("subscriber"), 25)
             order = feed.get_ids()
         for role in ("worker", "taker", "subscriber"):
-            crew.stop_role(role, 15)
-        account = Account(crew)
+            processes.stop_role(role, 15)
+        account = Account(processes)
         jobs, queue = judge_jobs(account, raw), judge_queue(account, raw)
         notices = judge_notices(account, order)
         beyond = watch.recoveries(options.claim_timeout, chaos.down)
         broken = [
             (child.name, (folder / f"{child.name}.err").read_text("utf-8", "replace")[-2000:])
-            for child in crew.all
+            for child in processes.all
             if not child.killed and child.process.returncode
         ]
         report: dict[str, object] = {
             "server": binary,
             "seconds": options.seconds,
             "seed": options.seed,
-            "processes": len(crew.all),
-            "killed": sum(child.killed for child in crew.all),
+            "processes": len(processes.all),
+            "killed": sum(child.killed for child in processes.all),
             "troubles": dict(chaos.done),
             "errors_told": dict(account.errors),
             "jobs": jobs,

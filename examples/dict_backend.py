@@ -105,7 +105,7 @@ class Stored:
             self.claims.pop(id, None)
         self.ids[:0] = ids
 
-    def give_back(self, id: str) -> bool:
+    def requeue_or_stall(self, id: str) -> bool:
         """Let a claimed job wait again, at the end, or stall it: then True."""
         del self.claims[id]
         self.failures[id] = self.failures.get(id, 0) + 1
@@ -148,7 +148,7 @@ def _leaves_something(operation: ops.Operation[Any]) -> bool:
     """Whether who waits should look. (When a claim runs out they know themselves.)"""
     if isinstance(operation, ops.JobNext):
         return bool(operation.cancelled)
-    return operation.makes_available and not isinstance(operation, ops.TakeOperation)
+    return operation.wakes_waiters and not isinstance(operation, ops.TakeOperation)
 
 
 class World:
@@ -217,11 +217,11 @@ class World:
     # [all feeds]
 
     @_do.register
-    def _create(self, op: ops.CreateFeed) -> ops.Opened:
+    def _create(self, op: ops.CreateFeed) -> ops.CreateResult:
         if op.feed in self._feeds:
-            return ops.Opened(created=False, config=dict(self._feeds[op.feed].config))
+            return ops.CreateResult(created=False, config=dict(self._feeds[op.feed].config))
         self._feeds[op.feed] = Stored(dict(op.config))
-        return ops.Opened(created=True, config=dict(op.config))
+        return ops.CreateResult(created=True, config=dict(op.config))
 
     @_do.register
     def _register(self, op: ops.RegisterFeed) -> bool:
@@ -469,17 +469,17 @@ class World:
 
     # [taking]
 
-    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Taken:
+    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Batch:
         """What the token has taken already, else the next ones."""
         ids = stored.held(op.token)
         if not ids:
             ids, stored.ids = stored.ids[: op.count], stored.ids[op.count :]
             stored.claims |= {id: Claim(op.token, self.clock()) for id in ids}
         failures = stored.failures
-        entries = [ops.TakenEntry(id, stored.items[id], failures.get(id, 0)) for id in ids]
+        entries = [ops.Delivery(id, stored.items[id], failures.get(id, 0)) for id in ids]
         oldest = min((claim.since for claim in stored.claims.values()), default=self.clock())
-        wake_after = max(0.0, oldest + time_left - self.clock())
-        return ops.Taken(tuple(entries), wake_after if time_left < math.inf else None)
+        retry_after = max(0.0, oldest + time_left - self.clock())
+        return ops.Batch(tuple(entries), retry_after if time_left < math.inf else None)
 
     @_do.register
     def _release(self, op: ops.Release) -> tuple[str, ...]:
@@ -500,7 +500,7 @@ class World:
             stored.ids.insert(0 if op.priority is ops.Priority.HIGH else len(stored.ids), entry.id)
 
     @_do.register
-    def _queue_take(self, op: ops.QueueTake) -> ops.Taken:
+    def _queue_take(self, op: ops.QueueTake) -> ops.Batch:
         stored = self._find(op.feed, QUEUE)
         late = self.clock() - ops.CONFIRM_WITHIN
         stored.put_back([id for id, claim in stored.claims.items() if claim.since <= late])
@@ -531,52 +531,52 @@ class World:
         """Give claims back that have run out."""
         late = self.clock() - (stored.settings.claim_timeout or math.inf)
         old = [id for id, claim in stored.claims.items() if claim.since <= late]
-        stalled = [id for id in old if stored.give_back(id)]
+        stalled = [id for id in old if stored.requeue_or_stall(id)]
         expired = [id for id in old if id not in stalled]
         return ops.MaintenanceReport(expired=tuple(expired), stalled=tuple(stalled))
 
     @_do.register
-    def _job_claim(self, op: ops.JobClaim) -> ops.Taken:
+    def _job_claim(self, op: ops.JobClaim) -> ops.Batch:
         return self._claim(self._find(op.feed, JOB), op)
 
-    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Taken:
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
         """The next jobs, among them those whose claim has run out."""
         self._expire(stored)
         return self._take(stored, op, stored.settings.claim_timeout or math.inf)
 
     @_do.register
     def _job_finish(self, op: ops.JobFinish) -> None:
-        for ending in op.endings:
-            self._claimed(op.feed, ending.id, ending.token)
-        for ending in op.endings:
-            self._end(op.feed, self._find(op.feed, JOB), ending)
+        for completion in op.completions:
+            self._claimed(op.feed, completion.id, completion.token)
+        for completion in op.completions:
+            self._end(op.feed, self._find(op.feed, JOB), completion)
 
-    def _end(self, name: str, stored: Stored, ending: ops.Ending) -> None:
+    def _end(self, name: str, stored: Stored, completion: ops.Completion) -> None:
         """Finish one job."""
-        if ending.has_result:
-            keep = ending.timeout
+        if completion.has_result:
+            keep = completion.timeout
             if keep is None:
                 keep = stored.settings.result_timeout
             if keep is None:
                 keep = ONE_DAY
-            result = ops.StoredResult(stored.items[ending.id], ending.result)
-            stored.results[ending.id] = result, self.clock() + (keep or math.inf)
-            self._tell(Finished(name, ending.id, ending.result or b""))
-        stored.forget(ending.id)
+            result = ops.StoredResult(stored.items[completion.id], completion.result)
+            stored.results[completion.id] = result, self.clock() + (keep or math.inf)
+            self._tell(Finished(name, completion.id, completion.result or b""))
+        stored.forget(completion.id)
         stored.finished += 1
 
     @_do.register
-    def _job_next(self, op: ops.JobNext) -> ops.Taken:
+    def _job_next(self, op: ops.JobNext) -> ops.Batch:
         stored = self._find(op.feed, JOB)
         lost = []
-        for ending in op.finished:
-            if self._is_held(stored, ending.id, ending.token):
-                self._end(op.feed, stored, ending)
+        for completion in op.finished:
+            if self._is_held(stored, completion.id, completion.token):
+                self._end(op.feed, stored, completion)
             else:
-                lost.append(ending.id)
+                lost.append(completion.id)
         for held in op.cancelled:
             if self._is_held(stored, held.id, held.token):
-                stored.give_back(held.id)
+                stored.requeue_or_stall(held.id)
             else:
                 lost.append(held.id)
         return attrs.evolve(self._claim(stored, op), lost=tuple(lost))
@@ -584,15 +584,15 @@ class World:
     @_do.register
     def _job_extend(self, op: ops.JobExtend) -> tuple[bool, ...]:
         stored = self._find(op.feed, JOB)
-        holds = [self._is_held(stored, held.id, held.token) for held in op.held]
-        for held in op.held:
+        is_owner = [self._is_held(stored, held.id, held.token) for held in op.claims]
+        for held in op.claims:
             if self._is_held(stored, held.id, held.token):
                 stored.claims[held.id].since = self.clock()
-        return tuple(holds)
+        return tuple(is_owner)
 
     @_do.register
     def _job_cancel(self, op: ops.JobCancel) -> bool:
-        return self._claimed(op.feed, op.id, op.token).give_back(op.id)
+        return self._claimed(op.feed, op.id, op.token).requeue_or_stall(op.id)
 
     @_do.register
     def _job_stall(self, op: ops.JobStall) -> None:
@@ -719,7 +719,7 @@ class DictBackend:
         self._check_open()
         return self.world.execute(operation)
 
-    def wait(self, operation: ops.TakeOperation, timeout: float) -> ops.Taken:
+    def wait(self, operation: ops.TakeOperation, timeout: float) -> ops.Batch:
         """Take, waiting until there is something."""
         waiter = self._waiters[operation.token] = Waiter(time.monotonic() + timeout)
         changed = waiter.changed
@@ -735,7 +735,7 @@ class DictBackend:
             self.world.wakers.remove(changed.set)
             del self._waiters[operation.token]
 
-    def wake(self, operation: ops.TakeOperation) -> None:
+    def interrupt(self, operation: ops.TakeOperation) -> None:
         """End a wait: its time is over."""
         waiter = self._waiters.get(operation.token)
         if waiter is not None:
@@ -822,7 +822,7 @@ class AsyncDictBackend:
         self._check_open()
         return self.world.execute(operation)
 
-    async def wait(self, operation: ops.TakeOperation, timeout: float) -> ops.Taken:
+    async def wait(self, operation: ops.TakeOperation, timeout: float) -> ops.Batch:
         """Take, waiting until there is something."""
         waiter = AsyncWaiter(asyncio.get_running_loop().time() + timeout)
         self._waiters[operation.token] = waiter
@@ -845,7 +845,7 @@ class AsyncDictBackend:
             self.world.wakers.remove(changed.set)
             del self._waiters[operation.token]
 
-    async def wake(self, operation: ops.TakeOperation) -> None:
+    async def interrupt(self, operation: ops.TakeOperation) -> None:
         """End a wait: its time is over."""
         waiter = self._waiters.get(operation.token)
         if waiter is not None:

@@ -18,7 +18,7 @@ import argparse
 import asyncio
 import time
 
-from side_by_side import Crew, main, names_of_our_own, parser
+from side_by_side import Processes, main, names_of_our_own, parser
 
 from thoonk import AsyncThoonk, Published, Thoonk
 
@@ -67,14 +67,14 @@ def run(arguments: argparse.Namespace) -> bool:
     with (
         Thoonk(backend=arguments.backend) as thoonk,
         names_of_our_own(thoonk) as prefix,
-        Crew(arguments.backend) as crew,
+        Processes(arguments.backend) as processes,
         thoonk.feed(prefix + "out").subscribe(resync=True) as notices,
     ):
         set_up(thoonk, prefix)
         for lane, number in LETTERS.items():
             thoonk.queue(prefix + lane).put_many([lane] * number)
         for _ in range(arguments.workers):
-            crew.start(start, prefix)
+            processes.start(start, prefix)
 
         times: dict[str, list[float]] = {lane: [] for lane in LETTERS}
         while sum(map(len, times.values())) < sum(LETTERS.values()):

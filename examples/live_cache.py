@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Generic, Self, TypeVar
 
-from side_by_side import Crew, main, names_of_our_own, parser
+from side_by_side import Processes, main, names_of_our_own, parser
 
 from thoonk import JSON, Deleted, Edited, Feed, Published, Retracted, Thoonk
 
@@ -102,12 +102,12 @@ def run(arguments: argparse.Namespace) -> bool:
     with (
         Thoonk(backend=arguments.backend) as thoonk,
         names_of_our_own(thoonk) as prefix,
-        Crew(arguments.backend) as crew,
+        Processes(arguments.backend) as processes,
     ):
         prices = thoonk.feed(prefix + "prices", serializer=JSON)
         reports = thoonk.queue(prefix + "reports")
         for number in range(arguments.processes):
-            crew.start(follow, prefix, f"process-{number}")
+            processes.start(follow, prefix, f"process-{number}")
         for _ in range(arguments.processes):
             print(reports.get(timeout=PATIENCE))
 

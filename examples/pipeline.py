@@ -19,7 +19,7 @@ import random
 from collections import Counter
 from typing import Any
 
-from side_by_side import Crew, main, names_of_our_own, parser, vanish
+from side_by_side import Processes, main, names_of_our_own, parser, vanish
 
 from thoonk import JSON, Edited, Job, Published, Thoonk
 
@@ -72,19 +72,19 @@ def run(arguments: argparse.Namespace) -> bool:
     with (
         Thoonk(backend=arguments.backend) as thoonk,
         names_of_our_own(thoonk) as prefix,
-        Crew(arguments.backend) as crew,
+        Processes(arguments.backend) as processes,
         thoonk.feed(prefix + "words").subscribe(resync=True) as notices,
     ):
         first, second = stage(thoonk, prefix + "texts"), stage(thoonk, prefix + "counts")
         first.put_many({"id": id, "text": " ".join(words)} for id, words in texts.items())
-        crew.start(pick, prefix)
-        crew.start(pick, prefix)
-        crew.start(count, prefix, True)
+        processes.start(pick, prefix)
+        processes.start(pick, prefix)
+        processes.start(count, prefix, True)
         while len(found) < len(texts) or not repeated:
             notice = notices.get(timeout=PATIENCE)
             if not found:  # the unlucky one has had its chance
-                crew.start(count, prefix, False)
-                crew.start(count, prefix, False)
+                processes.start(count, prefix, False)
+                processes.start(count, prefix, False)
             match notice:
                 case Published(id=id, item=word):
                     found[id] = word

@@ -18,7 +18,7 @@ import argparse
 import time
 from collections.abc import Callable
 
-from side_by_side import Crew, main, names_of_our_own, parser, vanish
+from side_by_side import Processes, main, names_of_our_own, parser, vanish
 
 from thoonk import JSON, Edited, Empty, Feed, FeedSubscription, Published, Retracted, Thoonk
 
@@ -103,15 +103,15 @@ def run(arguments: argparse.Namespace) -> bool:
     with (
         Thoonk(backend=arguments.backend) as thoonk,
         names_of_our_own(thoonk) as prefix,
-        Crew(arguments.backend) as crew,
+        Processes(arguments.backend) as processes,
     ):
         present = thoonk.feed(prefix + "present", serializer=JSON)
         came: list[str] = []
         went: list[str] = []
         with present.subscribe(resync=True) as notices:
-            crew.start(stay, prefix, "Ann")
-            crew.start(visit, prefix, "Bob", False)
-            crew.start(visit, prefix, "Cleo", True)
+            processes.start(stay, prefix, "Ann")
+            processes.start(visit, prefix, "Bob", False)
+            processes.start(visit, prefix, "Cleo", True)
             while "Ann" not in went:
                 match notices.get(timeout=30):
                     case Published(id=name):

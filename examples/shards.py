@@ -19,7 +19,7 @@ import argparse
 import random
 import zlib
 
-from side_by_side import Crew, main, names_of_our_own, parser, vanish
+from side_by_side import Processes, main, names_of_our_own, parser, vanish
 
 from thoonk import JSON, Empty, Feed, Job, Published, Thoonk
 
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> bool:
     with (
         Thoonk(backend=arguments.backend) as thoonk,
         names_of_our_own(thoonk) as prefix,
-        Crew(arguments.backend) as crew,
+        Processes(arguments.backend) as processes,
     ):
         done = thoonk.feed(prefix + "done", serializer=JSON)
         with done.subscribe(resync=True) as notices:
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> bool:
                 customer = random.choice(customers)
                 orders = orders_of(thoonk, prefix, shard_of(customer, arguments.shards))
                 orders.publish({"customer": customer, "number": number})
-            crew.start(work, prefix, "worker-1", True)
+            processes.start(work, prefix, "worker-1", True)
             seen: list[dict[str, int | str]] = []
             while len(seen) < arguments.orders:
                 match notices.get(timeout=PATIENCE):
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> bool:
                         seen.append(order)
                         if len(seen) == 1:  # by the unlucky one, which is dead by now
                             for other in range(2, 5):
-                                crew.start(work, prefix, f"worker-{other}", False)
+                                processes.start(work, prefix, f"worker-{other}", False)
             thoonk.feed(prefix + "over").publish("that was all")
     fine = True
     for customer in customers:

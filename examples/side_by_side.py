@@ -36,7 +36,7 @@ def vanish() -> NoReturn:
     raise Vanished
 
 
-class Crew:
+class Processes:
     """What runs side by side; leaving the block waits for all of them."""
 
     def __init__(self, backend: str) -> None:

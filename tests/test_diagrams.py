@@ -1,4 +1,4 @@
-"""The pictures in the documentation are drawn by a script, and described where they stand."""
+"""The replicas in the documentation are drawn by a script, and described where they stand."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from thoonk import AsyncThoonk, Gap, Published, Thoonk
 from thoonk.backends.memory import MOST_UNREAD, AsyncMemoryBackend, MemoryBackend, World
-from thoonk.operations import Operation, QueueTake, Taken
+from thoonk.operations import Batch, Operation, QueueTake
 from thoonk.testing._sync.helpers import until
 
 LONG = 60.0
@@ -19,14 +19,14 @@ def waiting(world: World) -> int:
     return len(world._waiting.get("q", ()))
 
 
-def items(taken: Taken) -> list[bytes]:
+def items(taken: Batch) -> list[bytes]:
     return [entry.item for entry in taken.entries]
 
 
 def test_an_item_put_while_another_taker_looks_wakes_who_waits() -> None:
     world = World()
     looked = threading.Event()
-    second: list[Taken] = []
+    second: list[Batch] = []
 
     class Second(MemoryBackend):
         def execute(self, operation: Operation[Any]) -> Any:

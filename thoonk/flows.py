@@ -38,7 +38,7 @@ from thoonk.notices import (
     Published,
     Retracted,
 )
-from thoonk.operations import MOST, Ending, Entry, Priority, StoredResult, Taken
+from thoonk.operations import MOST, Batch, Completion, Entry, Priority, StoredResult
 from thoonk.serializers import Serializer, decode_item, encode_item
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ CHUNK_BYTES = 1_000_000
 MOST_RESULTS = 400
 """So many results one operation of a bulk call stores at most: each is a key of its own."""
 
-THOROUGH_EVERY = 0.1
+RECOVER_EVERY = 0.1
 """Seconds between two takes of a busy taker that look for what ran out."""
 
 LONGEST_WAIT = 10.0
@@ -111,9 +111,9 @@ class Codec(Generic[T]):
         """Items as they are published under ids of the caller's."""
         return [Entry(check_id(id), self.encode(item)) for id, item in items.items()]
 
-    def ending(
+    def completion(
         self, id: str, token: str, item: T | None, *, result: bool, timeout: float | None
-    ) -> Ending:
+    ) -> Completion:
         """How a job is finished, from the arguments of ``finish``."""
         if not isinstance(result, bool):
             # Programs of 1.x passed the result here; it would be lost.
@@ -122,7 +122,7 @@ class Codec(Generic[T]):
             )
         keep = None if timeout is None else check_seconds("timeout", check_timeout(timeout) or 0)
         if item is None and not result:
-            return Ending(id, token)
+            return Completion(id, token)
         data: bytes | None = None
         try:
             data = self.encode(item)  # type: ignore[arg-type]
@@ -130,7 +130,7 @@ class Codec(Generic[T]):
             # None is a result, also where the serializer has no bytes for it.
             if item is not None:
                 raise
-        return Ending(id, token, has_result=True, result=data, timeout=keep)
+        return Completion(id, token, has_result=True, result=data, timeout=keep)
 
     def result(self, stored: StoredResult) -> JobResult[T]:
         """The stored result of a job."""
@@ -279,7 +279,7 @@ class Deadline:
             raise Empty("nothing came within the timeout")
         return left
 
-    def next_wait(self, taken: Taken) -> float:
+    def next_wait(self, taken: Batch) -> float:
         """Seconds to wait after a take that found nothing.
 
         Raises:
@@ -287,13 +287,13 @@ class Deadline:
         """
         left = self.remaining()
         wait = LONGEST_WAIT if left is None else min(left, LONGEST_WAIT)
-        if taken.wake_after is not None:
+        if taken.retry_after is not None:
             # A little apart from each other, or all takers would look in the same instant.
-            wait = min(wait, taken.wake_after + random.uniform(0.005, 0.1))  # noqa: S311
+            wait = min(wait, taken.retry_after + random.uniform(0.005, 0.1))  # noqa: S311
         return wait
 
 
-class Thoroughness:
+class Throttle:
     """Which takes of one taker look for what ran out: one in a tenth of a second does."""
 
     def __init__(self) -> None:
@@ -304,7 +304,7 @@ class Thoroughness:
         now = time.monotonic()
         if now < self._next:
             return False
-        self._next = now + THOROUGH_EVERY
+        self._next = now + RECOVER_EVERY
         return True
 
 

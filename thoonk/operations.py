@@ -181,7 +181,7 @@ class Entry:
 
 
 @attrs.frozen
-class Opened:
+class CreateResult:
     """Answer of `CreateFeed`: was it created by this call, and what is configured now."""
 
     created: bool
@@ -189,7 +189,7 @@ class Opened:
 
 
 @attrs.frozen
-class TakenEntry:
+class Delivery:
     """An item that was taken; ``cancelled`` is how often its job was cancelled before."""
 
     id: str
@@ -198,23 +198,23 @@ class TakenEntry:
 
 
 @attrs.frozen
-class Taken:
+class Batch:
     """Answer of a take: what was taken, and when it is worth looking again.
 
     Attributes:
         entries: what was taken.
-        wake_after: of an empty answer, seconds until a claim may expire and its job be
+        retry_after: of an empty answer, seconds until a claim may expire and its job be
             available, or None when only a put can help.
         lost: of a `JobNext`, the jobs that were to be ended and are not claimed any more.
     """
 
-    entries: tuple[TakenEntry, ...]
-    wake_after: float | None = None
+    entries: tuple[Delivery, ...]
+    retry_after: float | None = None
     lost: tuple[str, ...] = ()
 
 
 @attrs.frozen
-class Held:
+class ClaimRef:
     """A claim: a job's id, and the token that it was claimed under (empty: any holder)."""
 
     id: str = attrs.field(validator=_check_id)
@@ -222,7 +222,7 @@ class Held:
 
 
 @attrs.frozen
-class Ending:
+class Completion:
     """How one job is finished.
 
     Attributes:
@@ -394,7 +394,7 @@ class SnapshotPage:
 class Operation(Generic[R_co]):
     """One row of the contract. ``R_co`` is what executing it returns."""
 
-    makes_available: ClassVar[bool] = False
+    wakes_waiters: ClassVar[bool] = False
     """Whether it may leave something for a blocked taker."""
 
 
@@ -426,7 +426,7 @@ class FeedIsRegistered(FeedOperation[bool]):
 
 
 @attrs.frozen
-class CreateFeed(FeedOperation[Opened]):
+class CreateFeed(FeedOperation[CreateResult]):
     """Store a configuration unless the feed has one. ``config`` includes ``type``."""
 
     config: Mapping[str, str] = attrs.field(hash=False)
@@ -622,14 +622,14 @@ class SortedRetract(FeedOperation[tuple[bool, ...]]):
 class QueuePut(FeedOperation[None]):
     """Add entries, in order, at the end; with high priority they are taken first."""
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
     entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
     priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
 
 
 @attrs.frozen
-class TakeOperation(FeedOperation[Taken]):
+class TakeOperation(FeedOperation[Batch]):
     """An operation for which a backend can wait until it has something to answer.
 
     It takes up to ``count`` entries under ``token``, which the taker makes. Executed
@@ -644,7 +644,7 @@ class TakeOperation(FeedOperation[Taken]):
 
     token: str = attrs.field(validator=_check_id)
     count: int = attrs.field(default=1, validator=_check_count)
-    thorough: bool = attrs.field(default=True, kw_only=True)
+    recover_expired: bool = attrs.field(default=True, kw_only=True)
 
 
 @attrs.frozen
@@ -654,7 +654,7 @@ class QueueTake(TakeOperation):
     The while is `CONFIRM_WITHIN`.
     """
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
 
 @attrs.frozen
@@ -669,7 +669,7 @@ class QueueConfirm(FeedOperation[None]):
 class QueueReturn(FeedOperation[None]):
     """Put back items that were taken, perhaps even confirmed, and reached nobody."""
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
     entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
     token: str = attrs.field(validator=_check_id)
@@ -682,7 +682,7 @@ class Release(FeedOperation[tuple[str, ...]]):
     With ``ids`` only these of it. Returns the ids. For queues and job feeds.
     """
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
     token: str = attrs.field(validator=_check_id)
     ids: tuple[str, ...] = attrs.field(default=(), validator=_check_most)
@@ -692,7 +692,7 @@ class Release(FeedOperation[tuple[str, ...]]):
 class JobPut(FeedOperation[None]):
     """Add jobs, in order, at the end; with high priority they are claimed first."""
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
     entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
     priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
@@ -702,14 +702,14 @@ class JobPut(FeedOperation[None]):
 class JobClaim(TakeOperation):
     """Claim jobs; claims past their time come back."""
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
 
 @attrs.frozen
 class JobFinish(FeedOperation[None]):
     """Finish jobs, all or none. `NotClaimed`: one is not claimed (under its token)."""
 
-    endings: tuple[Ending, ...] = attrs.field(validator=_check_many)
+    completions: tuple[Completion, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen
@@ -721,18 +721,18 @@ class JobNext(TakeOperation):
     has ended. A ``count`` of 0 claims none.
     """
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
     count: int = attrs.field(default=1, validator=_check_count_or_none)
-    finished: tuple[Ending, ...] = attrs.field(default=(), validator=_check_most)
-    cancelled: tuple[Held, ...] = attrs.field(default=(), validator=_check_most)
+    finished: tuple[Completion, ...] = attrs.field(default=(), validator=_check_most)
+    cancelled: tuple[ClaimRef, ...] = attrs.field(default=(), validator=_check_most)
 
 
 @attrs.frozen
 class JobExtend(FeedOperation[tuple[bool, ...]]):
     """Start the time of claims anew. Returns for each whether it still holds."""
 
-    held: tuple[Held, ...] = attrs.field(validator=_check_many)
+    claims: tuple[ClaimRef, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen
@@ -742,7 +742,7 @@ class JobCancel(FeedOperation[bool]):
     Too many failures stall it; returns whether they did.
     """
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
     id: str = attrs.field(validator=_check_id)
     token: str = ""
@@ -760,7 +760,7 @@ class JobStall(FeedOperation[None]):
 class JobRetry(FeedOperation[None]):
     """Put a stalled job back. `NotStalled`: it is not stalled."""
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
     id: str = attrs.field(validator=_check_id)
 
@@ -795,7 +795,7 @@ class ReadResult(FeedOperation[StoredResult | None]):
 class JobMaintain(FeedOperation[MaintenanceReport]):
     """Bring back claims past their time and jobs that a dying peer left in no state."""
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
 
 @attrs.frozen
@@ -809,7 +809,7 @@ class JobMend(FeedOperation[Mended]):
     recovered or discarded.
     """
 
-    makes_available: ClassVar[bool] = True
+    wakes_waiters: ClassVar[bool] = True
 
     cursor: str = ""
     suspects: tuple[str, ...] = attrs.field(default=(), validator=_check_most)

@@ -18,7 +18,7 @@ from itertools import count
 from thoonk.config import SORTED_FEED
 from thoonk.notices import Edited, Moved, Notice, Published, Retracted
 from thoonk.operations import Position, ReadSnapshotPage, SnapshotPage, Where, digest_of
-from thoonk.pictures import Order, Picture, position_of
+from thoonk.replicas import Order, Replica, position_of
 
 logger = logging.getLogger("thoonk.notices")
 
@@ -49,9 +49,9 @@ class Resync:
     of others that notices told, None where it is the picture's.
     """
 
-    def __init__(self, picture: Picture) -> None:
-        self._picture = picture
-        self._is_sorted = picture.kind == SORTED_FEED
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._is_sorted = replica.kind == SORTED_FEED
         self._passes = 0
         self._overlap = OVERLAP
         self._doubles: set[str] = set()
@@ -88,7 +88,7 @@ class Resync:
         start = max(0, reach - self._overlap)
         known: list[tuple[str, bytes]] = []
         if self._is_sorted or self._keeps:
-            order, digests = self._picture.order, self._picture.digests
+            order, digests = self._replica.order, self._replica.digests
             id = order.after(self._met)
             while id is not None and len(known) < PAGE:
                 if id not in self._wanted:
@@ -96,8 +96,8 @@ class Resync:
                 id = order.after(id)
         wanted = [id for id, _ in zip(self._wanted, range(MOST_WANTED), strict=False)]
         self._asked = ReadSnapshotPage(
-            self._picture.feed,
-            self._picture.kind,
+            self._replica.feed,
+            self._replica.kind,
             marker,
             tag=str(next(_numbers)),
             start=start,
@@ -189,15 +189,15 @@ class Resync:
 
     def _meet(self, id: str) -> None:
         """Note where in the picture an id stands that has been read."""
-        picture = self._picture
+        replica = self._replica
         if self._is_sorted:
-            if id in picture.order:
+            if id in replica.order:
                 self._met = id
             return
         if self._keeps and self._is_unchanged(id):
-            ahead = picture.order.after(self._met)
+            ahead = replica.order.after(self._met)
             while ahead is not None and ahead != id:
-                ahead = picture.order.after(ahead)
+                ahead = replica.order.after(ahead)
             if ahead is not None:
                 self._met = id
                 self._kept[id] = None
@@ -208,10 +208,10 @@ class Resync:
             self._wanted[id] = None
 
     def _is_unchanged(self, id: str) -> bool:
-        if id in self._wanted or id not in self._picture.digests:
+        if id in self._wanted or id not in self._replica.digests:
             return False
         item = self._items[id]
-        return item is None or digest_of(item) == self._picture.digests[id]
+        return item is None or digest_of(item) == self._replica.digests[id]
 
     def _is_known(self, ids: tuple[str, ...]) -> bool:
         """Whether these are ids read before, in a feed that has some of them twice."""
@@ -223,9 +223,9 @@ class Resync:
         self._doubles.add(id)
         logger.warning(
             "Feed %r has item %r twice in its order; the first place counts",
-            self._picture.feed,
+            self._replica.feed,
             id,
-            extra={"event": "item_twice", "feed": self._picture.feed, "id": id},
+            extra={"event": "item_twice", "feed": self._replica.feed, "id": id},
         )
 
     def _finish(self, total: int) -> None:
@@ -237,8 +237,8 @@ class Resync:
                 return
             logger.warning(
                 "What is in feed %r does not agree with its notices; it is taken as it was read",
-                self._picture.feed,
-                extra={"event": "feed_disagrees", "feed": self._picture.feed},
+                self._replica.feed,
+                extra={"event": "feed_disagrees", "feed": self._replica.feed},
             )
             for id in unplaced:
                 if self._items[id] is not None:
@@ -252,10 +252,10 @@ class Resync:
 
         Between them None, now and then: others should have a turn.
         """
-        picture = self._picture
-        for steps, id in enumerate([*picture.order], 1):
+        replica = self._replica
+        for steps, id in enumerate([*replica.order], 1):
             if id not in self._order:
-                yield self._tell(Retracted(picture.feed, id))
+                yield self._tell(Retracted(replica.feed, id))
             if steps % SLICE == 0:
                 yield None
         if self._is_sorted:
@@ -264,11 +264,11 @@ class Resync:
             yield from self._difference_feed()
 
     def _tell(self, notice: Notice) -> Notice:
-        self._picture.apply(notice)
+        self._replica.apply(notice)
         return notice
 
     def _difference_feed(self) -> Iterator[Notice | None]:
-        feed, digests = self._picture.feed, self._picture.digests
+        feed, digests = self._replica.feed, self._replica.digests
         for step, id in enumerate(self._order, 1):
             if id not in self._kept:
                 kind = Edited if id in digests else Published
@@ -277,7 +277,7 @@ class Resync:
                 yield None
 
     def _difference_sorted(self) -> Iterator[Notice | None]:
-        feed, digests = self._picture.feed, self._picture.digests
+        feed, digests = self._replica.feed, self._replica.digests
         staying = yield from self._staying()
         position = Position(Where.BEGIN)
         for step, id in enumerate(self._order, 1):
@@ -295,7 +295,7 @@ class Resync:
     def _staying(self) -> Generator[None, None, set[str]]:
         """The most ids that need not be moved: the longest run in the order of both."""
         places: dict[str, int] = {}
-        for place, id in enumerate(self._picture.order):
+        for place, id in enumerate(self._replica.order):
             places[id] = place
             if place % SLICE == 0:
                 yield None

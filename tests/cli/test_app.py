@@ -18,7 +18,7 @@ from conftest import World
 from cli.conftest import PROGRAM, Cli
 from thoonk import Thoonk, exceptions
 from thoonk.cli.app import SECTIONS, app
-from thoonk.cli.exits import Exit, exit_of
+from thoonk.cli.exit_codes import Exit, exit_of
 from thoonk.exceptions import FeedError, ItemError, ItemTooLarge, ThoonkError
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,9 @@ finally:
     for name, (_, says) in COMMANDS.items():
         assert re.search(rf"(?m)^  {name} +{re.escape(says)}$", done.stdout), name
     *_, modules = done.stdout.splitlines()
-    assert modules == str([f"thoonk.cli.{name}" for name in ("app", "exits", "output", "session")])
+    assert modules == str(
+        [f"thoonk.cli.{name}" for name in ("app", "exit_codes", "output", "session")]
+    )
 
 
 def test_no_command_is_a_usage_error_with_help() -> None:

@@ -14,7 +14,7 @@ import servers
 from click.testing import CliRunner, Result
 from conftest import World
 
-from thoonk.conform import stage
+from thoonk.conform import sandbox
 from thoonk.conform.cli import conform
 from thoonk.conform.vector import load
 
@@ -181,7 +181,7 @@ def test_what_a_peer_lacks_is_skipped(one_url: str) -> None:
     done = run("--url", one_url, "--only", "get_", "--only", "next call", "--", *TOY, "lacks it")
     assert done.exit_code == 0, done.output
     assert "4 without get_item" in done.output.splitlines()[-1]
-    assert "1 without slots" in done.output.splitlines()[-1]
+    assert "1 without sessions" in done.output.splitlines()[-1]
 
 
 def test_who_lacks_everything_has_proved_nothing(one_url: str) -> None:
@@ -269,7 +269,7 @@ def test_a_server_of_its_own_is_started_and_stopped(
             super().__init__(words, **options)
             started.append(self)
 
-    monkeypatch.setattr(stage.subprocess, "Popen", Popen)
+    monkeypatch.setattr(sandbox.subprocess, "Popen", Popen)
     binary = running_server("redis-6.2").binary
     done = run("--server", binary, "--only", "sorted edit", "--", *OURS)
     assert done.exit_code == 0, done.output

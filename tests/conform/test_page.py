@@ -101,7 +101,7 @@ def test_every_operation_is_there_with_its_arguments_and_answers() -> None:
     for vector in load():
         for step in vector.steps:
             row = rows[step.operation]
-            named = {*step.arguments} - {"slot", "call"}
+            named = {*step.arguments} - {"session", "call"}
             if isinstance(step.answer, dict):
                 named |= {*step.answer}
             for name in named:

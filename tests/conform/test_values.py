@@ -7,7 +7,7 @@ import pytest
 from thoonk.conform import compare
 from thoonk.conform.values import (
     Content,
-    Scene,
+    MatchContext,
     decode,
     encode,
     matches_number,
@@ -19,8 +19,8 @@ from thoonk.conform.values import (
 START = 1_700_000_000_123
 
 
-def scene(**more: object) -> Scene:
-    return Scene(start=START, begin=START + 10.7, end=START + 20.2, **more)  # type: ignore[arg-type]
+def context(**more: object) -> MatchContext:
+    return MatchContext(start=START, begin=START + 10.7, end=START + 20.2, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("data", [b"", b"a\0b", "ø€".encode(), b"\xff\x00", bytes(range(256))])
@@ -46,9 +46,9 @@ def test_what_is_not_base64_is_refused() -> None:
     ids=str,
 )
 def test_a_number_that_is_known(template: object, value: float) -> None:
-    assert number(template, scene()) == value
-    assert matches_number(template, value, scene(), {})
-    assert not matches_number(template, value + 1 / 512, scene(), {}) or value == float("inf")
+    assert number(template, context()) == value
+    assert matches_number(template, value, context(), {})
+    assert not matches_number(template, value + 1 / 512, context(), {}) or value == float("inf")
 
 
 @pytest.mark.parametrize(
@@ -63,18 +63,18 @@ def test_a_number_that_is_known(template: object, value: float) -> None:
     ],
 )
 def test_now_is_between_request_and_answer(after: int, value: float, fits: bool) -> None:
-    assert matches_number({"now": after}, value, scene(), {}) is fits
+    assert matches_number({"now": after}, value, context(), {}) is fits
 
 
 def test_above_is_more_than_the_others_score() -> None:
     template = {"now": 0, "above": "a"}
-    assert matches_number(template, START + 11.5, scene(), {b"a": START + 11.0})
-    assert not matches_number(template, START + 11.0, scene(), {b"a": START + 11.0})
-    assert not matches_number(template, START + 11.0, scene(), {})
+    assert matches_number(template, START + 11.5, context(), {b"a": START + 11.0})
+    assert not matches_number(template, START + 11.0, context(), {b"a": START + 11.0})
+    assert not matches_number(template, START + 11.0, context(), {})
 
 
 def test_a_text_that_the_peer_chose_is_the_same_wherever_it_is_named() -> None:
-    here = scene()
+    here = context()
     assert matches_text({"fresh id": "x"}, b"chosen", here)
     assert not matches_text({"fresh id": "x"}, b"another", here)
     assert matches_text({"join": [{"fresh id": "x"}, "\0item"]}, b"chosen\0item", here)
@@ -83,22 +83,22 @@ def test_a_text_that_the_peer_chose_is_the_same_wherever_it_is_named() -> None:
 
 @pytest.mark.parametrize("wrong", [b"", b"a\0b", b"\xff", b"taken"])
 def test_a_fresh_id_follows_the_rules_of_ids(wrong: bytes) -> None:
-    assert not matches_text({"fresh id": "x"}, wrong, scene(bound={"other": b"taken"}))
+    assert not matches_text({"fresh id": "x"}, wrong, context(bound={"other": b"taken"}))
 
 
 def test_a_fresh_token_has_no_space() -> None:
-    assert matches_text({"fresh id": "x"}, b"a b", scene())
-    assert not matches_text({"fresh token": "x"}, b"a b", scene())
+    assert matches_text({"fresh id": "x"}, b"a b", context())
+    assert not matches_text({"fresh token": "x"}, b"a b", context())
 
 
 def test_what_is_not_known_beforehand_cannot_be_prepared() -> None:
     for template in ({"any": "text"}, {"fresh id": "x"}, {"join": ["a", {"now in seconds": 0}]}):
         with pytest.raises(ValueError, match="beforehand"):
-            text(template, scene())
+            text(template, context())
 
 
 def test_times_in_texts() -> None:
-    here = scene(keys={b"feed.claimed:F": Content("zset", {b"a": 1_700_000_000_500.0})})
+    here = context(keys={b"feed.claimed:F": Content("zset", {b"a": 1_700_000_000_500.0})})
     entry = {"join": ["T ", {"score": ["feed.claimed:F", "a"]}]}
     assert matches_text(entry, b"T 1700000000500", here)
     assert not matches_text(entry, b"T 1700000000500.0", here)
@@ -166,7 +166,7 @@ def test_differences_of_keys(
     expected: dict[str, object], change: dict[bytes, Content | None], where: list[str]
 ) -> None:
     after = {key: value for key, value in {**BEFORE, **change}.items() if value is not None}
-    found = compare.keys(expected, BEFORE, scene(keys=after))
+    found = compare.keys(expected, BEFORE, context(keys=after))
     assert [difference.where for difference in found] == where
 
 
@@ -192,7 +192,7 @@ def test_differences_of_keys(
     ids=str,
 )
 def test_answers(expected: object, found: object, matches: bool) -> None:
-    assert (not [*compare.answer(expected, found, scene())]) is matches
+    assert (not [*compare.answer(expected, found, context())]) is matches
 
 
 @pytest.mark.parametrize(
@@ -208,5 +208,5 @@ def test_answers(expected: object, found: object, matches: bool) -> None:
 def test_notices_are_compared_in_their_order(
     found: list[tuple[bytes, bytes]], where: list[str]
 ) -> None:
-    differences = compare.published([["c", "1"], ["c", "2"]], found, scene())
+    differences = compare.published([["c", "1"], ["c", "2"]], found, context())
     assert [difference.where for difference in differences] == where

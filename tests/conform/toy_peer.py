@@ -30,7 +30,7 @@ for line in sys.stdin.buffer:
             case "is of level 3":
                 response = {"answer": {"level": 3}}
             case "lacks it":
-                response = {"answer": {"name": "toy", "without": ["get_item", "slots"]}}
+                response = {"answer": {"name": "toy", "without": ["get_item", "sessions"]}}
             case _:
                 response = {"answer": {"name": "toy"}}
         adapter = Adapter(given["url"])

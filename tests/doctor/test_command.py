@@ -64,8 +64,8 @@ def test_findings_are_one_line_each_and_end_with_1(server: servers.Server) -> No
         assert lines[2].endswith("commands: 2 to be seen to")
         done = run(server.url, "--ignore", "persistence", "--repair")
         assert done.returncode == 0
-        assert done.stdout.splitlines()[0].endswith("Mended: the items are removed.")
-        assert "nothing left to be done, 1 mended" in done.stdout
+        assert done.stdout.splitlines()[0].endswith("Repaired: the items are removed.")
+        assert "nothing left to be done, 1 repaired" in done.stdout
         assert not raw.exists("feed.items:jobs\n")
 
 
@@ -80,7 +80,7 @@ def test_json_says_the_same(server: servers.Server) -> None:
     for finding in report["findings"]:
         assert finding["check"] == "half-deleted"
         assert finding["severity"] == "warning"
-        assert (finding["count"], finding["mendable"], finding["mended"]) == (1, 1, 1)
+        assert (finding["count"], finding["mendable"], finding["repaired"]) == (1, 1, 1)
 
 
 def test_the_url_may_stand_in_the_environment(server: servers.Server) -> None:

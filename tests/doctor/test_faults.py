@@ -1,4 +1,4 @@
-"""Each fault that is planted is found, and mended where that is promised; nothing is lost."""
+"""Each fault that is planted is found, and repaired where that is promised; nothing is lost."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ Holds = Callable[[Patient, tuple[str, ...]], bool]
 class Case:
     """A planted fault: by which check it is found, in which feed, and what a repair makes of it.
 
-    ``mended`` is None for what is only told.
+    ``repaired`` is None for what is only told.
     """
 
     check: str
     feed: str
     plant: Plant
-    mended: Holds | None = None
+    repaired: Holds | None = None
     also: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
@@ -95,10 +95,10 @@ CASES: list[Case] = []
 
 
 def plant(
-    check: str, feed: str, mended: Holds | None = None, also: tuple[str, ...] = ()
+    check: str, feed: str, repaired: Holds | None = None, also: tuple[str, ...] = ()
 ) -> Callable[[Plant], Plant]:
     def register(function: Plant) -> Plant:
-        CASES.append(Case(check, feed, function, mended, frozenset(also)))
+        CASES.append(Case(check, feed, function, repaired, frozenset(also)))
         return function
 
     return register
@@ -600,22 +600,22 @@ def test_a_planted_fault_is_found_and_mended_without_loss(
     assert set(finding.ids) == set(ids)
     assert finding.is_fault
     assert not report.is_healthy
-    assert bool(finding.mendable) == (case.mended is not None)
+    assert bool(finding.mendable) == (case.repaired is not None)
     assert contents(patient.raw) == before
 
     report = examined(real_world, repair=True)
-    if case.mended is None:
-        assert found(report, case).mended == 0
+    if case.repaired is None:
+        assert found(report, case).repaired == 0
         assert contents(patient.raw) == before
         assert not report.is_healthy
         return
     finding = found(report, case)
-    assert finding.mended == finding.count
+    assert finding.repaired == finding.count
     assert report.is_healthy, report.findings
     assert examined(real_world).findings == ()
     if case.check != "retracted":
         assert contents(patient.raw) == before
-    assert case.mended(patient, ids)
+    assert case.repaired(patient, ids)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -629,7 +629,7 @@ def test_of_whatever_garbage_nothing_is_mended_twice(real_world: World, kind: st
         assert not examined(real_world, patience=0.003).is_healthy
         examined(real_world, repair=True, patience=0.003)
         again = examined(real_world, repair=True, patience=0.003)
-        assert [f for f in again.findings if f.mended] == []
+        assert [f for f in again.findings if f.repaired] == []
 
 
 @pytest.mark.parametrize("also", [b"0", b"inf"])
@@ -684,7 +684,7 @@ def test_it_knows_every_key_of_a_feed() -> None:
 
 
 def test_the_page_tells_of_every_check() -> None:
-    """With its severity, and that it is mended where it is."""
+    """With its severity, and that it is repaired where it is."""
     page = (Path(__file__).parents[2] / "docs/doctor.md").read_text("utf-8")
     rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \| .* \| (.*) \|$", page, re.MULTILINE)
     told = {name: (severity, not repair.startswith("told only")) for name, severity, repair in rows}

@@ -318,7 +318,7 @@ ROLES = {
 
 
 def test_on_a_busy_server_there_is_nothing_to_be_found(server: servers.Server) -> None:
-    """While everybody works as fast as possible, also when it is allowed to mend."""
+    """While everybody works as fast as possible, also when it is allowed to repair."""
     with server.client() as raw:
         peer = Peer(raw)
         peer.create("peer", {"type": "job"})
@@ -365,7 +365,7 @@ def test_a_repair_of_a_busy_feed_loses_and_doubles_nothing(server: servers.Serve
         put += [job.put(str(number)) for number in range(300)]
         report = examine(server.url, repair=True, patience=0.3, ignore=IGNORED)
         assert report.is_healthy
-        assert sum(f.mended for f in report.findings if f.check.name == "lost") == len(lost)
+        assert sum(f.repaired for f in report.findings if f.check.name == "lost") == len(lost)
         until(lambda: job.count() == 0, 30)
         raw.close()
     assert crowd.failed == []
@@ -391,10 +391,10 @@ def test_what_moves_between_the_look_and_the_repair_is_left_alone(server: server
             ),
         ):
             change()
-            assert not sure.mend(reads, replies, writes)
+            assert not sure.repair(reads, replies, writes)
             assert raw.hexists("feed.items:job", "a")
             back()
-        assert sure.mend(reads, replies, writes)
+        assert sure.repair(reads, replies, writes)
         assert not raw.exists("feed.items:job")
 
 

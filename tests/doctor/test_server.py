@@ -146,13 +146,13 @@ def test_a_repair_that_cannot_be_done_whole_writes_nothing(start: Start, what: s
     with start().client() as client:
         if what == "of another type":
             client.set("b", "a text")
-            assert Probe(client).mend([], [], writes) is False
+            assert Probe(client).repair([], [], writes) is False
         elif client.info("server")["redis_version"].startswith("6"):
             return  # it cannot be asked
         else:
             client.acl_setuser("default", commands=["-hset"])
             with pytest.raises(redis.exceptions.ResponseError, match=r"(?i)no permission"):
-                Probe(client).mend([], [], writes)
+                Probe(client).repair([], [], writes)
         assert client.exists("a") == 0
 
 
@@ -189,7 +189,7 @@ def test_more_suspects_than_are_looked_at_closely_are_mended_in_rounds(
         assert report.findings[0].count == 10
         report = examine(server.url, patience=0, repair=True)
         assert told(report) == {"lost": Severity.ERROR}
-        assert report.findings[0].mended == 35
+        assert report.findings[0].repaired == 35
         assert {job.get(timeout=5).id for _ in ids} == ids
 
 

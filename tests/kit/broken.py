@@ -177,7 +177,7 @@ class ATakeForgetsAtOnce(Broken):
 class TheSameTokenTakesMore(Broken):
     fails: ClassVar = {"Queue", "Job"}
 
-    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Taken:
+    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Batch:
         for id in stored.held(op.token):
             stored.claims[id].token += " "
         answer = super()._take(stored, op, time_left)
@@ -242,7 +242,7 @@ class AClaimIsGivenTwice(Broken):
         if isinstance(op, ops.JobClaim) and not answer.entries:
             stored = self.stored(op)
             for id in list(stored.claims)[:1]:
-                return ops.Taken((ops.TakenEntry(id, stored.items[id]),))
+                return ops.Batch((ops.Delivery(id, stored.items[id]),))
         return answer
 
 
@@ -301,8 +301,8 @@ class SomeAreFinishedThoughNotAll(Broken):
 
     def _do(self, op: Any) -> Any:
         if isinstance(op, ops.JobFinish):
-            for ending in op.endings:
-                super()._do(ops.JobFinish(op.feed, (ending,)))
+            for completion in op.completions:
+                super()._do(ops.JobFinish(op.feed, (completion,)))
             return None
         return super()._do(op)
 

@@ -18,11 +18,11 @@ from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import Empty, ThoonkError
 from thoonk.notices import Notice
 from thoonk.operations import (
-    Ending,
+    ClaimRef,
+    Completion,
     Entry,
     FeedPublish,
     FeedRetract,
-    Held,
     JobClaim,
     JobCounts,
     JobFinish,
@@ -50,7 +50,7 @@ PASSING = st.sampled_from([5, 10, 25])
 CLAIM_TIMEOUTS = st.sampled_from([20.0, 50.0, None])
 FAILURES = st.sampled_from([1, 2, 0, None])
 RESULT_TIMEOUTS = st.sampled_from([None, 13.0, 0.0])
-ENDINGS = st.sampled_from(
+COMPLETIONS = st.sampled_from(
     [
         # item, result, timeout
         (None, False, None),
@@ -690,22 +690,22 @@ class Machine(RuleBasedStateMachine):
         count=st.integers(1, 3),
         blocking=st.booleans(),
         again=st.none() | NUMBERS,
-        thorough=st.booleans(),
+        recover_expired=st.booleans(),
     )
-    def claim_many(self, who, count, blocking, again, thorough):
+    def claim_many(self, who, count, blocking, again, recover_expired):
         """Claim under a token, new or used before."""
         name, backend = self.names["job"], self.arena.clients[who].backend
         token = f"t{self.number()}"
         if again is not None and self.job_tokens:
             token = of(self.job_tokens, again)
-        operation = JobClaim(name, token, count, thorough=thorough)
+        operation = JobClaim(name, token, count, recover_expired=recover_expired)
         self.tick()
 
         def expected(_):
             feed = self.model[name]
             if blocking and self.arena.takers_reserve:
                 feed.reserve()
-            return feed.claim(token, count, thorough=thorough)
+            return feed.claim(token, count, recover_expired=recover_expired)
 
         def real():
             return backend.wait(operation, 0.01) if blocking else backend.execute(operation)
@@ -723,24 +723,27 @@ class Machine(RuleBasedStateMachine):
     @rule(
         number=NUMBERS,
         how=st.sampled_from(["finish", "cancel", "stall", "extend"]),
-        ending=ENDINGS,
+        completion=COMPLETIONS,
     )
-    def end_claim(self, number, how, ending):
+    def end_claim(self, number, how, completion):
         """By its holder, who may not hold it any more."""
         name, claim = self.names["job"], of(self.claims, number)
-        self.end_job(name, claim, how, ending, claim.id, claim.token)
+        self.end_job(name, claim, how, completion, claim.id, claim.token)
 
     @plays("job")
     @precondition(lambda self: self.jobs)
     @rule(
-        who=WHO, number=NUMBERS, how=st.sampled_from(["finish", "cancel", "stall"]), ending=ENDINGS
+        who=WHO,
+        number=NUMBERS,
+        how=st.sampled_from(["finish", "cancel", "stall"]),
+        completion=COMPLETIONS,
     )
-    def end_job_by_id(self, who, number, how, ending):
+    def end_job_by_id(self, who, number, how, completion):
         """As in 2011, by whoever knows the id."""
         name, feed, id = self.names["job"], self.feeds[who]["job"], self.job_id(number)
-        self.end_job(name, feed, how, ending, id, "")
+        self.end_job(name, feed, how, completion, id, "")
 
-    def end_job(self, name, actor, how, ending, id, token):
+    def end_job(self, name, actor, how, completion, id, token):
         arguments = () if token else (id,)
         if how == "extend":
             self.tick()
@@ -748,14 +751,14 @@ class Machine(RuleBasedStateMachine):
         def real():
             if how != "finish":
                 return getattr(actor, how)(*arguments)
-            item, result, timeout = ending
+            item, result, timeout = completion
             return actor.finish(*arguments, item, result=result, timeout=timeout)
 
         def expected(_):
             feed = self.model[name]
             if how != "finish":
                 return getattr(feed, how)(id, token)
-            item, result, timeout = ending
+            item, result, timeout = completion
             return feed.finish([(id, token, result or item is not None, item, timeout)])
 
         self.step(name, real, expected)
@@ -771,10 +774,10 @@ class Machine(RuleBasedStateMachine):
         model = self.model.feeds.get(name)
         if model and token in model.tokens and len(numbers) > 1:
             ids = model.tokens[token][:]
-        endings = tuple(Ending(id, token, has_result=True, result=b"r") for id in ids)
+        completions = tuple(Completion(id, token, has_result=True, result=b"r") for id in ids)
         self.operation(
             who,
-            JobFinish(name, endings),
+            JobFinish(name, completions),
             lambda _: self.model[name].finish([(id, token, True, "r", None) for id in ids]),
         )
 
@@ -799,8 +802,8 @@ class Machine(RuleBasedStateMachine):
             name,
             token,
             count,
-            finished=tuple(Ending(c.id, c.token, has_result=True, result=b"n") for c in done),
-            cancelled=tuple(Held(c.id, c.token) for c in failed),
+            finished=tuple(Completion(c.id, c.token, has_result=True, result=b"n") for c in done),
+            cancelled=tuple(ClaimRef(c.id, c.token) for c in failed),
         )
         self.tick()
 

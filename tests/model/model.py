@@ -204,19 +204,19 @@ class _Taking(ModelFeed):
             self.items[id] = item
             self.waiting.insert(0 if high else len(self.waiting), id)
 
-    def take(self, token: str, count: int = 1, *, thorough: bool = True) -> list[str]:
+    def take(self, token: str, count: int = 1, *, recover_expired: bool = True) -> list[str]:
         """Up to so many ids; under a token that has taken before, the same again.
 
         Who is not thorough takes what waits before what is on its way, and brings back
         what ran out only where there is neither.
         """
-        if thorough:
+        if recover_expired:
             self.bring_back()
         if token not in self.tokens:
-            if not thorough and not self.waiting and not self.reserved:
+            if not recover_expired and not self.waiting and not self.reserved:
                 self.bring_back()
             first, second = self.reserved, self.waiting
-            if not thorough:
+            if not recover_expired:
                 first, second = second, first
             taken = []
             while len(taken) < count and (first or second):
@@ -328,9 +328,9 @@ class ModelJob(_Taking):
         self.lost: set[str] = set()
 
     def claim(
-        self, token: str, count: int = 1, *, thorough: bool = True
+        self, token: str, count: int = 1, *, recover_expired: bool = True
     ) -> list[tuple[str, str, int]]:
-        ids = self.take(token, count, thorough=thorough)
+        ids = self.take(token, count, recover_expired=recover_expired)
         return [(id, self.items[id], self.failures.get(id, 0)) for id in ids]
 
     def claim_by_peer(self) -> None:
@@ -343,12 +343,14 @@ class ModelJob(_Taking):
         if self.waiting:
             self.lost.add(self.waiting.pop(0))
 
-    def finish(self, endings: Iterable[tuple[str, str, bool, str | None, float | None]]) -> None:
+    def finish(
+        self, completions: Iterable[tuple[str, str, bool, str | None, float | None]]
+    ) -> None:
         """Each ending: id, token, whether there is a result, the result, seconds to keep it."""
-        endings = list(endings)
-        for id, token, *_ in endings:
+        completions = list(completions)
+        for id, token, *_ in completions:
             self.check_held(id, token)
-        for id, _, has_result, value, timeout in endings:
+        for id, _, has_result, value, timeout in completions:
             self.finished += 1
             if has_result:
                 self._store(id, value, timeout)
@@ -362,11 +364,11 @@ class ModelJob(_Taking):
     ) -> list[str]:
         """Finish and cancel what is held under its token; the ids of the rest."""
         lost = []
-        for ending in finished:
+        for completion in finished:
             try:
-                self.finish([ending])
+                self.finish([completion])
             except NotClaimed:
-                lost.append(ending[0])
+                lost.append(completion[0])
         for id, token in cancelled:
             try:
                 self.cancel(id, token)

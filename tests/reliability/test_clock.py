@@ -169,9 +169,9 @@ def test_a_get_ends_in_time_when_the_clock_steps_back_as_it_waits(
 # --- kept answers ---------------------------------------------------------------------------
 
 
-def send(server: ServerWithClock, operation: Any, slot: str, number: int) -> Any:
-    """One call of a slot; the same again when it is repeated."""
-    command: Any = command_for(operation, Call(str(uuid.uuid4()), slot, number))
+def send(server: ServerWithClock, operation: Any, session: str, number: int) -> Any:
+    """One call of a session; the same again when it is repeated."""
+    command: Any = command_for(operation, Call(str(uuid.uuid4()), session, number))
     with contextlib.closing(server.client()) as raw:
         return raw.execute_command(*command.with_text())
 

@@ -15,7 +15,7 @@ from mirror import Mirror
 from thoonk import resyncing
 from thoonk.notices import Edited, Marker, Moved, Notice, Published, Retracted
 from thoonk.operations import ReadSnapshotPage, SnapshotPage, digest_of
-from thoonk.pictures import Order, Picture
+from thoonk.replicas import Order, Replica
 from thoonk.resyncing import Resync
 
 KINDS = ("feed", "sorted_feed")
@@ -98,10 +98,10 @@ class Model:
         return SnapshotPage(mark, len(self.ids), tuple(ids), items)
 
 
-def resync(model: Model, picture: Picture, *, changes: int, size: int) -> list[Notice]:
+def resync(model: Model, replica: Replica, *, changes: int, size: int) -> list[Notice]:
     """Bring a picture up to date while so many changes are made; what is told."""
     chance = model.chance
-    under_way = Resync(picture)
+    under_way = Resync(replica)
     for _ in range(10_000):
         if under_way.is_complete:
             return [n for n in under_way.difference() if n is not None]
@@ -123,11 +123,11 @@ def resync(model: Model, picture: Picture, *, changes: int, size: int) -> list[N
     raise AssertionError("it comes to no end")
 
 
-def catch_up_with_notices(model: Model, picture: Picture, mirror: Mirror) -> None:
+def catch_up_with_notices(model: Model, replica: Replica, mirror: Mirror) -> None:
     while model.notices:
         notice = model.notices.popleft()
         if not isinstance(notice, Marker):
-            assert picture.apply(notice)
+            assert replica.apply(notice)
             mirror.apply(notice)
 
 
@@ -145,29 +145,29 @@ def _small_pages() -> Any:
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32))
 def test_a_mirror_equals_a_feed_that_changes_while_it_is_read(kind: str, seed: int) -> None:
     chance = random.Random(seed)
-    model, picture, mirror = Model(kind, chance), Picture("f", kind), Mirror(kind)
+    model, replica, mirror = Model(kind, chance), Replica("f", kind), Mirror(kind)
     for _ in range(3):
         for _ in range(chance.randrange(25)):
             model.change()
         model.notices.clear()  # nobody heard
-        for notice in resync(model, picture, changes=chance.randrange(40), size=3):
+        for notice in resync(model, replica, changes=chance.randrange(40), size=3):
             mirror.apply(notice)
-        assert [*picture.order] == mirror.ids
-        catch_up_with_notices(model, picture, mirror)
+        assert [*replica.order] == mirror.ids
+        catch_up_with_notices(model, replica, mirror)
         assert (mirror.ids, mirror.items) == (model.ids, model.items)
-        assert [*picture.order] == model.ids
-        assert picture.digests == {id: digest_of(item) for id, item in model.items.items()}
+        assert [*replica.order] == model.ids
+        assert replica.digests == {id: digest_of(item) for id, item in model.items.items()}
 
 
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32))
 def test_of_a_feed_that_rests_nothing_is_told_twice(kind: str, seed: int) -> None:
     chance = random.Random(seed)
-    model, picture, mirror = Model(kind, chance), Picture("f", kind), Mirror(kind)
+    model, replica, mirror = Model(kind, chance), Replica("f", kind), Mirror(kind)
     for _ in range(2):
         for _ in range(chance.randrange(40)):
             model.change()
         model.notices.clear()
-        told = resync(model, picture, changes=0, size=3)
+        told = resync(model, replica, changes=0, size=3)
         whats = [(type(notice), notice.id) for notice in told]  # type: ignore[attr-defined]
         assert len({*whats}) == len(whats)
         for notice in told:
@@ -175,30 +175,30 @@ def test_of_a_feed_that_rests_nothing_is_told_twice(kind: str, seed: int) -> Non
                 assert mirror.items[notice.id] != notice.item
             mirror.apply(notice)
         assert (mirror.ids, mirror.items) == (model.ids, model.items)
-    assert resync(model, picture, changes=0, size=3) == []
+    assert resync(model, replica, changes=0, size=3) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_items_that_have_not_changed_are_not_read_again(kind: str) -> None:
     chance = random.Random(7)
-    model, picture = Model(kind, chance), Picture("f", kind)
+    model, replica = Model(kind, chance), Replica("f", kind)
     while len(model.ids) < 30:
         model.change()
     model.notices.clear()
-    resync(model, picture, changes=0, size=3)
+    resync(model, replica, changes=0, size=3)
     read = model.sent
     assert read >= 30
-    assert resync(model, picture, changes=0, size=3) == []
+    assert resync(model, replica, changes=0, size=3) == []
     assert model.sent - read < 10
 
 
 def test_one_item_that_was_moved_is_told_as_one_that_was_moved() -> None:
-    model, picture = Model("sorted_feed", random.Random(1)), Picture("f", "sorted_feed")
+    model, replica = Model("sorted_feed", random.Random(1)), Replica("f", "sorted_feed")
     model.ids = [*"abcdefgh"]
     model.items = dict.fromkeys(model.ids, b"x")
-    resync(model, picture, changes=0, size=3)
+    resync(model, replica, changes=0, size=3)
     model.ids = [*"bcdefgha"]
-    assert resync(model, picture, changes=0, size=3) == [Moved("f", "a", "h:")]
+    assert resync(model, replica, changes=0, size=3) == [Moved("f", "a", "h:")]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -206,10 +206,10 @@ def test_one_item_that_was_moved_is_told_as_one_that_was_moved() -> None:
 def test_an_id_that_stands_in_the_order_twice_ends_no_resync(
     kind: str, ids: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model, picture, mirror = Model(kind, random.Random(1)), Picture("f", kind), Mirror(kind)
+    model, replica, mirror = Model(kind, random.Random(1)), Replica("f", kind), Mirror(kind)
     model.ids = [*ids]
     model.items = dict.fromkeys(ids, b"x")
-    for notice in resync(model, picture, changes=0, size=3):
+    for notice in resync(model, replica, changes=0, size=3):
         mirror.apply(notice)
     assert mirror.ids == [*dict.fromkeys(ids)]
     assert "item_twice" in {getattr(record, "event", "") for record in caplog.records}
@@ -221,12 +221,12 @@ def test_a_feed_that_does_not_agree_with_its_notices_is_taken_as_it_is(
 ) -> None:
     for seed in range(50):
         chance = random.Random(seed)
-        model, picture, mirror = Model(kind, chance), Picture("f", kind), Mirror(kind)
+        model, replica, mirror = Model(kind, chance), Replica("f", kind), Mirror(kind)
         for _ in range(40):
             model.change()
         model.notices.clear()
         # Somebody changes the feed and tells nothing, somebody tells what is not so.
-        under_way = Resync(picture)
+        under_way = Resync(replica)
         for _ in range(2_000):
             if under_way.is_complete:
                 break
@@ -248,7 +248,7 @@ def test_a_feed_that_does_not_agree_with_its_notices_is_taken_as_it_is(
         for told in under_way.difference():
             if told is not None:
                 mirror.apply(told)
-        assert mirror.ids == [*picture.order]
+        assert mirror.ids == [*replica.order]
     assert "feed_disagrees" in {getattr(record, "event", "") for record in caplog.records}
 
 
@@ -276,14 +276,14 @@ def test_the_work_of_a_resync_grows_with_the_length_of_the_feed_and_not_with_its
     kind: str,
 ) -> None:
     def work(length: int) -> int:
-        picture = Picture("f", kind)
+        replica = Replica("f", kind)
         for number in range(length):
-            picture.apply(Published("f", f"{number}", b"x"))
+            replica.apply(Published("f", f"{number}", b"x"))
         model = Model(kind, random.Random(1))
         # All stands elsewhere: from both ends in turn.
         model.ids = [f"{n // 2 if n % 2 else length - 1 - n // 2}" for n in range(length)]
         model.items = dict.fromkeys(model.ids, b"y")
-        return steps_of(lambda: resync(model, picture, changes=0, size=50))
+        return steps_of(lambda: resync(model, replica, changes=0, size=50))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resyncing, "PAGE", 50)
@@ -293,15 +293,15 @@ def test_the_work_of_a_resync_grows_with_the_length_of_the_feed_and_not_with_its
 
 def test_to_apply_a_notice_costs_the_same_in_a_long_feed() -> None:
     def work(length: int) -> int:
-        picture = Picture("f", "sorted_feed")
+        replica = Replica("f", "sorted_feed")
         for number in range(length):
-            picture.apply(Published("f", f"{number}", b"x"))
+            replica.apply(Published("f", f"{number}", b"x"))
         middle = length // 2
 
         def change() -> None:
-            picture.apply(Moved("f", f"{middle}", f"{middle + 2}:"))
-            picture.apply(Moved("f", "1", f":{middle}"))
-            picture.apply(Retracted("f", f"{middle + 1}"))
+            replica.apply(Moved("f", f"{middle}", f"{middle + 2}:"))
+            replica.apply(Moved("f", "1", f":{middle}"))
+            replica.apply(Retracted("f", f"{middle + 1}"))
 
         return steps_of(change)
 

@@ -19,13 +19,13 @@ from thoonk.backends import (
 from thoonk.backends.memory import AsyncMemoryBackend, MemoryBackend
 from thoonk.backends.redis import AsyncRedisBackend, RedisBackend
 from thoonk.operations import (
+    Batch,
     CountItems,
     FeedPublish,
     Operation,
     QueueTake,
     ReadItem,
     ReadItems,
-    Taken,
 )
 
 on_redis: Backend = RedisBackend("redis://localhost")
@@ -50,13 +50,13 @@ def answers(backend: Backend) -> None:
     assert_type(backend.execute(ReadItems("f")), dict[str, bytes])
     assert_type(backend.execute(CountItems("f")), int)
     assert_type(backend.execute(FeedPublish("f", ())), tuple[bool, ...])
-    assert_type(backend.wait(QueueTake("q", "token"), 5.0), Taken)
+    assert_type(backend.wait(QueueTake("q", "token"), 5.0), Batch)
     assert_type(backend.listen("f").get(5), Notice)
 
 
 async def async_answers(backend: AsyncBackend) -> None:
     assert_type(await backend.execute(ReadItem("f", "i")), bytes | None)
-    assert_type(await backend.wait(QueueTake("q", "token"), 5.0), Taken)
+    assert_type(await backend.wait(QueueTake("q", "token"), 5.0), Batch)
     listening: AsyncSubscription = await backend.listen()
     assert_type(await listening.get(), Notice)
 
@@ -67,8 +67,8 @@ class OwnBackend:
     def execute(self, operation: Operation[Any]) -> Any:
         return None
 
-    def wait(self, operation: Operation[Any], timeout: float) -> Taken:
-        return Taken(())
+    def wait(self, operation: Operation[Any], timeout: float) -> Batch:
+        return Batch(())
 
     def listen(self, feed: str | None = None) -> Subscription:
         raise NotImplementedError

@@ -30,7 +30,7 @@ from thoonk.testing.proxy import between
 
 def command(*, writes: bool = True) -> Command[Any]:
     operation: Any = QueuePut("q", (Entry("1", b"x"),)) if writes else FeedNames()
-    return command_for(operation, Call("instance", "slot", 1))
+    return command_for(operation, Call("instance", "session", 1))
 
 
 def told(reply: str) -> ThoonkError:

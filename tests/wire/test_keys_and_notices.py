@@ -29,15 +29,15 @@ from thoonk.exceptions import (
     WrongFeedType,
 )
 from thoonk.operations import (
-    Ending,
+    Batch,
+    ClaimRef,
+    Completion,
+    Delivery,
     Entry,
-    Held,
     JobClaim,
     Position,
     Priority,
     QueueTake,
-    Taken,
-    TakenEntry,
     Where,
 )
 
@@ -106,7 +106,7 @@ class Announcement:
 
 @attrs.frozen(eq=False)
 class Answer:
-    """Equal to the entry of the answer to that call of a slot, made now."""
+    """Equal to the entry of the answer to that call of a session, made now."""
 
     call: int
     answer: bytes
@@ -296,7 +296,7 @@ ROWS = [
         "the configuration is stored, and nothing said",
         ops.CreateFeed("F", {"type": "feed", "max_length": "3", "colour": "blå"}),
         keys={b"feed.config:F": {b"type": b"feed", b"max_length": b"3", b"colour": "blå".encode()}},
-        answer=ops.Opened(
+        answer=ops.CreateResult(
             created=True, config={"type": "feed", "max_length": "3", "colour": "blå"}
         ),
         keeps=b"n1",
@@ -305,7 +305,7 @@ ROWS = [
         "a configuration that is there stays",
         ops.CreateFeed("F", {"type": "queue", "title": "other"}),
         before=(feed(title="first"),),
-        answer=ops.Opened(created=False, config={"type": "feed", "title": "first"}),
+        answer=ops.CreateResult(created=False, config={"type": "feed", "title": "first"}),
     ),
     Row(
         "setting fields is announced and keeps the others",
@@ -418,7 +418,7 @@ ROWS = [
             job(),
             put("a", "b", "c", "d", "e", "f", "g"),
             JobClaim("F", "T", 5),
-            ops.JobFinish("F", (Ending("a"),)),
+            ops.JobFinish("F", (Completion("a"),)),
             ops.JobStall("F", "b"),
             ops.JobCancel("F", "c"),
             old("published", "d", 900),
@@ -532,7 +532,7 @@ ROWS = [
             job(),
             put("a"),
             JobClaim("F", "T"),
-            ops.JobFinish("F", (Ending("a", has_result=True, result=b"r", timeout=0),)),
+            ops.JobFinish("F", (Completion("a", has_result=True, result=b"r", timeout=0),)),
         ),
         answer=("a",),
     ),
@@ -543,7 +543,7 @@ ROWS = [
             job(),
             put("a"),
             JobClaim("F", "T"),
-            ops.JobFinish("F", (Ending("a", has_result=True, result=b"r", timeout=0),)),
+            ops.JobFinish("F", (Completion("a", has_result=True, result=b"r", timeout=0),)),
         ),
         keys={},
         answer=(),
@@ -936,7 +936,7 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T"), b"b": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"a\0b"},
         },
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0))),
+        answer=ops.Batch((ops.Delivery("a", b"item a", 0), ops.Delivery("b", b"item b", 0))),
     ),
     Row(
         "what is reserved is taken first, and an id without item is passed over",
@@ -957,19 +957,19 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"a"},
         },
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),)),
+        answer=ops.Batch((ops.Delivery("a", b"item a", 0),)),
     ),
     Row(
         "of an empty queue nothing is taken",
         QueueTake("F", "T"),
         before=(queue(),),
-        answer=ops.Taken((), 10.0),
+        answer=ops.Batch((), 10.0),
     ),
     Row(
         "asked again with the same token, it answers the same and takes no more",
         QueueTake("F", "T", 2),
         before=(queue(), queued("a", "b", "c"), QueueTake("F", "T", 2)),
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0))),
+        answer=ops.Batch((ops.Delivery("a", b"item a", 0), ops.Delivery("b", b"item b", 0))),
     ),
     Row(
         "what was not confirmed in time comes back, what was taken first is next",
@@ -991,13 +991,13 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T3")},
             b"feed.tokens:F": {b"T3": b"a"},
         },
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 0),)),
+        answer=ops.Batch((ops.Delivery("a", b"item a", 0),)),
     ),
     Row(
         "what was not confirmed for nine seconds does not come back, but soon",
         QueueTake("F", "T2"),
         before=(queue(), queued("a"), QueueTake("F", "T1"), old("claimed", "a", 9)),
-        answer=ops.Taken((), About(1)),
+        answer=ops.Batch((), About(1)),
     ),
     Row(
         "what has arrived is gone",
@@ -1120,7 +1120,7 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"a"},
         },
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 4),), None),
+        answer=ops.Batch((ops.Delivery("a", b"item a", 4),), None),
     ),
     Row(
         "a claim that ran out is cancelled and comes back to whoever gets next",
@@ -1141,15 +1141,13 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T2")},
             b"feed.tokens:F": {b"T2": b"a"},
         },
-        answer=ops.Taken((ops.TakenEntry("a", b"item a", 1),), None),
+        answer=ops.Batch((ops.Delivery("a", b"item a", 1),), None),
     ),
     Row(
         "asked again with the same token, it answers the same and claims no more",
         JobClaim("F", "T", 2),
         before=(job(), put("a", "b", "c"), JobClaim("F", "T", 2)),
-        answer=ops.Taken(
-            (ops.TakenEntry("a", b"item a", 0), ops.TakenEntry("b", b"item b", 0)), None
-        ),
+        answer=ops.Batch((ops.Delivery("a", b"item a", 0), ops.Delivery("b", b"item b", 0)), None),
     ),
     Row(
         "asked again after a part was ended, it answers the rest",
@@ -1158,14 +1156,14 @@ ROWS = [
             job(),
             put("a", "b", "c"),
             JobClaim("F", "T", 2),
-            ops.JobFinish("F", (Ending("a", "T"),)),
+            ops.JobFinish("F", (Completion("a", "T"),)),
         ),
-        answer=ops.Taken((ops.TakenEntry("b", b"item b", 0),), None),
+        answer=ops.Batch((ops.Delivery("b", b"item b", 0),), None),
     ),
     Row(
         "asked again after all was ended, the token is a new one",
         JobClaim("F", "T"),
-        before=(job(), put("a", "b"), JobClaim("F", "T"), ops.JobFinish("F", (Ending("a"),))),
+        before=(job(), put("a", "b"), JobClaim("F", "T"), ops.JobFinish("F", (Completion("a"),))),
         keys={
             b"feed.config:F": JOB_CONFIG,
             b"feed.items:F": {b"b": b"item b"},
@@ -1176,11 +1174,11 @@ ROWS = [
             b"feed.holders:F": {b"b": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"b"},
         },
-        answer=ops.Taken((ops.TakenEntry("b", b"item b", 0),), None),
+        answer=ops.Batch((ops.Delivery("b", b"item b", 0),), None),
     ),
     Row(
         "finished without a result leaves nothing but the counter, and says nothing",
-        ops.JobFinish("F", (Ending("a", "T"),)),
+        ops.JobFinish("F", (Completion("a", "T"),)),
         before=(job(), put("a"), (b"HSET", b"feed.cancelled:F", b"a", b"1"), JobClaim("F", "T")),
         keys={
             b"feed.config:F": JOB_CONFIG,
@@ -1191,7 +1189,7 @@ ROWS = [
     ),
     Row(
         "a result is stored behind the query for its time, and announced",
-        ops.JobFinish("F", (Ending("a", has_result=True, result=b"r\0r", timeout=600),)),
+        ops.JobFinish("F", (Completion("a", has_result=True, result=b"r\0r", timeout=600),)),
         before=(job(), put("a"), JobClaim("F", "T")),
         keys={
             b"feed.config:F": JOB_CONFIG,
@@ -1205,7 +1203,7 @@ ROWS = [
     ),
     Row(
         "an empty result counts, and is kept as configured",
-        ops.JobFinish("F", (Ending("a", has_result=True, result=b""),)),
+        ops.JobFinish("F", (Completion("a", has_result=True, result=b""),)),
         before=(job(result_timeout="1200"), put("a"), JobClaim("F", "T")),
         keys={
             b"feed.config:F": {**JOB_CONFIG, b"result_timeout": b"1200"},
@@ -1219,7 +1217,7 @@ ROWS = [
     ),
     Row(
         "no value is told from the empty text, and kept for one day when nothing is configured",
-        ops.JobFinish("F", (Ending("a", has_result=True, result=None),)),
+        ops.JobFinish("F", (Completion("a", has_result=True, result=None),)),
         before=(job(), put("a"), JobClaim("F", "T")),
         keys={
             b"feed.config:F": JOB_CONFIG,
@@ -1233,7 +1231,7 @@ ROWS = [
     ),
     Row(
         "a result for ever does not expire, and the index forgets those that did",
-        ops.JobFinish("F", (Ending("a", has_result=True, result=b"r", timeout=0),)),
+        ops.JobFinish("F", (Completion("a", has_result=True, result=b"r", timeout=0),)),
         before=(
             job(),
             put("a"),
@@ -1252,19 +1250,19 @@ ROWS = [
     ),
     Row(
         "of several all are finished or none",
-        ops.JobFinish("F", (Ending("a", has_result=True, result=b"r"), Ending("b"))),
+        ops.JobFinish("F", (Completion("a", has_result=True, result=b"r"), Completion("b"))),
         before=(job(), put("a", "b"), JobClaim("F", "T")),
         raises=NotClaimed,
     ),
     Row(
         "under another token nothing is finished",
-        ops.JobFinish("F", (Ending("a", "other"),)),
+        ops.JobFinish("F", (Completion("a", "other"),)),
         before=(job(), put("a"), JobClaim("F", "T")),
         raises=NotClaimed,
     ),
     Row(
         "who is not thorough takes what waits, and leaves what ran out and what is on its way",
-        JobClaim("F", "U", 2, thorough=False),
+        JobClaim("F", "U", 2, recover_expired=False),
         before=(
             job(claim_timeout="60"),
             put("a", "b", "c", "d"),
@@ -1282,11 +1280,11 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T"), b"c": Holder(b"U"), b"d": Holder(b"U")},
             b"feed.tokens:F": {b"T": b"a", b"U": b"c\0d"},
         },
-        answer=Taken((TakenEntry("c", b"item c"), TakenEntry("d", b"item d"))),
+        answer=Batch((Delivery("c", b"item c"), Delivery("d", b"item d"))),
     ),
     Row(
         "where nothing waits, it takes these as well",
-        JobClaim("F", "U", 2, thorough=False),
+        JobClaim("F", "U", 2, recover_expired=False),
         before=(
             job(claim_timeout="60"),
             put("a", "b"),
@@ -1305,11 +1303,11 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"U"), b"b": Holder(b"V")},
             b"feed.tokens:F": {b"U": b"a", b"V": b"b"},
         },
-        answer=Taken((TakenEntry("a", b"item a", 1),)),
+        answer=Batch((Delivery("a", b"item a", 1),)),
     ),
     Row(
         "the last job is finished and the next one claimed",
-        ops.JobNext("F", "U", finished=(Ending("a", "T", has_result=True, result=b"r"),)),
+        ops.JobNext("F", "U", finished=(Completion("a", "T", has_result=True, result=b"r"),)),
         before=(job(), put("a", "b"), JobClaim("F", "T")),
         keys={
             b"feed.config:F": JOB_CONFIG,
@@ -1324,11 +1322,11 @@ ROWS = [
             b"feed.jobfinished:F\0a": Expiring([b"some", b"item a", b"r"], 86400),
         },
         notices=((b"job.finish:F", b"a\0r"),),
-        answer=Taken((TakenEntry("b", b"item b"),)),
+        answer=Batch((Delivery("b", b"item b"),)),
     ),
     Row(
         "one that failed is cancelled and waits at the end",
-        ops.JobNext("F", "U", 0, cancelled=(Held("a", "T"),)),
+        ops.JobNext("F", "U", 0, cancelled=(ClaimRef("a", "T"),)),
         before=(job(), put("a", "b"), JobClaim("F", "T")),
         keys={
             b"feed.config:F": JOB_CONFIG,
@@ -1338,12 +1336,15 @@ ROWS = [
             b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
             b"feed.cancelled:F": {b"a": b"1"},
         },
-        answer=Taken(()),
+        answer=Batch(()),
     ),
     Row(
         "what is held by another is left alone and told",
         ops.JobNext(
-            "F", "U", finished=(Ending("a", "V"), Ending("b", "T")), cancelled=(Held("c", "T"),)
+            "F",
+            "U",
+            finished=(Completion("a", "V"), Completion("b", "T")),
+            cancelled=(ClaimRef("c", "T"),),
         ),
         before=(job(), put("a", "b"), JobClaim("F", "T", 2)),
         keys={
@@ -1356,11 +1357,11 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"a"},
         },
-        answer=Taken((), None, ("a", "c")),
+        answer=Batch((), None, ("a", "c")),
     ),
     Row(
         "a claim is dated anew",
-        ops.JobExtend("F", (Held("a", "T"),)),
+        ops.JobExtend("F", (ClaimRef("a", "T"),)),
         before=(
             job(),
             put("a"),
@@ -1382,7 +1383,7 @@ ROWS = [
     ),
     Row(
         "dating a peer's claim anew does not bring the former holder back",
-        ops.JobExtend("F", (Held("a"),)),
+        ops.JobExtend("F", (ClaimRef("a"),)),
         before=(
             job(),
             put("a"),
@@ -1404,7 +1405,7 @@ ROWS = [
     ),
     Row(
         "a claim of a peer since then makes the token void",
-        ops.JobExtend("F", (Held("a", "T"),)),
+        ops.JobExtend("F", (ClaimRef("a", "T"),)),
         before=(job(), put("a"), JobClaim("F", "T"), old("claimed", "a")),
         answer=(False,),
         keeps=b"N0",
@@ -1469,7 +1470,7 @@ ROWS = [
             job(),
             put("ended", "kept", "taken over"),
             JobClaim("F", "T", 3),
-            ops.JobFinish("F", (Ending("ended"),)),
+            ops.JobFinish("F", (Completion("ended"),)),
             old("claimed", "taken over"),
         ),
         keys={
@@ -1591,7 +1592,7 @@ ROWS = [
             put("a", "b", "c", "d", "e", "f"),
             JobClaim("F", "T", 3),
             ops.JobStall("F", "a"),
-            ops.JobFinish("F", (Ending("b"),)),
+            ops.JobFinish("F", (Completion("b"),)),
             (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
         ),
         answer=ops.JobCounts(waiting=3, claimed=1, stalled=1, finished=1),
@@ -1883,9 +1884,9 @@ def test_keys_and_notices(world: World, row: Row) -> None:
 # --- the answers that are remembered --------------------------------------------------------
 
 
-def sent(world: World, operation: ops.Operation[Any], slot: str, number: int) -> Any:
-    """Send an operation's command by hand, as that call of that slot; the raw reply."""
-    command: Command[Any] = command_for(operation, Call(str(uuid.uuid4()), slot, number))
+def sent(world: World, operation: ops.Operation[Any], session: str, number: int) -> Any:
+    """Send an operation's command by hand, as that call of that session; the raw reply."""
+    command: Command[Any] = command_for(operation, Call(str(uuid.uuid4()), session, number))
     try:
         return world.raw.execute_command(*command.with_text())
     except redis.ResponseError as error:
@@ -2060,11 +2061,11 @@ def test_a_claim_of_a_time_to_come_counts_as_made_now_and_stays_its_holders(
             assert now - 60_000 < since <= now
             holder = b"T 1" if id == b"b" else b"%s %d" % ({b"a": b"T", b"c": b"U"}[id], since)
             assert world.raw.hget("feed.holders:F", id) == holder
-        assert backend.execute(ops.JobExtend("F", (Held("a", "T"), Held("b", "T")))) == (
+        assert backend.execute(ops.JobExtend("F", (ClaimRef("a", "T"), ClaimRef("b", "T")))) == (
             True,
             False,
         )
-        backend.execute(ops.JobFinish("F", (Ending("c", "U"),)))
+        backend.execute(ops.JobFinish("F", (Completion("c", "U"),)))
         # Asked again, its taker has what it has taken.
         assert [e.id for e in backend.execute(JobClaim("F", "T", 2)).entries] == ["a"]
 
@@ -2088,7 +2089,7 @@ def test_the_entry_of_a_holder_has_the_time_of_the_claim(world: World) -> None:
         begin = world.raw.time()
         while world.raw.time() < (begin[0], begin[1] + 1000):
             pass
-        backend.execute(ops.JobExtend("F", (Held("a", "T"),)))
+        backend.execute(ops.JobExtend("F", (ClaimRef("a", "T"),)))
         extended = world.raw.zscore("feed.claimed:F", "a")
         assert extended > since
         assert world.raw.hget("feed.holders:F", "a") == b"T %d" % extended
@@ -2116,8 +2117,8 @@ def test_a_claim_tells_when_it_is_worth_looking_again(world: World) -> None:
         do(world, backend, [job(claim_timeout="600"), put("a"), JobClaim("F", "T")])
         taken = backend.execute(JobClaim("F", "T2"))
         assert taken.entries == ()
-        assert taken.wake_after is not None
-        assert 600 - SECONDS < taken.wake_after <= 600
+        assert taken.retry_after is not None
+        assert 600 - SECONDS < taken.retry_after <= 600
 
 
 def test_job_next_that_is_repeated_ends_nothing_more_and_claims_the_same(world: World) -> None:
@@ -2126,8 +2127,8 @@ def test_job_next_that_is_repeated_ends_nothing_more_and_claims_the_same(world: 
         operation = ops.JobNext(
             "F",
             "U",
-            finished=(Ending("a", "T", has_result=True, result=b"r"),),
-            cancelled=(Held("b", "T"),),
+            finished=(Completion("a", "T", has_result=True, result=b"r"),),
+            cancelled=(ClaimRef("b", "T"),),
         )
         first = backend.execute(operation)
         notices.so_far()

@@ -49,7 +49,7 @@ def becomes(job: Job[Any], *expected: int, seconds: float = 20) -> None:
 
 
 @attrs.frozen
-class Crews:
+class Workers:
     """Makes workers of one kind, in one world."""
 
     kind: str
@@ -100,8 +100,8 @@ def world(
 
 
 @pytest.fixture(params=KINDS)
-def crews(request: pytest.FixtureRequest, world: World) -> Crews:
-    return Crews(request.param, world.url)
+def workers(request: pytest.FixtureRequest, world: World) -> Workers:
+    return Workers(request.param, world.url)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from conftest import World
 
 from thoonk import Job, Thoonk
 
-from .conftest import Crews, becomes, poll, states
+from .conftest import Workers, becomes, poll, states
 
 
 def wipe(world: World, thoonk: Thoonk) -> None:
@@ -32,13 +32,13 @@ ANEW = pytest.mark.parametrize("make_anew", [wipe, delete])
 
 @ANEW
 def test_a_failing_job_of_a_feed_that_was_made_anew_is_delayed_and_stalled_as_before(
-    crews: Crews,
+    workers: Workers,
     world: World,
     thoonk: Thoonk,
     make_anew: Callable[..., None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    worker = crews(concurrency=2)
+    worker = workers(concurrency=2)
     times: list[float] = []
 
     def handler(item: str) -> None:
@@ -46,9 +46,9 @@ def test_a_failing_job_of_a_feed_that_was_made_anew_is_delayed_and_stalled_as_be
             times.append(time.monotonic())
             raise OSError("always")
 
-    crews.handle(worker, "j", handler, backoff=0.4, retries=2)
+    workers.handle(worker, "j", handler, backoff=0.4, retries=2)
     jobs = thoonk.job("j")
-    with crews.working(worker):
+    with workers.working(worker):
         jobs.put("good")
         becomes(jobs, 0, 0, 0, 1)
         make_anew(world, thoonk)
@@ -62,13 +62,13 @@ def test_a_failing_job_of_a_feed_that_was_made_anew_is_delayed_and_stalled_as_be
 
 @ANEW
 def test_jobs_of_dead_workers_come_back_in_a_feed_that_was_made_anew(
-    crews: Crews, world: World, thoonk: Thoonk, make_anew: Callable[..., None]
+    workers: Workers, world: World, thoonk: Thoonk, make_anew: Callable[..., None]
 ) -> None:
-    worker = crews(concurrency=1)
-    crews.handle(worker, "first", lambda item: None)
-    crews.handle(worker, "j", lambda item: None, claim_timeout=0.5)
+    worker = workers(concurrency=1)
+    workers.handle(worker, "first", lambda item: None)
+    workers.handle(worker, "j", lambda item: None, claim_timeout=0.5)
     jobs = thoonk.job("j")
-    with crews.working(worker):
+    with workers.working(worker):
         jobs.put("good")
         becomes(jobs, 0, 0, 0, 1)
         make_anew(world, thoonk)
@@ -84,9 +84,9 @@ def test_jobs_of_dead_workers_come_back_in_a_feed_that_was_made_anew(
 
 
 def test_a_change_of_max_failures_holds_for_jobs_that_fail_afterwards(
-    crews: Crews, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
+    workers: Workers, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = crews(concurrency=1)
+    worker = workers(concurrency=1)
     tries: Counter[str] = Counter()
 
     def handler(item: str) -> None:
@@ -95,9 +95,9 @@ def test_a_change_of_max_failures_holds_for_jobs_that_fail_afterwards(
             thoonk.set_config("j", {"max_failures": 4 if item == "more" else 1})
         raise OSError
 
-    crews.handle(worker, "j", handler, backoff=0.2, retries=1)
+    workers.handle(worker, "j", handler, backoff=0.2, retries=1)
     jobs = thoonk.job("j")
-    with crews.working(worker):
+    with workers.working(worker):
         jobs.put("more")
         becomes(jobs, 0, 0, 1, 0)
         assert tries["more"] == 4
@@ -115,9 +115,9 @@ def test_a_change_of_max_failures_holds_for_jobs_that_fail_afterwards(
 
 @pytest.mark.parametrize("how", ["worker", "prefetch", "heartbeat"])
 def test_a_claim_timeout_that_is_lowered_meanwhile_is_noticed(
-    crews: Crews, thoonk: Thoonk, how: str
+    workers: Workers, thoonk: Thoonk, how: str
 ) -> None:
-    worker = crews(concurrency=1)
+    worker = workers(concurrency=1)
     started = threading.Event()
     tries: list[str] = []
 
@@ -145,17 +145,17 @@ def test_a_claim_timeout_that_is_lowered_meanwhile_is_noticed(
         else:
             await asyncio.sleep(6)
 
-    crews.handle(
+    workers.handle(
         worker,
         "j",
-        plain if crews.kind == "threads" else coroutine,
+        plain if workers.kind == "threads" else coroutine,
         claim_timeout=60,
         heartbeat=how != "heartbeat",
         prefetch=4 if how == "prefetch" else 1,
     )
     jobs = thoonk.job("j")
     jobs.put_many(["before", "x"])
-    with crews.working(worker):
+    with workers.working(worker):
         assert started.wait(20)
         thoonk.set_config("j", {"claim_timeout": 3})
         end = time.monotonic() + 30
@@ -170,8 +170,10 @@ def failures(jobs: Job[Any]) -> int:
     return sum(map(jobs.get_failure_count, jobs.get_ids()))
 
 
-def test_jobs_keep_their_delay_when_more_are_claimed_at_once(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews(concurrency=1)
+def test_jobs_keep_their_delay_when_more_are_claimed_at_once(
+    workers: Workers, thoonk: Thoonk
+) -> None:
+    worker = workers(concurrency=1)
     tries: Counter[str] = Counter()
 
     def handler(item: str) -> None:
@@ -179,10 +181,10 @@ def test_jobs_keep_their_delay_when_more_are_claimed_at_once(crews: Crews, thoon
         if int(item) % 4 == 0:
             raise OSError
 
-    crews.handle(worker, "j", handler, backoff=600)
+    workers.handle(worker, "j", handler, backoff=600)
     jobs = thoonk.job("j")
     jobs.put_many(map(str, range(400)))
-    with crews.working(worker):
+    with workers.working(worker):
         becomes(jobs, 0, 100, 0, 300)
         assert set(tries.values()) == {1}
         assert failures(jobs) == 0
@@ -192,9 +194,9 @@ def test_jobs_keep_their_delay_when_more_are_claimed_at_once(crews: Crews, thoon
 
 
 def test_a_stop_counts_the_failures_of_jobs_that_wait_for_their_next_attempt(
-    crews: Crews, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
+    workers: Workers, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = crews(concurrency=1)
+    worker = workers(concurrency=1)
     failed = threading.Event()
 
     def plain(item: str) -> None:
@@ -209,12 +211,12 @@ def test_a_stop_counts_the_failures_of_jobs_that_wait_for_their_next_attempt(
             raise OSError
         await asyncio.sleep(0.02)
 
-    function = plain if crews.kind == "threads" else coroutine
-    crews.handle(worker, "j", function, backoff=600, prefetch=900)
+    function = plain if workers.kind == "threads" else coroutine
+    workers.handle(worker, "j", function, backoff=600, prefetch=900)
     jobs = thoonk.job("j")
     bad = jobs.put("bad")
     jobs.put_many(["good"] * 800)
-    with crews.working(worker):
+    with workers.working(worker):
         assert failed.wait(20)
         poll(lambda: "failed on attempt 1" in caplog.text)
     assert jobs.get_failure_count(bad) == 1
@@ -224,20 +226,20 @@ def test_a_stop_counts_the_failures_of_jobs_that_wait_for_their_next_attempt(
 
 
 def test_more_failed_jobs_than_a_worker_delays_are_not_tried_again_at_once(
-    crews: Crews, thoonk: Thoonk, monkeypatch: pytest.MonkeyPatch
+    workers: Workers, thoonk: Thoonk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for half in ("_async", "_sync"):
-        monkeypatch.setattr(f"thoonk.worker.{half}.crew.MOST_DELAYED", 10)
-    worker = crews(concurrency=1)
+        monkeypatch.setattr(f"thoonk.worker.{half}.executor.MOST_DELAYED", 10)
+    worker = workers(concurrency=1)
     tries: list[str] = []
 
     def handler(item: str) -> None:
         tries.append(item)
         raise OSError
 
-    crews.handle(worker, "j", handler, backoff=1, max_backoff=1, retries=0 + 1)
+    workers.handle(worker, "j", handler, backoff=1, max_backoff=1, retries=0 + 1)
     jobs = thoonk.job("j")
     jobs.put_many(map(str, range(30)))
-    with crews.working(worker):
+    with workers.working(worker):
         becomes(jobs, 0, 0, 30, 0, seconds=60)
     assert len(tries) == 60

@@ -11,7 +11,7 @@ import pytest
 
 from thoonk import Job, Thoonk
 
-from .conftest import Crews, poll
+from .conftest import Workers, poll
 
 
 def retract(jobs: Job[Any], thoonk: Thoonk, id: str) -> None:
@@ -37,7 +37,7 @@ def cancel(jobs: Job[Any], thoonk: Thoonk, id: str) -> None:
     ],
 )
 def test_a_job_that_is_not_the_workers_any_more_is_reported_as_what_it_is(
-    crews: Crews,
+    workers: Workers,
     thoonk: Thoonk,
     caplog: pytest.LogCaptureFixture,
     happens: Callable[..., None],
@@ -45,7 +45,7 @@ def test_a_job_that_is_not_the_workers_any_more_is_reported_as_what_it_is(
     text: str,
     when: str,
 ) -> None:
-    worker = crews(concurrency=1)
+    worker = workers(concurrency=1)
     started, released = threading.Event(), threading.Event()
 
     def plain(item: str) -> None:
@@ -57,15 +57,15 @@ def test_a_job_that_is_not_the_workers_any_more_is_reported_as_what_it_is(
         while not released.is_set():
             await asyncio.sleep(0.01)
 
-    function = plain if crews.kind == "threads" else coroutine
-    crews.handle(worker, "j", function, claim_timeout=1 if when == "while it runs" else 600)
+    function = plain if workers.kind == "threads" else coroutine
+    workers.handle(worker, "j", function, claim_timeout=1 if when == "while it runs" else 600)
     jobs = thoonk.job("j")
     id = jobs.put("x")
 
     def told() -> list[Any]:
         return [each for each in caplog.records if getattr(each, "reason", None) is not None]
 
-    with crews.working(worker):
+    with workers.working(worker):
         assert started.wait(20)
         happens(jobs, thoonk, id)
         if when == "while it runs":

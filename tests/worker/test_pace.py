@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import pytest
 
-from thoonk.worker.pace import LEVELS, STREAK, Pace
+from thoonk.worker.adaptive_prefetch import LEVELS, STREAK, AdaptivePrefetch
 
 
-def after(pace: Pace, seconds: float, times: int) -> list[int]:
+def after(adaptive: AdaptivePrefetch, seconds: float, times: int) -> list[int]:
     """The numbers that it came to."""
-    return [pace.prefetch for _ in range(times) if pace.after(seconds)]
+    return [adaptive.prefetch for _ in range(times) if adaptive.after(seconds)]
 
 
 def test_it_grows_while_jobs_are_quick_and_says_so_once() -> None:
-    pace = Pace(None)
-    assert pace.prefetch == 1
-    assert after(pace, 0.001, STREAK - 1) == []
-    assert after(pace, 0.001, 1) == [LEVELS[1]]
-    assert after(pace, 0.001, 10 * STREAK) == [LEVELS[2]]
+    adaptive = AdaptivePrefetch(None)
+    assert adaptive.prefetch == 1
+    assert after(adaptive, 0.001, STREAK - 1) == []
+    assert after(adaptive, 0.001, 1) == [LEVELS[1]]
+    assert after(adaptive, 0.001, 10 * STREAK) == [LEVELS[2]]
 
 
 def test_one_slow_job_ends_it_at_once() -> None:
-    pace = Pace(None)
-    after(pace, 0.0, 10 * STREAK)
-    assert pace.after(0.2)
-    assert pace.prefetch == 1
-    assert after(pace, 0.0, STREAK - 1) == []
+    adaptive = AdaptivePrefetch(None)
+    after(adaptive, 0.0, 10 * STREAK)
+    assert adaptive.after(0.2)
+    assert adaptive.prefetch == 1
+    assert after(adaptive, 0.0, STREAK - 1) == []
 
 
 def test_jobs_that_are_not_quick_on_average_do_not_count() -> None:
-    pace = Pace(None)
-    assert after(pace, 0.02, 10 * STREAK) == []
-    after(pace, 0.0, STREAK)
-    assert after(pace, 0.02, STREAK) == [1]
+    adaptive = AdaptivePrefetch(None)
+    assert after(adaptive, 0.02, 10 * STREAK) == []
+    after(adaptive, 0.0, STREAK)
+    assert after(adaptive, 0.02, STREAK) == [1]
 
 
 @pytest.mark.parametrize("number", [1, 7])
 def test_a_number_stays_what_it_is(number: int) -> None:
-    pace = Pace(number)
-    assert after(pace, 0.0, 100) == []
-    assert after(pace, 1.0, 1) == []
-    assert pace.prefetch == number
+    adaptive = AdaptivePrefetch(number)
+    assert after(adaptive, 0.0, 100) == []
+    assert after(adaptive, 1.0, 1) == []
+    assert adaptive.prefetch == number

@@ -9,7 +9,7 @@ import pytest
 
 from thoonk import Thoonk
 
-from .conftest import KINDS, Crews, becomes
+from .conftest import KINDS, Workers, becomes
 
 MIB = 1 << 20
 
@@ -25,19 +25,19 @@ def small_server(any_server: Callable[..., Any]) -> Iterator[Any]:
 def test_a_job_whose_result_the_server_refuses_is_stalled_and_the_others_are_finished(
     small_server: Any, kind: str, prefetch: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    crews = Crews(kind, small_server.url)
+    workers = Workers(kind, small_server.url)
     done = []
 
     def handler(item: str) -> str:
         done.append(item)
         return item * (3 * MIB) if item == "L" else item
 
-    worker = crews(concurrency=1)
-    crews.handle(worker, "j", handler, prefetch=prefetch, backoff=0.01)
+    worker = workers(concurrency=1)
+    workers.handle(worker, "j", handler, prefetch=prefetch, backoff=0.01)
     with Thoonk(backend=small_server.url) as thoonk:
         jobs = thoonk.job("j")
         ids = jobs.put_many(["a", "L", "b", "L", "c"])
-        with crews.working(worker):
+        with workers.working(worker):
             becomes(jobs, 0, 0, 2, 3, seconds=60)
         assert sorted(done) == ["L", "L", "a", "b", "c"]
         assert jobs.get_result(ids[4], timeout=5).result == "c"

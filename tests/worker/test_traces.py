@@ -18,7 +18,7 @@ from thoonk.observe import AsyncObservedBackend, ObservedBackend
 from thoonk.observe.opentelemetry import Traced, Tracing, received
 from thoonk.worker import AsyncWorker, Worker
 
-from .conftest import Crews, becomes
+from .conftest import Workers, becomes
 
 
 def trace_of(context: Any) -> int:
@@ -34,9 +34,9 @@ def put_each_in_a_trace_of_its_own(jobs: Any, count: int) -> None:
 
 @pytest.mark.parametrize("prefetch", [None, 1, 16])
 def test_a_handler_is_in_the_trace_of_its_own_job(
-    crews: Crews, thoonk: Thoonk, prefetch: int | None
+    workers: Workers, thoonk: Thoonk, prefetch: int | None
 ) -> None:
-    worker = crews(concurrency=2)
+    worker = workers(concurrency=2)
     seen: list[tuple[int, int, int]] = []
 
     def plain(item: int) -> None:
@@ -47,8 +47,8 @@ def test_a_handler_is_in_the_trace_of_its_own_job(
         await asyncio.sleep(0)
         seen.append((item, trace_of(received()), trace_of(None)))
 
-    function = plain if crews.kind == "threads" else coroutine
-    crews.handle(worker, "j", function, serializer=Traced(JSON), prefetch=prefetch)
+    function = plain if workers.kind == "threads" else coroutine
+    workers.handle(worker, "j", function, serializer=Traced(JSON), prefetch=prefetch)
     jobs = thoonk.job("j", serializer=Traced(JSON))
     put_each_in_a_trace_of_its_own(jobs, 300)
     worker.run(burst=True)
@@ -88,7 +88,7 @@ def test_a_worker_that_is_watched_opens_a_span_for_each_attempt(
 
     with Thoonk(backend=one_server.url) as thoonk:
         jobs = thoonk.job("j", serializer=Traced(JSON))
-        with tracer.start_as_current_span("order") as order:
+        with tracer.start_as_current_span("order") as shutdown:
             id = jobs.put("x")
         if kind == "threads":
             with (
@@ -123,7 +123,7 @@ def test_a_worker_that_is_watched_opens_a_span_for_each_attempt(
         assert span.attributes["messaging.message.id"] == id
         assert span.attributes["thoonk.job.attempt"] == attempt
         assert span.parent is not None
-        assert span.parent.span_id == order.get_span_context().span_id
+        assert span.parent.span_id == shutdown.get_span_context().span_id
     assert first.status.status_code is trace.StatusCode.ERROR
     assert second.status.status_code is trace.StatusCode.UNSET
     inside = [span for span in spans if span.name == "in the handler"]

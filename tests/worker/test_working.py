@@ -15,12 +15,12 @@ from conftest import World
 from thoonk import AsyncThoonk, Claim, Empty, FeedConfig, Thoonk
 from thoonk.worker import AsyncWorker, Discard, Retry, Stall, Worker
 
-from .conftest import Crews, becomes, poll, states
+from .conftest import Workers, becomes, poll, states
 
 
-def test_what_a_handler_returns_is_the_result(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
-    crews.handle(worker, "resize", lambda item: f"small {item}")
+def test_what_a_handler_returns_is_the_result(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
+    workers.handle(worker, "resize", lambda item: f"small {item}")
     jobs = thoonk.job("resize")
     ids = jobs.put_many(["a", "b"])
     assert worker.run(burst=True) == 0
@@ -28,12 +28,12 @@ def test_what_a_handler_returns_is_the_result(crews: Crews, thoonk: Thoonk) -> N
     assert states(jobs) == (0, 0, 0, 2)
 
 
-def test_it_creates_and_configures_feeds(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
-    crews.handle(worker, "new", lambda item: None, serializer="json")
-    crews.handle(worker, "chosen", lambda item: None, claim_timeout=5, retries=0)
-    crews.handle(worker, "there", lambda item: None)
-    crews.handle(worker, "never", lambda item: None)
+def test_it_creates_and_configures_feeds(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
+    workers.handle(worker, "new", lambda item: None, serializer="json")
+    workers.handle(worker, "chosen", lambda item: None, claim_timeout=5, retries=0)
+    workers.handle(worker, "there", lambda item: None)
+    workers.handle(worker, "never", lambda item: None)
     thoonk.job("there", {"claim_timeout": 7, "max_failures": 9})
     thoonk.job("never", {"claim_timeout": 0, "max_failures": 0})
     worker.run(burst=True)
@@ -51,11 +51,11 @@ def test_it_creates_and_configures_feeds(crews: Crews, thoonk: Thoonk) -> None:
     ("option", "stored"), [(None, ["0", "x"]), (True, ["0", "x", "None"]), (False, [])]
 )
 def test_which_results_are_stored(
-    crews: Crews, thoonk: Thoonk, option: bool | None, stored: list[str]
+    workers: Workers, thoonk: Thoonk, option: bool | None, stored: list[str]
 ) -> None:
-    worker = crews()
+    worker = workers()
     values = {"0": 0, "x": "x", "None": None}
-    crews.handle(worker, "j", values.get, serializer="json", result=option)
+    workers.handle(worker, "j", values.get, serializer="json", result=option)
     jobs = thoonk.job("j", serializer="json")
     ids = dict(zip(values, jobs.put_many([*values]), strict=True))
     worker.run(burst=True)
@@ -70,9 +70,9 @@ def test_which_results_are_stored(
     assert states(jobs) == (0, 0, 0, 3)
 
 
-def test_results_are_kept_as_long_as_it_says(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
-    crews.handle(worker, "j", str, result_timeout=0.2)
+def test_results_are_kept_as_long_as_it_says(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
+    workers.handle(worker, "j", str, result_timeout=0.2)
     jobs = thoonk.job("j")
     id = jobs.put("x")
     worker.run(burst=True)
@@ -87,8 +87,8 @@ def is_gone(jobs: Any, id: str) -> bool:
     return False
 
 
-def test_a_handler_can_use_its_claim(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
+def test_a_handler_can_use_its_claim(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
     seen = []
 
     def handler(item: str, claim: Any) -> str:
@@ -96,7 +96,7 @@ def test_a_handler_can_use_its_claim(crews: Crews, thoonk: Thoonk) -> None:
         claim.set_result("chosen", 60)
         return "returned"
 
-    crews.handle(worker, "j", handler, result=False)
+    workers.handle(worker, "j", handler, result=False)
     jobs = thoonk.job("j")
     id = jobs.put("x")
     worker.run(burst=True)
@@ -104,8 +104,8 @@ def test_a_handler_can_use_its_claim(crews: Crews, thoonk: Thoonk) -> None:
     assert jobs.get_result(id, timeout=5).result == "chosen"
 
 
-def test_a_handler_can_end_its_claim(crews: Crews, thoonk: Thoonk, caplog: Any) -> None:
-    worker = crews()
+def test_a_handler_can_end_its_claim(workers: Workers, thoonk: Thoonk, caplog: Any) -> None:
+    worker = workers()
 
     def plain(item: str, claim: Claim[str]) -> str:
         claim.finish("its own", result=True)
@@ -119,7 +119,7 @@ def test_a_handler_can_end_its_claim(crews: Crews, thoonk: Thoonk, caplog: Any) 
             raise OSError("too late")
         return "another"
 
-    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine)
+    workers.handle(worker, "j", plain if workers.kind == "threads" else coroutine)
     jobs = thoonk.job("j")
     ids = jobs.put_many(["works", "fails"])
     worker.run(burst=True)
@@ -129,16 +129,16 @@ def test_a_handler_can_end_its_claim(crews: Crews, thoonk: Thoonk, caplog: Any) 
 
 
 def test_what_fails_is_tried_again_with_growing_delays_and_then_stalled(
-    crews: Crews, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
+    workers: Workers, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = crews()
+    worker = workers()
     times: list[float] = []
 
     def handler(item: str, claim: Any) -> None:
         times.append(time.monotonic())
         raise OSError("disk full")
 
-    crews.handle(worker, "j", handler, retries=2, backoff=0.4)
+    workers.handle(worker, "j", handler, retries=2, backoff=0.4)
     jobs = thoonk.job("j")
     id = jobs.put("x")
     began = time.monotonic()
@@ -157,13 +157,13 @@ def test_what_fails_is_tried_again_with_growing_delays_and_then_stalled(
     ]
     # The traceback begins in the handler: no frames of ours.
     assert "disk full" in caplog.text
-    assert 'crew.py", line' not in caplog.text
+    assert 'executor.py", line' not in caplog.text
 
 
 def test_a_job_that_waits_for_its_next_attempt_holds_nobody_up(
-    crews: Crews, thoonk: Thoonk
+    workers: Workers, thoonk: Thoonk
 ) -> None:
-    worker = crews(concurrency=1)
+    worker = workers(concurrency=1)
     done: list[str] = []
 
     def handler(item: str) -> None:
@@ -171,10 +171,10 @@ def test_a_job_that_waits_for_its_next_attempt_holds_nobody_up(
         if item == "bad":
             raise OSError
 
-    crews.handle(worker, "j", handler, backoff=60, claim_timeout=1.2)
+    workers.handle(worker, "j", handler, backoff=60, claim_timeout=1.2)
     jobs = thoonk.job("j")
     jobs.put_many(["bad", "good"])
-    with crews.working(worker):
+    with workers.working(worker):
         becomes(jobs, 0, 1, 0, 1)
         # It stays claimed, for longer than claim_timeout, and is not tried before its time.
         end = time.monotonic() + 2.5
@@ -189,9 +189,9 @@ def test_a_job_that_waits_for_its_next_attempt_holds_nobody_up(
 
 
 def test_retry_stall_and_discard(
-    crews: Crews, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
+    workers: Workers, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = crews()
+    worker = workers()
     tries: Counter[str] = Counter()
 
     def handler(item: str) -> str | None:
@@ -207,7 +207,7 @@ def test_retry_stall_and_discard(
         return item
 
     caplog.set_level(logging.INFO)
-    crews.handle(worker, "j", handler, backoff=60)
+    workers.handle(worker, "j", handler, backoff=60)
     jobs = thoonk.job("j")
     discard, _, retry, now = jobs.put_many(["discard", "stall", "retry", "now"])
     worker.run(burst=True)
@@ -221,12 +221,12 @@ def test_retry_stall_and_discard(
 
 
 def test_a_result_that_cannot_be_stored_stalls_the_job(
-    crews: Crews, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
+    workers: Workers, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = crews()
+    worker = workers()
     results = {"bytes": b"bytes", "object": object(), "fine": "fine"}
-    crews.handle(worker, "text", results.get)
-    crews.handle(worker, "json", results.get, serializer="json")
+    workers.handle(worker, "text", results.get)
+    workers.handle(worker, "json", results.get, serializer="json")
     thoonk.job("text").put_many(["bytes", "fine"])
     thoonk.job("json", serializer="json").put_many(["object", "fine"])
     worker.run(burst=True)
@@ -235,9 +235,9 @@ def test_a_result_that_cannot_be_stored_stalls_the_job(
     assert caplog.text.count("its result cannot be stored") == 2
 
 
-def test_an_item_that_cannot_be_read_is_stalled(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
-    crews.handle(worker, "j", lambda item: None, serializer="json")
+def test_an_item_that_cannot_be_read_is_stalled(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
+    workers.handle(worker, "j", lambda item: None, serializer="json")
     raw = thoonk.job("j", serializer="binary")
     raw.put_many([b"1", b"{", b"2"])
     worker.run(burst=True)
@@ -248,8 +248,8 @@ class OddError(BaseException):
     """Such as those of test runners and of other kinds of concurrency."""
 
 
-def test_whatever_a_handler_raises_the_worker_goes_on(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews(concurrency=1)
+def test_whatever_a_handler_raises_the_worker_goes_on(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers(concurrency=1)
     errors: dict[str, BaseException] = {
         "exit": SystemExit(3),
         "recursion": RecursionError(),
@@ -263,15 +263,15 @@ def test_whatever_a_handler_raises_the_worker_goes_on(crews: Crews, thoonk: Thoo
         if item in errors:
             raise errors[item]
 
-    crews.handle(worker, "j", handler, retries=0)
+    workers.handle(worker, "j", handler, retries=0)
     jobs = thoonk.job("j")
     jobs.put_many([*errors, "fine"])
     worker.run(burst=True)
     assert states(jobs) == (0, 0, len(errors), 1)
 
 
-def test_a_long_job_keeps_its_claim(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
+def test_a_long_job_keeps_its_claim(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
     tries: list[str] = []
 
     def plain(item: str) -> None:
@@ -282,10 +282,10 @@ def test_a_long_job_keeps_its_claim(crews: Crews, thoonk: Thoonk) -> None:
         tries.append(item)
         await asyncio.sleep(4)
 
-    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine, claim_timeout=3)
+    workers.handle(worker, "j", plain if workers.kind == "threads" else coroutine, claim_timeout=3)
     jobs = thoonk.job("j")
     jobs.put("x")
-    with crews.working(worker):
+    with workers.working(worker):
         end = time.monotonic() + 30
         while states(jobs)[3] == 0 and time.monotonic() < end:
             jobs.maintenance()
@@ -295,9 +295,9 @@ def test_a_long_job_keeps_its_claim(crews: Crews, thoonk: Thoonk) -> None:
 
 
 def test_without_a_heartbeat_a_job_that_hangs_is_anothers(
-    crews: Crews, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
+    workers: Workers, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = crews(concurrency=2)
+    worker = workers(concurrency=2)
     released = threading.Event()
     tries: list[int] = []
 
@@ -316,16 +316,16 @@ def test_without_a_heartbeat_a_job_that_hangs_is_anothers(
             return "too late"
         return "in time"
 
-    crews.handle(
+    workers.handle(
         worker,
         "j",
-        plain if crews.kind == "threads" else coroutine,
+        plain if workers.kind == "threads" else coroutine,
         claim_timeout=0.4,
         heartbeat=False,
     )
     jobs = thoonk.job("j")
     id = jobs.put("x")
-    with crews.working(worker):
+    with workers.working(worker):
         assert jobs.get_result(id, timeout=10).result == "in time"
         released.set()
     assert tries == [0, 1]
@@ -335,9 +335,9 @@ def test_without_a_heartbeat_a_job_that_hangs_is_anothers(
 
 
 def test_a_lost_claim_is_told_once_and_the_result_refused(
-    crews: Crews, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
+    workers: Workers, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = crews(concurrency=1)
+    worker = workers(concurrency=1)
     released = threading.Event()
     started = threading.Event()
 
@@ -352,10 +352,12 @@ def test_a_lost_claim_is_told_once_and_the_result_refused(
         released.wait(20)
         return "the worker's"
 
-    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine, claim_timeout=0.6)
+    workers.handle(
+        worker, "j", plain if workers.kind == "threads" else coroutine, claim_timeout=0.6
+    )
     jobs = thoonk.job("j")
     id = jobs.put("x")
-    with crews.working(worker):
+    with workers.working(worker):
         started.wait(10)
         # As when somebody else was given the job.
         jobs.finish(id, "another's")
@@ -367,8 +369,8 @@ def test_a_lost_claim_is_told_once_and_the_result_refused(
     assert caplog.text.count("was lost") == 1
 
 
-def test_several_feeds_and_jobs_that_make_jobs(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews(concurrency=2)
+def test_several_feeds_and_jobs_that_make_jobs(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers(concurrency=2)
     second = thoonk.job("second")
     done: list[str] = []
 
@@ -376,17 +378,17 @@ def test_several_feeds_and_jobs_that_make_jobs(crews: Crews, thoonk: Thoonk) -> 
         time.sleep(0.3)  # longer than the other one has to find nothing
         second.put(f"of {item}")
 
-    crews.handle(worker, "first", first)
-    crews.handle(worker, "second", done.append)
+    workers.handle(worker, "first", first)
+    workers.handle(worker, "second", done.append)
     thoonk.job("first").put_many(["a", "b", "c"])
     worker.run(burst=True)
     assert sorted(done) == ["of a", "of b", "of c"]
 
 
-def test_only_the_feeds_that_are_asked_for(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
-    crews.handle(worker, "a", lambda item: None)
-    crews.handle(worker, "b", lambda item: None)
+def test_only_the_feeds_that_are_asked_for(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
+    workers.handle(worker, "a", lambda item: None)
+    workers.handle(worker, "b", lambda item: None)
     for name in "ab":
         thoonk.job(name).put("x")
     worker.run(burst=True, feeds=["b"])
@@ -394,8 +396,8 @@ def test_only_the_feeds_that_are_asked_for(crews: Crews, thoonk: Thoonk) -> None
     assert states(thoonk.job("b")) == (0, 0, 0, 1)
 
 
-def test_so_many_at_once_and_no_more(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews(concurrency=4)
+def test_so_many_at_once_and_no_more(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers(concurrency=4)
     lock = threading.Lock()
     now: Counter[str] = Counter()
     most: Counter[str] = Counter()
@@ -416,19 +418,19 @@ def test_so_many_at_once_and_no_more(crews: Crews, thoonk: Thoonk) -> None:
         await asyncio.sleep(0.1)
         now[item] -= 1
 
-    function = plain if crews.kind == "threads" else coroutine
-    crews.handle(worker, "many", function)
-    crews.handle(worker, "few", function, concurrency=2)
+    function = plain if workers.kind == "threads" else coroutine
+    workers.handle(worker, "many", function)
+    workers.handle(worker, "few", function, concurrency=2)
     for name in ("many", "few"):
         thoonk.job(name).put_many([name] * 12)
     worker.run(burst=True)
     assert most == {"many": 4, "few": 2}
 
 
-def test_thousands_of_quick_jobs_each_once(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
+def test_thousands_of_quick_jobs_each_once(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
     done: Counter[str] = Counter()
-    crews.handle(worker, "j", lambda item: done.update([item]))
+    workers.handle(worker, "j", lambda item: done.update([item]))
     jobs = thoonk.job("j")
     jobs.put_many(map(str, range(2000)))
     worker.run(burst=True)
@@ -437,8 +439,8 @@ def test_thousands_of_quick_jobs_each_once(crews: Crews, thoonk: Thoonk) -> None
     assert len(done) == 2000
 
 
-def test_stop_lets_running_jobs_end_and_takes_no_more(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews(concurrency=2)
+def test_stop_lets_running_jobs_end_and_takes_no_more(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers(concurrency=2)
     started = threading.Semaphore(0)
 
     def plain(item: str) -> None:
@@ -449,10 +451,10 @@ def test_stop_lets_running_jobs_end_and_takes_no_more(crews: Crews, thoonk: Thoo
         started.release()
         await asyncio.sleep(0.5)
 
-    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine)
+    workers.handle(worker, "j", plain if workers.kind == "threads" else coroutine)
     jobs = thoonk.job("j")
     jobs.put_many([*"abcde"])
-    with crews.working(worker):
+    with workers.working(worker):
         assert started.acquire(timeout=10)
         assert started.acquire(timeout=10)
         worker.stop()
@@ -461,9 +463,9 @@ def test_stop_lets_running_jobs_end_and_takes_no_more(crews: Crews, thoonk: Thoo
 
 @pytest.mark.parametrize("hurry", [True, False])
 def test_what_does_not_end_in_time_is_given_back_and_counts_no_failure(
-    crews: Crews, thoonk: Thoonk, hurry: bool, caplog: pytest.LogCaptureFixture
+    workers: Workers, thoonk: Thoonk, hurry: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = crews(concurrency=2, grace=60 if hurry else 0.3)
+    worker = workers(concurrency=2, grace=60 if hurry else 0.3)
     released = threading.Event()
     cleaned_up = threading.Event()
     started = threading.Semaphore(0)
@@ -480,11 +482,11 @@ def test_what_does_not_end_in_time_is_given_back_and_counts_no_failure(
         finally:
             cleaned_up.set()
 
-    crews.handle(worker, "j", plain if crews.kind == "threads" else coroutine, prefetch=2)
+    workers.handle(worker, "j", plain if workers.kind == "threads" else coroutine, prefetch=2)
     jobs = thoonk.job("j")
     ids = jobs.put_many([*"abcde"])
     began = time.monotonic()
-    with crews.working(worker) as thread:
+    with workers.working(worker) as thread:
         assert started.acquire(timeout=10)
         assert started.acquire(timeout=10)
         worker.stop(hurry=hurry)
@@ -493,7 +495,7 @@ def test_what_does_not_end_in_time_is_given_back_and_counts_no_failure(
     assert time.monotonic() - began < 10
     assert states(jobs) == (5, 0, 0, 0)
     assert caplog.text.count("given back unfinished") == 2
-    assert cleaned_up.is_set() is (crews.kind == "tasks")
+    assert cleaned_up.is_set() is (workers.kind == "tasks")
     # A thread that comes to its end after all finishes nothing.
     released.set()
     claims = jobs.get_many(5, timeout=5)
@@ -502,13 +504,15 @@ def test_what_does_not_end_in_time_is_given_back_and_counts_no_failure(
     jobs.finish_many(claims)
 
 
-def test_stop_wakes_a_worker_that_waits_and_may_come_first(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
-    crews.handle(worker, "j", lambda item: None)
+def test_stop_wakes_a_worker_that_waits_and_may_come_first(
+    workers: Workers, thoonk: Thoonk
+) -> None:
+    worker = workers()
+    workers.handle(worker, "j", lambda item: None)
     worker.stop()
     worker.run()
     thoonk.job("j").put("x")
-    with crews.working(worker) as thread:
+    with workers.working(worker) as thread:
         becomes(thoonk.job("j"), 0, 0, 0, 1)
         began = time.monotonic()
         worker.stop()
@@ -516,9 +520,9 @@ def test_stop_wakes_a_worker_that_waits_and_may_come_first(crews: Crews, thoonk:
     assert time.monotonic() - began < 3
 
 
-def test_a_handler_may_stop_its_worker(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews(concurrency=1)
-    crews.handle(worker, "j", lambda item: worker.stop())
+def test_a_handler_may_stop_its_worker(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers(concurrency=1)
+    workers.handle(worker, "j", lambda item: worker.stop())
     jobs = thoonk.job("j")
     jobs.put_many(["a", "b", "c"])
     worker.run()
@@ -528,11 +532,11 @@ def test_a_handler_may_stop_its_worker(crews: Crews, thoonk: Thoonk) -> None:
     assert waiting + finished == 3
 
 
-def test_a_feed_that_is_deleted_is_made_anew(crews: Crews, thoonk: Thoonk) -> None:
-    worker = crews()
+def test_a_feed_that_is_deleted_is_made_anew(workers: Workers, thoonk: Thoonk) -> None:
+    worker = workers()
     done: list[str] = []
-    crews.handle(worker, "j", done.append)
-    with crews.working(worker):
+    workers.handle(worker, "j", done.append)
+    with workers.working(worker):
         poll(lambda: thoonk.feed_exists("j"))
         thoonk.delete_feed("j")
         thoonk.job("j").put("x")

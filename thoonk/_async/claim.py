@@ -10,18 +10,18 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from thoonk._async.heartbeat import AsyncHeartbeat
 from thoonk.backends import AsyncBackend
-from thoonk.concurrency._async import to_the_end
+from thoonk.concurrency._async import shielded
 from thoonk.exceptions import NotClaimed, ThoonkError
 from thoonk.flows import Codec
 from thoonk.names import check_timeout, shown
 from thoonk.operations import (
-    Ending,
-    Held,
+    ClaimRef,
+    Completion,
+    Delivery,
     JobCancel,
     JobExtend,
     JobFinish,
     JobStall,
-    TakenEntry,
 )
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ logger = logging.getLogger("thoonk.job")
 class Endings(Protocol):
     """Where it is noted how claims have ended, to be told the backend with the next take."""
 
-    def note(self, ending: Ending, *, failed: bool) -> None:
+    def note(self, completion: Completion, *, failed: bool) -> None:
         """The job is to be finished, or cancelled when it has failed."""
 
 
@@ -58,14 +58,14 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
     later: Endings | None
     token: str
     origin: Any
-    _ending: Ending | None
+    _completion: Completion | None
     _pid: int
 
     def __new__(
         cls,
         backend: AsyncBackend,
         codec: Codec[T],
-        entry: TakenEntry,
+        entry: Delivery,
         item: T,
         token: str,
     ) -> Self:
@@ -76,7 +76,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         self._codec = codec
         self.token = token
         self.origin = codec.origin()
-        self._ending = None
+        self._completion = None
         self.ended = False
         self.later = None
         return self
@@ -110,14 +110,18 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         Raises:
             SerializerError, InvalidType: the serializer does not take it.
         """
-        self._ending = self._codec.ending(self.id, self.token, item, result=True, timeout=timeout)
+        self._completion = self._codec.completion(
+            self.id, self.token, item, result=True, timeout=timeout
+        )
 
     async def finish(
         self, item: T | None = None, result: bool = False, timeout: float | None = None
     ) -> None:
         """As `AsyncJob.finish`, for this claim."""
-        ending = self._codec.ending(self.id, self.token, item, result=result, timeout=timeout)
-        await self._end(JobFinish(self._feed, (ending,)))
+        completion = self._codec.completion(
+            self.id, self.token, item, result=result, timeout=timeout
+        )
+        await self._end(JobFinish(self._feed, (completion,)))
 
     async def cancel(self) -> bool:
         """As `AsyncJob.cancel`, for this claim."""
@@ -135,7 +139,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         Raises:
             NotClaimed: the claim has been lost.
         """
-        held = Held(self.id, self.token)
+        held = ClaimRef(self.id, self.token)
         if not (await self._backend.execute(JobExtend(self._feed, (held,))))[0]:
             raise NotClaimed(self._feed, self.id)
 
@@ -152,8 +156,8 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         """A block in which the job is worked on, for workers: its trace context is current."""
         return self._codec.working_on(self.origin)
 
-    def _chosen_ending(self) -> Ending:
-        return self._ending or Ending(self.id, self.token)
+    def _chosen_completion(self) -> Completion:
+        return self._completion or Completion(self.id, self.token)
 
     async def _end(self, operation: JobFinish | JobStall) -> None:
         await self._backend.execute(operation)
@@ -163,7 +167,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         """For the loop that the claim is of: note how the job ended, if it has not yet."""
         if not self.ended and self.later is not None:
             self.ended = True
-            self.later.note(self._chosen_ending(), failed=failed)
+            self.later.note(self._chosen_completion(), failed=failed)
 
     async def __aenter__(self) -> Self:
         self._pid = os.getpid()
@@ -181,10 +185,10 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
             self.settle(failed=error is not None)
             return
         if error is None:
-            await self._end(JobFinish(self._feed, (self._chosen_ending(),)))
+            await self._end(JobFinish(self._feed, (self._chosen_completion(),)))
             return
         try:
-            await to_the_end(self.cancel)
+            await shielded(self.cancel)
         except ThoonkError as failure:
             # The error of the block matters more.
             extra = {"event": "job_not_given_back", "feed": self._feed, "id": self.id}

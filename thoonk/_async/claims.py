@@ -14,8 +14,8 @@ from typing import Generic, Self, TypeVar
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.lost import WHY, reason_of
 from thoonk._async.taking import OUTAGE_PAUSE, wait_for
-from thoonk.backends import AsyncBackend, AsyncWaking
-from thoonk.concurrency._async import Background, Event, Lock, event_within, sleep, to_the_end
+from thoonk.backends import AsyncBackend, AsyncInterruptible
+from thoonk.concurrency._async import Background, Event, Lock, shielded, sleep, wait_event
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
     BackendError,
@@ -27,20 +27,20 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
 )
-from thoonk.flows import Codec, Deadline, Thoroughness, is_refusal
+from thoonk.flows import Codec, Deadline, Throttle, is_refusal
 from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import (
     MOST,
-    Ending,
+    Batch,
+    ClaimRef,
+    Completion,
     GetConfig,
-    Held,
     JobCancel,
     JobClaim,
     JobExtend,
     JobNext,
     JobStall,
     Release,
-    Taken,
     check_count,
 )
 
@@ -83,15 +83,15 @@ class AsyncClaims(Generic[T]):
         self._current: AsyncClaim[T] | None = None
         self._handed_at = 0.0
         self._token = ""
-        self._noted: deque[Ending | Held] = deque()
+        self._noted: deque[Completion | ClaimRef] = deque()
         self._noted_at = 0.0
         self._telling = Lock()
-        self._thoroughness = Thoroughness()
+        self._recovery = Throttle()
         self._waiting: JobClaim | None = None
         self._is_stopped = False
         self._closed = Event()
         self._keeper: Background | None = None
-        self._woken: Event | None = None
+        self._interrupted: Event | None = None
 
     # --- for the loop -----------------------------------------------------------------
 
@@ -127,9 +127,9 @@ class AsyncClaims(Generic[T]):
         To be called by others than the loop itself, also from a signal handler.
         """
         self._is_stopped = True
-        if self._waiting is not None and self._woken is None:
-            self._woken = Event()
-            Background(self._wake, f"thoonk-stop-{self._codec.feed}")
+        if self._waiting is not None and self._interrupted is None:
+            self._interrupted = Event()
+            Background(self._interrupt, f"thoonk-stop-{self._codec.feed}")
 
     async def close(self) -> None:
         """Tell the backend how jobs ended, and give back those that did not.
@@ -142,9 +142,9 @@ class AsyncClaims(Generic[T]):
         if self._keeper is not None:
             await self._keeper.join(5.0)
             self._keeper = None
-        if self._woken is not None:
+        if self._interrupted is not None:
             # Whoever wakes uses the backend, which may be closed after this.
-            await event_within(self._woken, 5.0)
+            await wait_event(self._interrupted, 5.0)
         await self._tell()
         # Not the whole of the token: a worker may keep some of it for another attempt.
         left = [claim for claim in self._hand if not claim.ended]
@@ -159,18 +159,18 @@ class AsyncClaims(Generic[T]):
 
     async def _close_quietly(self) -> None:
         try:
-            await to_the_end(self.close)
+            await shielded(self.close)
         except ThoonkError as failure:
             extra = {"event": "claims_not_released", "feed": self._codec.feed}
             logger.warning("Claims of %r not released: %s", self._codec.feed, failure, extra=extra)
 
     # --- the next one -----------------------------------------------------------------
 
-    def note(self, ending: Ending, *, failed: bool) -> None:
+    def note(self, completion: Completion, *, failed: bool) -> None:
         """Remember how a job ended, to be told with the next take."""
         if not self._noted:
             self._noted_at = time.monotonic()
-        self._noted.append(Held(ending.id, ending.token) if failed else ending)
+        self._noted.append(ClaimRef(completion.id, completion.token) if failed else completion)
 
     def _dismiss(self) -> None:
         """The job in hand is no longer the loop's affair."""
@@ -242,7 +242,7 @@ class AsyncClaims(Generic[T]):
             self._keeper = Background(self._keep, f"thoonk-claims-{feed}")
         return True
 
-    async def _exchanged(self, token: str) -> Taken:
+    async def _exchanged(self, token: str) -> Batch:
         """Tell what was noted, and take. Once it runs, a loop rides out an outage."""
         deadline: Deadline | None = None
         while True:
@@ -266,13 +266,13 @@ class AsyncClaims(Generic[T]):
         while self._noted:
             await self._told(new_token(), 0)
 
-    async def _told(self, token: str, count: int) -> Taken:
+    async def _told(self, token: str, count: int) -> Batch:
         async with self._telling:
             noted = [self._noted.popleft() for _ in range(min(len(self._noted), MOST))]
-            thorough = self._thoroughness.is_due()
+            recover_expired = self._recovery.is_due()
             try:
                 answer = await self._backend.execute(
-                    self._next_operation(token, count, noted, thorough=thorough)
+                    self._next_operation(token, count, noted, recover_expired=recover_expired)
                 )
             except (ItemTooLarge, BackendError) as error:
                 if not noted or not is_refusal(error):
@@ -280,7 +280,7 @@ class AsyncClaims(Generic[T]):
                     raise
                 # One that is refused must not keep the others from being told.
                 await self._tell_one_by_one(noted)
-                operation = self._next_operation(token, count, (), thorough=thorough)
+                operation = self._next_operation(token, count, (), recover_expired=recover_expired)
                 answer = await self._backend.execute(operation)
             except BaseException:
                 # If it was done all the same, they count as lost the next time.
@@ -290,15 +290,22 @@ class AsyncClaims(Generic[T]):
         return answer
 
     def _next_operation(
-        self, token: str, count: int, noted: Sequence[Ending | Held], *, thorough: bool = False
+        self,
+        token: str,
+        count: int,
+        noted: Sequence[Completion | ClaimRef],
+        *,
+        recover_expired: bool = False,
     ) -> JobNext:
         return JobNext(
             self._codec.feed,
             token,
             count,
-            thorough=thorough,
-            finished=tuple(ending for ending in noted if isinstance(ending, Ending)),
-            cancelled=tuple(held for held in noted if isinstance(held, Held)),
+            recover_expired=recover_expired,
+            finished=tuple(
+                completion for completion in noted if isinstance(completion, Completion)
+            ),
+            cancelled=tuple(held for held in noted if isinstance(held, ClaimRef)),
         )
 
     async def _log_lost(self, ids: Iterable[str], text: str) -> None:
@@ -308,7 +315,7 @@ class AsyncClaims(Generic[T]):
             extra = {"event": "job_lost", "feed": feed, "id": id, "reason": reason}
             logger.warning(text, shown(id), WHY[reason], extra=extra)
 
-    async def _tell_one_by_one(self, noted: Sequence[Ending | Held]) -> None:
+    async def _tell_one_by_one(self, noted: Sequence[Completion | ClaimRef]) -> None:
         left = deque(noted)
         while left:
             one = left.popleft()
@@ -325,7 +332,7 @@ class AsyncClaims(Generic[T]):
                 self._noted.extendleft((*reversed(left), one))
                 raise
 
-    async def _refused(self, one: Ending | Held, error: ThoonkError) -> None:
+    async def _refused(self, one: Completion | ClaimRef, error: ThoonkError) -> None:
         """The backend does not accept how a job ended; to do it again would come to the same."""
         feed, id = self._codec.feed, one.id
         if isinstance(error, ItemTooLarge):
@@ -358,7 +365,7 @@ class AsyncClaims(Generic[T]):
         every = 0.0
         last = time.monotonic()
         looked = -LOOK_EVERY
-        while not await event_within(self._closed, min(TELL_AFTER, every or TELL_AFTER)):
+        while not await wait_event(self._closed, min(TELL_AFTER, every or TELL_AFTER)):
             try:
                 if time.monotonic() - looked >= LOOK_EVERY and (self._hand or self._current):
                     # Somebody may have changed it.
@@ -399,28 +406,30 @@ class AsyncClaims(Generic[T]):
         claims = [claim for claim in (self._current, *self._hand) if claim is not None]
         if not claims:
             return
-        held = tuple(Held(claim.id, claim.token) for claim in claims)
+        held = tuple(ClaimRef(claim.id, claim.token) for claim in claims)
         answers = await self._backend.execute(JobExtend(self._codec.feed, held[:MOST]))
         lost = []
-        for claim, holds in zip(claims, answers, strict=False):
-            if not holds:
+        for claim, is_owner in zip(claims, answers, strict=False):
+            if not is_owner:
                 # Another has it: it must not be begun here as well.
                 with contextlib.suppress(ValueError):
                     self._hand.remove(claim)
                     lost.append(claim.id)
         await self._log_lost(lost, "Job %s was lost before it was begun: %s")
 
-    async def _wake(self) -> None:
+    async def _interrupt(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""
         backend = self._backend
         try:
-            while isinstance(backend, AsyncWaking) and (waiting := self._waiting) is not None:
+            while (
+                isinstance(backend, AsyncInterruptible) and (waiting := self._waiting) is not None
+            ):
                 try:
-                    await backend.wake(waiting)
+                    await backend.interrupt(waiting)
                 except ThoonkError as error:
-                    extra = {"event": "taker_not_woken", "feed": self._codec.feed}
+                    extra = {"event": "taker_not_interrupted", "feed": self._codec.feed}
                     logger.debug("Waiting loop not woken: %s", error, extra=extra)
-                await event_within(self._closed, 0.05)
+                await wait_event(self._closed, 0.05)
         finally:
-            if self._woken is not None:
-                self._woken.set()
+            if self._interrupted is not None:
+                self._interrupted.set()

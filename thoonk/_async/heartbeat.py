@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from thoonk.backends import AsyncBackend
-from thoonk.concurrency._async import Background, Event, event_within
+from thoonk.concurrency._async import Background, Event, wait_event
 from thoonk.config import FeedConfig
 from thoonk.exceptions import FeedDoesNotExist, NotClaimed, ThoonkError
 from thoonk.operations import GetConfig
@@ -82,7 +82,7 @@ class AsyncHeartbeat:
 
     async def _run(self) -> None:
         last = looked = time.monotonic()
-        while not await event_within(self._stop, self._pause(last)):
+        while not await wait_event(self._stop, self._pause(last)):
             try:
                 if self._follows and time.monotonic() - looked >= LOOK_EVERY:
                     looked = time.monotonic()

@@ -23,7 +23,7 @@ from thoonk.flows import (
     MOST_RESULTS,
     Deadline,
     JobResult,
-    Thoroughness,
+    Throttle,
     check_items,
     check_many,
     check_priority,
@@ -33,6 +33,7 @@ from thoonk.names import check_id, new_id, new_token, shown
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
     MOST,
+    Batch,
     CountJobs,
     Entry,
     JobCancel,
@@ -52,7 +53,6 @@ from thoonk.operations import (
     ReadItem,
     ReadResult,
     StoredResult,
-    Taken,
     check_count,
 )
 from thoonk.serializers import Serializer
@@ -77,7 +77,7 @@ class AsyncJob(AsyncCollection[T]):
 
     def __init__(self, name: str, backend: AsyncBackend, serializer: Serializer[T]) -> None:
         super().__init__(name, backend, serializer)
-        self._thoroughness = Thoroughness()
+        self._recovery = Throttle()
 
     async def put(self, item: T, priority: Priority | None = None) -> str:
         """Add a job; return its id. (Contract: job put)
@@ -123,7 +123,7 @@ class AsyncJob(AsyncCollection[T]):
     async def get_nowait(self) -> AsyncClaim[T]:
         """Claim the next job if one is available; raises as `get`."""
         operation = self._taking(1)
-        taken: Taken = await self._execute(operation)
+        taken: Batch = await self._execute(operation)
         if not taken.entries:
             raise Empty(f"no job is available in {self.name!r}")
         return (await self._claims(operation, taken))[0]
@@ -145,10 +145,10 @@ class AsyncJob(AsyncCollection[T]):
         return await self._claims(operation, taken)
 
     def _taking(self, count: int) -> JobClaim:
-        thorough = self._thoroughness.is_due()
-        return JobClaim(self.name, new_token(), count, thorough=thorough)
+        recover_expired = self._recovery.is_due()
+        return JobClaim(self.name, new_token(), count, recover_expired=recover_expired)
 
-    async def _claims(self, operation: JobClaim, taken: Taken) -> list[AsyncClaim[T]]:
+    async def _claims(self, operation: JobClaim, taken: Batch) -> list[AsyncClaim[T]]:
         claims: list[AsyncClaim[T]] = []
         failure: SerializerError | None = None
         for entry in taken.entries:
@@ -227,8 +227,8 @@ class AsyncJob(AsyncCollection[T]):
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
         """
-        ending = self._codec.ending(id, token, item, result=result, timeout=timeout)
-        await self._execute(JobFinish(self.name, (ending,)))
+        completion = self._codec.completion(id, token, item, result=result, timeout=timeout)
+        await self._execute(JobFinish(self.name, (completion,)))
 
     async def finish_many(
         self,
@@ -259,8 +259,8 @@ class AsyncJob(AsyncCollection[T]):
             (claim.id, claim.token) if isinstance(claim, AsyncClaim) else (claim, "")
             for claim in given
         ]
-        endings = [
-            self._codec.ending(id, token, result, result=items is not None, timeout=timeout)
+        completions = [
+            self._codec.completion(id, token, result, result=items is not None, timeout=timeout)
             for (id, token), result in zip(pairs, results, strict=True)
         ]
         done = {id for id, _ in pairs}
@@ -270,12 +270,12 @@ class AsyncJob(AsyncCollection[T]):
         try:
             await self._execute_many(
                 chunked(
-                    endings,
-                    lambda ending: len(ending.result or b""),
+                    completions,
+                    lambda completion: len(completion.result or b""),
                     MOST if items is None else MOST_RESULTS,
                 ),
                 lambda chunk: JobFinish(self.name, chunk),
-                lambda chunk, _: [ending.id for ending in chunk],
+                lambda chunk, _: [completion.id for completion in chunk],
             )
         except ThoonkError as error:
             done = {*error.done}

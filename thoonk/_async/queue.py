@@ -9,12 +9,14 @@ from typing import ClassVar, TypeVar
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.taking import take
 from thoonk.backends import AsyncBackend
-from thoonk.concurrency._async import to_the_end
+from thoonk.concurrency._async import shielded
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, Thoroughness, check_priority
+from thoonk.flows import Deadline, Throttle, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
+    Batch,
+    Delivery,
     Entry,
     Priority,
     QueueConfirm,
@@ -22,8 +24,6 @@ from thoonk.operations import (
     QueueReturn,
     QueueTake,
     Release,
-    Taken,
-    TakenEntry,
     check_count,
 )
 from thoonk.serializers import Serializer
@@ -44,7 +44,7 @@ class AsyncQueue(AsyncCollection[T]):
 
     def __init__(self, name: str, backend: AsyncBackend, serializer: Serializer[T]) -> None:
         super().__init__(name, backend, serializer)
-        self._thoroughness = Thoroughness()
+        self._recovery = Throttle()
 
     async def put(self, item: T, priority: Priority | None = None) -> str:
         """Add an item; return its id. (Contract: queue put)
@@ -90,7 +90,7 @@ class AsyncQueue(AsyncCollection[T]):
         """Take the next item if there is one; raises as `get`."""
         while True:
             operation = self._taking(1)
-            taken: Taken = await self._execute(operation)
+            taken: Batch = await self._execute(operation)
             if not taken.entries:
                 raise Empty(f"queue {self.name!r} is empty")
             items = await self._received(operation, taken)
@@ -119,10 +119,10 @@ class AsyncQueue(AsyncCollection[T]):
                 return items
 
     def _taking(self, count: int) -> QueueTake:
-        thorough = self._thoroughness.is_due()
-        return QueueTake(self.name, new_token(), count, thorough=thorough)
+        recover_expired = self._recovery.is_due()
+        return QueueTake(self.name, new_token(), count, recover_expired=recover_expired)
 
-    async def _received(self, operation: QueueTake, taken: Taken) -> list[T]:
+    async def _received(self, operation: QueueTake, taken: Batch) -> list[T]:
         """The items that were taken, confirmed; none when that was too late."""
         items: list[T] = []
         failure: SerializerError | None = None
@@ -152,7 +152,7 @@ class AsyncQueue(AsyncCollection[T]):
         return items
 
     async def _confirm(
-        self, operation: QueueTake, taken: Sequence[TakenEntry], items: list[T]
+        self, operation: QueueTake, taken: Sequence[Delivery], items: list[T]
     ) -> bool:
         """Say that the items have arrived; False when that was too late."""
         entries = tuple(Entry(entry.id, entry.item) for entry in taken)
@@ -169,7 +169,7 @@ class AsyncQueue(AsyncCollection[T]):
 
         try:
             # To the end: what becomes of the items has to be known.
-            await to_the_end(confirm)
+            await shielded(confirm)
         except OutcomeUnknown as error:
             error.items = tuple(items)
             raise
@@ -179,6 +179,6 @@ class AsyncQueue(AsyncCollection[T]):
             # Cancelled or interrupted: they go back, unless they have already.
             if answers != [False]:
                 back = QueueReturn(self.name, entries, operation.token)
-                await to_the_end(self._execute, back)
+                await shielded(self._execute, back)
             raise
         return answers[0]

@@ -22,7 +22,7 @@ from thoonk.notices import (
     Notice,
     log_fields,
 )
-from thoonk.pictures import Picture, position_of
+from thoonk.replicas import Replica, position_of
 from thoonk.resyncing import Resync
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class AsyncFeedSubscription(Generic[T]):
         self._backend = backend
         self._codec = codec
         self._kind = kind
-        self._picture = Picture(codec.feed, kind) if resync else None
+        self._replica = Replica(codec.feed, kind) if resync else None
         self._resync: Resync | None = None
         self._difference: Iterator[Notice | None] | None = None
         self._heard = 0
@@ -100,11 +100,11 @@ class AsyncFeedSubscription(Generic[T]):
         if self._resync is not None:
             return await self._catch_up(self._resync, subscription, deadline)
         notice = await subscription.get(deadline.remaining())
-        if self._picture is None:
+        if self._replica is None:
             return notice
         if isinstance(notice, Gap):
             self._begin_resync()
-        elif not self._picture.apply(notice):
+        elif not self._replica.apply(notice):
             logger.warning(
                 "Notice of feed %r does not fit what was told before, reading it again: %r",
                 notice.feed,
@@ -117,8 +117,8 @@ class AsyncFeedSubscription(Generic[T]):
         return None
 
     def _begin_resync(self) -> None:
-        if self._picture is not None:
-            self._resync, self._difference = Resync(self._picture), None
+        if self._replica is not None:
+            self._resync, self._difference = Resync(self._replica), None
 
     async def _catch_up(
         self, resync: Resync, subscription: AsyncSubscription, deadline: Deadline
@@ -168,8 +168,8 @@ class AsyncFeedSubscription(Generic[T]):
         return None
 
     def _deleted(self, notice: Deleted) -> Notice:
-        if self._picture is not None:
-            self._picture.apply(notice)
+        if self._replica is not None:
+            self._replica.apply(notice)
         return notice
 
     async def close(self) -> None:

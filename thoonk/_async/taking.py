@@ -11,7 +11,7 @@ from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import sleep
 from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown
 from thoonk.flows import Deadline
-from thoonk.operations import Taken, TakeOperation
+from thoonk.operations import Batch, TakeOperation
 
 logger = logging.getLogger("thoonk.taking")
 
@@ -19,7 +19,7 @@ OUTAGE_PAUSE = 0.5
 """Seconds between attempts of a blocked taker while the backend is away."""
 
 
-async def take(backend: AsyncBackend, operation: TakeOperation, deadline: Deadline) -> Taken:
+async def take(backend: AsyncBackend, operation: TakeOperation, deadline: Deadline) -> Batch:
     """Take, waiting until there is something; raises as `wait_for`."""
     taken = await backend.execute(operation)
     return taken if taken.entries else await wait_for(backend, operation, deadline, taken)
@@ -29,9 +29,9 @@ async def wait_for(
     backend: AsyncBackend,
     operation: TakeOperation,
     deadline: Deadline,
-    taken: Taken,
+    taken: Batch,
     is_over: Callable[[], bool] = lambda: False,
-) -> Taken:
+) -> Batch:
     """Wait until there is something to take, and take it.
 
     Once it waits, it rides out that the backend goes away and comes back: the token of
@@ -46,7 +46,7 @@ async def wait_for(
         BackendUnavailable, OutcomeUnknown: the backend is away when the time is over.
     """
     # What the waiter has been given stands on the way first.
-    operation = attrs.evolve(operation, thorough=True)
+    operation = attrs.evolve(operation, recover_expired=True)
     failure: BackendUnavailable | OutcomeUnknown | None = None
     while not taken.entries and not is_over():
         try:

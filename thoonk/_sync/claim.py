@@ -11,18 +11,18 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from thoonk._sync.heartbeat import Heartbeat
 from thoonk.backends import Backend
-from thoonk.concurrency._sync import to_the_end
+from thoonk.concurrency._sync import shielded
 from thoonk.exceptions import NotClaimed, ThoonkError
 from thoonk.flows import Codec
 from thoonk.names import check_timeout, shown
 from thoonk.operations import (
-    Ending,
-    Held,
+    ClaimRef,
+    Completion,
+    Delivery,
     JobCancel,
     JobExtend,
     JobFinish,
     JobStall,
-    TakenEntry,
 )
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ logger = logging.getLogger("thoonk.job")
 class Endings(Protocol):
     """Where it is noted how claims have ended, to be told the backend with the next take."""
 
-    def note(self, ending: Ending, *, failed: bool) -> None:
+    def note(self, completion: Completion, *, failed: bool) -> None:
         """The job is to be finished, or cancelled when it has failed."""
 
 
@@ -59,14 +59,14 @@ class Claim(tuple[str, T, int], Generic[T]):
     later: Endings | None
     token: str
     origin: Any
-    _ending: Ending | None
+    _completion: Completion | None
     _pid: int
 
     def __new__(
         cls,
         backend: Backend,
         codec: Codec[T],
-        entry: TakenEntry,
+        entry: Delivery,
         item: T,
         token: str,
     ) -> Self:
@@ -77,7 +77,7 @@ class Claim(tuple[str, T, int], Generic[T]):
         self._codec = codec
         self.token = token
         self.origin = codec.origin()
-        self._ending = None
+        self._completion = None
         self.ended = False
         self.later = None
         return self
@@ -111,14 +111,18 @@ class Claim(tuple[str, T, int], Generic[T]):
         Raises:
             SerializerError, InvalidType: the serializer does not take it.
         """
-        self._ending = self._codec.ending(self.id, self.token, item, result=True, timeout=timeout)
+        self._completion = self._codec.completion(
+            self.id, self.token, item, result=True, timeout=timeout
+        )
 
     def finish(
         self, item: T | None = None, result: bool = False, timeout: float | None = None
     ) -> None:
         """As `Job.finish`, for this claim."""
-        ending = self._codec.ending(self.id, self.token, item, result=result, timeout=timeout)
-        self._end(JobFinish(self._feed, (ending,)))
+        completion = self._codec.completion(
+            self.id, self.token, item, result=result, timeout=timeout
+        )
+        self._end(JobFinish(self._feed, (completion,)))
 
     def cancel(self) -> bool:
         """As `Job.cancel`, for this claim."""
@@ -136,7 +140,7 @@ class Claim(tuple[str, T, int], Generic[T]):
         Raises:
             NotClaimed: the claim has been lost.
         """
-        held = Held(self.id, self.token)
+        held = ClaimRef(self.id, self.token)
         if not (self._backend.execute(JobExtend(self._feed, (held,))))[0]:
             raise NotClaimed(self._feed, self.id)
 
@@ -153,8 +157,8 @@ class Claim(tuple[str, T, int], Generic[T]):
         """A block in which the job is worked on, for workers: its trace context is current."""
         return self._codec.working_on(self.origin)
 
-    def _chosen_ending(self) -> Ending:
-        return self._ending or Ending(self.id, self.token)
+    def _chosen_completion(self) -> Completion:
+        return self._completion or Completion(self.id, self.token)
 
     def _end(self, operation: JobFinish | JobStall) -> None:
         self._backend.execute(operation)
@@ -164,7 +168,7 @@ class Claim(tuple[str, T, int], Generic[T]):
         """For the loop that the claim is of: note how the job ended, if it has not yet."""
         if not self.ended and self.later is not None:
             self.ended = True
-            self.later.note(self._chosen_ending(), failed=failed)
+            self.later.note(self._chosen_completion(), failed=failed)
 
     def __enter__(self) -> Self:
         self._pid = os.getpid()
@@ -182,10 +186,10 @@ class Claim(tuple[str, T, int], Generic[T]):
             self.settle(failed=error is not None)
             return
         if error is None:
-            self._end(JobFinish(self._feed, (self._chosen_ending(),)))
+            self._end(JobFinish(self._feed, (self._chosen_completion(),)))
             return
         try:
-            to_the_end(self.cancel)
+            shielded(self.cancel)
         except ThoonkError as failure:
             # The error of the block matters more.
             extra = {"event": "job_not_given_back", "feed": self._feed, "id": self.id}

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from thoonk.backends import Backend
-from thoonk.concurrency._sync import Background, Event, event_within
+from thoonk.concurrency._sync import Background, Event, wait_event
 from thoonk.config import FeedConfig
 from thoonk.exceptions import FeedDoesNotExist, NotClaimed, ThoonkError
 from thoonk.operations import GetConfig
@@ -83,7 +83,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         last = looked = time.monotonic()
-        while not event_within(self._stop, self._pause(last)):
+        while not wait_event(self._stop, self._pause(last)):
             try:
                 if self._follows and time.monotonic() - looked >= LOOK_EVERY:
                     looked = time.monotonic()

@@ -10,12 +10,14 @@ from typing import ClassVar, TypeVar
 from thoonk._sync.collection import Collection
 from thoonk._sync.taking import take
 from thoonk.backends import Backend
-from thoonk.concurrency._sync import to_the_end
+from thoonk.concurrency._sync import shielded
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, Thoroughness, check_priority
+from thoonk.flows import Deadline, Throttle, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
+    Batch,
+    Delivery,
     Entry,
     Priority,
     QueueConfirm,
@@ -23,8 +25,6 @@ from thoonk.operations import (
     QueueReturn,
     QueueTake,
     Release,
-    Taken,
-    TakenEntry,
     check_count,
 )
 from thoonk.serializers import Serializer
@@ -45,7 +45,7 @@ class Queue(Collection[T]):
 
     def __init__(self, name: str, backend: Backend, serializer: Serializer[T]) -> None:
         super().__init__(name, backend, serializer)
-        self._thoroughness = Thoroughness()
+        self._recovery = Throttle()
 
     def put(self, item: T, priority: Priority | None = None) -> str:
         """Add an item; return its id. (Contract: queue put)
@@ -91,7 +91,7 @@ class Queue(Collection[T]):
         """Take the next item if there is one; raises as `get`."""
         while True:
             operation = self._taking(1)
-            taken: Taken = self._execute(operation)
+            taken: Batch = self._execute(operation)
             if not taken.entries:
                 raise Empty(f"queue {self.name!r} is empty")
             items = self._received(operation, taken)
@@ -120,10 +120,10 @@ class Queue(Collection[T]):
                 return items
 
     def _taking(self, count: int) -> QueueTake:
-        thorough = self._thoroughness.is_due()
-        return QueueTake(self.name, new_token(), count, thorough=thorough)
+        recover_expired = self._recovery.is_due()
+        return QueueTake(self.name, new_token(), count, recover_expired=recover_expired)
 
-    def _received(self, operation: QueueTake, taken: Taken) -> list[T]:
+    def _received(self, operation: QueueTake, taken: Batch) -> list[T]:
         """The items that were taken, confirmed; none when that was too late."""
         items: list[T] = []
         failure: SerializerError | None = None
@@ -152,7 +152,7 @@ class Queue(Collection[T]):
             raise failure
         return items
 
-    def _confirm(self, operation: QueueTake, taken: Sequence[TakenEntry], items: list[T]) -> bool:
+    def _confirm(self, operation: QueueTake, taken: Sequence[Delivery], items: list[T]) -> bool:
         """Say that the items have arrived; False when that was too late."""
         entries = tuple(Entry(entry.id, entry.item) for entry in taken)
         ids = tuple(entry.id for entry in entries)
@@ -168,7 +168,7 @@ class Queue(Collection[T]):
 
         try:
             # To the end: what becomes of the items has to be known.
-            to_the_end(confirm)
+            shielded(confirm)
         except OutcomeUnknown as error:
             error.items = tuple(items)
             raise
@@ -178,6 +178,6 @@ class Queue(Collection[T]):
             # Cancelled or interrupted: they go back, unless they have already.
             if answers != [False]:
                 back = QueueReturn(self.name, entries, operation.token)
-                to_the_end(self._execute, back)
+                shielded(self._execute, back)
             raise
         return answers[0]

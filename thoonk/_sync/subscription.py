@@ -23,7 +23,7 @@ from thoonk.notices import (
     Notice,
     log_fields,
 )
-from thoonk.pictures import Picture, position_of
+from thoonk.replicas import Replica, position_of
 from thoonk.resyncing import Resync
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ class FeedSubscription(Generic[T]):
         self._backend = backend
         self._codec = codec
         self._kind = kind
-        self._picture = Picture(codec.feed, kind) if resync else None
+        self._replica = Replica(codec.feed, kind) if resync else None
         self._resync: Resync | None = None
         self._difference: Iterator[Notice | None] | None = None
         self._heard = 0
@@ -101,11 +101,11 @@ class FeedSubscription(Generic[T]):
         if self._resync is not None:
             return self._catch_up(self._resync, subscription, deadline)
         notice = subscription.get(deadline.remaining())
-        if self._picture is None:
+        if self._replica is None:
             return notice
         if isinstance(notice, Gap):
             self._begin_resync()
-        elif not self._picture.apply(notice):
+        elif not self._replica.apply(notice):
             logger.warning(
                 "Notice of feed %r does not fit what was told before, reading it again: %r",
                 notice.feed,
@@ -118,8 +118,8 @@ class FeedSubscription(Generic[T]):
         return None
 
     def _begin_resync(self) -> None:
-        if self._picture is not None:
-            self._resync, self._difference = Resync(self._picture), None
+        if self._replica is not None:
+            self._resync, self._difference = Resync(self._replica), None
 
     def _catch_up(
         self, resync: Resync, subscription: Subscription, deadline: Deadline
@@ -169,8 +169,8 @@ class FeedSubscription(Generic[T]):
         return None
 
     def _deleted(self, notice: Deleted) -> Notice:
-        if self._picture is not None:
-            self._picture.apply(notice)
+        if self._replica is not None:
+            self._replica.apply(notice)
         return notice
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from thoonk.backends import Backend
 from thoonk.concurrency._sync import sleep
 from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown
 from thoonk.flows import Deadline
-from thoonk.operations import Taken, TakeOperation
+from thoonk.operations import Batch, TakeOperation
 
 logger = logging.getLogger("thoonk.taking")
 
@@ -20,7 +20,7 @@ OUTAGE_PAUSE = 0.5
 """Seconds between attempts of a blocked taker while the backend is away."""
 
 
-def take(backend: Backend, operation: TakeOperation, deadline: Deadline) -> Taken:
+def take(backend: Backend, operation: TakeOperation, deadline: Deadline) -> Batch:
     """Take, waiting until there is something; raises as `wait_for`."""
     taken = backend.execute(operation)
     return taken if taken.entries else wait_for(backend, operation, deadline, taken)
@@ -30,9 +30,9 @@ def wait_for(
     backend: Backend,
     operation: TakeOperation,
     deadline: Deadline,
-    taken: Taken,
+    taken: Batch,
     is_over: Callable[[], bool] = lambda: False,
-) -> Taken:
+) -> Batch:
     """Wait until there is something to take, and take it.
 
     Once it waits, it rides out that the backend goes away and comes back: the token of
@@ -47,7 +47,7 @@ def wait_for(
         BackendUnavailable, OutcomeUnknown: the backend is away when the time is over.
     """
     # What the waiter has been given stands on the way first.
-    operation = attrs.evolve(operation, thorough=True)
+    operation = attrs.evolve(operation, recover_expired=True)
     failure: BackendUnavailable | OutcomeUnknown | None = None
     while not taken.entries and not is_over():
         try:

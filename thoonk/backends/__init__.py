@@ -14,16 +14,16 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from thoonk.exceptions import BackendNotInstalled, InvalidType, InvalidValue
 from thoonk.notices import Notice
-from thoonk.operations import Operation, Taken, TakeOperation
+from thoonk.operations import Batch, Operation, TakeOperation
 
 __all__ = [
     "AsyncBackend",
+    "AsyncInterruptible",
     "AsyncSubscription",
-    "AsyncWaking",
     "Backend",
+    "Interruptible",
     "Opener",
     "Subscription",
-    "Waking",
     "open_async_backend",
     "open_backend",
 ]
@@ -71,7 +71,7 @@ class Backend(Protocol):
             OutcomeUnknown: the answer was lost; it may have been done.
         """
 
-    def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """Block until something may be there to take, or ``timeout`` seconds; then execute.
 
         The answer may be empty before the time is over: the caller asks again. What
@@ -89,13 +89,13 @@ class Backend(Protocol):
 
 
 @runtime_checkable
-class Waking(Protocol):
+class Interruptible(Protocol):
     """What a backend may offer besides: a loop over claims that waits can be stopped at once.
 
     Without it a wait ends by itself, after ten seconds at most.
     """
 
-    def wake(self, operation: TakeOperation) -> None:
+    def interrupt(self, operation: TakeOperation) -> None:
         """End the `Backend.wait` for the operation of that token, which another thread does.
 
         It answers as at the end of its time.
@@ -122,7 +122,7 @@ class AsyncBackend(Protocol):
     async def execute(self, operation: Operation[R]) -> R:
         """As `Backend.execute`; cancelled while it takes items, it puts them back."""
 
-    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `Backend.wait`."""
 
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
@@ -133,11 +133,11 @@ class AsyncBackend(Protocol):
 
 
 @runtime_checkable
-class AsyncWaking(Protocol):
-    """`Waking` for asyncio."""
+class AsyncInterruptible(Protocol):
+    """`Interruptible` for asyncio."""
 
-    async def wake(self, operation: TakeOperation) -> None:
-        """As `Waking.wake`, for a wait in another task."""
+    async def interrupt(self, operation: TakeOperation) -> None:
+        """As `Interruptible.interrupt`, for a wait in another task."""
 
 
 @runtime_checkable

@@ -25,20 +25,20 @@ from fakeredis import (
 from redis.exceptions import ResponseError
 
 from thoonk.backends.redis import AsyncRedisBackend, RedisBackend, errors
-from thoonk.backends.redis._async.lines import AsyncLines
-from thoonk.backends.redis._sync.lines import Lines
+from thoonk.backends.redis._async.sessions import AsyncSessionPool
+from thoonk.backends.redis._sync.sessions import SessionPool
 from thoonk.backends.redis.commands import Command
 from thoonk.backends.redis.scripts import load_for_fake
-from thoonk.concurrency._async import event_within
+from thoonk.concurrency._async import wait_event
 from thoonk.concurrency._sync import caller
 from thoonk.exceptions import InvalidValue, ThoonkError
 from thoonk.operations import (
+    Batch,
     FeedOperation,
     JobNext,
     JobPut,
     Operation,
     QueuePut,
-    Taken,
     TakeOperation,
 )
 
@@ -152,7 +152,7 @@ class World:
 
     def call_for(self, operation: Operation[Any]) -> None:
         """Wake as many takers as the operation may have left items for."""
-        if not operation.makes_available or not isinstance(operation, FeedOperation):
+        if not operation.wakes_waiters or not isinstance(operation, FeedOperation):
             return
         if isinstance(operation, QueuePut | JobPut):
             self.call(operation.feed, len(operation.entries))
@@ -174,7 +174,7 @@ class MemoryBackend(RedisBackend):
         client = FakeRedis(server=self.world.server, **_SETTINGS)
         client.connection_pool.connection_class = _Connection
         super().__init__(client=client)
-        self._lines = Lines(self._pool, keep=True)
+        self._sessions = SessionPool(self._pool, keep=True)
         self._wakes: dict[str, threading.Event] = {}
         self._callers: dict[str, object] = {}
 
@@ -187,7 +187,7 @@ class MemoryBackend(RedisBackend):
         self.world.call_for(operation)
         return result
 
-    def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """Wait for a wake-up, then take."""
         self._check_open()
         event = threading.Event()
@@ -220,7 +220,7 @@ class MemoryBackend(RedisBackend):
     def _cut_off(self, error: BaseException, _: Command[Any]) -> ThoonkError:
         return errors.not_sent(error)  # a fake server that is not connected does nothing
 
-    def wake(self, operation: TakeOperation) -> None:
+    def interrupt(self, operation: TakeOperation) -> None:
         """End the wait for an operation."""
         event = self._wakes.get(operation.token)
         if event is not None:
@@ -251,7 +251,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         client = FakeAsyncRedis(server=self.world.server, **_SETTINGS)
         client.connection_pool.connection_class = _AsyncConnection
         super().__init__(client=client)
-        self._lines = AsyncLines(self._pool, keep=True)
+        self._sessions = AsyncSessionPool(self._pool, keep=True)
         self._wakes: dict[str, asyncio.Event] = {}
         self._callers: dict[str, object] = {}
 
@@ -264,7 +264,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         self.world.call_for(operation)
         return result
 
-    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """Wait for a wake-up, then take."""
         self._check_open()
         event = asyncio.Event()
@@ -282,7 +282,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
                 self._check_open()
                 taken = await self.execute(operation)
                 if not taken.entries:
-                    await event_within(event, timeout)
+                    await wait_event(event, timeout)
             finally:
                 called = self.world.leave(operation.feed, wake)
             if not taken.entries:
@@ -299,7 +299,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
     def _cut_off(self, error: BaseException, _: Command[Any]) -> ThoonkError:
         return errors.not_sent(error)
 
-    async def wake(self, operation: TakeOperation) -> None:
+    async def interrupt(self, operation: TakeOperation) -> None:
         """End the wait for an operation."""
         event = self._wakes.get(operation.token)
         if event is not None:

@@ -10,7 +10,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from thoonk.cli.exits import Exit
+from thoonk.cli.exit_codes import Exit
 
 __all__ = ["main"]
 

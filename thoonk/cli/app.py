@@ -16,7 +16,7 @@ import click
 from click.shell_completion import CompletionItem
 
 import thoonk
-from thoonk.cli.exits import Exit, exit_of
+from thoonk.cli.exit_codes import Exit, exit_of
 from thoonk.cli.output import one_line
 from thoonk.cli.session import Session, common_options
 from thoonk.exceptions import ThoonkError

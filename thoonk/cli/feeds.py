@@ -10,7 +10,7 @@ import attrs
 import click
 
 from thoonk import FeedConfig, FeedDoesNotExist, FeedExists, WrongFeedType
-from thoonk.cli.exits import Exit
+from thoonk.cli.exit_codes import Exit
 from thoonk.cli.output import (
     print_table,
     printable,

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from thoonk import FeedConfig, ItemDoesNotExist, SortedFeed
-from thoonk.cli.exits import Exit
+from thoonk.cli.exit_codes import Exit
 from thoonk.cli.output import (
     item_fields,
     print_item,

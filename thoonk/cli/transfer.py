@@ -21,7 +21,7 @@ import attrs
 import click
 
 from thoonk import FeedConfig, FeedExists, InvalidValue, Job, WrongFeedType
-from thoonk.cli.exits import Exit
+from thoonk.cli.exit_codes import Exit
 from thoonk.cli.feeds import settings_of
 from thoonk.cli.output import item_fields, json_line, printable, write_json
 from thoonk.cli.session import A_FEED, Command, Session, name_argument, pass_session

@@ -18,7 +18,7 @@ Lock = asyncio.Lock
 sleep = asyncio.sleep
 
 
-async def event_within(event: asyncio.Event, timeout: float | None) -> bool:
+async def wait_event(event: asyncio.Event, timeout: float | None) -> bool:
     """Wait until the event is set, ``timeout`` seconds at most; whether it is set."""
     try:
         async with asyncio.timeout(timeout):
@@ -27,7 +27,7 @@ async def event_within(event: asyncio.Event, timeout: float | None) -> bool:
         return event.is_set()
 
 
-async def to_the_end(
+async def shielded(
     function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
 ) -> T:
     """Call ``function`` and wait for its end, even when the caller is cancelled (again)."""

@@ -17,12 +17,12 @@ Lock = threading.Lock
 sleep = time.sleep
 
 
-def event_within(event: threading.Event, timeout: float | None) -> bool:
+def wait_event(event: threading.Event, timeout: float | None) -> bool:
     """Wait until the event is set, ``timeout`` seconds at most; whether it is set."""
     return event.wait(timeout)
 
 
-def to_the_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def shielded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call ``function``: a thread cannot be cancelled meanwhile."""
     return function(*args, **kwargs)
 

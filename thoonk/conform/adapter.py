@@ -1,7 +1,7 @@
 """This library as a peer: ``thoonk conform -- python -m thoonk.conform.adapter``.
 
 Also an example of how a library is fitted to the protocol (docs/conformance.md). What one
-call of the library does is done with it; where the protocol gives a token or a slot, which a
+call of the library does is done with it; where the protocol gives a token or a session, which a
 user of the library never sees, the operation is executed on its backend.
 """
 
@@ -75,14 +75,14 @@ def entries_of(pairs: list[list[Template]]) -> tuple[ops.Entry, ...]:
     return tuple(ops.Entry(name_of(id), decode(item)) for id, item in pairs)
 
 
-def held_of(job: Arguments) -> ops.Held:
+def claim_ref_of(job: Arguments) -> ops.ClaimRef:
     """A claim from its JSON."""
-    return ops.Held(name_of(job["id"]), name_of(job.get("token", "")))
+    return ops.ClaimRef(name_of(job["id"]), name_of(job.get("token", "")))
 
 
-def ending_of(job: Arguments) -> ops.Ending:
+def completion_of(job: Arguments) -> ops.Completion:
     """How a job is finished, from its JSON."""
-    return ops.Ending(
+    return ops.Completion(
         name_of(job["id"]),
         name_of(job.get("token", "")),
         has_result="result" in job,
@@ -103,10 +103,10 @@ class Adapter:
         self.heard: Subscription | None = None
 
     def execute(self, operation: ops.Operation[R], arguments: Arguments) -> R:
-        """Execute an operation, under the slot that is given, if one is."""
-        if "slot" not in arguments:
+        """Execute an operation, under the session that is given, if one is."""
+        if "session" not in arguments:
             return self.backend.execute(operation)
-        call = Call(new_instance(0), arguments["slot"], arguments["call"])
+        call = Call(new_instance(0), arguments["session"], arguments["call"])
         command = command_for(operation, call)
         try:
             reply = self.client.execute_command(*command.with_text())
@@ -118,7 +118,7 @@ class Adapter:
 
     def create(self, feed: str, given: Arguments) -> Template:
         config = {name: name_of(value) for name, value in given["config"].items()}
-        if "slot" in given:
+        if "session" in given:
             opened = self.execute(ops.CreateFeed(feed, config), given)
             self.backend.execute(ops.RegisterFeed(feed))
             return {"created": opened.created}
@@ -316,13 +316,13 @@ class Adapter:
             feed,
             name_of(given["token"]) if "token" in given else new_token(),
             given["count"],
-            tuple(map(ending_of, given["finished"])),
-            tuple(map(held_of, given["cancelled"])),
+            tuple(map(completion_of, given["finished"])),
+            tuple(map(claim_ref_of, given["cancelled"])),
         )
         return self._take(operation, given)
 
     def job_finish(self, feed: str, given: Arguments) -> Template:
-        self.execute(ops.JobFinish(feed, tuple(map(ending_of, given["jobs"]))), given)
+        self.execute(ops.JobFinish(feed, tuple(map(completion_of, given["jobs"]))), given)
         return {}
 
     def _end(self, kind: Callable[..., ops.Operation[Any]], feed: str, given: Arguments) -> Any:
@@ -331,7 +331,7 @@ class Adapter:
         return {}
 
     def job_extend(self, feed: str, given: Arguments) -> Template:
-        operation = ops.JobExtend(feed, tuple(map(held_of, given["jobs"])))
+        operation = ops.JobExtend(feed, tuple(map(claim_ref_of, given["jobs"])))
         return {"extended": [*self.execute(operation, given)]}
 
     def job_cancel(self, feed: str, given: Arguments) -> Template:

@@ -13,7 +13,7 @@ import click
 from thoonk.conform import report
 from thoonk.conform.peer import PeerFailed
 from thoonk.conform.runner import Declaration, Outcome, Runner, check_names
-from thoonk.conform.stage import Stage, private_server
+from thoonk.conform.sandbox import Sandbox, private_server
 from thoonk.conform.vector import LEVELS, Vector, load
 from thoonk.exceptions import ThoonkError
 
@@ -87,8 +87,8 @@ def conform(
     try:
         with contextlib.ExitStack() as stack:
             url = url or stack.enter_context(private_server(server))
-            stage = stack.enter_context(contextlib.closing(Stage(url)))
-            runner = stack.enter_context(contextlib.closing(Runner(stage, command, timeout)))
+            sandbox = stack.enter_context(contextlib.closing(Sandbox(url)))
+            runner = stack.enter_context(contextlib.closing(Runner(sandbox, command, timeout)))
             declared = _declared(runner, level, without)
             outcomes = [*_told(runner.run(vectors, declared), first, verbose, target)]
     except (ThoonkError, PeerFailed) as error:

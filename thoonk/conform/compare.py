@@ -11,7 +11,7 @@ import attrs
 
 from thoonk.conform.values import (
     Content,
-    Scene,
+    MatchContext,
     Template,
     decode,
     encode,
@@ -46,19 +46,19 @@ class Difference:
 
 
 def keys(
-    expected: Mapping[str, Template], before: Mapping[bytes, Content], scene: Scene
+    expected: Mapping[str, Template], before: Mapping[bytes, Content], context: MatchContext
 ) -> Iterator[Difference]:
     """How the keys differ from those before, apart from what is expected.
 
     Of feed.answers:F only the form is looked at, unless it is named: whether a peer
     remembers its answers is its own affair.
     """
-    named = {text(name, scene): template for name, template in expected.items()}
-    for key in sorted({*named, *before, *scene.keys}):
-        found = scene.keys.get(key)
+    named = {text(name, context): template for name, template in expected.items()}
+    for key in sorted({*named, *before, *context.keys}):
+        found = context.keys.get(key)
         where = f"key {show(key)}"
         if key in named:
-            yield from _key(where, named[key], before.get(key), found, scene)
+            yield from _key(where, named[key], before.get(key), found, context)
         elif key.startswith(_ANSWERS):
             yield from _remembered(where, found)
         elif not _is_same(before.get(key), found):
@@ -76,20 +76,24 @@ def _remembered(where: str, found: Content | None) -> Iterator[Difference]:
     if found is not None and found.kind != "hash":
         yield Difference(where, "hash", _show(found))
     elif found is not None:
-        for slot, entry in found.value.items():
+        for session, entry in found.value.items():
             if not _REMEMBERED.fullmatch(entry):
-                yield Difference(f"{where}, of {show(slot)}", "TIME CALL ANSWER", show(entry))
+                yield Difference(f"{where}, of {show(session)}", "TIME CALL ANSWER", show(entry))
 
 
 def _key(
-    where: str, template: Template, before: Content | None, found: Content | None, scene: Scene
+    where: str,
+    template: Template,
+    before: Content | None,
+    found: Content | None,
+    context: MatchContext,
 ) -> Iterator[Difference]:
     match template:
         case None:
             if found is not None:
                 yield Difference(where, NOTHING, _show(found))
         case {"any of": list(options)}:
-            if all([*_key(where, option, before, found, scene)] for option in options):
+            if all([*_key(where, option, before, found, context)] for option in options):
                 yield Difference(where, f"one of {show(options)}", _show(found))
         case {"size": list(sizes)}:
             if found is None or len(found.value) not in sizes:
@@ -99,42 +103,44 @@ def _key(
             if found is None or found.kind != kind:
                 yield Difference(where, f"{kind} {show(value)}", _show(found))
             else:
-                yield from _content(where, value, before, found, scene)
-                yield from _expiry(where, template.get("ttl"), found, scene)
+                yield from _content(where, value, before, found, context)
+                yield from _expiry(where, template.get("ttl"), found, context)
 
 
 def _content(
-    where: str, value: Template, before: Content | None, found: Content, scene: Scene
+    where: str, value: Template, before: Content | None, found: Content, context: MatchContext
 ) -> Iterator[Difference]:
     match found.kind:
         case "set":
-            yield from _members(where, value, list(found.value), scene)
+            yield from _members(where, value, list(found.value), context)
         case "hash" | "zset":
-            yield from _pairs(where, value, before.value if before else {}, found.value, scene)
+            yield from _pairs(where, value, before.value if before else {}, found.value, context)
         case "list":
-            yield from _sequence(where, value, found.value, scene)
+            yield from _sequence(where, value, found.value, context)
         case _:
-            if not matches_text(value, found.value, scene):
+            if not matches_text(value, found.value, context):
                 yield Difference(where, show(value), show(found.value))
 
 
-def _expiry(where: str, ttl: int | None, found: Content, scene: Scene) -> Iterator[Difference]:
+def _expiry(
+    where: str, ttl: int | None, found: Content, context: MatchContext
+) -> Iterator[Difference]:
     where = f"{where}, its expiry"
     if ttl is None or found.expires is None:
         if ttl is not None or found.expires is not None:
             expected = "none" if ttl is None else f"{ttl} ms from now"
             yield Difference(where, expected, "none" if found.expires is None else "there is one")
-    elif not scene.begin + ttl - _DRIFT <= found.expires <= scene.end + ttl + _DRIFT:
+    elif not context.begin + ttl - _DRIFT <= found.expires <= context.end + ttl + _DRIFT:
         yield Difference(
-            where, f"{ttl} ms from now", f"{found.expires - scene.end:.0f} ms from now"
+            where, f"{ttl} ms from now", f"{found.expires - context.end:.0f} ms from now"
         )
 
 
 def _members(
-    where: str, expected: Sequence[Template], found: list[bytes], scene: Scene
+    where: str, expected: Sequence[Template], found: list[bytes], context: MatchContext
 ) -> Iterator[Difference]:
     for template in expected:
-        member = _pick(template, found, scene)
+        member = _pick(template, found, context)
         if member is None:
             yield Difference(f"{where}, a member", show(template), NOTHING)
         else:
@@ -148,11 +154,11 @@ def _pairs(
     expected: Sequence[Template],
     before: Mapping[bytes, Any],
     found: Mapping[bytes, Any],
-    scene: Scene,
+    context: MatchContext,
 ) -> Iterator[Difference]:
     left = dict(found)
     for name, template in expected:
-        field = _pick(name, left, scene)
+        field = _pick(name, left, context)
         if field is None:
             yield Difference(f"{where}, of {show(name)}", show(template), NOTHING)
             continue
@@ -160,24 +166,24 @@ def _pairs(
         if template == AS_BEFORE:
             matches = value == before.get(field)
         elif isinstance(value, float):
-            matches = matches_number(template, value, scene, found)
+            matches = matches_number(template, value, context, found)
         else:
-            matches = matches_text(template, value, scene)
+            matches = matches_text(template, value, context)
         if not matches:
             yield Difference(f"{where}, of {show(name)}", show(template), show(value))
     for field, value in left.items():
         yield Difference(f"{where}, of {show(field)}", NOTHING, show(value))
 
 
-def _pick(template: Template, found: Any, scene: Scene) -> bytes | None:
-    return next((entry for entry in found if matches_text(template, entry, scene)), None)
+def _pick(template: Template, found: Any, context: MatchContext) -> bytes | None:
+    return next((entry for entry in found if matches_text(template, entry, context)), None)
 
 
 def _sequence(
-    where: str, expected: Sequence[Template], found: Sequence[bytes], scene: Scene
+    where: str, expected: Sequence[Template], found: Sequence[bytes], context: MatchContext
 ) -> Iterator[Difference]:
     same = len(expected) == len(found) and all(
-        matches_text(template, element, scene)
+        matches_text(template, element, context)
         for template, element in zip(expected, found, strict=True)
     )
     if not same:
@@ -201,25 +207,27 @@ def _show(content: Content | None) -> str:
 # --- answers --------------------------------------------------------------------------------
 
 
-def answer(expected: Template, found: Any, scene: Scene) -> Iterator[Difference]:
+def answer(expected: Template, found: Any, context: MatchContext) -> Iterator[Difference]:
     """How an answer differs. Fields that the vector does not name are not looked at."""
-    if not _answer_matches(expected, found, scene):
+    if not _answer_matches(expected, found, context):
         yield Difference("answer", show(expected), show(found))
 
 
-def _answer_matches(expected: Template, found: Any, scene: Scene) -> bool:
+def _answer_matches(expected: Template, found: Any, context: MatchContext) -> bool:
     match expected:
         case {"age": since}:
-            age = (scene.end - number(since, scene)) / 1000
-            took = (scene.end - scene.begin) / 1000
+            age = (context.end - number(since, context)) / 1000
+            took = (context.end - context.begin) / 1000
             return _is_number(found) and age - took - 0.002 <= found <= age + 0.002
         case {"unordered": list(elements)}:
-            return isinstance(found, list) and _same_elements(elements, found, scene)
+            return isinstance(found, list) and _same_elements(elements, found, context)
         case list():
             return (
                 isinstance(found, list)
                 and len(found) == len(expected)
-                and all(_answer_matches(e, f, scene) for e, f in zip(expected, found, strict=True))
+                and all(
+                    _answer_matches(e, f, context) for e, f in zip(expected, found, strict=True)
+                )
             )
         case bool() | None:
             return found is expected
@@ -227,11 +235,11 @@ def _answer_matches(expected: Template, found: Any, scene: Scene) -> bool:
             return _is_number(found) and math.isclose(found, expected)
         case dict() if not _is_text_template(expected):
             return isinstance(found, dict) and all(
-                name in found and _answer_matches(template, found[name], scene)
+                name in found and _answer_matches(template, found[name], context)
                 for name, template in expected.items()
             )
         case _:
-            return _is_text_of(expected, found, scene)
+            return _is_text_of(expected, found, context)
 
 
 def _is_number(found: object) -> TypeGuard[float]:
@@ -244,17 +252,17 @@ def _is_text_template(template: dict[str, Template]) -> bool:
     )
 
 
-def _is_text_of(expected: Template, found: Any, scene: Scene) -> bool:
+def _is_text_of(expected: Template, found: Any, context: MatchContext) -> bool:
     try:
-        return is_bytes(found) and matches_text(expected, decode(found), scene)
+        return is_bytes(found) and matches_text(expected, decode(found), context)
     except ValueError:
         return False
 
 
-def _same_elements(expected: list[Template], found: list[Any], scene: Scene) -> bool:
+def _same_elements(expected: list[Template], found: list[Any], context: MatchContext) -> bool:
     left = [*found]
     for template in expected:
-        matching = [element for element in left if _answer_matches(template, element, scene)]
+        matching = [element for element in left if _answer_matches(template, element, context)]
         if not matching:
             return False
         left.remove(matching[0])
@@ -265,7 +273,7 @@ def _same_elements(expected: list[Template], found: list[Any], scene: Scene) -> 
 
 
 def published(
-    expected: Sequence[Template], found: Sequence[tuple[bytes, bytes]], scene: Scene
+    expected: Sequence[Template], found: Sequence[tuple[bytes, bytes]], context: MatchContext
 ) -> Iterator[Difference]:
     """How what was published differs, in its order."""
     for index in range(max(len(expected), len(found))):
@@ -273,7 +281,9 @@ def published(
         heard = found[index] if index < len(found) else None
         if wanted is not None and heard is not None:
             channel, payload = wanted
-            if matches_text(channel, heard[0], scene) and matches_text(payload, heard[1], scene):
+            if matches_text(channel, heard[0], context) and matches_text(
+                payload, heard[1], context
+            ):
                 continue
         yield Difference(
             f"notice {index + 1}",

@@ -11,8 +11,8 @@ import redis
 from thoonk.conform import compare
 from thoonk.conform.compare import Difference
 from thoonk.conform.peer import Peer, PeerFailed
-from thoonk.conform.stage import Stage
-from thoonk.conform.values import Scene, Template, encode, show, text
+from thoonk.conform.sandbox import Sandbox
+from thoonk.conform.values import MatchContext, Template, encode, show, text
 from thoonk.conform.vector import FEATURES, LEVELS, Step, Vector, operations
 from thoonk.exceptions import BackendError, InvalidValue
 
@@ -60,7 +60,7 @@ class Outcome:
 class Runner:
     """Tries a peer."""
 
-    def __init__(self, stage: Stage, command: Sequence[str], timeout: float) -> None:
+    def __init__(self, sandbox: Sandbox, command: Sequence[str], timeout: float) -> None:
         """Nothing is started yet.
 
         Args:
@@ -68,7 +68,7 @@ class Runner:
             command: the peer's program and arguments.
             timeout: seconds that an answer may take.
         """
-        self._stage = stage
+        self._sandbox = sandbox
         self._command = command
         self._timeout = timeout
         self._peer: Peer | None = None
@@ -82,7 +82,7 @@ class Runner:
     def _started(self) -> tuple[Peer, dict[str, Any]]:
         peer = Peer(self._command, self._timeout)
         try:
-            response = peer.ask("hello", {"url": self._stage.url, "contract": CONTRACT})
+            response = peer.ask("hello", {"url": self._sandbox.url, "contract": CONTRACT})
         except BaseException:
             peer.kill()
             raise
@@ -122,10 +122,10 @@ class Runner:
                 yield outcome
 
     def _tried(self, vector: Vector) -> Outcome:
-        scene = self._stage.prepare(vector.before)
+        context = self._sandbox.prepare(vector.before)
         for number, step in enumerate(vector.steps, 1):
             try:
-                differences = tuple(self._step(step, scene))
+                differences = tuple(self._step(step, context))
             except PeerFailed as error:
                 if self._peer is not None:
                     self._peer.kill()
@@ -135,28 +135,28 @@ class Runner:
                 return Outcome(vector, step=number, differences=differences)
         return Outcome(vector)
 
-    def _step(self, step: Step, scene: Scene) -> Iterator[Difference]:
-        stage = self._stage
+    def _step(self, step: Step, context: MatchContext) -> Iterator[Difference]:
+        sandbox = self._sandbox
         if self._peer is None:
             self._peer, _ = self._started()
-        before = stage.keys()
-        stage.run(step.commands, scene)
-        waiting = stage.waiting() if step.meanwhile else (0, 0)
-        scene.begin = stage.now()
-        self._peer.send(step.operation, _concrete(step.arguments, scene))
+        before = sandbox.keys()
+        sandbox.run(step.commands, context)
+        waiting = sandbox.waiting() if step.meanwhile else (0, 0)
+        context.begin = sandbox.now()
+        self._peer.send(step.operation, _concrete(step.arguments, context))
         if step.meanwhile:
-            stage.wait_for_peer(waiting)
-            stage.run(step.meanwhile, scene)
+            sandbox.wait_for_peer(waiting)
+            sandbox.run(step.meanwhile, context)
         response = self._peer.receive()
-        scene.end = stage.now()
-        heard = stage.heard()
-        scene.keys = stage.keys()
+        context.end = sandbox.now()
+        heard = sandbox.heard()
+        context.keys = sandbox.keys()
         if step.refused or "error" in response:
             yield from _refusal(step, response)
         else:
-            yield from compare.answer(step.answer, response["answer"], scene)
-        yield from compare.keys(step.after, before, scene)
-        yield from compare.published(step.published, heard, scene)
+            yield from compare.answer(step.answer, response["answer"], context)
+        yield from compare.keys(step.after, before, context)
+        yield from compare.published(step.published, heard, context)
 
 
 def check_names(without: object, vectors: Iterable[Vector]) -> None:
@@ -172,17 +172,17 @@ def check_names(without: object, vectors: Iterable[Vector]) -> None:
         )
 
 
-def _concrete(template: Template, scene: Scene) -> Any:
+def _concrete(template: Template, context: MatchContext) -> Any:
     """Arguments as they are sent."""
     match template:
         case {"fresh id": _} | {"fresh token": _}:
-            return encode(text(template, scene))
+            return encode(text(template, context))
         case {"base64": _}:
             return template
         case dict():
-            return {name: _concrete(value, scene) for name, value in template.items()}
+            return {name: _concrete(value, context) for name, value in template.items()}
         case list():
-            return [_concrete(value, scene) for value in template]
+            return [_concrete(value, context) for value in template]
         case _:
             return template
 

@@ -42,7 +42,7 @@ class Content:
 
 
 @attrs.define
-class Scene:
+class MatchContext:
     """What templates refer to.
 
     Attributes:
@@ -101,16 +101,16 @@ def is_time(template: Template) -> bool:
     return isinstance(template, dict) and bool(template.keys() & {"ago", "seconds ago", "now"})
 
 
-def number(template: Template, scene: Scene) -> float:
+def number(template: Template, context: MatchContext) -> float:
     """The number that a concrete template stands for."""
     match template:
         case "+inf":
             return math.inf
         case {"ago": int(ago)}:
-            value: float = scene.start - ago
+            value: float = context.start - ago
         case {"seconds ago": int(ago)}:
             # With a half, which shows whether decimals are kept, and is exact.
-            value = scene.start // 1000 - ago + 0.5
+            value = context.start // 1000 - ago + 0.5
         case int() | float():
             value = template
         case _:
@@ -121,41 +121,41 @@ def number(template: Template, scene: Scene) -> float:
 
 
 def matches_number(
-    template: Template, actual: float, scene: Scene, scores: Mapping[bytes, float]
+    template: Template, actual: float, context: MatchContext, scores: Mapping[bytes, float]
 ) -> bool:
     """Whether a number is what the template says; ``scores`` are those of its sorted set."""
     if isinstance(template, dict) and "above" in template:
-        lower = scores.get(text(template["above"], scene), math.inf)
+        lower = scores.get(text(template["above"], context), math.inf)
         if not actual > lower:
             return False
     match template:
         case {"now": int(after)}:
             # Several of one step differ by parts of a ms.
-            return math.floor(scene.begin) + after <= actual <= math.ceil(scene.end) + after + 1
+            return math.floor(context.begin) + after <= actual <= math.ceil(context.end) + after + 1
         case _:
-            return actual == number(template, scene)
+            return actual == number(template, context)
 
 
 # --- texts ------------------------------------------------------------------------------------
 
 
-def text(template: Template, scene: Scene) -> bytes:
+def text(template: Template, context: MatchContext) -> bytes:
     """The bytes that a concrete template stands for.
 
     Raises:
         ValueError: they cannot be known beforehand.
     """
     pattern: list[bytes | Check] = []
-    _collect(template, scene, pattern)
+    _collect(template, context, pattern)
     if not all(isinstance(part, bytes) for part in pattern):
         raise ValueError(f"not a text that can be known beforehand: {json.dumps(template)}")
     return b"".join(part for part in pattern if isinstance(part, bytes))
 
 
-def matches_text(template: Template, actual: bytes, scene: Scene) -> bool:
+def matches_text(template: Template, actual: bytes, context: MatchContext) -> bool:
     """Whether bytes are what the template says. Binds what the peer has chosen."""
     parts: list[bytes | Check] = []
-    _collect(template, scene, parts)
+    _collect(template, context, parts)
     pattern = b"".join(re.escape(p) if isinstance(p, bytes) else b"(.*)" for p in parts)
     found = re.fullmatch(pattern, actual, re.DOTALL)
     if found is None:
@@ -164,48 +164,48 @@ def matches_text(template: Template, actual: bytes, scene: Scene) -> bool:
     return all(check(group) for check, group in zip(checks, found.groups(), strict=True))
 
 
-def _collect(template: Template, scene: Scene, parts: list[bytes | Check]) -> None:
+def _collect(template: Template, context: MatchContext, parts: list[bytes | Check]) -> None:
     """Add the parts of a template: bytes, and checks for what is to be found."""
     match template:
         case {"join": list(inner)}:
             for part in inner:
-                _collect(part, scene, parts)
+                _collect(part, context, parts)
         case {"fresh id": str(name)}:
-            parts.append(scene.bound.get(name) or _fresh(name, scene, b"\0"))
+            parts.append(context.bound.get(name) or _fresh(name, context, b"\0"))
         case {"fresh token": str(name)}:
-            parts.append(scene.bound.get(name) or _fresh(name, scene, b"\0 "))
+            parts.append(context.bound.get(name) or _fresh(name, context, b"\0 "))
         case {"any": "text"}:
             parts.append(lambda _: True)
         case {"now in seconds": 0}:
-            parts.append(lambda group: _is_now_in_seconds(group, scene))
+            parts.append(lambda group: _is_now_in_seconds(group, context))
         case {"score": [key, member]}:
-            content = scene.keys.get(text(key, scene))
-            score = content.value.get(text(member, scene)) if content else None
+            content = context.keys.get(text(key, context))
+            score = content.value.get(text(member, context)) if content else None
             parts.append(b"%.17g" % score if score is not None else b"(no score)")
         case _ if is_bytes(template):
             parts.append(decode(template))
         case _ if is_time(template):
-            parts.append(b"%.17g" % number(template, scene))
+            parts.append(b"%.17g" % number(template, context))
         case _:
             raise ValueError(f"not a text: {json.dumps(template)}")
 
 
-def _fresh(name: str, scene: Scene, forbidden: bytes) -> Check:
+def _fresh(name: str, context: MatchContext, forbidden: bytes) -> Check:
     def check(group: bytes) -> bool:
         try:
             group.decode()
         except UnicodeDecodeError:
             return False
-        if not group or set(group) & set(forbidden) or group in scene.bound.values():
+        if not group or set(group) & set(forbidden) or group in context.bound.values():
             return False
-        scene.bound[name] = group
+        context.bound[name] = group
         return True
 
     return check
 
 
-def _is_now_in_seconds(group: bytes, scene: Scene) -> bool:
-    return group.isdigit() and int(scene.begin // 1000) <= int(group) <= int(scene.end // 1000)
+def _is_now_in_seconds(group: bytes, context: MatchContext) -> bool:
+    return group.isdigit() and int(context.begin // 1000) <= int(group) <= int(context.end // 1000)
 
 
 # --- for reports --------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from thoonk.exceptions import InvalidValue
 FEATURES: Mapping[str, str] = {
     "several": "more than one entry, id or job in one call",
     "retake": "a get with a token that is given, so that it can be asked again",
-    "slots": "calls that are repeated, with a slot and a number",
+    "sessions": "calls that are repeated, with a session and a number",
     "names": "refusing names and ids that are empty or hold a NUL",
     "bytes": "names and ids that are not UTF-8",
     "blocking": "a get, or a get_result, that waits",

@@ -5,7 +5,7 @@
 It looks at keys, not through operations, so it knows the Redis backend alone. The checks
 are functions over plain values, by theme: `server`, `catalogue` (which feeds there are, and
 how they are configured), `states`, `claims`, `results`. `probe` asks the server,
-`examination` leads from a suspicion to a finding and mends.
+`examination` leads from a suspicion to a finding and repairs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def examine(
 
     Args:
         url: any URL that the Redis backend takes.
-        repair: mend what can be mended without loss.
+        repair: repair what can be repaired without loss.
         patience: seconds for which something has to be wrong, unmoved, to count.
         ignore: names of checks to leave out.
 

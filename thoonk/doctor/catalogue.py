@@ -19,8 +19,8 @@ from thoonk.backends.redis.wire import (
     is_count,
 )
 from thoonk.config import FEED, FeedConfig, check_config
-from thoonk.doctor.facts import Fault
 from thoonk.doctor.findings import Check, Severity
+from thoonk.doctor.item_state import Fault
 from thoonk.doctor.probe import Reply, Words, words
 from thoonk.exceptions import InvalidType, InvalidValue
 from thoonk.names import decode_name

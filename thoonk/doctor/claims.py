@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from thoonk.config import JOB
-from thoonk.doctor.facts import Facts, Fault, Feed, Judge, in_milliseconds, text_of_time
 from thoonk.doctor.findings import Check, Severity
+from thoonk.doctor.item_state import Fault, Feed, ItemState, Rule, in_milliseconds, text_of_time
 from thoonk.doctor.probe import Words, words
 
 LATE = Check(
@@ -20,7 +20,7 @@ FUTURE = Check(
     "future",
     Severity.WARNING,
     "a clock was ahead when these were claimed, or a peer's is: they seem to run out late",
-    "The next get that waits mends them; run job.maintenance() or repair",
+    "The next get that waits repairs them; run job.maintenance() or repair",
     "they count as claimed now, and their holders keep them",
 )
 HOLDER = Check(
@@ -52,7 +52,7 @@ ENDLESS = Check(
 )
 
 
-def late(facts: Facts, feed: Feed) -> Fault | None:
+def late(facts: ItemState, feed: Feed) -> Fault | None:
     """A claim past its time. (Contract: job maintenance, queue get)"""
     if not facts.item or not facts.is_late(feed):
         return None
@@ -72,7 +72,7 @@ def late(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(LATE, "claims past their time", tuple(writes))
 
 
-def future(facts: Facts, feed: Feed) -> Fault | None:
+def future(facts: ItemState, feed: Feed) -> Fault | None:
     """A claim of a time that has yet to come. (Contract: Order and time)"""
     if not facts.item or facts.claimed is None or not facts.is_ahead(feed):
         return None
@@ -86,7 +86,7 @@ def future(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(FUTURE, "claims of a time that has yet to come", tuple(writes))
 
 
-def holder(facts: Facts, feed: Feed) -> Fault | None:
+def holder(facts: ItemState, feed: Feed) -> Fault | None:
     """A holder's entry that counts for nothing."""
     if facts.holder is None:
         return None
@@ -103,7 +103,7 @@ def _is(text: bytes, time: float) -> bool:
         return False
 
 
-def reserved(facts: Facts, feed: Feed) -> Fault | None:
+def reserved(facts: ItemState, feed: Feed) -> Fault | None:
     """An id that was on the way to a taker, for too long."""
     if not facts.item or not facts.reserved or facts.claimed is not None or facts.stalled:
         return None
@@ -116,7 +116,7 @@ def reserved(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(RESERVED, "ids left in feed.reserved", writes)
 
 
-JUDGES: tuple[Judge, ...] = (late, future, holder, reserved)
+JUDGES: tuple[Rule, ...] = (late, future, holder, reserved)
 
 
 # --- tokens: these are of takes, not of ids -----------------------------------------------

@@ -23,7 +23,7 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cy
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("url", required=False)
-@click.option("--repair", is_flag=True, help="Mend what can be mended without loss.")
+@click.option("--repair", is_flag=True, help="Repair what can be repaired without loss.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--backend", metavar="URL", help="The same as URL.")
 @click.option(
@@ -119,10 +119,10 @@ def _lines(report: Report, top: int) -> Iterator[str]:
 
 def _verdict(report: Report) -> str:
     faults = sum(1 for finding in report.findings if finding.is_fault)
-    mended = sum(finding.mended for finding in report.findings)
+    repaired = sum(finding.repaired for finding in report.findings)
     words = [f"{faults} to be seen to" if faults else "nothing left to be done"]
-    if mended:
-        words.append(f"{mended} mended")
+    if repaired:
+        words.append(f"{repaired} repaired")
     return ", ".join(words)
 
 

@@ -1,4 +1,4 @@
-"""The examination: from a pass over the server to what is sure, and what is mended.
+"""The examination: from a pass over the server to what is sure, and what is repaired.
 
 A live server moves while it is passed over, so what a pass finds is only suspected. Each
 suspect is looked at again, all that concerns it at one instant, and then some times more:
@@ -19,13 +19,13 @@ import redis
 
 from thoonk.backends.redis.wire import DELFEED, FEEDS, NEWFEED, keys_of
 from thoonk.config import JOB, KIND_OF_TYPE, SORTED_FEED
-from thoonk.doctor import catalogue, claims, results, server, states, suspects
-from thoonk.doctor.facts import Fault, Feed
+from thoonk.doctor import candidates, catalogue, claims, results, server, states
+from thoonk.doctor.candidates import Candidate
 from thoonk.doctor.findings import Check, Finding, Report, Severity, Size, in_order
+from thoonk.doctor.item_state import Fault, Feed
 from thoonk.doctor.probe import STEP, Probe, batches
-from thoonk.doctor.seen import Seen
+from thoonk.doctor.scan import Scan
 from thoonk.doctor.server import ServerFacts, examine_server
-from thoonk.doctor.suspects import Suspect
 from thoonk.names import decode_name
 
 LOOKS = 3
@@ -35,7 +35,7 @@ CLOSELY = 1000
 """How many ids of one feed are looked at closely in one round."""
 
 ROUNDS = 100
-"""Of a repair, at most: each but the last has mended something."""
+"""Of a repair, at most: each but the last has repaired something."""
 
 SHOWN = 100
 """How many ids a finding keeps."""
@@ -44,7 +44,7 @@ MORE = Check(
     "more",
     Severity.NOTE,
     f"{CLOSELY} of them are looked at closely, and there may be more faults",
-    "Mend what is told, and look again",
+    "Repair what is told, and look again",
 )
 
 CHECKS: Mapping[str, Check] = {
@@ -55,8 +55,8 @@ CHECKS: Mapping[str, Check] = {
 } | {MORE.name: MORE}
 """All there are, by name."""
 
-Outcome: TypeAlias = dict[tuple[str, str, str], tuple[Fault, Suspect, bool]]
-"""By check, feed and subject: the fault, where, and whether it was mended."""
+Outcome: TypeAlias = dict[tuple[str, str, str], tuple[Fault, Candidate, bool]]
+"""By check, feed and subject: the fault, where, and whether it was repaired."""
 
 
 class Examination:
@@ -71,7 +71,7 @@ class Examination:
         self._patience = patience
         self._ignore = ignore
         self._notes: list[Finding] = []
-        self._mended: set[tuple[str, str, str]] = set()
+        self._repaired: set[tuple[str, str, str]] = set()
         self._sizes: Counter[str] = Counter()
         self._items: dict[str, int] = {}
 
@@ -81,9 +81,9 @@ class Examination:
         outcome: Outcome = {}
         for _ in range(ROUNDS if self._repair else 1):
             found = self._round()
-            # What was not mended and is gone all the same is not worth a word.
+            # What was not repaired and is gone all the same is not worth a word.
             outcome = {key: value for key, value in outcome.items() if value[2]} | found
-            if not any(mended for *_, mended in found.values()):
+            if not any(repaired for *_, repaired in found.values()):
                 break
         findings = [*examine_server(facts), *self._notes, *_findings(outcome)]
         return Report(
@@ -120,66 +120,70 @@ class Examination:
     def _round(self) -> Outcome:
         self._notes.clear()
         with _announced(self._client) as announced:
-            found = list(self._suspects())
+            found = list(self._candidates())
             for _ in range(LOOKS if found else 0):
                 time.sleep(self._patience / LOOKS)
                 found = self._unmoved(found)
             # What was seen of those that are created or deleted meanwhile is of two feeds.
             names = announced()
         return {
-            (fault.check.name, suspect.feed, suspect.subject): (
+            (fault.check.name, candidate.feed, candidate.subject): (
                 fault,
-                suspect,
-                self._mend(suspect, fault),
+                candidate,
+                self._try_repair(candidate, fault),
             )
-            for suspect in found
-            if suspect.feed not in names
-            for fault in suspect.faults
+            for candidate in found
+            if candidate.feed not in names
+            for fault in candidate.faults
         }
 
-    def _wrong(self, looked_at: Iterable[Suspect]) -> list[Suspect]:
+    def _wrong(self, looked_at: Iterable[Candidate]) -> list[Candidate]:
         """Look at each; those with which something is wrong."""
         wrong = []
         for batch in batches(looked_at, STEP):
             now = self._now()
-            walk = max(suspect.comparisons for suspect in batch)
-            looks = self._probe.look([suspect.reads for suspect in batch], walk)
-            for suspect, replies in zip(batch, looks, strict=True):
-                suspect.replies = replies
-                suspect.faults = self._faults(suspect, now)
-                if suspect.faults:
-                    wrong.append(suspect)
+            walk = max(candidate.comparisons for candidate in batch)
+            looks = self._probe.look([candidate.reads for candidate in batch], walk)
+            for candidate, replies in zip(batch, looks, strict=True):
+                candidate.replies = replies
+                candidate.faults = self._faults(candidate, now)
+                if candidate.faults:
+                    wrong.append(candidate)
         return wrong
 
-    def _faults(self, suspect: Suspect, now: float) -> tuple[Fault, ...]:
-        if any(isinstance(reply, Exception) for reply in suspect.replies):
+    def _faults(self, candidate: Candidate, now: float) -> tuple[Fault, ...]:
+        if any(isinstance(reply, Exception) for reply in candidate.replies):
             return ()  # a key of another type, which is told elsewhere
-        faults = suspect.judge(suspect.replies, now)
+        faults = candidate.judge(candidate.replies, now)
         return tuple(fault for fault in faults if fault.check.name not in self._ignore)
 
-    def _unmoved(self, found: Sequence[Suspect]) -> list[Suspect]:
-        before = {suspect: suspect.state for suspect in found}
-        return [suspect for suspect in self._wrong(found) if suspect.state == before[suspect]]
+    def _unmoved(self, found: Sequence[Candidate]) -> list[Candidate]:
+        before = {candidate: candidate.state for candidate in found}
+        return [
+            candidate for candidate in self._wrong(found) if candidate.state == before[candidate]
+        ]
 
-    def _mend(self, suspect: Suspect, fault: Fault) -> bool:
-        # What is wrong again although it was mended is told, and left to people.
-        key = (fault.check.name, suspect.feed, suspect.subject)
-        if not self._repair or not fault.mend or key in self._mended:
+    def _try_repair(self, candidate: Candidate, fault: Fault) -> bool:
+        # What is wrong again although it was repaired is told, and left to people.
+        key = (fault.check.name, candidate.feed, candidate.subject)
+        if not self._repair or not fault.repair or key in self._repaired:
             return False
-        fixed = suspect.fixed
+        fixed = candidate.fixed
         try:
-            mended = self._probe.mend(suspect.reads[:fixed], suspect.replies[:fixed], fault.mend)
+            repaired = self._probe.repair(
+                candidate.reads[:fixed], candidate.replies[:fixed], fault.repair
+            )
         except redis.exceptions.ResponseError as error:
             if not _is_of_another_type(error):
                 raise
             return False  # a key that is written is of another type: told in the next run
-        if mended:
-            self._mended.add(key)
-        return mended
+        if repaired:
+            self._repaired.add(key)
+        return repaired
 
     # --- what is suspected ------------------------------------------------------------------
 
-    def _suspects(self) -> Iterator[Suspect]:
+    def _candidates(self) -> Iterator[Candidate]:
         names = self._names()
         found: defaultdict[str, set[str]] = defaultdict(set)
         stored: defaultdict[str, list[bytes]] = defaultdict(list)
@@ -192,7 +196,7 @@ class Examination:
             self._notes.append(Finding(catalogue.UNKNOWN_KEY, says, count=count))
         for name in names:
             found[name] |= set()
-        yield from self._wrong(suspects.of_existence(name, found[name]) for name in found)
+        yield from self._wrong(candidates.of_existence(name, found[name]) for name in found)
         for name in sorted(found):
             yield from self._suspects_of(name, found[name], stored.pop(name, []))
 
@@ -225,15 +229,15 @@ class Examination:
             if name.id is not None:
                 stored[name.feed].append(name.id)
 
-    def _suspects_of(self, name: str, found: set[str], stored: list[bytes]) -> Iterator[Suspect]:
+    def _suspects_of(self, name: str, found: set[str], stored: list[bytes]) -> Iterator[Candidate]:
         fields = self._fields(name)
         kind = KIND_OF_TYPE.get(fields.get("type", ""))
-        wrong_types = self._wrong(suspects.of_types(name, found, kind))
+        wrong_types = self._wrong(candidates.of_types(name, found, kind))
         yield from wrong_types
         if "type" not in fields:
-            yield from self._wrong(suspects.of_stray_result(name, id) for id in stored)
+            yield from self._wrong(candidates.of_stray_result(name, id) for id in stored)
             return
-        yield from self._wrong(suspects.of_settings(name, fields))
+        yield from self._wrong(candidates.of_settings(name, fields))
         if kind is None:
             says = f"its type is {fields['type']!r:.80}"
             self._notes.append(Finding(catalogue.OWN_TYPE, says, name))
@@ -253,33 +257,33 @@ class Examination:
             return {}
         return {decode_name(f): decode_name(v) for f, v in self._probe.pairs("HSCAN", key)}
 
-    def _suspects_in(self, feed: Feed, found: set[str]) -> Iterator[Suspect]:
-        seen = Seen.of(self._probe, feed, found)
+    def _suspects_in(self, feed: Feed, found: set[str]) -> Iterator[Candidate]:
+        seen = Scan.of(self._probe, feed, found)
         self._items[feed.name] = len(seen.items)
         endless = claims.endless(feed, seen.claimed)
         if endless is not None:
             self._notes.append(Finding(endless.check, endless.says, feed.name))
-        ids = [facts for facts in seen.facts() if any(suspects.judge_id(facts, feed))]
+        ids = [facts for facts in seen.facts() if any(candidates.judge_id(facts, feed))]
         # First without going through lists: that clears those that have moved on.
-        glances = {suspects.of_id(feed, facts, 0, walk=False): facts for facts in ids}
-        closely = [glances[suspect] for suspect in self._wrong(glances)]
+        glances = {candidates.of_id(feed, facts, 0, walk=False): facts for facts in ids}
+        closely = [glances[candidate] for candidate in self._wrong(glances)]
         if len(closely) > CLOSELY:
             says = f"{len(closely)} ids look suspicious"
             self._notes.append(Finding(MORE, says, feed.name))
         yield from self._wrong(
-            suspects.of_id(feed, facts, seen.length) for facts in closely[:CLOSELY]
+            candidates.of_id(feed, facts, seen.length) for facts in closely[:CLOSELY]
         )
-        yield from self._wrong(suspects.of_tokens(feed, seen.tokens, seen.holders))
-        yield from self._wrong(suspects.of_totals(feed))
+        yield from self._wrong(candidates.of_tokens(feed, seen.tokens, seen.holders))
+        yield from self._wrong(candidates.of_totals(feed))
         if feed.kind == SORTED_FEED:
-            yield from self._wrong([suspects.of_counter(feed, seen.items)])
+            yield from self._wrong([candidates.of_counter(feed, seen.items)])
 
-    def _results(self, feed: Feed, found: set[str], stored: Sequence[bytes]) -> Iterator[Suspect]:
+    def _results(self, feed: Feed, found: set[str], stored: Sequence[bytes]) -> Iterator[Candidate]:
         if feed.kind != JOB:
             return
         listed = self._probe.pairs("ZSCAN", feed.keys.results) if "results" in found else ()
         ids = {*stored, *(id for id, _ in listed)}
-        yield from self._wrong(suspects.of_result(feed, id) for id in ids)
+        yield from self._wrong(candidates.of_result(feed, id) for id in ids)
 
 
 def _is_of_another_type(error: redis.exceptions.ResponseError) -> bool:
@@ -308,7 +312,7 @@ def _announced(client: redis.Redis) -> Iterator[Callable[[], set[str]]]:
 
 def _findings(outcome: Outcome) -> Iterator[Finding]:
     """One for each feed and fault, whatever number of ids it has."""
-    alike: defaultdict[tuple[str, str, str], list[tuple[Fault, Suspect, bool]]]
+    alike: defaultdict[tuple[str, str, str], list[tuple[Fault, Candidate, bool]]]
     alike = defaultdict(list)
     for (check, feed, _), found in outcome.items():
         alike[check, feed, found[0].says].append(found)
@@ -317,8 +321,8 @@ def _findings(outcome: Outcome) -> Iterator[Finding]:
             check=group[0][0].check,
             says=says,
             feed=feed,
-            ids=tuple(suspect.subject for _, suspect, _ in group if suspect.shown)[:SHOWN],
+            ids=tuple(candidate.subject for _, candidate, _ in group if candidate.shown)[:SHOWN],
             count=len(group),
-            mendable=sum(1 for fault, *_ in group if fault.mend),
-            mended=sum(1 for *_, mended in group if mended),
+            mendable=sum(1 for fault, *_ in group if fault.repair),
+            repaired=sum(1 for *_, repaired in group if repaired),
         )

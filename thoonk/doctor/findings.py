@@ -49,8 +49,8 @@ class Finding:
         feed: the feed's name; empty: it is about the server.
         ids: the first of the ids concerned.
         count: how many there are.
-        mended: how many of them a repair has mended.
-        mendable: how many of them a repair can mend.
+        repaired: how many of them a repair has repaired.
+        mendable: how many of them a repair can repair.
     """
 
     check: Check
@@ -58,13 +58,13 @@ class Finding:
     feed: str = ""
     ids: tuple[str, ...] = ()
     count: int = 1
-    mended: int = 0
+    repaired: int = 0
     mendable: int = 0
 
     @property
     def is_fault(self) -> bool:
         """Whether something is left to be done about it."""
-        return self.check.severity > Severity.NOTE and self.mended < self.count
+        return self.check.severity > Severity.NOTE and self.repaired < self.count
 
     @property
     def line(self) -> str:
@@ -79,9 +79,9 @@ class Finding:
 
     @property
     def _remedy(self) -> str:
-        if self.mended:
-            part = "" if self.mended == self.count else f" {self.mended} of {self.count}"
-            return f"Mended{part}: {self.check.repair}."
+        if self.repaired:
+            part = "" if self.repaired == self.count else f" {self.repaired} of {self.count}"
+            return f"Repaired{part}: {self.check.repair}."
         if self.mendable:
             return f"With --repair: {self.check.repair}."
         return f"{self.check.advice}."
@@ -99,7 +99,7 @@ class Finding:
             "ids": list(self.ids),
             "count": self.count,
             "mendable": self.mendable,
-            "mended": self.mended,
+            "repaired": self.repaired,
         }
 
 

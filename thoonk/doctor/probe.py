@@ -1,4 +1,4 @@
-"""Looking at a server in small steps, and mending what has not changed since.
+"""Looking at a server in small steps, and repairing what has not changed since.
 
 The bounds: nothing here asks for more than `STEP` elements at once, sends more than
 `BATCH` commands in one pipeline, or compares more than `COMPARISONS` list elements in
@@ -33,7 +33,7 @@ def words(*parts: bytes | str | int) -> Words:
 
 
 def text_of_reply(reply: Reply) -> bytes:
-    """A reply as text that can be compared, as in ``mend.lua``. Of a list only how many."""
+    """A reply as text that can be compared, as in ``repair.lua``. Of a list only how many."""
     match reply:
         case bytes():
             return b"=" + reply
@@ -60,9 +60,9 @@ class Probe:
         self._client: Any = redis.Redis(connection_pool=client.connection_pool)
         self._client.response_callbacks.clear()
         folder = resources.files(__package__) / "scripts"
-        self._fields, self._mend = (
+        self._fields, self._repair_script = (
             client.register_script((folder / f"{name}.lua").read_text("utf-8"))
-            for name in ("fields", "mend")
+            for name in ("fields", "repair")
         )
         self.commands = 0
 
@@ -99,7 +99,7 @@ class Probe:
             for each in batch:
                 yield tuple(islice(replies, len(each)))
 
-    def mend(
+    def repair(
         self, reads: Sequence[Words], replies: Sequence[Reply], writes: Sequence[Words]
     ) -> bool:
         """Do the writes if the reads are still answered alike; whether they were."""
@@ -110,7 +110,7 @@ class Probe:
             arguments += [b"%d" % len(write), *write]
         keys = {command[1] for command in (*reads, *writes) if command[0] != b"PUBLISH"}
         self.commands += 1
-        return bool(self._mend(keys=sorted(keys), args=arguments, client=self._client))
+        return bool(self._repair_script(keys=sorted(keys), args=arguments, client=self._client))
 
     # --- through whole collections --------------------------------------------------------
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from thoonk.doctor.facts import Fault, Feed, text_of_time
 from thoonk.doctor.findings import Check, Severity
+from thoonk.doctor.item_state import Fault, Feed, text_of_time
 from thoonk.doctor.probe import Reply, words
 
 TARDINESS = 1000.0

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from thoonk.backends.redis.wire import is_count
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
-from thoonk.doctor.facts import (
+from thoonk.doctor.findings import Check, Severity
+from thoonk.doctor.item_state import (
     SECONDS_BELOW,
-    Facts,
     Fault,
     Feed,
-    Judge,
+    ItemState,
+    Rule,
     in_milliseconds,
     is_time,
     text_of_time,
 )
-from thoonk.doctor.findings import Check, Severity
 from thoonk.doctor.probe import Words, words
 
 LOST = Check(
@@ -96,7 +96,7 @@ COUNT = Check(
 )
 
 
-def _off_lists(facts: Facts, feed: Feed) -> list[Words]:
+def _off_lists(facts: ItemState, feed: Feed) -> list[Words]:
     return [
         words("LREM", key, 0, facts.id)
         for key, count in ((feed.keys.ids, facts.waiting), (feed.keys.reserved, facts.reserved))
@@ -104,14 +104,14 @@ def _off_lists(facts: Facts, feed: Feed) -> list[Words]:
     ]
 
 
-def _of_no_claim(facts: Facts, feed: Feed) -> list[Words]:
+def _of_no_claim(facts: ItemState, feed: Feed) -> list[Words]:
     return [
         words("ZREM", feed.keys.claimed, facts.id),
         words("HDEL", feed.keys.holders, facts.id),
     ]
 
 
-def lost(facts: Facts, feed: Feed) -> Fault | None:
+def lost(facts: ItemState, feed: Feed) -> Fault | None:
     """An item of a queue or a job that was on its way to a taker when that died."""
     if not facts.item or facts.is_known or feed.kind not in (QUEUE, JOB):
         return None
@@ -121,7 +121,7 @@ def lost(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(LOST, "in no state", (words(push, feed.keys.ids, facts.id),))
 
 
-def retracted(facts: Facts, feed: Feed) -> Fault | None:
+def retracted(facts: ItemState, feed: Feed) -> Fault | None:
     """The item of a job that a peer has retracted."""
     if not facts.item or facts.is_known or feed.kind != JOB or facts.published is not None:
         return None
@@ -132,7 +132,7 @@ def retracted(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(RETRACTED, "items of retracted jobs", tuple(writes))
 
 
-def unordered(facts: Facts, feed: Feed) -> Fault | None:
+def unordered(facts: ItemState, feed: Feed) -> Fault | None:
     """An item of a feed or sorted feed that has no place in it."""
     if not facts.item or facts.is_known or feed.kind not in (FEED, SORTED_FEED):
         return None
@@ -141,7 +141,7 @@ def unordered(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(UNORDERED, "items that are not in feed.ids")
 
 
-def no_item(facts: Facts, feed: Feed) -> Fault | None:
+def no_item(facts: ItemState, feed: Feed) -> Fault | None:
     """An id in some state whose item is not there."""
     if facts.item or not (facts.is_known or facts.score is not None):
         return None
@@ -171,7 +171,7 @@ def no_item(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(NO_ITEM, says, tuple(writes))
 
 
-def two_states(facts: Facts, feed: Feed) -> Fault | None:
+def two_states(facts: ItemState, feed: Feed) -> Fault | None:
     """An id that waits, is claimed, is stalled: more than one of these."""
     waits = facts.waiting + facts.reserved > 0
     is_claimed = facts.claimed is not None
@@ -199,7 +199,7 @@ def two_states(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(TWO_STATES, says, tuple(writes))
 
 
-def twice(facts: Facts, feed: Feed) -> Fault | None:
+def twice(facts: ItemState, feed: Feed) -> Fault | None:
     """An id that is more than once among those that wait, or in a sorted feed."""
     total = facts.waiting + facts.reserved
     if not facts.item or total < 2 or facts.claimed is not None or facts.stalled:  # noqa: PLR2004
@@ -219,7 +219,7 @@ def twice(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(TWICE, "more than once in feed.ids", tuple(writes))
 
 
-def no_time(facts: Facts, feed: Feed) -> Fault | None:
+def no_time(facts: ItemState, feed: Feed) -> Fault | None:
     """A job that waits or is claimed and has no time."""
     in_circulation = facts.waiting or facts.reserved or facts.claimed is not None
     if feed.kind != JOB or not facts.item or facts.published is not None or facts.stalled:
@@ -230,7 +230,7 @@ def no_time(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(NO_TIME, "jobs without a time", (write,))
 
 
-def stale(facts: Facts, feed: Feed) -> Fault | None:
+def stale(facts: ItemState, feed: Feed) -> Fault | None:
     """What is left of a job that is over."""
     if feed.kind != JOB or facts.is_known or facts.item:
         return None
@@ -242,7 +242,7 @@ def stale(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(STALE, "entries of jobs that are over", tuple(writes)) if writes else None
 
 
-def seconds(facts: Facts, feed: Feed) -> Fault | None:
+def seconds(facts: ItemState, feed: Feed) -> Fault | None:
     """Times in seconds."""
     writes = [
         words("ZADD", key, "XX", text_of_time(in_milliseconds(time)), facts.id)
@@ -258,7 +258,7 @@ def seconds(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(SECONDS, "times in seconds", tuple(writes)) if writes else None
 
 
-def wrong_time(facts: Facts, feed: Feed) -> Fault | None:
+def wrong_time(facts: ItemState, feed: Feed) -> Fault | None:
     """Numbers that are no times."""
     says = "numbers that are no times"
     if facts.score is not None and not is_time(facts.score):
@@ -275,7 +275,7 @@ def wrong_time(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(WRONG_TIME, says, tuple(writes)) if writes else None
 
 
-def count(facts: Facts, feed: Feed) -> Fault | None:
+def count(facts: ItemState, feed: Feed) -> Fault | None:
     """How often a job was cancelled, when that is no number."""
     if not facts.item or facts.cancelled is None or is_count(facts.cancelled):
         return None
@@ -283,7 +283,7 @@ def count(facts: Facts, feed: Feed) -> Fault | None:
     return Fault(COUNT, "failures in feed.cancelled that are no number", (write,))
 
 
-JUDGES: tuple[Judge, ...] = (
+JUDGES: tuple[Rule, ...] = (
     lost,
     retracted,
     unordered,

@@ -20,6 +20,7 @@ from thoonk.exceptions import BackendNotInstalled
 from thoonk.notices import Edited, Notice, Published
 from thoonk.observe.parts import feed_of, ids_of, items_of, name_of
 from thoonk.operations import (
+    Batch,
     FeedPublish,
     FeedRetract,
     JobCancel,
@@ -37,7 +38,6 @@ from thoonk.operations import (
     SortedEdit,
     SortedInsert,
     SortedRetract,
-    Taken,
     TakeOperation,
 )
 from thoonk.serializers import Serializer
@@ -153,7 +153,7 @@ class Tracing:
             span.end()
             raise
 
-    def _taken(self, operation: TakeOperation, taken: Taken, start: int) -> None:
+    def _taken(self, operation: TakeOperation, taken: Batch, start: int) -> None:
         entries = taken.entries
         if not entries and not ids_of(operation):
             return

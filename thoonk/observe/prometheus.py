@@ -22,6 +22,7 @@ from thoonk.exceptions import (
 from thoonk.notices import EVENT_OF, Gap, Notice
 from thoonk.observe.parts import feed_of, items_of, name_of
 from thoonk.operations import (
+    Batch,
     FeedNames,
     FeedStats,
     JobExtend,
@@ -29,7 +30,6 @@ from thoonk.operations import (
     Mended,
     Operation,
     ReadStats,
-    Taken,
 )
 
 try:
@@ -134,7 +134,7 @@ class Metrics:
         if items := items_of(operation):
             self._put.labels(feed).inc(len(items))
         match answer:
-            case Taken(entries=entries, lost=lost):
+            case Batch(entries=entries, lost=lost):
                 self._taken.labels(feed).inc(len(entries))
                 self._again.labels(feed).inc(sum(1 for entry in entries if entry.cancelled))
                 self._lost.labels(feed).inc(len(lost))

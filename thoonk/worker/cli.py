@@ -14,7 +14,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from thoonk.cli.exits import Exit
+from thoonk.cli.exit_codes import Exit
 from thoonk.cli.session import Command, Seconds, Session, pass_session
 from thoonk.worker.workers import AsyncWorker, BaseWorker, Worker
 

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from thoonk.exceptions import ThoonkError
-from thoonk.worker.orders import Finale, Order
+from thoonk.worker.shutdown import Shutdown, StopReason
 from thoonk.worker.signals import STOPPING, Noted, held_back, taken
 
 logger = logging.getLogger("thoonk.worker")
@@ -34,10 +34,10 @@ QUICK_END = 1.0
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
-EXIT_RENEW = 64
+EXIT_RECYCLE = 64
 
 TellDeadline = Callable[[int, float], None]
-Work = Callable[[Callable[[], Order], TellDeadline], Finale]
+Work = Callable[[Callable[[], Shutdown], TellDeadline], StopReason]
 """What a process does: it is given what to ask for orders, and where to tell deadlines."""
 
 
@@ -78,26 +78,26 @@ class Supervisor:
         self._burst = burst
         # With fork, handlers need not be importable by name. Nothing runs here but this.
         self._context = multiprocessing.get_context("fork")
-        self._order = self._context.RawValue("i", Order.WORK)
+        self._level = self._context.RawValue("i", Shutdown.NONE)
         self._children: list[Child] = []
         self._missing = processes
         self._start_at = 0.0
         self._mask: set[Any] = set()
-        self._orders: Callable[[], Order] = lambda: Order.WORK
+        self._shutdown: Callable[[], Shutdown] = lambda: Shutdown.NONE
 
-    def run(self, orders: Callable[[], Order]) -> None:
+    def run(self, shutdown: Callable[[], Shutdown]) -> None:
         """Work until ordered to stop, or until all is done in a burst."""
-        self._orders = orders
+        self._shutdown = shutdown
         warn_of_threads()
         try:
-            while (order := orders()) is Order.WORK:
+            while (level := shutdown()) is Shutdown.NONE:
                 if self._missing and time.monotonic() >= self._start_at:
                     self._start()
                 if not self._children and not self._missing:
                     return
                 self._look_after()
-            self._order.value = order
-            self._end(orders)
+            self._level.value = level
+            self._end(shutdown)
         finally:
             # Whatever happened here: nobody is left behind.
             for child in self._children:
@@ -141,7 +141,7 @@ class Supervisor:
 
     def _replace(self, child: Child, now: float) -> None:
         code = child.process.exitcode
-        if self._order.value != Order.WORK or self._orders() is not Order.WORK:
+        if self._level.value != Shutdown.NONE or self._shutdown() is not Shutdown.NONE:
             return
         if code == EXIT_DONE and self._burst:
             logger.info(
@@ -151,7 +151,7 @@ class Supervisor:
             )
             return
         self._missing += 1
-        if code == EXIT_RENEW:
+        if code == EXIT_RECYCLE:
             logger.info(
                 "Process %d replaced",
                 child.process.pid,
@@ -168,12 +168,12 @@ class Supervisor:
         if now - child.started < QUICK_END:
             self._start_at = now + QUICK_END
 
-    def _end(self, orders: Callable[[], Order]) -> None:
+    def _end(self, shutdown: Callable[[], Shutdown]) -> None:
         """Wait for them to end. They give back what is not done within the grace."""
         deadline = time.monotonic() + self._grace + OVERDUE
         while self._children and time.monotonic() < deadline:
-            if orders() is Order.HURRY and self._order.value != Order.HURRY:
-                self._order.value = Order.HURRY
+            if shutdown() is Shutdown.COLD and self._level.value != Shutdown.COLD:
+                self._level.value = Shutdown.COLD
                 deadline = time.monotonic() + OVERDUE
             self._look_after()
 
@@ -197,17 +197,17 @@ class Supervisor:
         os._exit(code)
 
     def _work_as_a_child(self, parent: int, deadlines: Any, noted: Noted) -> int:
-        def orders() -> Order:
-            told = Order(self._order.value)
-            if told is Order.WORK and (noted.numbers or os.getppid() != parent):
-                return Order.STOP
+        def shutdown() -> Shutdown:
+            told = Shutdown(self._level.value)
+            if told is Shutdown.NONE and (noted.numbers or os.getppid() != parent):
+                return Shutdown.WARM
             return told
 
         def tell_deadline(slot: int, deadline: float) -> None:
             deadlines[slot] = deadline
 
         try:
-            finale = self._work(orders, tell_deadline)
+            reason = self._work(shutdown, tell_deadline)
         except ThoonkError as error:
             logger.error(  # noqa: TRY400
                 "Process %d cannot work: %s",
@@ -216,7 +216,7 @@ class Supervisor:
                 extra={"event": "process_failed", "pid": os.getpid()},
             )
             return EXIT_FAILED
-        return EXIT_RENEW if finale is Finale.RENEW else EXIT_DONE
+        return EXIT_RECYCLE if reason is StopReason.RECYCLE else EXIT_DONE
 
 
 def warn_of_threads() -> None:

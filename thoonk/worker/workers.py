@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Generic, TypeVar
 from thoonk import AsyncThoonk, Thoonk
 from thoonk.exceptions import InvalidType, InvalidValue
 from thoonk.operations import check_count
-from thoonk.worker._async.crew import AsyncCrew
-from thoonk.worker._sync.crew import Crew
+from thoonk.worker._async.executor import AsyncExecutor
+from thoonk.worker._sync.executor import Executor
 from thoonk.worker.handlers import Handler, make_handler
-from thoonk.worker.orders import Finale, Order
+from thoonk.worker.shutdown import Shutdown, StopReason
 from thoonk.worker.signals import STOPPING, Noted, taken
 from thoonk.worker.supervisor import Supervisor, TellDeadline
 from thoonk.worker.values import check_seconds
@@ -30,22 +30,22 @@ logger = logging.getLogger("thoonk.worker")
 DEFAULT_URL = "redis://localhost:6379/0"
 
 
-class _Orders:
+class _ShutdownLevel:
     """The orders that this process has been given, by signals and by `stop`."""
 
     def __init__(self) -> None:
         self._noted = Noted()
-        self._told = Order.WORK
+        self._told = Shutdown.NONE
 
     @property
     def signals(self) -> list[int]:
         return self._noted.numbers
 
-    def tell(self, order: Order) -> None:
-        self._told = max(self._told, order)
+    def tell(self, level: Shutdown) -> None:
+        self._told = max(self._told, level)
 
-    def __call__(self) -> Order:
-        return max(self._told, Order(min(len(self.signals), Order.HURRY)))
+    def __call__(self) -> Shutdown:
+        return max(self._told, Shutdown(min(len(self.signals), Shutdown.COLD)))
 
     @contextlib.contextmanager
     def from_signals(self) -> Iterator[None]:
@@ -103,7 +103,7 @@ class BaseWorker(abc.ABC, Generic[C]):
         if max_jobs is not None and max_jobs < 1:
             raise InvalidValue(f"max_jobs must be 1 or more, not {max_jobs}")
         self._handlers: dict[str, Handler] = {}
-        self._orders = _Orders()
+        self._shutdown = _ShutdownLevel()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} for {', '.join(self._handlers) or 'nothing'}>"
@@ -174,9 +174,9 @@ class BaseWorker(abc.ABC, Generic[C]):
             ThoonkError: a feed cannot be opened.
         """
         handlers = self._chosen(feeds)
-        orders = self._orders
+        shutdown = self._shutdown
         try:
-            with orders.from_signals():
+            with shutdown.from_signals():
                 names = [handler.feed for handler in handlers]
                 logger.info(
                     "Working on %s",
@@ -186,10 +186,10 @@ class BaseWorker(abc.ABC, Generic[C]):
                 if self.processes:
                     self._supervise(handlers, burst=burst)
                 else:
-                    self._work(handlers, orders, None, burst=burst)
+                    self._work(handlers, shutdown, None, burst=burst)
         finally:
-            self._orders = _Orders()
-        return 128 + orders.signals[-1] if len(orders.signals) > 1 else 0
+            self._shutdown = _ShutdownLevel()
+        return 128 + shutdown.signals[-1] if len(shutdown.signals) > 1 else 0
 
     def stop(self, *, hurry: bool = False) -> None:
         """End `run`, as a signal does. May be called by any thread, and by handlers.
@@ -197,7 +197,7 @@ class BaseWorker(abc.ABC, Generic[C]):
         Args:
             hurry: give back at once what is being done.
         """
-        self._orders.tell(Order.HURRY if hurry else Order.STOP)
+        self._shutdown.tell(Shutdown.COLD if hurry else Shutdown.WARM)
 
     # --- inside -------------------------------------------------------------------------
 
@@ -228,13 +228,13 @@ class BaseWorker(abc.ABC, Generic[C]):
         self._open(handlers)
         loops = self._loops()
         supervisor = Supervisor(
-            lambda orders, tell: self._work(handlers, orders, tell, burst=burst),
+            lambda shutdown, tell: self._work(handlers, shutdown, tell, burst=burst),
             processes=self.processes,
             slots=sum(handler.concurrency or loops for handler in handlers),
             grace=self.grace,
             burst=burst,
         )
-        supervisor.run(self._orders)
+        supervisor.run(self._shutdown)
 
     @abc.abstractmethod
     def _open(self, handlers: list[Handler]) -> None:
@@ -244,11 +244,11 @@ class BaseWorker(abc.ABC, Generic[C]):
     def _work(
         self,
         handlers: list[Handler],
-        orders: Callable[[], Order],
+        shutdown: Callable[[], Shutdown],
         tell_deadline: TellDeadline | None,
         *,
         burst: bool,
-    ) -> Finale:
+    ) -> StopReason:
         """Work in this process."""
 
 
@@ -283,8 +283,8 @@ class Worker(BaseWorker[Thoonk]):
         with Thoonk(backend=target) as client:
             yield client
 
-    def _crew(self, client: Thoonk, handlers: list[Handler], **options: Any) -> Crew:
-        return Crew(client, handlers, self._loops(), **options)
+    def _crew(self, client: Thoonk, handlers: list[Handler], **options: Any) -> Executor:
+        return Executor(client, handlers, self._loops(), **options)
 
     def _open(self, handlers: list[Handler]) -> None:
         with self._client() as client:
@@ -293,20 +293,20 @@ class Worker(BaseWorker[Thoonk]):
     def _work(
         self,
         handlers: list[Handler],
-        orders: Callable[[], Order],
+        shutdown: Callable[[], Shutdown],
         tell_deadline: TellDeadline | None,
         *,
         burst: bool,
-    ) -> Finale:
+    ) -> StopReason:
         with self._client() as client:
-            crew = self._crew(
+            executor = self._crew(
                 client,
                 handlers,
                 burst=burst,
                 max_jobs=self.max_jobs if self.processes else None,
                 tell_deadline=tell_deadline,
             )
-            return crew.run(orders, self.grace)
+            return executor.run(shutdown, self.grace)
 
 
 class AsyncWorker(BaseWorker[AsyncThoonk]):
@@ -327,9 +327,9 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
         """
         handlers = self._chosen(feeds)
         try:
-            await self._serve(handlers, self._orders, None, burst=burst)
+            await self._serve(handlers, self._shutdown, None, burst=burst)
         finally:
-            self._orders = _Orders()
+            self._shutdown = _ShutdownLevel()
 
     @contextlib.asynccontextmanager
     async def _client(self) -> Any:
@@ -345,7 +345,7 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
 
     async def _opened(self, handlers: list[Handler]) -> None:
         async with self._client() as client:
-            await AsyncCrew(client, handlers, self._loops()).open()
+            await AsyncExecutor(client, handlers, self._loops()).open()
 
     def _supervise(self, handlers: list[Handler], *, burst: bool) -> None:
         if not isinstance(self._url(), str):
@@ -355,15 +355,15 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
     def _work(
         self,
         handlers: list[Handler],
-        orders: Callable[[], Order],
+        shutdown: Callable[[], Shutdown],
         tell_deadline: TellDeadline | None,
         *,
         burst: bool,
-    ) -> Finale:
+    ) -> StopReason:
         runner = asyncio.Runner()
         self._is_stuck = False
         loop = runner.get_loop()
-        task = loop.create_task(self._serve(handlers, orders, tell_deadline, burst=burst))
+        task = loop.create_task(self._serve(handlers, shutdown, tell_deadline, burst=burst))
         try:
             while True:
                 try:
@@ -385,13 +385,13 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
     async def _serve(
         self,
         handlers: list[Handler],
-        orders: Callable[[], Order],
+        shutdown: Callable[[], Shutdown],
         tell_deadline: TellDeadline | None,
         *,
         burst: bool,
-    ) -> Finale:
+    ) -> StopReason:
         async with self._client() as client:
-            crew = AsyncCrew(
+            executor = AsyncExecutor(
                 client,
                 handlers,
                 self._loops(),
@@ -400,6 +400,6 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
                 tell_deadline=tell_deadline,
             )
             try:
-                return await crew.run(orders, self.grace)
+                return await executor.run(shutdown, self.grace)
             finally:
-                self._is_stuck = crew.is_stuck
+                self._is_stuck = executor.is_stuck

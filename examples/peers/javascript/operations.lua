@@ -1,13 +1,13 @@
 -- Every operation of contract.txt that writes, as one atomic step.
 -- KEYS: the feed's keys, in the order of the names below; then keys of results.
--- ARGV: the feed's name, the operation, slot and call ('' and '' for none), then its own.
+-- ARGV: the feed's name, the operation, session and call ('' and '' for none), then its own.
 
 local config, ids, items, publishes, idincr, published, claimed, stalled, cancelled, finishes,
   reserved, holders, tokens, results, answers = unpack(KEYS)
 local FIRST_RESULT = 16
 local F = table.remove(ARGV, 1)
 local name = table.remove(ARGV, 1)
-local slot = table.remove(ARGV, 1)
+local session = table.remove(ARGV, 1)
 local number = tonumber(table.remove(ARGV, 1))
 
 local call = redis.call
@@ -99,7 +99,7 @@ local function must_be_held(id, token)
   end
 end
 
-local function let_go(id)
+local function end_claims(id)
   call('ZREM', claimed, id)
   local entry = call('HGET', holders, id)
   if not entry then
@@ -191,8 +191,8 @@ local function wake(timeout)
   return math.max(0, math.min(timeout, milliseconds(oldest[2]) + timeout - now()))
 end
 
-local function give_back(id)
-  let_go(id)
+local function requeue_or_stall(id)
+  end_claims(id)
   local failures, limit = call('HINCRBY', cancelled, id, 1), setting('max_failures')
   if limit > 0 and failures >= limit then
     call('ZREM', published, id)
@@ -228,12 +228,12 @@ local function read(entry)
   return list
 end
 
--- What `step` answers, or has answered to the same call of the slot.
+-- What `step` answers, or has answered to the same call of the session.
 local function once(step)
-  if slot == '' then
+  if session == '' then
     return (step())
   end
-  local entry = call('HGET', answers, slot)
+  local entry = call('HGET', answers, session)
   if entry then
     local last, answer = string.match(entry, '^%d+ (%d+) (.*)$')
     if tonumber(last) == number then
@@ -247,7 +247,7 @@ local function once(step)
     return answer
   end
   local time = tonumber(call('TIME')[1])
-  local is_new = call('HSET', answers, slot, time .. ' ' .. number .. ' ' .. written(answer))
+  local is_new = call('HSET', answers, session, time .. ' ' .. number .. ' ' .. written(answer))
   if is_new == 1 and call('HLEN', answers) > 16 then
     for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
       local mark, since, rest = string.match(call('HGET', answers, other), '^(0?)(%d+)(.*)$')
@@ -578,7 +578,7 @@ operations['queue take'] = function(token, count)
   must_be('queue')
   local late = {}
   each_expired(CONFIRM_WITHIN, function(id)
-    let_go(id)
+    end_claims(id)
     table.insert(late, 1, id)
   end)
   for _, id in ipairs(late) do
@@ -594,7 +594,7 @@ operations['queue confirm'] = function(token, ...)
     must_be_held(id, token)
   end
   for _, id in ipairs({...}) do
-    let_go(id)
+    end_claims(id)
     call('HDEL', items, id)
   end
   return 1
@@ -606,7 +606,7 @@ operations['queue return'] = function(token, ...)
   for index = #entries - 1, 1, -2 do
     local id, item = entries[index], entries[index + 1]
     if is_held(id, token) or call('HEXISTS', items, id) == 0 then
-      let_go(id)
+      end_claims(id)
       call('HSET', items, id, item)
       call('RPUSH', ids, id)
     end
@@ -625,7 +625,7 @@ operations['release'] = function(token, ...)
   for index = #taken, 1, -1 do
     local id = taken[index]
     if (meant[id] or not some) and is_held(id, token) then
-      let_go(id)
+      end_claims(id)
       call('RPUSH', ids, id)
     end
   end
@@ -649,7 +649,7 @@ operations['job get'] = function(token, count)
   must_be('job')
   local timeout = setting('claim_timeout') * 1000
   if timeout > 0 then
-    each_expired(timeout, give_back)
+    each_expired(timeout, requeue_or_stall)
   end
   local taken = take(token, tonumber(count))
   local failures = {}
@@ -675,7 +675,7 @@ end
 
 -- Kind of result: some, none, or '' for no result. Seconds to keep it: '' as configured.
 local function finish(id, kind, result, seconds, key)
-  let_go(id)
+  end_claims(id)
   call('HDEL', cancelled, id)
   call('ZREM', published, id)
   call('INCR', finishes)
@@ -723,7 +723,7 @@ operations['job next'] = function(token, count, many, ...)
   end
   for index = finished + 1, #jobs, 2 do
     if is_held(jobs[index], jobs[index + 1]) then
-      give_back(jobs[index])
+      requeue_or_stall(jobs[index])
     else
       table.insert(lost, jobs[index])
     end
@@ -736,14 +736,14 @@ end
 operations['job cancel'] = function(id, token)
   must_be('job')
   must_be_held(id, token)
-  give_back(id)
+  requeue_or_stall(id)
   return 1
 end
 
 operations['job stall'] = function(id, token)
   must_be('job')
   must_be_held(id, token)
-  let_go(id)
+  end_claims(id)
   call('ZREM', published, id)
   call('SADD', stalled, id)
   return 1
@@ -766,7 +766,7 @@ operations['job retract'] = function(id)
   call('HDEL', cancelled, id)
   call('ZREM', published, id)
   call('SREM', stalled, id)
-  let_go(id)
+  end_claims(id)
   if call('LREM', ids, 1, id) == 0 then
     call('LREM', reserved, 1, id)
   end
@@ -785,7 +785,7 @@ operations['job maintenance'] = function()
   must_be('job')
   local timeout = setting('claim_timeout') * 1000
   if timeout > 0 then
-    each_expired(timeout, give_back)
+    each_expired(timeout, requeue_or_stall)
   end
   for _, id in ipairs(call('LRANGE', reserved, 0, -1)) do
     call('RPUSH', ids, id)
@@ -793,7 +793,7 @@ operations['job maintenance'] = function()
   call('DEL', reserved)
   for _, id in ipairs(call('HKEYS', holders)) do
     if not call('ZSCORE', claimed, id) then
-      let_go(id)
+      end_claims(id)
     end
   end
   local waiting = {}

@@ -22,7 +22,7 @@ let thoonk;
 let stopListening = null;
 let heard = [];
 
-// Each gets the arguments (a), those of them that are bytes decoded, and slot and call (once).
+// Each gets the arguments (a), those of them that are bytes decoded, and session and call (once).
 const operations = {
   async hello({ url }) {
     thoonk = await Thoonk.connect(url);
@@ -144,7 +144,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   let response;
   try {
     if (!(operation in operations)) throw new Refused("unsupported");
-    const once = "slot" in given ? { slot: given.slot, call: given.call } : {};
+    const once = "session" in given ? { session: given.session, call: given.call } : {};
     const answer = await operations[operation](decodeArguments(given), once);
     response = { id, answer: typeof answer === "object" && answer !== null ? answer : {} };
   } catch (error) {

@@ -99,7 +99,7 @@ export class Thoonk {
     return this.redis.sendCommand(words.map(bytes));
   }
 
-  // A slot and the number of the call make an operation one that can be repeated.
+  // A session and the number of the call make an operation one that can be repeated.
   async run(feed, operation, words = [], { once = {}, results = [], client = this.redis } = {}) {
     this.check(feed);
     const keys = [
@@ -111,7 +111,7 @@ export class Thoonk {
       ...keys,
       feed,
       operation,
-      once.slot ?? "",
+      once.session ?? "",
       once.call ?? "",
       ...words,
     ].map(bytes);

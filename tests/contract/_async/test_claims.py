@@ -40,8 +40,8 @@ async def test_whoever_wakes_a_loop_is_through_with_the_backend_when_the_loop_en
     events: list[str] = []
 
     class Slow(AsyncObserved):
-        async def wake(self, operation: TakeOperation) -> None:
-            await super().wake(operation)
+        async def interrupt(self, operation: TakeOperation) -> None:
+            await super().interrupt(operation)
             await pause(0.2)
             events.append("woken")
 

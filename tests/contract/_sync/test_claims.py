@@ -41,8 +41,8 @@ def test_whoever_wakes_a_loop_is_through_with_the_backend_when_the_loop_ends(
     events: list[str] = []
 
     class Slow(Observed):
-        def wake(self, operation: TakeOperation) -> None:
-            super().wake(operation)
+        def interrupt(self, operation: TakeOperation) -> None:
+            super().interrupt(operation)
             pause(0.2)
             events.append("woken")
 

@@ -45,15 +45,15 @@ Op = TypeVar("Op", bound="ops.Operation[Any]")
 
 @attrs.frozen
 class Call:
-    """Who calls: the client's name for announcements, and which call of which slot it is.
+    """Who calls: the client's name for announcements, and which call of which session it is.
 
-    A slot is used by one call at a time. A call that is repeated keeps its number, so
+    A session is used by one call at a time. A call that is repeated keeps its number, so
     that the server answers it again instead of doing it again. ``load`` finds the script of
     a name.
     """
 
     instance: str
-    slot: str = ""
+    session: str = ""
     number: int = 0
     load: Callable[[str], scripts.Script] = scripts.load
 
@@ -189,7 +189,7 @@ def _script(
     words: list[Word]
     if script.once:
         count += 1
-        words = [*further, keys_of(feed).answers, *arguments, call.slot, call.number]
+        words = [*further, keys_of(feed).answers, *arguments, call.session, call.number]
     else:
         words = [*further, *arguments]
     head = _head(script, feed, used, count)
@@ -263,11 +263,11 @@ def _(op: ops.UnregisterFeed, call: Call) -> Command[bool]:
 
 
 @_handles(ops.CreateFeed)
-def _(op: ops.CreateFeed, call: Call) -> Command[ops.Opened]:
-    def parse(reply: int | list[bytes]) -> ops.Opened:
+def _(op: ops.CreateFeed, call: Call) -> Command[ops.CreateResult]:
+    def parse(reply: int | list[bytes]) -> ops.CreateResult:
         if isinstance(reply, int):
-            return ops.Opened(created=True, config=dict(op.config))
-        return ops.Opened(created=False, config=_fields(reply))
+            return ops.CreateResult(created=True, config=dict(op.config))
+        return ops.CreateResult(created=False, config=_fields(reply))
 
     words = [encode_name(word) for pair in op.config.items() for word in pair]
     return _script("create_feed", op, call, ("config",), words, parse)
@@ -491,14 +491,14 @@ def _(op: ops.SortedRetract, call: Call) -> Command[tuple[bool, ...]]:
 # --- queue --------------------------------------------------------------------------------------
 
 
-def _taken(reply: list[Any]) -> ops.Taken:
-    wake, ids, *columns = reply
+def _taken(reply: list[Any]) -> ops.Batch:
+    left, ids, *columns = reply
     # Of items, of how often each was cancelled, and of ids that were lost; a queue has the first.
     lost = columns.pop() if len(columns) > 2 else ()  # noqa: PLR2004
     entries = tuple(
-        ops.TakenEntry(decode_name(id), *values) for id, *values in zip(ids, *columns, strict=True)
+        ops.Delivery(decode_name(id), *values) for id, *values in zip(ids, *columns, strict=True)
     )
-    return ops.Taken(entries, None if wake < 0 else wake / 1000, _names(lost))
+    return ops.Batch(entries, None if left < 0 else left / 1000, _names(lost))
 
 
 @_handles(ops.QueuePut)
@@ -509,7 +509,7 @@ def _(op: ops.QueuePut, call: Call) -> Command[None]:
 
 
 @_handles(ops.QueueTake)
-def _(op: ops.QueueTake, call: Call) -> Command[ops.Taken]:
+def _(op: ops.QueueTake, call: Call) -> Command[ops.Batch]:
     used = (
         "config",
         "ids",
@@ -519,7 +519,12 @@ def _(op: ops.QueueTake, call: Call) -> Command[ops.Taken]:
         "holders",
         "tokens",
     )
-    arguments = (op.count, encode_name(op.token), int(op.thorough), ops.CONFIRM_WITHIN * 1000)
+    arguments = (
+        op.count,
+        encode_name(op.token),
+        int(op.recover_expired),
+        ops.CONFIRM_WITHIN * 1000,
+    )
     return _script("queue_take", op, call, used, arguments, _taken, kind=QUEUE)
 
 
@@ -564,8 +569,8 @@ _JOB_KEYS = (
 _FINISH_KEYS = (*_JOB_KEYS, "finishes", "results")
 
 
-def _result_keys(keys: Keys, endings: Iterable[ops.Ending]) -> list[bytes]:
-    return [keys.result(ending.id) for ending in endings if ending.has_result]
+def _result_keys(keys: Keys, completions: Iterable[ops.Completion]) -> list[bytes]:
+    return [keys.result(completion.id) for completion in completions if completion.has_result]
 
 
 @_handles(ops.JobPut)
@@ -576,21 +581,27 @@ def _(op: ops.JobPut, call: Call) -> Command[None]:
 
 
 @_handles(ops.JobClaim)
-def _(op: ops.JobClaim, call: Call) -> Command[ops.Taken]:
-    arguments: tuple[Word, ...] = (op.count, encode_name(op.token), int(op.thorough))
+def _(op: ops.JobClaim, call: Call) -> Command[ops.Batch]:
+    arguments: tuple[Word, ...] = (op.count, encode_name(op.token), int(op.recover_expired))
     return _script("job_claim", op, call, _JOB_KEYS, arguments, _taken, kind=JOB)
 
 
-def _ending(ending: ops.Ending) -> Iterable[Word]:
-    kind = b"" if not ending.has_result else b"none" if ending.result is None else b"some"
-    keep = b"" if ending.timeout is None else ending.timeout * 1000
-    return (encode_name(ending.id), encode_name(ending.token), kind, ending.result or b"", keep)
+def _completion(completion: ops.Completion) -> Iterable[Word]:
+    kind = b"" if not completion.has_result else b"none" if completion.result is None else b"some"
+    keep = b"" if completion.timeout is None else completion.timeout * 1000
+    return (
+        encode_name(completion.id),
+        encode_name(completion.token),
+        kind,
+        completion.result or b"",
+        keep,
+    )
 
 
 @_handles(ops.JobFinish)
 def _(op: ops.JobFinish, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
-    words = [word for ending in op.endings for word in _ending(ending)]
+    words = [word for completion in op.completions for word in _completion(completion)]
     return _script(
         "job_finish",
         op,
@@ -598,16 +609,16 @@ def _(op: ops.JobFinish, call: Call) -> Command[None]:
         _FINISH_KEYS,
         (keys.finish, DEFAULT_RESULT_TIMEOUT * 1000, *words),
         _nothing,
-        further=_result_keys(keys, op.endings),
+        further=_result_keys(keys, op.completions),
         kind=JOB,
-        ids=[ending.id for ending in op.endings],
+        ids=[completion.id for completion in op.completions],
     )
 
 
 @_handles(ops.JobNext)
-def _(op: ops.JobNext, call: Call) -> Command[ops.Taken]:
+def _(op: ops.JobNext, call: Call) -> Command[ops.Batch]:
     keys = keys_of(op.feed)
-    words = [word for ending in op.finished for word in _ending(ending)]
+    words = [word for completion in op.finished for word in _completion(completion)]
     return _script(
         "job_next",
         op,
@@ -616,7 +627,7 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Taken]:
         (
             op.count,
             encode_name(op.token),
-            int(op.thorough),
+            int(op.recover_expired),
             keys.finish,
             DEFAULT_RESULT_TIMEOUT * 1000,
             len(op.finished),
@@ -629,7 +640,7 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Taken]:
     )
 
 
-def _held(claims: Iterable[ops.Held]) -> Iterable[bytes]:
+def _held(claims: Iterable[ops.ClaimRef]) -> Iterable[bytes]:
     for claim in claims:
         yield encode_name(claim.id)
         yield encode_name(claim.token)
@@ -638,7 +649,7 @@ def _held(claims: Iterable[ops.Held]) -> Iterable[bytes]:
 @_handles(ops.JobExtend)
 def _(op: ops.JobExtend, call: Call) -> Command[tuple[bool, ...]]:
     used = ("config", "claimed", "holders")
-    return _script("job_extend", op, call, used, _held(op.held), _flags, kind=JOB)
+    return _script("job_extend", op, call, used, _held(op.claims), _flags, kind=JOB)
 
 
 @_handles(ops.JobCancel)

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from thoonk.backends import Subscription, Waking, open_backend
+from thoonk.backends import Interruptible, Subscription, open_backend
 from thoonk.notices import Notice
 from thoonk.observe.observer import Observer, watched, worked
-from thoonk.operations import Operation, Taken, TakeOperation
+from thoonk.operations import Batch, Operation, TakeOperation
 
 R = TypeVar("R")
 
@@ -42,17 +42,17 @@ class ObservedBackend:
             answered(answer)
         return answer
 
-    def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As the backend's, watched."""
         with watched(self._observers, operation, waiting=True) as answered:
             answer = self._backend.wait(operation, timeout)
             answered(answer)
         return answer
 
-    def wake(self, operation: TakeOperation) -> None:
+    def interrupt(self, operation: TakeOperation) -> None:
         """As the backend's, if it offers that; else nothing: a wait is not long."""
-        if isinstance(self._backend, Waking):
-            self._backend.wake(operation)
+        if isinstance(self._backend, Interruptible):
+            self._backend.interrupt(operation)
 
     def working(self, feed: str, id: str, attempt: int) -> AbstractContextManager[None]:
         """A block in which a worker does a job; observers that have a method ``work`` see it."""

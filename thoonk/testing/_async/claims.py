@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from thoonk import AsyncJob, AsyncThoonk, JobCounts, NotClaimed
-from thoonk.operations import Held, JobExtend
+from thoonk.operations import ClaimRef, JobExtend
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import Background, becomes, pause, until
 
@@ -267,7 +267,7 @@ class AsyncClaimsContract(AsyncContract):
         job = await filled(thoonk, "a", "b", claim_timeout=60)
         first, second = await job.get_many(2)
         await first.finish()
-        held = tuple(Held(claim.id, claim.token) for claim in (first, second))
+        held = tuple(ClaimRef(claim.id, claim.token) for claim in (first, second))
         assert await thoonk.backend.execute(JobExtend("j", held)) == (False, True)
 
     async def test_by_id_and_token_only_the_claim_that_holds_is_ended(

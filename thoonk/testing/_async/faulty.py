@@ -6,11 +6,11 @@ import contextlib
 import time
 from typing import TypeVar
 
-from thoonk.backends import AsyncBackend, AsyncSubscription, AsyncWaking
+from thoonk.backends import AsyncBackend, AsyncInterruptible, AsyncSubscription
 from thoonk.concurrency._async import sleep
 from thoonk.exceptions import Empty, OutcomeUnknown
 from thoonk.notices import Gap, Notice
-from thoonk.operations import Operation, Taken, TakeOperation
+from thoonk.operations import Batch, Operation, TakeOperation
 from thoonk.testing.faults import Faults
 
 R = TypeVar("R")
@@ -37,7 +37,7 @@ class AsyncFaulty:
             raise OutcomeUnknown("the test has lost the reply; what was asked is done")
         return answer
 
-    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `AsyncBackend.wait`."""
         self._faults.check()
         taken = await self._backend.wait(operation, timeout)
@@ -45,10 +45,10 @@ class AsyncFaulty:
             raise OutcomeUnknown("the test refuses connections")
         return taken
 
-    async def wake(self, operation: TakeOperation) -> None:
-        """As `AsyncWaking.wake`, where the backend offers that."""
-        if isinstance(self._backend, AsyncWaking):
-            await self._backend.wake(operation)
+    async def interrupt(self, operation: TakeOperation) -> None:
+        """As `AsyncInterruptible.wake`, where the backend offers that."""
+        if isinstance(self._backend, AsyncInterruptible):
+            await self._backend.interrupt(operation)
 
     async def listen(self, feed: str | None = None) -> AsyncFaultySubscription:
         """As `AsyncBackend.listen`."""

@@ -28,11 +28,11 @@ class AsyncHandlerContract(AsyncContract):
 
     @pytest.mark.parametrize("ending", ["", "_notice"])
     async def test_each_event_calls_its_handlers_with_its_arguments(
-        self, listening: AsyncThoonk, thoonk: AsyncThoonk, ending: str
+        self, listening: AsyncThoonk, thoonk: AsyncThoonk, completion: str
     ) -> None:
         calls: Calls = []
         for event in ("create", "delete", "publish", "edit", "retract", "position", "finish"):
-            await listening.register_handler(event + ending, note(calls, event))
+            await listening.register_handler(event + completion, note(calls, event))
         feed = await thoonk.feed("f")
         await feed.publish("one", id="1")
         await feed.publish("new one", id="1")

@@ -25,8 +25,8 @@ from thoonk import (
     SerializerError,
 )
 from thoonk.operations import (
-    Ending,
-    Held,
+    ClaimRef,
+    Completion,
     JobCancel,
     JobClaim,
     JobExtend,
@@ -266,9 +266,9 @@ class AsyncJobContract(AsyncContract):
             claim = await job.get()
             await (claim.stall() if state == "stalled" else claim.finish())
         before = await self.stored(thoonk)
-        for ending in (job.finish, job.cancel, job.stall):
+        for completion in (job.finish, job.cancel, job.stall):
             with pytest.raises(NotClaimed) as caught:
-                await ending(id)
+                await completion(id)
             assert (caught.value.feed, caught.value.id) == ("j", id)
         assert await self.stored(thoonk) == before
 
@@ -403,16 +403,16 @@ class AsyncJobContract(AsyncContract):
         id = await job.put("x")
         await thoonk.backend.execute(JobClaim("j", "token"))
         for operation in (
-            JobFinish("j", (Ending(id, "another"),)),
+            JobFinish("j", (Completion(id, "another"),)),
             JobCancel("j", id, "another"),
             JobStall("j", id, "another"),
         ):
             with pytest.raises(NotClaimed):
                 await thoonk.backend.execute(operation)
-        held = (Held(id, "another"), Held(id, "token"), Held("nowhere"))
+        held = (ClaimRef(id, "another"), ClaimRef(id, "token"), ClaimRef("nowhere"))
         assert await thoonk.backend.execute(JobExtend("j", held)) == (False, True, False)
         assert await job.get_counts() == JobCounts(0, 1, 0, 0)
-        await thoonk.backend.execute(JobFinish("j", (Ending(id, "token"),)))
+        await thoonk.backend.execute(JobFinish("j", (Completion(id, "token"),)))
         assert await job.get_counts() == JobCounts(0, 0, 0, 1)
 
     async def test_jobs_are_finished_all_or_none(self, thoonk: AsyncThoonk) -> None:
@@ -421,13 +421,13 @@ class AsyncJobContract(AsyncContract):
         await thoonk.backend.execute(JobClaim("j", "token"))
         with pytest.raises(NotClaimed) as caught:
             await thoonk.backend.execute(
-                JobFinish("j", (Ending(first, "token"), Ending(second, "token")))
+                JobFinish("j", (Completion(first, "token"), Completion(second, "token")))
             )
         assert caught.value.id == second
         assert await job.get_counts() == JobCounts(1, 1, 0, 0)
         await thoonk.backend.execute(JobClaim("j", "more"))
         await thoonk.backend.execute(
-            JobFinish("j", (Ending(first, "token"), Ending(second, "more")))
+            JobFinish("j", (Completion(first, "token"), Completion(second, "more")))
         )
         assert await job.get_counts() == JobCounts(0, 0, 0, 2)
 
@@ -440,10 +440,10 @@ class AsyncJobContract(AsyncContract):
             "next",
             count=2,
             finished=(
-                Ending(first, "first", has_result=True, result=b"done"),
-                Ending(third, "first"),
+                Completion(first, "first", has_result=True, result=b"done"),
+                Completion(third, "first"),
             ),
-            cancelled=(Held(second, "first"), Held(fourth, "first")),
+            cancelled=(ClaimRef(second, "first"), ClaimRef(fourth, "first")),
         )
         taken = await thoonk.backend.execute(step)
         assert [entry.id for entry in taken.entries] == [third, fourth]
@@ -451,7 +451,7 @@ class AsyncJobContract(AsyncContract):
         assert await job.get_result(first, timeout=5) == ("a", "done")
         assert await job.get_counts() == JobCounts(1, 2, 0, 1)
         last = await thoonk.backend.execute(
-            JobNext("j", "last", cancelled=(Held(third, "another"),))
+            JobNext("j", "last", cancelled=(ClaimRef(third, "another"),))
         )
         assert [(entry.id, entry.cancelled) for entry in last.entries] == [(second, 1)]
         assert last.lost == (third,)
@@ -503,9 +503,9 @@ class AsyncJobContract(AsyncContract):
         fresh = await elsewhere.get(timeout=5)
         assert fresh.id == stale.id
         await thoonk.set_config("j", {"claim_timeout": 60})
-        for ending in (stale.finish, stale.cancel, stale.stall, stale.extend):
+        for completion in (stale.finish, stale.cancel, stale.stall, stale.extend):
             with pytest.raises(NotClaimed) as caught:
-                await ending()
+                await completion()
             assert caught.value.id == id
         await fresh.finish()
         assert await job.get_counts() == JobCounts(0, 0, 0, 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from thoonk.backends import AsyncBackend, AsyncSubscription, AsyncWaking
-from thoonk.operations import Operation, Taken, TakeOperation
+from thoonk.backends import AsyncBackend, AsyncInterruptible, AsyncSubscription
+from thoonk.operations import Batch, Operation, TakeOperation
 
 R = TypeVar("R")
 
@@ -34,7 +34,7 @@ class AsyncObserved:
         self.sent.append(operation)
         return await self._backend.execute(operation)
 
-    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `AsyncBackend.wait`."""
         self.sent.append(operation)
         self._inside.append(operation)
@@ -43,10 +43,10 @@ class AsyncObserved:
         finally:
             self._inside.pop()
 
-    async def wake(self, operation: TakeOperation) -> None:
-        """As `AsyncWaking.wake`, where the backend offers that."""
-        if isinstance(self._backend, AsyncWaking):
-            await self._backend.wake(operation)
+    async def interrupt(self, operation: TakeOperation) -> None:
+        """As `AsyncInterruptible.wake`, where the backend offers that."""
+        if isinstance(self._backend, AsyncInterruptible):
+            await self._backend.interrupt(operation)
 
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As `AsyncBackend.listen`."""

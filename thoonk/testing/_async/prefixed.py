@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 import attrs
 
-from thoonk.backends import AsyncBackend, AsyncSubscription, AsyncWaking
+from thoonk.backends import AsyncBackend, AsyncInterruptible, AsyncSubscription
 from thoonk.exceptions import Empty, FeedError
 from thoonk.notices import Gap, Notice
-from thoonk.operations import FeedNames, FeedOperation, Operation, Taken, TakeOperation
+from thoonk.operations import Batch, FeedNames, FeedOperation, Operation, TakeOperation
 from thoonk.testing.naming import forget_prefix, own_name
 
 R = TypeVar("R")
@@ -42,7 +42,7 @@ class AsyncPrefixed:
         result: R = answer
         return result
 
-    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `AsyncBackend.wait`."""
         prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
         try:
@@ -51,10 +51,12 @@ class AsyncPrefixed:
             forget_prefix(error, self._prefix)
             raise
 
-    async def wake(self, operation: TakeOperation) -> None:
-        """As `AsyncWaking.wake`, where the backend offers that."""
-        if isinstance(self._backend, AsyncWaking):
-            await self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
+    async def interrupt(self, operation: TakeOperation) -> None:
+        """As `AsyncInterruptible.wake`, where the backend offers that."""
+        if isinstance(self._backend, AsyncInterruptible):
+            await self._backend.interrupt(
+                attrs.evolve(operation, feed=self._prefix + operation.feed)
+            )
 
     async def listen(self, feed: str | None = None) -> AsyncPrefixedSubscription:
         """As `AsyncBackend.listen`."""

@@ -256,8 +256,8 @@ class AsyncQueueContract(AsyncContract):
         again = await thoonk.backend.execute(QueueTake("q", "another"))
         assert again.entries == ()
         # By then the one that was not confirmed is back.
-        assert again.wake_after is not None
-        assert 0 < again.wake_after <= CONFIRM_WITHIN
+        assert again.retry_after is not None
+        assert 0 < again.retry_after <= CONFIRM_WITHIN
 
     async def test_what_was_not_confirmed_in_time_is_next_and_its_token_void(
         self, thoonk: AsyncThoonk

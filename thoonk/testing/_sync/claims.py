@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from thoonk import Job, JobCounts, NotClaimed, Thoonk
-from thoonk.operations import Held, JobExtend
+from thoonk.operations import ClaimRef, JobExtend
 from thoonk.testing._sync.contract import Contract
 from thoonk.testing._sync.helpers import Background, becomes, pause, until
 
@@ -260,7 +260,7 @@ class ClaimsContract(Contract):
         job = filled(thoonk, "a", "b", claim_timeout=60)
         first, second = job.get_many(2)
         first.finish()
-        held = tuple(Held(claim.id, claim.token) for claim in (first, second))
+        held = tuple(ClaimRef(claim.id, claim.token) for claim in (first, second))
         assert thoonk.backend.execute(JobExtend("j", held)) == (False, True)
 
     def test_by_id_and_token_only_the_claim_that_holds_is_ended(

@@ -7,11 +7,11 @@ import contextlib
 import time
 from typing import TypeVar
 
-from thoonk.backends import Backend, Subscription, Waking
+from thoonk.backends import Backend, Interruptible, Subscription
 from thoonk.concurrency._sync import sleep
 from thoonk.exceptions import Empty, OutcomeUnknown
 from thoonk.notices import Gap, Notice
-from thoonk.operations import Operation, Taken, TakeOperation
+from thoonk.operations import Batch, Operation, TakeOperation
 from thoonk.testing.faults import Faults
 
 R = TypeVar("R")
@@ -38,7 +38,7 @@ class Faulty:
             raise OutcomeUnknown("the test has lost the reply; what was asked is done")
         return answer
 
-    def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `Backend.wait`."""
         self._faults.check()
         taken = self._backend.wait(operation, timeout)
@@ -46,10 +46,10 @@ class Faulty:
             raise OutcomeUnknown("the test refuses connections")
         return taken
 
-    def wake(self, operation: TakeOperation) -> None:
-        """As `Waking.wake`, where the backend offers that."""
-        if isinstance(self._backend, Waking):
-            self._backend.wake(operation)
+    def interrupt(self, operation: TakeOperation) -> None:
+        """As `Interruptible.wake`, where the backend offers that."""
+        if isinstance(self._backend, Interruptible):
+            self._backend.interrupt(operation)
 
     def listen(self, feed: str | None = None) -> FaultySubscription:
         """As `Backend.listen`."""

@@ -29,11 +29,11 @@ class HandlerContract(Contract):
 
     @pytest.mark.parametrize("ending", ["", "_notice"])
     def test_each_event_calls_its_handlers_with_its_arguments(
-        self, listening: Thoonk, thoonk: Thoonk, ending: str
+        self, listening: Thoonk, thoonk: Thoonk, completion: str
     ) -> None:
         calls: Calls = []
         for event in ("create", "delete", "publish", "edit", "retract", "position", "finish"):
-            listening.register_handler(event + ending, note(calls, event))
+            listening.register_handler(event + completion, note(calls, event))
         feed = thoonk.feed("f")
         feed.publish("one", id="1")
         feed.publish("new one", id="1")

@@ -26,8 +26,8 @@ from thoonk import (
     Thoonk,
 )
 from thoonk.operations import (
-    Ending,
-    Held,
+    ClaimRef,
+    Completion,
     JobCancel,
     JobClaim,
     JobExtend,
@@ -257,9 +257,9 @@ class JobContract(Contract):
             claim = job.get()
             (claim.stall() if state == "stalled" else claim.finish())
         before = self.stored(thoonk)
-        for ending in (job.finish, job.cancel, job.stall):
+        for completion in (job.finish, job.cancel, job.stall):
             with pytest.raises(NotClaimed) as caught:
-                ending(id)
+                completion(id)
             assert (caught.value.feed, caught.value.id) == ("j", id)
         assert self.stored(thoonk) == before
 
@@ -390,16 +390,16 @@ class JobContract(Contract):
         id = job.put("x")
         thoonk.backend.execute(JobClaim("j", "token"))
         for operation in (
-            JobFinish("j", (Ending(id, "another"),)),
+            JobFinish("j", (Completion(id, "another"),)),
             JobCancel("j", id, "another"),
             JobStall("j", id, "another"),
         ):
             with pytest.raises(NotClaimed):
                 thoonk.backend.execute(operation)
-        held = (Held(id, "another"), Held(id, "token"), Held("nowhere"))
+        held = (ClaimRef(id, "another"), ClaimRef(id, "token"), ClaimRef("nowhere"))
         assert thoonk.backend.execute(JobExtend("j", held)) == (False, True, False)
         assert job.get_counts() == JobCounts(0, 1, 0, 0)
-        thoonk.backend.execute(JobFinish("j", (Ending(id, "token"),)))
+        thoonk.backend.execute(JobFinish("j", (Completion(id, "token"),)))
         assert job.get_counts() == JobCounts(0, 0, 0, 1)
 
     def test_jobs_are_finished_all_or_none(self, thoonk: Thoonk) -> None:
@@ -408,12 +408,14 @@ class JobContract(Contract):
         thoonk.backend.execute(JobClaim("j", "token"))
         with pytest.raises(NotClaimed) as caught:
             thoonk.backend.execute(
-                JobFinish("j", (Ending(first, "token"), Ending(second, "token")))
+                JobFinish("j", (Completion(first, "token"), Completion(second, "token")))
             )
         assert caught.value.id == second
         assert job.get_counts() == JobCounts(1, 1, 0, 0)
         thoonk.backend.execute(JobClaim("j", "more"))
-        thoonk.backend.execute(JobFinish("j", (Ending(first, "token"), Ending(second, "more"))))
+        thoonk.backend.execute(
+            JobFinish("j", (Completion(first, "token"), Completion(second, "more")))
+        )
         assert job.get_counts() == JobCounts(0, 0, 0, 2)
 
     def test_one_step_ends_jobs_and_claims_the_next(self, thoonk: Thoonk) -> None:
@@ -425,17 +427,17 @@ class JobContract(Contract):
             "next",
             count=2,
             finished=(
-                Ending(first, "first", has_result=True, result=b"done"),
-                Ending(third, "first"),
+                Completion(first, "first", has_result=True, result=b"done"),
+                Completion(third, "first"),
             ),
-            cancelled=(Held(second, "first"), Held(fourth, "first")),
+            cancelled=(ClaimRef(second, "first"), ClaimRef(fourth, "first")),
         )
         taken = thoonk.backend.execute(step)
         assert [entry.id for entry in taken.entries] == [third, fourth]
         assert sorted(taken.lost) == sorted([third, fourth])
         assert job.get_result(first, timeout=5) == ("a", "done")
         assert job.get_counts() == JobCounts(1, 2, 0, 1)
-        last = thoonk.backend.execute(JobNext("j", "last", cancelled=(Held(third, "another"),)))
+        last = thoonk.backend.execute(JobNext("j", "last", cancelled=(ClaimRef(third, "another"),)))
         assert [(entry.id, entry.cancelled) for entry in last.entries] == [(second, 1)]
         assert last.lost == (third,)
 
@@ -482,9 +484,9 @@ class JobContract(Contract):
         fresh = elsewhere.get(timeout=5)
         assert fresh.id == stale.id
         thoonk.set_config("j", {"claim_timeout": 60})
-        for ending in (stale.finish, stale.cancel, stale.stall, stale.extend):
+        for completion in (stale.finish, stale.cancel, stale.stall, stale.extend):
             with pytest.raises(NotClaimed) as caught:
-                ending()
+                completion()
             assert caught.value.id == id
         fresh.finish()
         assert job.get_counts() == JobCounts(0, 0, 0, 1)

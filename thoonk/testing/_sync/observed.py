@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from thoonk.backends import Backend, Subscription, Waking
-from thoonk.operations import Operation, Taken, TakeOperation
+from thoonk.backends import Backend, Interruptible, Subscription
+from thoonk.operations import Batch, Operation, TakeOperation
 
 R = TypeVar("R")
 
@@ -35,7 +35,7 @@ class Observed:
         self.sent.append(operation)
         return self._backend.execute(operation)
 
-    def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `Backend.wait`."""
         self.sent.append(operation)
         self._inside.append(operation)
@@ -44,10 +44,10 @@ class Observed:
         finally:
             self._inside.pop()
 
-    def wake(self, operation: TakeOperation) -> None:
-        """As `Waking.wake`, where the backend offers that."""
-        if isinstance(self._backend, Waking):
-            self._backend.wake(operation)
+    def interrupt(self, operation: TakeOperation) -> None:
+        """As `Interruptible.wake`, where the backend offers that."""
+        if isinstance(self._backend, Interruptible):
+            self._backend.interrupt(operation)
 
     def listen(self, feed: str | None = None) -> Subscription:
         """As `Backend.listen`."""

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import attrs
 
-from thoonk.backends import Backend, Subscription, Waking
+from thoonk.backends import Backend, Interruptible, Subscription
 from thoonk.exceptions import Empty, FeedError
 from thoonk.notices import Gap, Notice
-from thoonk.operations import FeedNames, FeedOperation, Operation, Taken, TakeOperation
+from thoonk.operations import Batch, FeedNames, FeedOperation, Operation, TakeOperation
 from thoonk.testing.naming import forget_prefix, own_name
 
 R = TypeVar("R")
@@ -43,7 +43,7 @@ class Prefixed:
         result: R = answer
         return result
 
-    def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `Backend.wait`."""
         prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
         try:
@@ -52,10 +52,10 @@ class Prefixed:
             forget_prefix(error, self._prefix)
             raise
 
-    def wake(self, operation: TakeOperation) -> None:
-        """As `Waking.wake`, where the backend offers that."""
-        if isinstance(self._backend, Waking):
-            self._backend.wake(attrs.evolve(operation, feed=self._prefix + operation.feed))
+    def interrupt(self, operation: TakeOperation) -> None:
+        """As `Interruptible.wake`, where the backend offers that."""
+        if isinstance(self._backend, Interruptible):
+            self._backend.interrupt(attrs.evolve(operation, feed=self._prefix + operation.feed))
 
     def listen(self, feed: str | None = None) -> PrefixedSubscription:
         """As `Backend.listen`."""

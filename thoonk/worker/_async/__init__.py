@@ -1,1 +1,1 @@
-"""The crew of a worker for asyncio. The twin in ``_sync`` is generated."""
+"""The executor of a worker for asyncio. The twin in ``_sync`` is generated."""

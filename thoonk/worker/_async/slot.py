@@ -15,13 +15,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from thoonk import AsyncClaims
-from thoonk.concurrency._async import event_within
+from thoonk.concurrency._async import wait_event
 from thoonk.concurrency.forks import Steps
 from thoonk.names import shown
-from thoonk.worker.charge import Charge
+from thoonk.worker.adaptive_prefetch import AdaptivePrefetch
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
-from thoonk.worker.pace import Pace
+from thoonk.worker.running_job import RunningJob
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -51,7 +51,7 @@ class AsyncSlot:
     Attributes:
         claims: what is looped over.
         held: the job in hand. Whoever takes it out decides how it ends, and nobody else.
-        idle_in: the crew's round in which it has found nothing to do; None: it has a job.
+        idle_in: the executor's round in which it has found nothing to do; None: it has a job.
         prefetch: how many jobs were claimed at once.
         is_given_up: whether it is left to a handler that does not end.
         was_blocking: whether its handler has kept the event loop from going on.
@@ -66,9 +66,9 @@ class AsyncSlot:
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.pace = Pace(handler.prefetch if handler.heartbeat else 1)
+        self.adaptive = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
         self.claims: AsyncClaims[Any] | None = None
-        self.held: deque[Charge[Any]] = deque()
+        self.held: deque[RunningJob[Any]] = deque()
         self.idle_in: int | None = None
         self._task: asyncio.Task[Any] | None = None
         self._steps: Steps[Any] | None = None
@@ -76,14 +76,14 @@ class AsyncSlot:
         self._left = asyncio.Event()
         self.prefetch = 1
 
-    def take(self) -> Charge[Any] | None:
+    def take(self) -> RunningJob[Any] | None:
         """Take the job out of the slot, once."""
         try:
             return self.held.pop()
         except IndexError:
             return None
 
-    async def call(self, charge: Charge[Any]) -> Any:
+    async def call(self, running: RunningJob[Any]) -> Any:
         """What the handler returns.
 
         Raises:
@@ -91,8 +91,8 @@ class AsyncSlot:
         """
         self._task = asyncio.current_task()
         limit = self.handler.time_limit
-        note = functools.partial(self._blocked, charge)
-        self._steps = steps = Steps(self.handler.call(charge.claim), STANDSTILL, note)
+        note = functools.partial(self._blocked, running)
+        self._steps = steps = Steps(self.handler.call(running.claim), STANDSTILL, note)
         try:
             async with asyncio.timeout(limit) as timeout:
                 self._timeout = timeout
@@ -113,7 +113,7 @@ class AsyncSlot:
                 raise  # the loop is closed, and with it all that is left in it
             raise RuntimeError("the handler raised GeneratorExit") from error
         finally:
-            self.last, self.ended_at = charge.claim.id, time.monotonic()
+            self.last, self.ended_at = running.claim.id, time.monotonic()
             if not self.held and self._task is not None:
                 self._task.uncancel()
 
@@ -156,17 +156,17 @@ class AsyncSlot:
             each = getattr(each, "cr_await", None) or getattr(each, "gi_yieldfrom", None)
         return "".join(traceback.StackSummary.extract(iter(frames)).format())
 
-    def _blocked(self, charge: Charge[Any], seconds: float) -> None:
+    def _blocked(self, running: RunningJob[Any], seconds: float) -> None:
         self.was_blocking = True
         logger.warning(
             "Event loop blocked for %.1f s by job %s of %r; other jobs and heartbeats stood still",
             seconds,
-            shown(charge.claim.id),
+            shown(running.claim.id),
             self.handler.feed,
             extra={
                 "event": "loop_blocked",
                 "feed": self.handler.feed,
-                "id": charge.claim.id,
+                "id": running.claim.id,
                 "seconds": seconds,
             },
         )
@@ -179,7 +179,7 @@ class AsyncSlot:
         """Give back what the slot holds, though its handler has perhaps not ended."""
         # One that was given up has had its time.
         patience = 0.0 if self.is_given_up else PATIENCE
-        if not await event_within(self._left, patience) and self.claims is not None:
+        if not await wait_event(self._left, patience) and self.claims is not None:
             await self.claims.close()
 
 
@@ -202,7 +202,7 @@ class Standstill:
             slot.was_blocking = False
         if seconds < STANDSTILL or is_known:
             return
-        jobs = [charge.claim.id for slot in slots for charge in slot.held]
+        jobs = [running.claim.id for slot in slots for running in slot.held]
         jobs += [slot.last for slot in slots if slot.ended_at >= before]
         logger.warning(
             "Event loop blocked for %.1f s; jobs under way: %s",

@@ -13,9 +13,9 @@ from typing import Any
 from thoonk import Claims
 from thoonk.concurrency.forks import OneProcess
 from thoonk.worker import handlers
-from thoonk.worker.charge import Charge
+from thoonk.worker.adaptive_prefetch import AdaptivePrefetch
 from thoonk.worker.handlers import Handler
-from thoonk.worker.pace import Pace
+from thoonk.worker.running_job import RunningJob
 
 
 class Slot:
@@ -24,7 +24,7 @@ class Slot:
     Attributes:
         claims: what is looped over.
         held: the job in hand. Whoever takes it out decides how it ends, and nobody else.
-        idle_in: the crew's round in which it has found nothing to do; None: it has a job.
+        idle_in: the executor's round in which it has found nothing to do; None: it has a job.
         prefetch: how many jobs were claimed at once.
         is_given_up: whether it is left to a handler that does not end.
     """
@@ -33,25 +33,25 @@ class Slot:
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.pace = Pace(handler.prefetch if handler.heartbeat else 1)
+        self.adaptive = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
         self.claims: Claims[Any] | None = None
-        self.held: deque[Charge[Any]] = deque()
+        self.held: deque[RunningJob[Any]] = deque()
         self.idle_in: int | None = None
         self.prefetch = 1
         self._thread = 0
 
-    def take(self) -> Charge[Any] | None:
+    def take(self) -> RunningJob[Any] | None:
         """Take the job out of the slot, once."""
         try:
             return self.held.pop()
         except IndexError:
             return None
 
-    def call(self, charge: Charge[Any]) -> Any:
+    def call(self, running: RunningJob[Any]) -> Any:
         """What the handler returns. A thread cannot be ended: see `is_overdue`."""
         self._thread = threading.get_ident()
         with OneProcess():
-            return self.handler.call(charge.claim)
+            return self.handler.call(running.claim)
 
     @staticmethod
     def is_failure(error: BaseException) -> bool:  # noqa: ARG004 - as of the twin
@@ -65,7 +65,7 @@ class Slot:
         if limit is None:
             return False
         # The loop may take it out at any time.
-        return any(time.monotonic() - charge.began > limit for charge in [*self.held])
+        return any(time.monotonic() - running.began > limit for running in [*self.held])
 
     def interrupt(self) -> None:
         """End the handler: not with threads."""

@@ -32,7 +32,7 @@ from thoonk.backends.redis._async.connection import (
     send,
     take_connection,
 )
-from thoonk.backends.redis._async.lines import AsyncLines, Line
+from thoonk.backends.redis._async.sessions import AsyncSessionPool, Session
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
@@ -46,7 +46,7 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._async import Event, HomeLoop, caller, event_within, sleep, to_the_end
+from thoonk.concurrency._async import Event, HomeLoop, caller, shielded, sleep, wait_event
 from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
@@ -55,7 +55,7 @@ from thoonk.exceptions import (
     OutcomeUnknown,
     ThoonkError,
 )
-from thoonk.operations import Operation, Release, Taken, TakeOperation
+from thoonk.operations import Batch, Operation, Release, TakeOperation
 
 R = TypeVar("R")
 
@@ -140,7 +140,7 @@ class AsyncRedisBackend:
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
         self._subscriptions: WeakSet[AsyncRedisSubscription] = WeakSet()
-        self._lines = AsyncLines(self._pool, keep=self._owns_pool)
+        self._sessions = AsyncSessionPool(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
         self._home = HomeLoop()
@@ -161,30 +161,30 @@ class AsyncRedisBackend:
         When the connection is lost the command is sent again, for as long as
         ``retry_for`` says. The server knows a call that it has answered before.
         """
-        line = self._lines.take()
+        session = self._sessions.take()
         try:
             try:
-                call = Call(self._instance, line.slot, line.number, self._load)
+                call = Call(self._instance, session.id, session.sequence, self._load)
                 command = command_for(operation, call)
-                reply, attempts = await self._until_answered(line, operation, command)
+                reply, attempts = await self._until_answered(session, operation, command)
             finally:
                 # What was opened after all were closed must not stay open.
-                line.unread = line.unread or self._closing.is_set()
-                await self._lines.give(line)
+                session.unread = session.unread or self._closing.is_set()
+                await self._sessions.give(session)
         except ThoonkError:
             raise
         except BaseException:
             if isinstance(operation, TakeOperation):
-                await to_the_end(self._release, operation)
+                await shielded(self._release, operation)
             raise
         answer = command.parse(reply)
-        if attempts > 1 and isinstance(answer, Taken) and answer.lost:
+        if attempts > 1 and isinstance(answer, Batch) and answer.lost:
             # An earlier attempt may have ended them.
             return attrs.evolve(answer, lost=())
         return answer
 
     async def _until_answered(
-        self, line: Line, operation: Operation[Any], command: Command[Any]
+        self, session: Session, operation: Operation[Any], command: Command[Any]
     ) -> tuple[Any, int]:
         """The reply, and how many attempts it took."""
         deadline = time.monotonic() + self._retry_for
@@ -194,7 +194,7 @@ class AsyncRedisBackend:
         while True:
             attempt += 1
             try:
-                reply = await self._attempt(line, operation, command, attempt)
+                reply = await self._attempt(session, operation, command, attempt)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
                 is_over = attempt > 1 and time.monotonic() >= deadline
@@ -206,51 +206,51 @@ class AsyncRedisBackend:
             else:
                 self._reached = True
                 return reply, attempt
-            await event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
+            await wait_event(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _attempt(
-        self, line: Line, operation: Operation[Any], command: Command[Any], attempt: int
+        self, session: Session, operation: Operation[Any], command: Command[Any], attempt: int
     ) -> Any:
         self._check_open()
         try:
-            connection = await self._lines.connect(line)
+            connection = await self._sessions.connect(session)
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
         try:
             try:
-                return await self._exchange(line, command.packed(), attempt)
+                return await self._exchange(session, command.packed(), attempt)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
                 if command.script is not None and command.script.before:
                     before = pack(b"EVAL", command.script.before, 0)
-                    await self._exchange(line, before, attempt)
-                return await self._exchange(line, pack(*command.with_text()), attempt)
+                    await self._exchange(session, before, attempt)
+                return await self._exchange(session, pack(*command.with_text()), attempt)
         except ResponseError as error:
             raise await self._refusal(connection, error, command) from error
         except errors.CONNECTION_ERRORS as error:
             await disconnect(connection)
-            line.unread = False
+            session.unread = False
             too_large = await limits.exceeded(self._pool, command)
             raise too_large or self._cut_off(error, command) from error
         except BaseException:
             # Cancelled or interrupted: a take must not go on behind our back. What is
             # unread after that, perhaps for another interrupt, closes the connection.
             if isinstance(operation, TakeOperation):
-                await to_the_end(self._late_reply, line)
+                await shielded(self._late_reply, session)
             raise
 
-    async def _exchange(self, line: Line, data: bytes, attempt: int) -> Any:
+    async def _exchange(self, session: Session, data: bytes, attempt: int) -> Any:
         """Send a command and read its reply."""
         repeats = self._reached and self._retry_for > 0
         seconds = reply_timeout(self._reply_timeout, attempt, len(data), repeats=repeats)
-        line.unread = True
+        session.unread = True
         try:
-            reply = await exchange(line.connection, seconds, data)
+            reply = await exchange(session.connection, seconds, data)
         except ResponseError:
-            line.unread = False
+            session.unread = False
             raise
-        line.unread = False
+        session.unread = False
         return reply
 
     async def _refusal(
@@ -270,13 +270,13 @@ class AsyncRedisBackend:
         """What it means that the connection failed during a command."""
         return errors.answer_lost(error, command)
 
-    async def _late_reply(self, line: Line) -> None:
+    async def _late_reply(self, session: Session) -> None:
         """Read what an interrupted caller left unread, up to the answer to a PING of our own."""
         try:
-            await self._drain(line.connection)
+            await self._drain(session.connection)
         except errors.CONNECTION_ERRORS:
-            await disconnect(line.connection)
-        line.unread = False
+            await disconnect(session.connection)
+        session.unread = False
 
     async def _drain(self, connection: Connection) -> None:
         deadline = time.monotonic() + REPLY_MARGIN
@@ -303,7 +303,7 @@ class AsyncRedisBackend:
         if self._closing.is_set():
             raise Closed("the backend has been closed")
 
-    def _unless_closed(self, taken: Taken) -> Taken:
+    def _unless_closed(self, taken: Batch) -> Batch:
         """What was taken; who has got nothing is told of closing."""
         if not taken.entries:
             self._check_open()
@@ -311,7 +311,7 @@ class AsyncRedisBackend:
 
     # --- waiting -------------------------------------------------------------------------
 
-    async def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """Block on the feed's list of ids, then take.
 
         Both commands are sent at once, on a connection of the waiter's own: the
@@ -345,7 +345,7 @@ class AsyncRedisBackend:
         except ThoonkError:
             raise
         except BaseException:
-            await to_the_end(self._abandon, waiter, operation)
+            await shielded(self._abandon, waiter, operation)
             raise
         finally:
             self._blocked.discard(waiter)
@@ -357,7 +357,7 @@ class AsyncRedisBackend:
         # with the same token, the server answers what it may have answered already.
         return await self.execute(operation)
 
-    async def wake(self, operation: TakeOperation) -> None:
+    async def interrupt(self, operation: TakeOperation) -> None:
         """Tell the server to end the wait for an operation."""
         for waiter in list(self._blocked):
             if waiter.token == operation.token and waiter.client_id and waiter.pid == os.getpid():
@@ -394,7 +394,7 @@ class AsyncRedisBackend:
         blocking = wait_command(operation.feed, timeout)
         await send(waiter.connection, REPLY_MARGIN, blocking + command.packed())
 
-    async def _woken(self, waiter: _Waiter, command: Command[Taken], timeout: float) -> Any:
+    async def _woken(self, waiter: _Waiter, command: Command[Batch], timeout: float) -> Any:
         blocking_refused: ResponseError | None = None
         try:
             await read_reply(waiter.connection, timeout + REPLY_MARGIN)

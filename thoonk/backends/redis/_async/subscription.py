@@ -22,7 +22,7 @@ from thoonk.backends.redis._async.connection import (
 )
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
-from thoonk.concurrency._async import Event, HomeLoop, Lock, event_within
+from thoonk.concurrency._async import Event, HomeLoop, Lock, wait_event
 from thoonk.exceptions import AccessDenied, Closed, Empty, ThoonkError
 from thoonk.names import new_token
 from thoonk.notices import Created, Deleted, Gap, Notice
@@ -152,7 +152,7 @@ class AsyncRedisSubscription:
         pause = self._pause
         if deadline is not None:
             pause = max(0.0, min(pause, deadline - time.monotonic()))
-        await event_within(self._closed, pause)
+        await wait_event(self._closed, pause)
         try:
             await self._subscribe()
             await self._learn_names()

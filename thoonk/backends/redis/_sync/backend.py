@@ -33,7 +33,7 @@ from thoonk.backends.redis._sync.connection import (
     send,
     take_connection,
 )
-from thoonk.backends.redis._sync.lines import Line, Lines
+from thoonk.backends.redis._sync.sessions import Session, SessionPool
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
@@ -47,7 +47,7 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._sync import Event, HomeLoop, caller, event_within, sleep, to_the_end
+from thoonk.concurrency._sync import Event, HomeLoop, caller, shielded, sleep, wait_event
 from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
@@ -56,7 +56,7 @@ from thoonk.exceptions import (
     OutcomeUnknown,
     ThoonkError,
 )
-from thoonk.operations import Operation, Release, Taken, TakeOperation
+from thoonk.operations import Batch, Operation, Release, TakeOperation
 
 R = TypeVar("R")
 
@@ -141,7 +141,7 @@ class RedisBackend:
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
         self._subscriptions: WeakSet[RedisSubscription] = WeakSet()
-        self._lines = Lines(self._pool, keep=self._owns_pool)
+        self._sessions = SessionPool(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
         self._home = HomeLoop()
@@ -162,30 +162,30 @@ class RedisBackend:
         When the connection is lost the command is sent again, for as long as
         ``retry_for`` says. The server knows a call that it has answered before.
         """
-        line = self._lines.take()
+        session = self._sessions.take()
         try:
             try:
-                call = Call(self._instance, line.slot, line.number, self._load)
+                call = Call(self._instance, session.id, session.sequence, self._load)
                 command = command_for(operation, call)
-                reply, attempts = self._until_answered(line, operation, command)
+                reply, attempts = self._until_answered(session, operation, command)
             finally:
                 # What was opened after all were closed must not stay open.
-                line.unread = line.unread or self._closing.is_set()
-                self._lines.give(line)
+                session.unread = session.unread or self._closing.is_set()
+                self._sessions.give(session)
         except ThoonkError:
             raise
         except BaseException:
             if isinstance(operation, TakeOperation):
-                to_the_end(self._release, operation)
+                shielded(self._release, operation)
             raise
         answer = command.parse(reply)
-        if attempts > 1 and isinstance(answer, Taken) and answer.lost:
+        if attempts > 1 and isinstance(answer, Batch) and answer.lost:
             # An earlier attempt may have ended them.
             return attrs.evolve(answer, lost=())
         return answer
 
     def _until_answered(
-        self, line: Line, operation: Operation[Any], command: Command[Any]
+        self, session: Session, operation: Operation[Any], command: Command[Any]
     ) -> tuple[Any, int]:
         """The reply, and how many attempts it took."""
         deadline = time.monotonic() + self._retry_for
@@ -195,7 +195,7 @@ class RedisBackend:
         while True:
             attempt += 1
             try:
-                reply = self._attempt(line, operation, command, attempt)
+                reply = self._attempt(session, operation, command, attempt)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
                 is_over = attempt > 1 and time.monotonic() >= deadline
@@ -207,51 +207,51 @@ class RedisBackend:
             else:
                 self._reached = True
                 return reply, attempt
-            event_within(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
+            wait_event(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _attempt(
-        self, line: Line, operation: Operation[Any], command: Command[Any], attempt: int
+        self, session: Session, operation: Operation[Any], command: Command[Any], attempt: int
     ) -> Any:
         self._check_open()
         try:
-            connection = self._lines.connect(line)
+            connection = self._sessions.connect(session)
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
         try:
             try:
-                return self._exchange(line, command.packed(), attempt)
+                return self._exchange(session, command.packed(), attempt)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
                 if command.script is not None and command.script.before:
                     before = pack(b"EVAL", command.script.before, 0)
-                    self._exchange(line, before, attempt)
-                return self._exchange(line, pack(*command.with_text()), attempt)
+                    self._exchange(session, before, attempt)
+                return self._exchange(session, pack(*command.with_text()), attempt)
         except ResponseError as error:
             raise self._refusal(connection, error, command) from error
         except errors.CONNECTION_ERRORS as error:
             disconnect(connection)
-            line.unread = False
+            session.unread = False
             too_large = limits.exceeded(self._pool, command)
             raise too_large or self._cut_off(error, command) from error
         except BaseException:
             # Cancelled or interrupted: a take must not go on behind our back. What is
             # unread after that, perhaps for another interrupt, closes the connection.
             if isinstance(operation, TakeOperation):
-                to_the_end(self._late_reply, line)
+                shielded(self._late_reply, session)
             raise
 
-    def _exchange(self, line: Line, data: bytes, attempt: int) -> Any:
+    def _exchange(self, session: Session, data: bytes, attempt: int) -> Any:
         """Send a command and read its reply."""
         repeats = self._reached and self._retry_for > 0
         seconds = reply_timeout(self._reply_timeout, attempt, len(data), repeats=repeats)
-        line.unread = True
+        session.unread = True
         try:
-            reply = exchange(line.connection, seconds, data)
+            reply = exchange(session.connection, seconds, data)
         except ResponseError:
-            line.unread = False
+            session.unread = False
             raise
-        line.unread = False
+        session.unread = False
         return reply
 
     def _refusal(
@@ -271,13 +271,13 @@ class RedisBackend:
         """What it means that the connection failed during a command."""
         return errors.answer_lost(error, command)
 
-    def _late_reply(self, line: Line) -> None:
+    def _late_reply(self, session: Session) -> None:
         """Read what an interrupted caller left unread, up to the answer to a PING of our own."""
         try:
-            self._drain(line.connection)
+            self._drain(session.connection)
         except errors.CONNECTION_ERRORS:
-            disconnect(line.connection)
-        line.unread = False
+            disconnect(session.connection)
+        session.unread = False
 
     def _drain(self, connection: Connection) -> None:
         deadline = time.monotonic() + REPLY_MARGIN
@@ -304,7 +304,7 @@ class RedisBackend:
         if self._closing.is_set():
             raise Closed("the backend has been closed")
 
-    def _unless_closed(self, taken: Taken) -> Taken:
+    def _unless_closed(self, taken: Batch) -> Batch:
         """What was taken; who has got nothing is told of closing."""
         if not taken.entries:
             self._check_open()
@@ -312,7 +312,7 @@ class RedisBackend:
 
     # --- waiting -------------------------------------------------------------------------
 
-    def wait(self, operation: TakeOperation, timeout: float) -> Taken:
+    def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """Block on the feed's list of ids, then take.
 
         Both commands are sent at once, on a connection of the waiter's own: the
@@ -344,7 +344,7 @@ class RedisBackend:
         except ThoonkError:
             raise
         except BaseException:
-            to_the_end(self._abandon, waiter, operation)
+            shielded(self._abandon, waiter, operation)
             raise
         finally:
             self._blocked.discard(waiter)
@@ -356,7 +356,7 @@ class RedisBackend:
         # with the same token, the server answers what it may have answered already.
         return self.execute(operation)
 
-    def wake(self, operation: TakeOperation) -> None:
+    def interrupt(self, operation: TakeOperation) -> None:
         """Tell the server to end the wait for an operation."""
         for waiter in list(self._blocked):
             if waiter.token == operation.token and waiter.client_id and waiter.pid == os.getpid():
@@ -393,7 +393,7 @@ class RedisBackend:
         blocking = wait_command(operation.feed, timeout)
         send(waiter.connection, REPLY_MARGIN, blocking + command.packed())
 
-    def _woken(self, waiter: _Waiter, command: Command[Taken], timeout: float) -> Any:
+    def _woken(self, waiter: _Waiter, command: Command[Batch], timeout: float) -> Any:
         blocking_refused: ResponseError | None = None
         try:
             read_reply(waiter.connection, timeout + REPLY_MARGIN)

@@ -23,7 +23,7 @@ from thoonk.backends.redis._sync.connection import (
 )
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
-from thoonk.concurrency._sync import Event, HomeLoop, Lock, event_within
+from thoonk.concurrency._sync import Event, HomeLoop, Lock, wait_event
 from thoonk.exceptions import AccessDenied, Closed, Empty, ThoonkError
 from thoonk.names import new_token
 from thoonk.notices import Created, Deleted, Gap, Notice
@@ -151,7 +151,7 @@ class RedisSubscription:
         pause = self._pause
         if deadline is not None:
             pause = max(0.0, min(pause, deadline - time.monotonic()))
-        event_within(self._closed, pause)
+        wait_event(self._closed, pause)
         try:
             self._subscribe()
             self._learn_names()

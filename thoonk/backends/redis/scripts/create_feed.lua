@@ -1,6 +1,6 @@
 -- Contract: create (the configuration)
 -- KEYS: 1 config, 2 answers
--- ARGV: field, value, field, value ..., then slot and call
+-- ARGV: field, value, field, value ..., then session and call
 -- Returns 1 when created, {field, value ...} of what is there otherwise.
 -- Notices: none (register_feed announces).
 --@ include once

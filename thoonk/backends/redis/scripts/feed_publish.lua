@@ -1,7 +1,7 @@
 -- Contract: feed publish
 -- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 answers
 -- ARGV: 1 publish channel, 2 edit channel, 3 retract channel, then id, item, id, item ...,
---       then slot and call
+--       then session and call
 -- Returns 1 for each id that was new, 0 for each that was edited.
 -- Notices: for each entry retract (of what max_length pushed out), then publish or edit.
 --@ include once
@@ -26,7 +26,7 @@ end
 call('HLEN', KEYS[3])
 
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them. Of
--- very many the last ones first, so that the order holds until the next publish goes on. What is
+-- very many the last ones first, so that the order is_owner until the next publish goes on. What is
 -- below 1e8 is no time: nothing would come of it.
 if call('ZCOUNT', KEYS[2], '1e8', '(1e11') > 0 then
   local seconds = call(

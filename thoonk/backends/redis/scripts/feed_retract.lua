@@ -1,6 +1,6 @@
 -- Contract: feed retract
 -- KEYS: 1 config, 2 ids, 3 items, 4 answers
--- ARGV: 1 retract channel, then ids, then slot and call
+-- ARGV: 1 retract channel, then ids, then session and call
 -- Returns 1 for each id that was there, else 0.
 -- Notices: retract for each that was there.
 --@ include once

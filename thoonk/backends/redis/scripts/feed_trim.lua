@@ -1,7 +1,7 @@
 -- Contract: set config
 -- What a lower max_length pushes out, some of it.
 -- KEYS: 1 config, 2 ids, 3 items, 4 answers
--- ARGV: 1 retract channel, 2 how many items are to stay, 3 how many go at most, then slot and
+-- ARGV: 1 retract channel, 2 how many items are to stay, 3 how many go at most, then session and
 --       call
 -- Returns the ids that went, the oldest first.
 -- Notices: retract for each of these.

@@ -1,7 +1,7 @@
 -- Contract: job get
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
 --       9 holders, 10 tokens
--- ARGV: 1 how many at most, 2 token, 3 thorough (1) or not (0)
+-- ARGV: 1 how many at most, 2 token, 3 recover_expired (1) or not (0)
 -- Returns {ms until a claim may run out or -1, {id ...}, {item ...}, {times cancelled ...}}.
 -- With a token that has claimed before: the same again.
 -- Notices: none.

@@ -1,6 +1,6 @@
 -- Contract: job extend
 -- KEYS: 1 config, 2 claimed, 3 holders, 4 answers
--- ARGV: id, token, id, token ..., then slot and call
+-- ARGV: id, token, id, token ..., then session and call
 -- Returns 1 for each that is claimed (under its token), else 0.
 -- Notices: none.
 --@ include once
@@ -21,7 +21,7 @@ local extended = {}
 for index = 1, #ARGV, 2 do
   local id, token = ARGV[index], ARGV[index + 1]
   local since, holders = claims_on(keys, {id})
-  local held = holds(since[1], holders[1], token)
+  local held = is_owner(since[1], holders[1], token)
   if held then
     date(keys, id, since[1], holders[1], time)
   end

@@ -4,7 +4,7 @@
 --       answers
 -- ARGV: 1 finish channel, 2 default of result_timeout in ms, then for each job:
 --       id, token, kind of result ('' none, 'some', 'none' for the value None), result,
---       ms to keep it ('' as configured, 0 for ever); last slot and call
+--       ms to keep it ('' as configured, 0 for ever); last session and call
 -- Returns the count of jobs. One that is not claimed is an error, and nothing is done.
 -- Notices: job.finish for each with a result.
 --@ include once

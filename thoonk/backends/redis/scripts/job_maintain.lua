@@ -34,7 +34,7 @@ if timeout > 0 then
     local looked_at = expire(keys, now(), timeout, 1000, function(id)
       old[#old + 1] = id
     end)
-    local waiting, out = give_back(keys, old, max_failures)
+    local waiting, out = requeue_or_stall(keys, old, max_failures)
     for _, id in ipairs(waiting) do
       expired[#expired + 1] = id
     end
@@ -60,7 +60,7 @@ for _, claimed in ipairs(call('HKEYS', KEYS[9])) do
 end
 for from = 1, #void, 1000 do
   local some = {unpack(void, from, math.min(from + 999, #void))}
-  let_go(keys, some, call('HMGET', keys.holders, unpack(some)))
+  end_claims(keys, some, call('HMGET', keys.holders, unpack(some)))
 end
 
 -- Looking at every item costs as much as there are: only when the numbers do not add up.

@@ -82,7 +82,7 @@ if phase == 'claims' then
     left = left - expire(keys, now(), timeout, left, function(id)
       old[#old + 1] = id
     end)
-    expired, stalled = give_back(keys, old, count_in(config[3]))
+    expired, stalled = requeue_or_stall(keys, old, count_in(config[3]))
     if left <= 0 then
       return go_on('claims')
     end
@@ -118,7 +118,7 @@ if phase == 'holders' then
       end
     end
     if #void > 0 then
-      let_go(keys, void, holders)
+      end_claims(keys, void, holders)
     end
   end
   left = left - #ids

@@ -1,7 +1,7 @@
 -- Contract: job next
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
 --       9 holders, 10 tokens, 11 finishes, 12 results, then for each result its key
--- ARGV: 1 how many to claim at most, 2 token for them, 3 thorough (1) or not (0), 4 finish
+-- ARGV: 1 how many to claim at most, 2 token for them, 3 recover_expired (1) or not (0), 4 finish
 --       channel, 5 default of result_timeout in ms, 6 how many jobs are finished, then for each
 --       of these five words as of job finish, then for each that is cancelled id and token
 -- Returns {ms until a claim may run out or -1, {id ...}, {item ...}, {times cancelled ...},
@@ -46,14 +46,14 @@ if last < #ARGV then
   local since, holders = claims_on(keys, ids)
   for index, id in ipairs(ids) do
     -- One that is named twice is given back once.
-    if not held[id] and holds(since[index], holders[index], ARGV[last + 2 * index]) then
+    if not held[id] and is_owner(since[index], holders[index], ARGV[last + 2 * index]) then
       held[id] = true
       held[#held + 1] = id
     else
       lost[#lost + 1] = id
     end
   end
-  give_back(keys, held, count_in(config[3]))
+  requeue_or_stall(keys, held, count_in(config[3]))
 end
 local answer = claim(keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
 answer[5] = lost

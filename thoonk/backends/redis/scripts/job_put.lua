@@ -1,7 +1,7 @@
 -- Contract: job put
 -- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 published, 6 answers
 -- ARGV: 1 priority (0 normal, 1 high), then id, item, id, item ...,
---       then slot and call
+--       then session and call
 -- Returns the count of entries.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include once

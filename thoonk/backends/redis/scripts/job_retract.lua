@@ -1,7 +1,7 @@
 -- Contract: job retract
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
 --       9 holders, 10 tokens, 11 answers
--- ARGV: ids, then slot and call
+-- ARGV: ids, then session and call
 -- Returns 1 for each id that was there, else 0.
 -- Notices: none.
 --@ include once
@@ -42,7 +42,7 @@ end
 call('HDEL', KEYS[8], unpack(ARGV))
 call('ZREM', KEYS[5], unpack(ARGV))
 if #claimed > 0 then
-  let_go(keys, claimed, held_by)
+  end_claims(keys, claimed, held_by)
 end
 if #others == 1 or #others * call('LLEN', KEYS[2]) <= FEW then
   for _, id in ipairs(others) do

@@ -3,7 +3,7 @@
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
 --       9 holders, 10 tokens, 11 answers
 -- ARGV: 1 and 2 how far from the right and left end of the list to go on (at first 0),
---       3 how many elements of it to read, then ids, then slot and call
+--       3 how many elements of it to read, then ids, then session and call
 -- Returns how far from the right and left end to go on, then for each id 1: it was there, 0: it
 -- was not, -1: ask again.
 -- Notices: none.
@@ -80,7 +80,7 @@ else
 end
 if #gone > 0 then
   if #claimed > 0 then
-    let_go(keys, claimed, held_by)
+    end_claims(keys, claimed, held_by)
   end
   call('HDEL', KEYS[3], unpack(gone))
   call('HDEL', KEYS[8], unpack(gone))

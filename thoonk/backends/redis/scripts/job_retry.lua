@@ -1,6 +1,6 @@
 -- Contract: job retry
 -- KEYS: 1 config, 2 ids, 3 published, 4 stalled, 5 cancelled, 6 answers
--- ARGV: 1 id, 2 slot, 3 call
+-- ARGV: 1 id, 2 session, 3 call
 -- Returns 1. A job that is not stalled is an error.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include once

@@ -1,7 +1,7 @@
 -- Contract: queue return
 -- KEYS: 1 config, 2 ids, 3 items, 4 claimed, 5 holders, 6 tokens, 7 answers
 -- ARGV: 1 token, then id, item, id, item ... in the order in which they were taken,
---       then slot and call
+--       then session and call
 -- Returns the count of those that wait again because of this.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include once
@@ -27,7 +27,7 @@ local ids, holders_of_ids, fields, is_given = {}, {}, {}, {}
 for index, id in ipairs(given) do
   -- Not held, but there: it has come back by itself.
   if not is_given[id] and (
-      holds(since[index], holders[index], ARGV[1]) or call('HEXISTS', KEYS[3], id) == 0) then
+      is_owner(since[index], holders[index], ARGV[1]) or call('HEXISTS', KEYS[3], id) == 0) then
     is_given[id] = true
     ids[#ids + 1], holders_of_ids[#ids + 1] = id, holders[index]
     fields[#fields + 1] = id
@@ -35,7 +35,7 @@ for index, id in ipairs(given) do
   end
 end
 if #ids > 0 then
-  let_go(keys, ids, holders_of_ids)
+  end_claims(keys, ids, holders_of_ids)
   call('HSET', KEYS[3], unpack(fields))
   call('RPUSH', KEYS[2], unpack(ids))
 end

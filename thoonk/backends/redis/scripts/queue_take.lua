@@ -1,6 +1,6 @@
 -- Contract: queue get
 -- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 claimed, 6 holders, 7 tokens
--- ARGV: 1 how many at most, 2 token, 3 thorough (1) or not (0): whether late takes are undone
+-- ARGV: 1 how many at most, 2 token, 3 recover_expired (1) or not (0): whether late takes are undone
 --       first, or only when nothing waits, 4 ms after which an unconfirmed take is late
 -- Returns {ms until a take may be undone or -1, {id ...}, {item ...}}. With a token that has
 -- taken before: the same again.
@@ -31,7 +31,7 @@ if #taken == 0 then
   end)
   if #late > 0 then
     -- The one that was taken first is next.
-    let_go(keys, late, call('HMGET', keys.holders, unpack(late)))
+    end_claims(keys, late, call('HMGET', keys.holders, unpack(late)))
     call('RPUSH', keys.ids, unpack(late))
   end
   taken, items = take(keys, ARGV[2], tonumber(ARGV[1]), time, true)

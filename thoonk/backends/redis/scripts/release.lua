@@ -29,12 +29,12 @@ end
 local since, holders = claims_on(keys, ids)
 local released, held_by = {}, {}
 for index, id in ipairs(ids) do
-  if holds(since[index], holders[index], ARGV[1]) then
+  if is_owner(since[index], holders[index], ARGV[1]) then
     released[#released + 1], held_by[#held_by + 1] = id, holders[index]
   end
 end
 if #released > 0 then
-  let_go(keys, released, held_by)
+  end_claims(keys, released, held_by)
   call('RPUSH', KEYS[2], unpack(released))
 end
 if #ARGV == 1 then

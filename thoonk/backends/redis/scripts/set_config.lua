@@ -1,7 +1,7 @@
 -- Contract: set config
 -- KEYS: 1 config, 2 ids, 3 items, 4 answers
 -- ARGV: 1 payload of the notice, 2 conffeed channel, 3 retract channel,
---       then '+', field, value to set or '-', field, '' to remove ..., then slot and call
+--       then '+', field, value to set or '-', field, '' to remove ..., then session and call
 -- A type that is not the feed's own is an error, and nothing is set.
 -- Returns the ids that a lower max_length pushed out.
 -- Notices: retract for each of these, then conffeed.

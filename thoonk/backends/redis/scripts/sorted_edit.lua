@@ -1,6 +1,6 @@
 -- Contract: sorted edit
 -- KEYS: 1 config, 2 items, 3 publishes, 4 answers
--- ARGV: 1 edit channel, 2 id, 3 item, 4 slot, 5 call
+-- ARGV: 1 edit channel, 2 id, 3 item, 4 session, 5 call
 -- Returns 1. An unknown id is an error.
 -- Notices: edit.
 --@ include once

@@ -1,7 +1,7 @@
 -- Contract: sorted append / prepend / before / after
 -- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 idincr, 6 answers
 -- ARGV: 1 publish channel, 2 position channel, 3 where (begin, end, before, after),
---       4 neighbour, 5 position as text, then items, then slot and call
+--       4 neighbour, 5 position as text, then items, then session and call
 -- Several are inserted so that they stand in their order: the first at the position, each
 -- other after the one before it.
 -- Returns the new ids. A missing neighbour is an error, writes nothing and uses up no id.
@@ -23,7 +23,7 @@ local where, neighbour, position = ARGV[3], ARGV[4], ARGV[5]
 local count = #ARGV - 5
 local given = call('GET', KEYS[5]) or '0'
 if #given > 15 or not string.match(given, '^%-?%d+$') then
-  return redis.error_reply('ERR feed.idincr of the feed holds no number: ' .. string.format('%q', given))
+  return redis.error_reply('ERR feed.idincr of the feed is_owner no number: ' .. string.format('%q', given))
 end
 given = tonumber(given)
 -- Refused here, before anything is written, where a key is of another type.

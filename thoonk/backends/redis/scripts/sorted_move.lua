@@ -1,7 +1,7 @@
 -- Contract: sorted move
 -- KEYS: 1 config, 2 ids, 3 answers
 -- ARGV: 1 position channel, 2 id, 3 where (begin, end, before, after), 4 neighbour,
---       5 position as text, 6 slot, 7 call
+--       5 position as text, 6 session, 7 call
 -- Returns 1 when moved, 0 when the neighbour is the item itself (nothing happens then).
 -- An unknown id or neighbour is an error.
 -- Notices: position when moved.

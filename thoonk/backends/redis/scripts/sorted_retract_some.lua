@@ -2,7 +2,7 @@
 -- As many as a short step can.
 -- KEYS: 1 config, 2 ids, 3 items, 4 answers
 -- ARGV: 1 retract channel, 2 and 3 how far from the right and left end of the list to go on (at
---       first 0), 4 how many elements of it to read, then ids, then slot and call
+--       first 0), 4 how many elements of it to read, then ids, then session and call
 -- Returns how far from the right and left end to go on, then for each id 1: it was there, 0: it
 -- was not, -1: ask again.
 -- Notices: retract for each that was there.

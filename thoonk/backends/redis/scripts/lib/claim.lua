@@ -13,7 +13,7 @@ end
 -- Whether a claim may be ended by whoever shows `token` ('' shows none: any holder).
 -- A holder's entry counts only for the claim time it was written with: a peer that claimed
 -- the job since then has left another time and no entry.
-local function holds(since, holder, token)
+local function is_owner(since, holder, token)
   if not since then
     return false
   end
@@ -27,13 +27,13 @@ end
 local function date(keys, id, since, holder, time)
   local token = string.match(holder or '', '^(.*) %S+$')
   call('ZADD', keys.claimed, time, id)
-  if token and holds(since, holder, token) then
+  if token and is_owner(since, holder, token) then
     call('HSET', keys.holders, id, token .. ' ' .. time)
   end
 end
 
--- End the claims on `ids`, whoever holds them; `holders` as from `claims_on`.
-local function let_go(keys, ids, holders)
+-- End the claims on `ids`, whoever is_owner them; `holders` as from `claims_on`.
+local function end_claims(keys, ids, holders)
   local first = holders[1] and string.match(holders[1], '^(.*) %S+$')
   -- All keys are read before the first write: one of another type is refused then.
   local under_first = call('HGET', keys.tokens, first or '')
@@ -73,7 +73,7 @@ end
 -- Give claimed jobs back, or stall those to which that has happened `max_failures` times.
 -- Answers the ids of those that wait again, and of those that are stalled. All claims are
 -- ended at once: the ids of a token are read and written once, however many are given back.
-local function give_back(keys, ids, max_failures)
+local function requeue_or_stall(keys, ids, max_failures)
   local waiting, stalled = {}, {}
   if #ids == 0 then
     return waiting, stalled
@@ -82,7 +82,7 @@ local function give_back(keys, ids, max_failures)
   call('ZCARD', keys.published)
   call('SCARD', keys.stalled)
   local before = call('HMGET', keys.cancelled, unpack(ids))
-  let_go(keys, ids, call('HMGET', keys.holders, unpack(ids)))
+  end_claims(keys, ids, call('HMGET', keys.holders, unpack(ids)))
   for index, id in ipairs(ids) do
     if before[index] and (#before[index] > 15 or not string.match(before[index], '^%-?%d+$')) then
       -- What a peer left there is no number.
@@ -129,8 +129,8 @@ end
 
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
 -- What a waiting taker has reserved, and perhaps died before it took, comes first when the
--- take is `thorough`, else last.
-local function take(keys, token, count, time, thorough)
+-- take is `recover_expired`, else last.
+local function take(keys, token, count, time, recover_expired)
   local taken, items = {}, {}
   local before = call('HGET', keys.tokens, token)
   if before then
@@ -140,7 +140,7 @@ local function take(keys, token, count, time, thorough)
     end
     local since, holders = claims_on(keys, ids)
     for index, item in ipairs(call('HMGET', keys.items, unpack(ids))) do
-      if item and holds(since[index], holders[index], token) then
+      if item and is_owner(since[index], holders[index], token) then
         taken[#taken + 1] = ids[index]
         items[#items + 1] = item
       end
@@ -152,7 +152,7 @@ local function take(keys, token, count, time, thorough)
   call('HLEN', keys.items)
   call('ZCARD', keys.claimed)
   call('HLEN', keys.holders)
-  local list = thorough and keys.reserved or keys.ids
+  local list = recover_expired and keys.reserved or keys.ids
   for _ = 1, 2 do
     while #taken < count do
       local ids = call('RPOP', list, count - #taken)
@@ -167,7 +167,7 @@ local function take(keys, token, count, time, thorough)
         end
       end
     end
-    list = thorough and keys.ids or keys.reserved
+    list = recover_expired and keys.ids or keys.reserved
   end
   if #taken > 0 then
     local since = text_of(time)

@@ -13,7 +13,7 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
   local since, holders = claims_on(keys, ids)
   local lost, is_lost = {}, {}
   for index in ipairs(ids) do
-    if not holds(since[index], holders[index], ARGV[from + 5 * index - 4]) then
+    if not is_owner(since[index], holders[index], ARGV[from + 5 * index - 4]) then
       lost[#lost + 1], is_lost[index] = index, true
     end
   end
@@ -43,7 +43,7 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
   call('ZCARD', keys.published)
   call('HLEN', keys.items)
   call('ZCARD', keys.results)
-  let_go(keys, ids, holders)
+  end_claims(keys, ids, holders)
   call('HDEL', keys.cancelled, unpack(ids))
   call('ZREM', keys.published, unpack(ids))
   redis.pcall('INCRBY', keys.finishes, #ids) -- what is no number is left

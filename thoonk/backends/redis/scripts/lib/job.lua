@@ -7,19 +7,19 @@ local function job_keys(list)
   }
 end
 
--- Up to `count` jobs are claimed for `token`; before that, when the take is `thorough` or
+-- Up to `count` jobs are claimed for `token`; before that, when the take is `recover_expired` or
 -- nothing waits, claims that have run out come back. Answers {ms until a claim may run out or
 -- -1, ids, items, how often each was cancelled}.
-local function claim(keys, claim_timeout, max_failures, count, token, thorough)
+local function claim(keys, claim_timeout, max_failures, count, token, recover_expired)
   local time, wake = now(), -1
   local timeout = (seconds_in(claim_timeout) or 0) * 1000
   -- Refused here, before anything is written, where a key is of another type.
   call('HLEN', keys.cancelled)
   local taken, items = {}, {}
-  if not thorough then
+  if not recover_expired then
     taken, items = take(keys, token, count, time, false)
   end
-  if #taken == 0 and (thorough or timeout > 0) then
+  if #taken == 0 and (recover_expired or timeout > 0) then
     if timeout > 0 then
       call('HLEN', keys.items)
       call('LLEN', keys.reserved)
@@ -27,7 +27,7 @@ local function claim(keys, claim_timeout, max_failures, count, token, thorough)
       expire(keys, time, timeout, 100, function(id)
         old[#old + 1] = id
       end)
-      give_back(keys, old, count_in(max_failures))
+      requeue_or_stall(keys, old, count_in(max_failures))
     end
     taken, items = take(keys, token, count, time, true)
   end

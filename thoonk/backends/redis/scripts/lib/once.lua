@@ -1,9 +1,9 @@
 -- One effect per call. The last three words are the hash of answers (KEYS), the caller's
--- slot and the number of its call there (ARGV). For a call that has been answered before,
+-- session and the number of its call there (ARGV). For a call that has been answered before,
 -- `answered` is that answer; for one that a later call has overtaken, a refusal. The script
 -- returns it then and does nothing, else it returns what it passes through `remember`.
 --@ include clock
-local slot, call_number, answers = ARGV[#ARGV - 1], ARGV[#ARGV], KEYS[#KEYS]
+local session, call_number, answers = ARGV[#ARGV - 1], ARGV[#ARGV], KEYS[#KEYS]
 ARGV[#ARGV], KEYS[#KEYS] = nil, nil
 ARGV[#ARGV] = nil
 local answered
@@ -37,11 +37,11 @@ local function remember(answer)
   else
     text = 'S' .. table.concat(answer, '\0')
   end
-  -- An entry is "time call answer". When a new slot comes, some of the others are looked at,
+  -- An entry is "time call answer". When a new session comes, some of the others are looked at,
   -- and those of callers that have been silent for ten minutes go; not at once, for it may be
   -- that the clock has gone on by a step: see `outlived`.
   local time = math.floor(now() / 1000)
-  local is_new = call('HSET', answers, slot, time .. ' ' .. call_number .. ' ' .. text)
+  local is_new = call('HSET', answers, session, time .. ' ' .. call_number .. ' ' .. text)
   if is_new == 1 and call('HLEN', answers) > 16 then
     for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
       local kept = call('HGET', answers, other)
@@ -56,7 +56,7 @@ local function remember(answer)
   return answer
 end
 
-local kept = call('HGET', answers, slot)
+local kept = call('HGET', answers, session)
 if kept then
   local number = tonumber(string.match(kept, '^%d+ (%d+)')) or -1
   if number > tonumber(call_number) then

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 import attrs
 
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
-from thoonk.doctor.facts import Facts, Feed
+from thoonk.doctor.item_state import Feed, ItemState
 from thoonk.doctor.probe import Probe
 
 _ORDERED = frozenset(("items", "ids"))
@@ -24,7 +24,7 @@ _WORDS = {
 
 
 @attrs.frozen
-class Seen:
+class Scan:
     """What was seen, by the word of the key."""
 
     items: Collection[bytes]
@@ -39,7 +39,7 @@ class Seen:
     reserved: Counter[bytes]
 
     @classmethod
-    def of(cls, probe: Probe, feed: Feed, found: Collection[str]) -> Seen:
+    def of(cls, probe: Probe, feed: Feed, found: Collection[str]) -> Scan:
         """Pass over the keys that were found.
 
         Items come first and lists last: what is put or finished meanwhile is then out of
@@ -75,7 +75,7 @@ class Seen:
         """How many list elements there are to compare an id with."""
         return self.waiting.total() + self.reserved.total()
 
-    def facts(self) -> Iterator[Facts]:
+    def facts(self) -> Iterator[ItemState]:
         """For each id that was seen anywhere, where."""
         # Those in feed.reserved first, in their order: so they go back.
         ids = dict.fromkeys(
@@ -85,7 +85,7 @@ class Seen:
             )
         )
         for id in ids:
-            yield Facts(
+            yield ItemState(
                 id,
                 item=id in self.items,
                 waiting=self.waiting.get(id, 0),

@@ -16,7 +16,7 @@ from typing import Any, cast
 import redis
 
 from thoonk.backends.redis import open_client
-from thoonk.conform.values import Content, Scene, Template, number, text
+from thoonk.conform.values import Content, MatchContext, Template, number, text
 from thoonk.exceptions import BackendUnavailable, InvalidValue
 
 PROGRAMS = ("redis-server", "valkey-server")
@@ -74,7 +74,7 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
                 return
 
 
-class Stage:
+class Sandbox:
     """An empty db, which is filled before each vector and looked at after each request."""
 
     def __init__(self, url: str) -> None:
@@ -117,25 +117,27 @@ class Stage:
         for key in self._client.scan_iter(count=1000):
             self._client.delete(key)
 
-    def prepare(self, keys: Mapping[str, Template]) -> Scene:
+    def prepare(self, keys: Mapping[str, Template]) -> MatchContext:
         """Write the keys of a vector into the empty db, and forget what was published."""
         self.clear()
-        scene = Scene(start=int(self.now()))
+        context = MatchContext(start=int(self.now()))
         for name, content in keys.items():
             key = name.encode()
             match content:
                 case {"set": members}:
-                    self._client.sadd(key, *(text(member, scene) for member in members))
+                    self._client.sadd(key, *(text(member, context) for member in members))
                 case {"hash": pairs}:
-                    fields = {text(field, scene): text(value, scene) for field, value in pairs}
+                    fields = {text(field, context): text(value, context) for field, value in pairs}
                     self._client.hset(key, mapping=fields)
                 case {"list": elements}:
-                    self._client.rpush(key, *(text(element, scene) for element in elements))
+                    self._client.rpush(key, *(text(element, context) for element in elements))
                 case {"zset": pairs}:
-                    scores = {text(member, scene): number(score, scene) for member, score in pairs}
+                    scores = {
+                        text(member, context): number(score, context) for member, score in pairs
+                    }
                     self._client.zadd(key, scores)
                 case {"string": value}:
-                    self._client.set(key, text(value, scene))
+                    self._client.set(key, text(value, context))
                 case None:
                     continue
                 case _:
@@ -143,12 +145,12 @@ class Stage:
             if "ttl" in content:
                 self._client.pexpire(key, content["ttl"])
         self.heard()
-        return scene
+        return context
 
-    def run(self, commands: Iterable[Template], scene: Scene) -> None:
+    def run(self, commands: Iterable[Template], context: MatchContext) -> None:
         """Do raw commands."""
         for words in commands:
-            self._client.execute_command(*(text(word, scene) for word in words))
+            self._client.execute_command(*(text(word, context) for word in words))
 
     def keys(self) -> dict[bytes, Content]:
         """All keys with what they hold."""

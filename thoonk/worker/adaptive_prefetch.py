@@ -14,7 +14,7 @@ STREAK = 20
 LEVELS = (1, 8, 64)
 
 
-class Pace:
+class AdaptivePrefetch:
     """Claims in batches while jobs are quick, so that the round trips do not cost more.
 
     Attributes:

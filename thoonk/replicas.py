@@ -89,7 +89,7 @@ class Order:
         self.__init__()  # type: ignore[misc]
 
 
-class Picture:
+class Replica:
     """What a subscriber has been told: which ids there are, in order, and their items.
 
     Of items only digests are kept.

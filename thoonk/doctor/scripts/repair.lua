@@ -1,4 +1,4 @@
--- Mend one thing, if it still is as it was when it was looked at.
+-- Repair one thing, if it still is as it was when it was looked at.
 -- KEYS: all that are read and written
 -- ARGV: 1 how many reads; for each: the reply that is expected, how many words, the words;
 --       then for each write: how many words, the words

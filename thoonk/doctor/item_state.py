@@ -62,7 +62,7 @@ class Feed:
 
 
 @attrs.frozen
-class Facts:
+class ItemState:
     """Where one id is.
 
     Attributes:
@@ -111,14 +111,14 @@ class Facts:
 
 @attrs.frozen
 class Fault:
-    """Something that is wrong with one thing, and the writes that mend it (perhaps none)."""
+    """Something that is wrong with one thing, and the writes that repair it (perhaps none)."""
 
     check: Check
     says: str
-    mend: tuple[Words, ...] = ()
+    repair: tuple[Words, ...] = ()
 
 
-Judge: TypeAlias = Callable[[Facts, Feed], Fault | None]
+Rule: TypeAlias = Callable[[ItemState, Feed], Fault | None]
 """Looks at what is known of an id for one fault."""
 
 
@@ -128,7 +128,7 @@ def _number(reply: Reply) -> float | None:
 
 @attrs.frozen
 class _Read:
-    """How one attribute of `Facts` is read. ``walks``: it goes through the whole list."""
+    """How one attribute of `ItemState` is read. ``walks``: it goes through the whole list."""
 
     command: str
     key: str
@@ -168,7 +168,9 @@ def reads_of(feed: Feed, id: bytes, *, walk: bool = True) -> list[Words]:
     ]
 
 
-def facts_of(feed: Feed, before: Facts, replies: Sequence[Reply], *, walk: bool = True) -> Facts:
+def facts_of(
+    feed: Feed, before: ItemState, replies: Sequence[Reply], *, walk: bool = True
+) -> ItemState:
     """The facts of replies; what was not read is as before."""
     names = [name for name in _OF_KIND[feed.kind] if walk or not _READS[name].walks]
     read = {name: _READS[name].of_reply(reply) for name, reply in zip(names, replies, strict=True)}

@@ -9,7 +9,7 @@ import attrs
 
 from thoonk.backends.redis.wire import count_of, is_count, keys_of
 from thoonk.doctor import catalogue, claims, results, states
-from thoonk.doctor.facts import Facts, Fault, Feed, facts_of, reads_of
+from thoonk.doctor.item_state import Fault, Feed, ItemState, facts_of, reads_of
 from thoonk.doctor.probe import Reply, Words, text_of_reply, words
 from thoonk.names import decode_name, encode_name
 
@@ -17,7 +17,7 @@ JUDGES = (*states.JUDGES, *claims.JUDGES)
 
 
 @attrs.define(eq=False)
-class Suspect:
+class Candidate:
     """Something that may be wrong.
 
     Attributes:
@@ -47,7 +47,7 @@ class Suspect:
         return tuple(map(text_of_reply, self.replies[: self.fixed]))
 
 
-def of_existence(name: str, found: Collection[str]) -> Suspect:
+def of_existence(name: str, found: Collection[str]) -> Candidate:
     """Does the feed exist, wholly?"""
     keys = keys_of(name)
     leftovers = catalogue.leftovers_of(keys, found)
@@ -57,10 +57,10 @@ def of_existence(name: str, found: Collection[str]) -> Suspect:
         if fault is not None:
             yield fault
 
-    return Suspect(name, "", catalogue.reads_of_catalogue(keys, leftovers), judge, shown=False)
+    return Candidate(name, "", catalogue.reads_of_catalogue(keys, leftovers), judge, shown=False)
 
 
-def of_types(name: str, found: Collection[str], kind: str | None) -> Iterator[Suspect]:
+def of_types(name: str, found: Collection[str], kind: str | None) -> Iterator[Candidate]:
     """Are its keys of the right types?"""
     keys = keys_of(name)
     # What a type of somebody's own keeps under ids is not ours to know.
@@ -76,10 +76,10 @@ def of_types(name: str, found: Collection[str], kind: str | None) -> Iterator[Su
                 yield Fault(catalogue.WRONG_TYPE, says)
 
         reads = [words("TYPE", getattr(keys, word))]
-        yield Suspect(name, f"feed.{word}", reads, judge, shown=False)
+        yield Candidate(name, f"feed.{word}", reads, judge, shown=False)
 
 
-def of_settings(name: str, fields: Mapping[str, str]) -> Iterator[Suspect]:
+def of_settings(name: str, fields: Mapping[str, str]) -> Iterator[Candidate]:
     """Do the fields of its configuration make sense?"""
     config = keys_of(name).config
     for field in [field for field, _ in catalogue.judge_config(fields)]:
@@ -89,10 +89,10 @@ def of_settings(name: str, fields: Mapping[str, str]) -> Iterator[Suspect]:
             yield from (fault for _, fault in catalogue.judge_config(value))
 
         reads = [words("HGET", config, field.encode("utf-8", "surrogateescape"))]
-        yield Suspect(name, field, reads, judge, shown=False)
+        yield Candidate(name, field, reads, judge, shown=False)
 
 
-def judge_id(facts: Facts, feed: Feed) -> Iterator[Fault]:
+def judge_id(facts: ItemState, feed: Feed) -> Iterator[Fault]:
     """All that is wrong with an id."""
     for judge in JUDGES:
         if (fault := judge(facts, feed)) is not None:
@@ -105,7 +105,7 @@ def _of_feed(
     reads: Sequence[Words],
     judge: Callable[[Sequence[Reply], Feed], Iterable[Fault]],
     **more: Any,
-) -> Suspect:
+) -> Candidate:
     """A suspect in a feed, which is one only while the feed exists and is of that type.
 
     What was seen of a feed that was deleted says nothing of one that was created since.
@@ -118,10 +118,10 @@ def _of_feed(
         return judge(replies[1:], attrs.evolve(feed, now=now))
 
     reads = [words("HGET", feed.keys.config, "type"), *reads]
-    return Suspect(feed.name, subject, reads, judge_now, **more)
+    return Candidate(feed.name, subject, reads, judge_now, **more)
 
 
-def of_id(feed: Feed, before: Facts, length: int, *, walk: bool = True) -> Suspect:
+def of_id(feed: Feed, before: ItemState, length: int, *, walk: bool = True) -> Candidate:
     """Is an id of the feed in one state, with an item, and so on?
 
     ``walk``: look for it in lists, of ``length`` elements. Else they are believed to be
@@ -138,7 +138,7 @@ def of_id(feed: Feed, before: Facts, length: int, *, walk: bool = True) -> Suspe
 
 def of_tokens(
     feed: Feed, tokens: Mapping[bytes, bytes], holders: Mapping[bytes, bytes]
-) -> Iterator[Suspect]:
+) -> Iterator[Candidate]:
     """Are the ids of a token held under it?"""
     for token, entry in tokens.items():
         if claims.judge_token(feed, token, entry, holders) is None:
@@ -159,7 +159,7 @@ def of_tokens(
         yield _of_feed(feed, subject, reads, judge, shown=False)
 
 
-def of_counter(feed: Feed, ids: Iterable[bytes]) -> Suspect:
+def of_counter(feed: Feed, ids: Iterable[bytes]) -> Candidate:
     """Is the counter of a sorted feed as far as its ids?"""
     greatest = max(map(count_of, ids), default=0)
 
@@ -175,7 +175,7 @@ def of_counter(feed: Feed, ids: Iterable[bytes]) -> Suspect:
     return _of_feed(feed, "idincr", reads, judge, shown=False)
 
 
-def of_totals(feed: Feed) -> Iterator[Suspect]:
+def of_totals(feed: Feed) -> Iterator[Candidate]:
     """Are the counters of what was done numbers?"""
     for word in ("publishes", "finishes"):
         key = getattr(feed.keys, word)
@@ -190,7 +190,7 @@ def of_totals(feed: Feed) -> Iterator[Suspect]:
         yield _of_feed(feed, word, [words("GET", key)], judge, shown=False)
 
 
-def of_result(feed: Feed, id: bytes) -> Suspect:
+def of_result(feed: Feed, id: bytes) -> Candidate:
     """Do a result and its entry in ``feed.results`` belong together?"""
     key = feed.keys.result(decode_name(id))
 
@@ -208,7 +208,7 @@ def of_result(feed: Feed, id: bytes) -> Suspect:
     return _of_feed(feed, decode_name(id), reads, judge, fixed=3)
 
 
-def of_stray_result(name: str, id: bytes) -> Suspect:
+def of_stray_result(name: str, id: bytes) -> Candidate:
     """Is it the result of a feed that is gone, and kept for ever?"""
     keys = keys_of(name)
 
@@ -219,4 +219,4 @@ def of_stray_result(name: str, id: bytes) -> Suspect:
 
     key = keys.result(decode_name(id))
     reads = [words("HEXISTS", keys.config, "type"), words("PTTL", key)]
-    return Suspect(name, decode_name(id), reads, judge)
+    return Candidate(name, decode_name(id), reads, judge)

@@ -1,4 +1,4 @@
-"""A claim that a worker has charge of."""
+"""A job that a worker runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ C = TypeVar("C")
 
 
 @attrs.define(eq=False)
-class Charge(Generic[C]):
+class RunningJob(Generic[C]):
     """A claim, and what the worker has to remember about it.
 
     Attributes:

@@ -1,0 +1,115 @@
+"""Sessions: each numbers its calls, so that one can be repeated, and keeps a connection."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+
+import attrs
+
+from thoonk.backends.redis._async.connection import (
+    Connection,
+    Pool,
+    connect,
+    disconnect,
+    give_connection,
+    is_usable,
+    take_connection,
+)
+from thoonk.concurrency._async import shielded
+from thoonk.names import new_token
+
+SURE_FOR = 0.1
+"""Seconds for which a connection that was in use is taken to be alive."""
+
+
+@attrs.define(eq=False)
+class Session:
+    """What tells a repeated call from a new one, and the connection that its calls use.
+
+    One call at a time uses a session. The server keeps the answer to its last call.
+    Between calls the session keeps the connection: the way through the driver's pool
+    costs as much as a short script.
+
+    Attributes:
+        id: tells the server which session it is.
+        sequence: the number of its last call; a repetition keeps it.
+        connection: None: it has none yet, or somebody else needed it.
+        unread: whether a reply is outstanding. Then no other call can use the connection.
+        used: when its last call ended, by the monotonic clock.
+    """
+
+    id: str = attrs.field(factory=lambda: new_token()[:12])
+    sequence: int = 0
+    connection: Connection | None = None
+    unread: bool = False
+    used: float = 0.0
+
+
+class AsyncSessionPool:
+    """The sessions of one backend: as many as it ever had calls under way at once."""
+
+    def __init__(self, pool: Pool, *, keep: bool) -> None:
+        """``keep``: sessions keep connections of this pool, which is ours alone."""
+        self._pool = pool
+        self._keep = keep
+        self._pid = os.getpid()
+        self._free: deque[Session] = deque()
+        self._wanting: deque[None] = deque()
+
+    def take(self) -> Session:
+        """A session that no other call uses, for its next call."""
+        if self._pid != os.getpid():
+            # After a fork the parent goes on with the sessions it has.
+            self._pid = os.getpid()
+            self._free = deque()
+            self._wanting = deque()
+        try:
+            session = self._free.pop()
+        except IndexError:
+            session = Session()
+        session.sequence += 1
+        return session
+
+    async def connect(self, session: Session) -> Connection:
+        """The session's connection, or one from the pool, open. Raises what the driver raises."""
+        connection = session.connection
+        if connection is None:
+            self._wanting.append(None)
+            try:
+                # One may have become free since `take` looked.
+                connection = self._spare() or await take_connection(self._pool)
+            finally:
+                self._wanting.pop()
+            session.connection = connection
+        elif time.monotonic() - session.used > SURE_FOR and not await is_usable(connection):
+            await disconnect(connection)
+        # Here, and not as a part of sending: when it fails nothing was sent.
+        await connect(connection)
+        return connection
+
+    async def give(self, session: Session) -> None:
+        """The call is over."""
+        connection = session.connection
+        if connection is not None and session.unread:
+            await shielded(disconnect, connection)
+            session.unread = False
+        if connection is not None and not self._keep:
+            session.connection = None
+            await shielded(give_connection, self._pool, connection)
+        session.used = time.monotonic()
+        self._free.append(session)
+        # Who waits for the pool must not wait for connections that nobody uses.
+        while self._wanting and (connection := self._spare()) is not None:
+            await shielded(give_connection, self._pool, connection)
+
+    def _spare(self) -> Connection | None:
+        """A connection that a free session keeps, taken from it."""
+        try:
+            session = self._free.pop()
+        except IndexError:
+            return None
+        connection, session.connection = session.connection, None
+        self._free.appendleft(session)
+        return connection
