@@ -88,7 +88,7 @@ def test_a_worker_that_is_watched_opens_a_span_for_each_attempt(
 
     with Thoonk(backend=one_server.url) as thoonk:
         jobs = thoonk.job("j", serializer=Traced(JSON))
-        with tracer.start_as_current_span("order") as shutdown:
+        with tracer.start_as_current_span("order") as order:
             id = jobs.put("x")
         if kind == "threads":
             with (
@@ -123,7 +123,7 @@ def test_a_worker_that_is_watched_opens_a_span_for_each_attempt(
         assert span.attributes["messaging.message.id"] == id
         assert span.attributes["thoonk.job.attempt"] == attempt
         assert span.parent is not None
-        assert span.parent.span_id == shutdown.get_span_context().span_id
+        assert span.parent.span_id == order.get_span_context().span_id
     assert first.status.status_code is trace.StatusCode.ERROR
     assert second.status.status_code is trace.StatusCode.UNSET
     inside = [span for span in spans if span.name == "in the handler"]

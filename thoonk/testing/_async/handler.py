@@ -26,13 +26,13 @@ def note(calls: Calls, *first: Any) -> Any:
 class AsyncHandlerContract(AsyncContract):
     """What a client that listens hears of all feeds."""
 
-    @pytest.mark.parametrize("ending", ["", "_notice"])
+    @pytest.mark.parametrize("suffix", ["", "_notice"])
     async def test_each_event_calls_its_handlers_with_its_arguments(
-        self, listening: AsyncThoonk, thoonk: AsyncThoonk, completion: str
+        self, listening: AsyncThoonk, thoonk: AsyncThoonk, suffix: str
     ) -> None:
         calls: Calls = []
         for event in ("create", "delete", "publish", "edit", "retract", "position", "finish"):
-            await listening.register_handler(event + completion, note(calls, event))
+            await listening.register_handler(event + suffix, note(calls, event))
         feed = await thoonk.feed("f")
         await feed.publish("one", id="1")
         await feed.publish("new one", id="1")

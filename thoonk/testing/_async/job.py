@@ -266,9 +266,9 @@ class AsyncJobContract(AsyncContract):
             claim = await job.get()
             await (claim.stall() if state == "stalled" else claim.finish())
         before = await self.stored(thoonk)
-        for completion in (job.finish, job.cancel, job.stall):
+        for end in (job.finish, job.cancel, job.stall):
             with pytest.raises(NotClaimed) as caught:
-                await completion(id)
+                await end(id)
             assert (caught.value.feed, caught.value.id) == ("j", id)
         assert await self.stored(thoonk) == before
 
@@ -503,9 +503,9 @@ class AsyncJobContract(AsyncContract):
         fresh = await elsewhere.get(timeout=5)
         assert fresh.id == stale.id
         await thoonk.set_config("j", {"claim_timeout": 60})
-        for completion in (stale.finish, stale.cancel, stale.stall, stale.extend):
+        for end in (stale.finish, stale.cancel, stale.stall, stale.extend):
             with pytest.raises(NotClaimed) as caught:
-                await completion()
+                await end()
             assert caught.value.id == id
         await fresh.finish()
         assert await job.get_counts() == JobCounts(0, 0, 0, 1)

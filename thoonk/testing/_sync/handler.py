@@ -27,13 +27,13 @@ def note(calls: Calls, *first: Any) -> Any:
 class HandlerContract(Contract):
     """What a client that listens hears of all feeds."""
 
-    @pytest.mark.parametrize("ending", ["", "_notice"])
+    @pytest.mark.parametrize("suffix", ["", "_notice"])
     def test_each_event_calls_its_handlers_with_its_arguments(
-        self, listening: Thoonk, thoonk: Thoonk, completion: str
+        self, listening: Thoonk, thoonk: Thoonk, suffix: str
     ) -> None:
         calls: Calls = []
         for event in ("create", "delete", "publish", "edit", "retract", "position", "finish"):
-            listening.register_handler(event + completion, note(calls, event))
+            listening.register_handler(event + suffix, note(calls, event))
         feed = thoonk.feed("f")
         feed.publish("one", id="1")
         feed.publish("new one", id="1")

@@ -257,9 +257,9 @@ class JobContract(Contract):
             claim = job.get()
             (claim.stall() if state == "stalled" else claim.finish())
         before = self.stored(thoonk)
-        for completion in (job.finish, job.cancel, job.stall):
+        for end in (job.finish, job.cancel, job.stall):
             with pytest.raises(NotClaimed) as caught:
-                completion(id)
+                end(id)
             assert (caught.value.feed, caught.value.id) == ("j", id)
         assert self.stored(thoonk) == before
 
@@ -484,9 +484,9 @@ class JobContract(Contract):
         fresh = elsewhere.get(timeout=5)
         assert fresh.id == stale.id
         thoonk.set_config("j", {"claim_timeout": 60})
-        for completion in (stale.finish, stale.cancel, stale.stall, stale.extend):
+        for end in (stale.finish, stale.cancel, stale.stall, stale.extend):
             with pytest.raises(NotClaimed) as caught:
-                completion()
+                end()
             assert caught.value.id == id
         fresh.finish()
         assert job.get_counts() == JobCounts(0, 0, 0, 1)

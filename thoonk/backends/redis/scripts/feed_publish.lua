@@ -26,7 +26,7 @@ end
 call('HLEN', KEYS[3])
 
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them. Of
--- very many the last ones first, so that the order is_owner until the next publish goes on. What is
+-- very many the last ones first, so that the order holds until the next publish goes on. What is
 -- below 1e8 is no time: nothing would come of it.
 if call('ZCOUNT', KEYS[2], '1e8', '(1e11') > 0 then
   local seconds = call(

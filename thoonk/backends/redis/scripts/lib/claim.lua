@@ -32,7 +32,7 @@ local function date(keys, id, since, holder, time)
   end
 end
 
--- End the claims on `ids`, whoever is_owner them; `holders` as from `claims_on`.
+-- End the claims on `ids`, whoever holds them; `holders` as from `claims_on`.
 local function end_claims(keys, ids, holders)
   local first = holders[1] and string.match(holders[1], '^(.*) %S+$')
   -- All keys are read before the first write: one of another type is refused then.
