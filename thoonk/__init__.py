@@ -31,6 +31,7 @@ from thoonk._sync.job import Job
 from thoonk._sync.queue import Queue
 from thoonk._sync.sorted_feed import SortedFeed
 from thoonk._sync.subscription import FeedSubscription
+from thoonk.codec import JobResult
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
     AccessDenied,
@@ -56,7 +57,6 @@ from thoonk.exceptions import (
     WrongEventLoop,
     WrongFeedType,
 )
-from thoonk.flows import JobResult
 from thoonk.notices import (
     AnyNotice,
     Configured,

@@ -225,3 +225,9 @@ def _rebuild(
     error.args = arguments
     error.__dict__.update(state)
     return error
+
+
+def is_refusal(error: ThoonkError) -> bool:
+    """Whether the backend refused an operation, and would again: nothing was done."""
+    passing = (BackendUnavailable, BackendFull, OutcomeUnknown, UnsupportedOperation)
+    return isinstance(error, BackendError | ItemTooLarge) and not isinstance(error, passing)

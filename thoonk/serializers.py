@@ -163,36 +163,3 @@ class SerializerRegistry:
             raise SerializerError(
                 f"no serializer {name!r} is registered here{hint}; known: {known}"
             ) from None
-
-
-def encode_item(serializer: Serializer[T], item: T, feed: str) -> bytes:
-    """Encode ``item`` for ``feed``.
-
-    Raises:
-        SerializerError: the serializer cannot write it (an error of ours passes as it is).
-    """
-    try:
-        data = serializer.encode(item)
-    except InvalidType:
-        raise
-    except Exception as error:
-        raise SerializerError(
-            f"feed {feed!r}: {type(item).__name__} cannot be written as {serializer.name}: {error}"
-        ) from error
-    if not isinstance(data, bytes):
-        raise InvalidType(f"serializer {serializer.name!r} made {type(data).__name__}, not bytes")
-    return data
-
-
-def decode_item(serializer: Serializer[T], data: bytes, feed: str) -> T:
-    """Decode bytes of ``feed``.
-
-    Raises:
-        SerializerError: the serializer cannot read them.
-    """
-    try:
-        return serializer.decode(data)
-    except Exception as error:
-        raise SerializerError(
-            f"feed {feed!r}: an item of {len(data)} bytes is not {serializer.name}: {error}", data
-        ) from error

@@ -15,7 +15,7 @@ from conftest import World
 from fakeredis._socket import _base
 from fakeredis.commands_mixins import server_mixin
 
-from thoonk import AsyncThoonk, Thoonk, flows
+from thoonk import AsyncThoonk, Thoonk, waiting
 from thoonk.backends.redis.wire import keys_of
 
 
@@ -183,8 +183,8 @@ def arena(world: World, driver: Driver) -> Iterator[Arena]:
         else:
             clock = ServerClock(world.raw)
         # By the clock of the game, not by this machine's, claims run out.
-        stack.callback(setattr, flows, "RECOVER_EVERY", flows.RECOVER_EVERY)
-        flows.RECOVER_EVERY = 0.0
+        stack.callback(setattr, waiting, "RECOVER_EVERY", waiting.RECOVER_EVERY)
+        waiting.RECOVER_EVERY = 0.0
         first, second = (driver.client(backend=world.url) for _ in range(2))
         for client in (first, second):
             stack.callback(driver.run, client.close)

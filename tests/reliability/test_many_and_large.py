@@ -9,7 +9,7 @@ import pytest
 from conftest import World
 from servers import Server
 
-from thoonk import Empty, Gap, ItemTooLarge, Published, Thoonk, flows
+from thoonk import Empty, Gap, ItemTooLarge, Published, Thoonk, waiting
 
 
 def calls(world: World) -> int:
@@ -161,8 +161,8 @@ def test_max_item_size_refuses_what_is_larger(world: World) -> None:
 def test_an_idle_taker_sends_two_commands_each_time_it_looks(
     real_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert flows.LONGEST_WAIT == 10
-    monkeypatch.setattr(flows, "LONGEST_WAIT", 0.2)
+    assert waiting.LONGEST_WAIT == 10
+    monkeypatch.setattr(waiting, "LONGEST_WAIT", 0.2)
 
     def commands() -> int:
         stats = real_world.raw.info("commandstats")

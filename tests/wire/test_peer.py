@@ -26,7 +26,7 @@ from thoonk import (
     Retracted,
     Thoonk,
 )
-from thoonk import flows as thoonk_flows
+from thoonk import waiting as thoonk_waiting
 from thoonk.operations import QueueTake, Release
 from thoonk.testing._sync.helpers import Background, until
 
@@ -409,7 +409,7 @@ def test_a_blocked_get_of_ours_is_woken_by_a_peers_put(
 ) -> None:
     if world.server is None:
         # Memory is not told of a push behind its back: its takers look from time to time.
-        monkeypatch.setattr(thoonk_flows, "LONGEST_WAIT", 0.2)
+        monkeypatch.setattr(thoonk_waiting, "LONGEST_WAIT", 0.2)
     queue, job = thoonk.queue("q"), thoonk.job("j")
     item, claim = Background(queue.get), Background(job.get)
     until(is_blocked(world, 2))

@@ -10,9 +10,9 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from thoonk._async.heartbeat import AsyncHeartbeat
 from thoonk.backends import AsyncBackend
+from thoonk.codec import Codec
 from thoonk.concurrency._async import shielded
 from thoonk.exceptions import NotClaimed, ThoonkError
-from thoonk.flows import Codec
 from thoonk.names import check_timeout, shown
 from thoonk.operations import (
     ClaimRef,

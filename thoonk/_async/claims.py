@@ -15,6 +15,7 @@ from thoonk._async.claim import AsyncClaim
 from thoonk._async.lost import WHY, reason_of
 from thoonk._async.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import AsyncBackend, AsyncInterruptible
+from thoonk.codec import Codec
 from thoonk.concurrency._async import Background, Event, Lock, shielded, sleep, wait_event
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
@@ -26,8 +27,8 @@ from thoonk.exceptions import (
     OutcomeUnknown,
     SerializerError,
     ThoonkError,
+    is_refusal,
 )
-from thoonk.flows import Codec, Deadline, Throttle, is_refusal
 from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import (
     MOST,
@@ -43,6 +44,7 @@ from thoonk.operations import (
     Release,
     check_count,
 )
+from thoonk.waiting import Deadline, Throttle
 
 T = TypeVar("T")
 

@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, overload
 
 from thoonk._async.collection import AsyncCollection
+from thoonk._async.dialect import open_at_once
 from thoonk._async.feed import AsyncFeed
 from thoonk._async.job import AsyncJob
 from thoonk._async.listener import AsyncListener
 from thoonk._async.queue import AsyncQueue
 from thoonk._async.sorted_feed import AsyncSortedFeed
+from thoonk.arguments import check_kind, check_type
 from thoonk.backends import AsyncBackend, open_async_backend
 from thoonk.config import FEED, FeedConfig, check_config
 from thoonk.exceptions import (
@@ -26,7 +28,6 @@ from thoonk.exceptions import (
     UnsupportedOperation,
     WrongFeedType,
 )
-from thoonk.flows import check_kind, check_type
 from thoonk.names import check_name
 from thoonk.operations import (
     MOST,
@@ -98,11 +99,7 @@ class AsyncThoonk:
         self._listeners = {os.getpid(): AsyncListener(self._backend, self._serializers)}
         self._wants_to_listen = listen
         self._is_closed = False
-        # sync: try:
-        # sync:     self.open()
-        # sync: except BaseException:
-        # sync:     self.close()
-        # sync:     raise
+        open_at_once(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._backend!r}>"

@@ -7,11 +7,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 
+from thoonk._async.dialect import AsyncOperators
 from thoonk._async.subscription import AsyncFeedSubscription
+from thoonk.arguments import check_many, check_range
 from thoonk.backends import AsyncBackend
+from thoonk.chunks import chunked, entry_size
+from thoonk.codec import Codec
 from thoonk.config import FEED, JOB, SORTED_FEED
 from thoonk.exceptions import InvalidValue, ThoonkError, UnsupportedOperation
-from thoonk.flows import Codec, check_many, check_range, chunked, entry_size
 from thoonk.names import check_id
 from thoonk.operations import (
     MOST,
@@ -39,7 +42,7 @@ FARTHEST = 2**32
 """Where no feed has items any more, so that whatever stands beyond is not there either."""
 
 
-class AsyncCollection(Generic[T]):
+class AsyncCollection(AsyncOperators, Generic[T]):
     """A named collection of items with ids. Opened by the client's methods.
 
     Attributes:
@@ -191,15 +194,6 @@ class AsyncCollection(Generic[T]):
         """
         stats: FeedStats = await self._execute(ReadStats(self.name, self.kind))
         return stats
-
-    # sync: def __len__(self) -> int:
-    # sync:     return self.count()
-    # sync:
-    # sync: def __bool__(self) -> bool:
-    # sync:     return True  # an empty feed is still a feed
-    # sync:
-    # sync: def __contains__(self, id: object) -> bool:
-    # sync:     return isinstance(id, str) and self.has_id(id)
 
     async def _execute_many(
         self,

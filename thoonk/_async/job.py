@@ -10,7 +10,10 @@ from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.taking import take
+from thoonk.arguments import check_items, check_many, check_priority
 from thoonk.backends import AsyncBackend, AsyncSubscription
+from thoonk.chunks import MOST_RESULTS, chunked
+from thoonk.codec import JobResult
 from thoonk.config import JOB
 from thoonk.exceptions import (
     Empty,
@@ -18,16 +21,6 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
     UnsupportedOperation,
-)
-from thoonk.flows import (
-    MOST_RESULTS,
-    Deadline,
-    JobResult,
-    Throttle,
-    check_items,
-    check_many,
-    check_priority,
-    chunked,
 )
 from thoonk.names import check_id, new_id, new_token, shown
 from thoonk.notices import Finished, Gap
@@ -56,6 +49,7 @@ from thoonk.operations import (
     check_count,
 )
 from thoonk.serializers import Serializer
+from thoonk.waiting import Deadline, Throttle
 
 T = TypeVar("T")
 

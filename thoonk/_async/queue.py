@@ -8,11 +8,11 @@ from typing import ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.taking import take
+from thoonk.arguments import check_priority
 from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import shielded
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, Throttle, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
     Batch,
@@ -27,6 +27,7 @@ from thoonk.operations import (
     check_count,
 )
 from thoonk.serializers import Serializer
+from thoonk.waiting import Deadline, Throttle
 
 T = TypeVar("T")
 

@@ -8,9 +8,9 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk.backends import AsyncBackend, AsyncSubscription
+from thoonk.codec import Codec
 from thoonk.concurrency._async import sleep
 from thoonk.exceptions import Closed, FeedDoesNotExist, SerializerError
-from thoonk.flows import Codec, Deadline
 from thoonk.notices import (
     AnyNotice,
     Configured,
@@ -24,6 +24,7 @@ from thoonk.notices import (
 )
 from thoonk.replicas import Replica, position_of
 from thoonk.resyncing import Resync
+from thoonk.waiting import Deadline
 
 T = TypeVar("T")
 

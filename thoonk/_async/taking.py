@@ -10,8 +10,8 @@ import attrs
 from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import sleep
 from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown
-from thoonk.flows import Deadline
 from thoonk.operations import Batch, TakeOperation
+from thoonk.waiting import Deadline
 
 logger = logging.getLogger("thoonk.taking")
 

@@ -11,9 +11,9 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 from thoonk._sync.heartbeat import Heartbeat
 from thoonk.backends import Backend
+from thoonk.codec import Codec
 from thoonk.concurrency._sync import shielded
 from thoonk.exceptions import NotClaimed, ThoonkError
-from thoonk.flows import Codec
 from thoonk.names import check_timeout, shown
 from thoonk.operations import (
     ClaimRef,

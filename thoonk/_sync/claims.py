@@ -16,6 +16,7 @@ from thoonk._sync.claim import Claim
 from thoonk._sync.lost import WHY, reason_of
 from thoonk._sync.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import Backend, Interruptible
+from thoonk.codec import Codec
 from thoonk.concurrency._sync import Background, Event, Lock, shielded, sleep, wait_event
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
@@ -27,8 +28,8 @@ from thoonk.exceptions import (
     OutcomeUnknown,
     SerializerError,
     ThoonkError,
+    is_refusal,
 )
-from thoonk.flows import Codec, Deadline, Throttle, is_refusal
 from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import (
     MOST,
@@ -44,6 +45,7 @@ from thoonk.operations import (
     Release,
     check_count,
 )
+from thoonk.waiting import Deadline, Throttle
 
 T = TypeVar("T")
 

@@ -10,11 +10,13 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, overload
 
 from thoonk._sync.collection import Collection
+from thoonk._sync.dialect import open_at_once
 from thoonk._sync.feed import Feed
 from thoonk._sync.job import Job
 from thoonk._sync.listener import Listener
 from thoonk._sync.queue import Queue
 from thoonk._sync.sorted_feed import SortedFeed
+from thoonk.arguments import check_kind, check_type
 from thoonk.backends import Backend, open_backend
 from thoonk.config import FEED, FeedConfig, check_config
 from thoonk.exceptions import (
@@ -27,7 +29,6 @@ from thoonk.exceptions import (
     UnsupportedOperation,
     WrongFeedType,
 )
-from thoonk.flows import check_kind, check_type
 from thoonk.names import check_name
 from thoonk.operations import (
     MOST,
@@ -99,11 +100,7 @@ class Thoonk:
         self._listeners = {os.getpid(): Listener(self._backend, self._serializers)}
         self._wants_to_listen = listen
         self._is_closed = False
-        try:
-            self.open()
-        except BaseException:
-            self.close()
-            raise
+        open_at_once(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._backend!r}>"

@@ -8,11 +8,14 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 
+from thoonk._sync.dialect import Operators
 from thoonk._sync.subscription import FeedSubscription
+from thoonk.arguments import check_many, check_range
 from thoonk.backends import Backend
+from thoonk.chunks import chunked, entry_size
+from thoonk.codec import Codec
 from thoonk.config import FEED, JOB, SORTED_FEED
 from thoonk.exceptions import InvalidValue, ThoonkError, UnsupportedOperation
-from thoonk.flows import Codec, check_many, check_range, chunked, entry_size
 from thoonk.names import check_id
 from thoonk.operations import (
     MOST,
@@ -40,7 +43,7 @@ FARTHEST = 2**32
 """Where no feed has items any more, so that whatever stands beyond is not there either."""
 
 
-class Collection(Generic[T]):
+class Collection(Operators, Generic[T]):
     """A named collection of items with ids. Opened by the client's methods.
 
     Attributes:
@@ -190,15 +193,6 @@ class Collection(Generic[T]):
         """
         stats: FeedStats = self._execute(ReadStats(self.name, self.kind))
         return stats
-
-    def __len__(self) -> int:
-        return self.count()
-
-    def __bool__(self) -> bool:
-        return True  # an empty feed is still a feed
-
-    def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and self.has_id(id)
 
     def _execute_many(
         self,

@@ -11,7 +11,10 @@ from thoonk._sync.claim import Claim
 from thoonk._sync.claims import Claims
 from thoonk._sync.collection import Collection
 from thoonk._sync.taking import take
+from thoonk.arguments import check_items, check_many, check_priority
 from thoonk.backends import Backend, Subscription
+from thoonk.chunks import MOST_RESULTS, chunked
+from thoonk.codec import JobResult
 from thoonk.config import JOB
 from thoonk.exceptions import (
     Empty,
@@ -19,16 +22,6 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
     UnsupportedOperation,
-)
-from thoonk.flows import (
-    MOST_RESULTS,
-    Deadline,
-    JobResult,
-    Throttle,
-    check_items,
-    check_many,
-    check_priority,
-    chunked,
 )
 from thoonk.names import check_id, new_id, new_token, shown
 from thoonk.notices import Finished, Gap
@@ -57,6 +50,7 @@ from thoonk.operations import (
     check_count,
 )
 from thoonk.serializers import Serializer
+from thoonk.waiting import Deadline, Throttle
 
 T = TypeVar("T")
 

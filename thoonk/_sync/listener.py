@@ -9,10 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from thoonk.backends import Backend, Subscription
+from thoonk.codec import Codec
 from thoonk.concurrency._sync import Background, Lock, call, is_end_of_task, sleep
 from thoonk.config import FeedConfig
+from thoonk.events import event_and_arguments, event_of
 from thoonk.exceptions import Closed, InvalidType, InvalidValue, ThoonkError
-from thoonk.flows import Codec, event_and_arguments, event_of
 from thoonk.notices import (
     Configured,
     Created,

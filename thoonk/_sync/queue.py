@@ -9,11 +9,11 @@ from typing import ClassVar, TypeVar
 
 from thoonk._sync.collection import Collection
 from thoonk._sync.taking import take
+from thoonk.arguments import check_priority
 from thoonk.backends import Backend
 from thoonk.concurrency._sync import shielded
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.flows import Deadline, Throttle, check_priority
 from thoonk.names import new_id, new_token
 from thoonk.operations import (
     Batch,
@@ -28,6 +28,7 @@ from thoonk.operations import (
     check_count,
 )
 from thoonk.serializers import Serializer
+from thoonk.waiting import Deadline, Throttle
 
 T = TypeVar("T")
 

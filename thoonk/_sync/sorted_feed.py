@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import ClassVar, TypeVar
 
 from thoonk._sync.collection import Collection
+from thoonk.arguments import check_items
+from thoonk.chunks import chunked
 from thoonk.config import SORTED_FEED
-from thoonk.flows import check_items, chunked
 from thoonk.operations import (
     Entry,
     Position,

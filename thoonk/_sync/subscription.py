@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk.backends import Backend, Subscription
+from thoonk.codec import Codec
 from thoonk.concurrency._sync import sleep
 from thoonk.exceptions import Closed, FeedDoesNotExist, SerializerError
-from thoonk.flows import Codec, Deadline
 from thoonk.notices import (
     AnyNotice,
     Configured,
@@ -25,6 +25,7 @@ from thoonk.notices import (
 )
 from thoonk.replicas import Replica, position_of
 from thoonk.resyncing import Resync
+from thoonk.waiting import Deadline
 
 T = TypeVar("T")
 

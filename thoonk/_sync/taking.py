@@ -11,8 +11,8 @@ import attrs
 from thoonk.backends import Backend
 from thoonk.concurrency._sync import sleep
 from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown
-from thoonk.flows import Deadline
 from thoonk.operations import Batch, TakeOperation
+from thoonk.waiting import Deadline
 
 logger = logging.getLogger("thoonk.taking")
 

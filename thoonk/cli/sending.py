@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from thoonk import ThoonkError
+from thoonk.chunks import chunked
 from thoonk.cli.output import write_json, write_line
 from thoonk.cli.session import Session
-from thoonk.flows import chunked
 from thoonk.operations import Position, SortedInsert, Where
 
 

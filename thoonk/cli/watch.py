@@ -19,7 +19,6 @@ from thoonk.cli.output import (
     write_line,
 )
 from thoonk.cli.session import Command, Session, names_argument, pass_session, timeout_option
-from thoonk.flows import Deadline
 from thoonk.notices import (
     EVENT_OF,
     Configured,
@@ -33,6 +32,7 @@ from thoonk.notices import (
     Notice,
     Published,
 )
+from thoonk.waiting import Deadline
 
 COLOURS = {
     "publish": "green",

@@ -1,0 +1,66 @@
+"""How long a taker waits, and how often it looks for what has expired."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from thoonk.exceptions import Empty
+from thoonk.names import check_timeout
+from thoonk.operations import Batch
+
+RECOVER_EVERY = 0.1
+"""Seconds between two takes of a busy taker that look for what ran out."""
+
+LONGEST_WAIT = 10.0
+"""Seconds after which a blocked taker looks for itself, whatever it has heard."""
+
+
+class Deadline:
+    """The end of a call's patience."""
+
+    def __init__(self, timeout: float | None) -> None:
+        """``timeout`` in seconds; None and 0: no end. Raises as `check_timeout`."""
+        seconds = check_timeout(timeout)
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def remaining(self) -> float | None:
+        """Seconds left, None when there is no end.
+
+        Raises:
+            Empty: none are left.
+        """
+        if self._end is None:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise Empty("nothing came within the timeout")
+        return left
+
+    def next_wait(self, taken: Batch) -> float:
+        """Seconds to wait after a take that found nothing.
+
+        Raises:
+            Empty: the time is over.
+        """
+        left = self.remaining()
+        wait = LONGEST_WAIT if left is None else min(left, LONGEST_WAIT)
+        if taken.retry_after is not None:
+            # A little apart from each other, or all takers would look in the same instant.
+            wait = min(wait, taken.retry_after + random.uniform(0.005, 0.1))  # noqa: S311
+        return wait
+
+
+class Throttle:
+    """Which takes of one taker also bring back what has expired: one in a tenth of a second."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def is_due(self) -> bool:
+        """Whether the take that is made now brings it back."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + RECOVER_EVERY
+        return True
