@@ -80,7 +80,7 @@ def test_json_says_the_same(server: servers.Server) -> None:
     for finding in report["findings"]:
         assert finding["check"] == "half-deleted"
         assert finding["severity"] == "warning"
-        assert (finding["count"], finding["mendable"], finding["repaired"]) == (1, 1, 1)
+        assert (finding["count"], finding["repairable"], finding["repaired"]) == (1, 1, 1)
 
 
 def test_the_url_may_stand_in_the_environment(server: servers.Server) -> None:

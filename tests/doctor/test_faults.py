@@ -585,7 +585,7 @@ def found(report: Report, case: Case) -> Finding:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_planted_fault_is_found_and_mended_without_loss(
+def test_a_planted_fault_is_found_and_repaired_without_loss(
     real_world: World, patient: Patient, case: Case
 ) -> None:
     """It alone is told; a repair does what it promises; then there is nothing to be found."""
@@ -600,7 +600,7 @@ def test_a_planted_fault_is_found_and_mended_without_loss(
     assert set(finding.ids) == set(ids)
     assert finding.is_fault
     assert not report.is_healthy
-    assert bool(finding.mendable) == (case.repaired is not None)
+    assert bool(finding.repairable) == (case.repaired is not None)
     assert contents(patient.raw) == before
 
     report = examined(real_world, repair=True)
@@ -619,7 +619,7 @@ def test_a_planted_fault_is_found_and_mended_without_loss(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_of_whatever_garbage_nothing_is_mended_twice(real_world: World, kind: str) -> None:
+def test_of_whatever_garbage_nothing_is_repaired_twice(real_world: World, kind: str) -> None:
     assert real_world.server is not None
     for variant in VARIANTS:
         real_world.raw.flushall()
@@ -633,7 +633,7 @@ def test_of_whatever_garbage_nothing_is_mended_twice(real_world: World, kind: st
 
 
 @pytest.mark.parametrize("also", [b"0", b"inf"])
-def test_what_is_broken_again_at_once_is_told_and_mended_once(
+def test_what_is_broken_again_at_once_is_told_and_repaired_once(
     real_world: World, patient: Patient, also: bytes
 ) -> None:
     broken = 0

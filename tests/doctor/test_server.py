@@ -175,7 +175,7 @@ def test_notes_are_told_and_do_not_count(start: Start) -> None:
         assert "endless" not in told(examine(server.url))
 
 
-def test_more_suspects_than_are_looked_at_closely_are_mended_in_rounds(
+def test_more_candidates_than_are_looked_at_closely_are_repaired_in_rounds(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = start(*SAVES)

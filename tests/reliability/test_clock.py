@@ -248,7 +248,7 @@ def test_a_feed_stays_in_the_order_of_its_publishes_whatever_step_the_clock_make
     assert feed.get_ids() == published[-4:]
 
 
-def test_the_doctor_tells_and_mends_claims_of_a_time_to_come_once(
+def test_the_doctor_tells_and_repairs_claims_of_a_time_to_come_once(
     server: ServerWithClock, thoonk: Thoonk
 ) -> None:
     job = thoonk.job("j", {"claim_timeout": 60})
@@ -259,7 +259,7 @@ def test_the_doctor_tells_and_mends_claims_of_a_time_to_come_once(
 
     def told(*, repair: bool) -> list[tuple[str, int, int]]:
         report = examine(server.url, repair=repair, patience=0.06, ignore=("persistence",))
-        return [(found.check.name, found.count, found.mended) for found in report.findings]
+        return [(found.check.name, found.count, found.repaired) for found in report.findings]
 
     assert told(repair=False) == [("future", 1, 0)]
     assert told(repair=True) == [("future", 1, 1)]

@@ -236,7 +236,7 @@ def job_result(session: Session, name: str, id: str, timeout: float | None, no_w
 @names_argument
 @pass_session
 def maintenance(session: Session, names: tuple[str, ...]) -> None:
-    """Mend what dead workers and peers left behind, in some or all job feeds.
+    """Repair what dead workers and peers left behind, in some or all job feeds.
 
     Claims past their time go back (a get does that, too), and so do jobs that are in no
     state at all.

@@ -323,6 +323,6 @@ def _findings(outcome: Outcome) -> Iterator[Finding]:
             feed=feed,
             ids=tuple(candidate.subject for _, candidate, _ in group if candidate.shown)[:SHOWN],
             count=len(group),
-            mendable=sum(1 for fault, *_ in group if fault.repair),
+            repairable=sum(1 for fault, *_ in group if fault.repair),
             repaired=sum(1 for *_, repaired in group if repaired),
         )

@@ -50,7 +50,7 @@ class Finding:
         ids: the first of the ids concerned.
         count: how many there are.
         repaired: how many of them a repair has repaired.
-        mendable: how many of them a repair can repair.
+        repairable: how many of them a repair can repair.
     """
 
     check: Check
@@ -59,7 +59,7 @@ class Finding:
     ids: tuple[str, ...] = ()
     count: int = 1
     repaired: int = 0
-    mendable: int = 0
+    repairable: int = 0
 
     @property
     def is_fault(self) -> bool:
@@ -82,7 +82,7 @@ class Finding:
         if self.repaired:
             part = "" if self.repaired == self.count else f" {self.repaired} of {self.count}"
             return f"Repaired{part}: {self.check.repair}."
-        if self.mendable:
+        if self.repairable:
             return f"With --repair: {self.check.repair}."
         return f"{self.check.advice}."
 
@@ -98,7 +98,7 @@ class Finding:
             "repair": self.check.repair or None,
             "ids": list(self.ids),
             "count": self.count,
-            "mendable": self.mendable,
+            "repairable": self.repairable,
             "repaired": self.repaired,
         }
 
