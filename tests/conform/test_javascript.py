@@ -76,26 +76,27 @@ def test_it_keeps_to_the_contract(real_world: World, installed: Path) -> None:
 
 FENCED = {
     "Taking: asked again, it does not answer what a peer has claimed since",
-    "queue get: nothing is confirmed under another token",
+    "queue get since 2: nothing is confirmed under another token",
     "queue return: what has come back by itself does not go back again",
     "release: jobs are next again, in their order, and no failure is counted",
     "release: of several jobs those that are named and held",
     "job extend: of several those that are claimed",
     (
-        "job get: a claim of a time that has yet to come counts as made now, and its holder "
-        "still holds it"
+        "job get since 2: a claim of a time that has yet to come counts as made now, "
+        "and its holder still holds it"
     ),
     "job extend: whoever shows no token may extend, and an entry that is void stays so",
     "job next: one is finished, one is cancelled, one is lost, and the next is claimed",
     "job extend: not what a peer has claimed since",
-    "job finish: not under another token",
-    "job finish: not what a peer has claimed since",
-    "job cancel: not under another token",
-    "job stall: not under another token",
+    "Ending a claim: job finish, not under another token",
+    "Ending a claim: job finish, not what a peer has claimed since",
+    "Ending a claim: job cancel, not under another token",
+    "Ending a claim: job stall, not under another token",
 }
 
 REPLACED = (
-    "job finish: a result for ever replaces what was there, and the index forgets what has gone"
+    "job finish since 2: a result for ever replaces what was there, "
+    "and the index forgets what has gone"
 )
 
 CASES = {
@@ -168,7 +169,10 @@ CASES = {
     return created""",
         {
             "create: a new feed is configured, put on the list and announced",
-            "create: a configuration that is not on the list gets there, and then it is announced",
+            (
+                "create since 2: a configuration that is not on the list gets there, "
+                "and then it is announced"
+            ),
             "Names: its name may hold colons, spaces, line breaks and letters of all kinds",
             "Calls that are repeated: create says again that it has created the feed",
         },
@@ -179,7 +183,7 @@ CASES = {
         "payload.lastIndexOf(0)",
         {
             "Channels: each is understood, of one feed",
-            "get_result: of a peer that stores nothing the result is in the notice",
+            "get_result since 2: of a peer that stores nothing the result is in the notice",
         },
     ),
     "a taker waits beside the list": (
@@ -188,8 +192,8 @@ CASES = {
         'this.#key("waiting", feed)]',
         {
             "Blocking takes: whoever waits for an item gets it when it is pushed",
-            "Blocking takes: whoever waits is not held up by an id without item",
-            "Blocking takes: whoever waits for a job holds it when it is pushed",
+            "Blocking takes since 2: whoever waits is not held up by an id without item",
+            "Blocking takes since 2: whoever waits for a job holds it when it is pushed",
         },
     ),
 }

@@ -26,6 +26,42 @@ def references(text: str) -> set[str]:
     return found
 
 
+CHAPTERS = re.findall(r"(?m)^(\d\. .+)\n={3,}$", CONTRACT)
+
+
+def contents() -> dict[str, list[str]]:
+    """The sections of each chapter, as the table of contents has them."""
+    _, table, _ = re.split(rf"^Contents\n-+$|^{CHAPTERS[0]}$\n=", CONTRACT, flags=re.MULTILINE)
+    named: dict[str, list[str]] = {}
+    for chapter in table.strip().split("\n\n"):
+        title, *lines = (line.strip() for line in chapter.splitlines())
+        words = re.sub(r"(^|\. )[A-Z][a-z ]+: ", r"\1", " ".join(lines)).rstrip(".")
+        named[title] = re.split(r"\. |, ", words)
+    return named
+
+
+def test_the_contents_are_the_sections_of_each_chapter_in_order() -> None:
+    said = contents()
+    assert [*said] == CHAPTERS
+    for number, chapter in enumerate(CHAPTERS):
+        text = CONTRACT.partition(f"\n{chapter}\n=")[2]
+        if number + 1 < len(CHAPTERS):
+            text = text.partition(f"\n{CHAPTERS[number + 1]}\n=")[0]
+        titles = re.findall(r"(?m)^(.+)\n-{3,}$", text)
+        assert said[chapter] == [name for title in titles for name in title.split(", ")]
+
+
+def test_no_two_sections_have_one_name() -> None:
+    titles = re.findall(r"(?m)^(.+)\n-{3,}$", CONTRACT)
+    assert len({*titles}) == len(titles)
+
+
+def test_what_is_said_of_version_2_has_its_section_of_version_1() -> None:
+    added = {name for name in sections() if name.endswith(" since 2")}
+    assert len(added) > 10
+    assert {name.removesuffix(" since 2") for name in added} - sections() == set()
+
+
 def test_every_reference_in_the_code_has_its_section() -> None:
     files = [p for p in (ROOT / "thoonk").rglob("*") if p.suffix in (".py", ".lua")]
     found = {name for path in files for name in references(path.read_text("utf-8"))}
