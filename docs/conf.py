@@ -76,7 +76,7 @@ nitpick_ignore_regex = [
     # Aliases for redis-py's classes, which are spelt out in the text.
     (r"py:.*", r".*\b(Client|FakeServer)"),
     # Between a loop and its claims.
-    (r"py:.*", r"Endings"),
+    (r"py:.*", r"(Async)?Outbox"),
 ]
 
 

@@ -1,4 +1,18 @@
-"""Claims one after another: ending the last and taking the next in one round trip."""
+"""Claims one after another: ending the last and claiming the next in one round trip.
+
+A claim of the loop is in one of these places:
+
+========  ================  ====================================================  ==============
+state     place             what moves it on                                      at the backend
+========  ================  ====================================================  ==============
+waiting   ``_hand``         the loop's next turn; after `SHARE_AFTER` it is       claimed
+                            released; when it is lost it is dropped
+current   ``_current``      the end of the turn or of the block, or a method of   claimed
+                            the claim, which tells the backend at once
+ended     ``_outbox``       the next claim, or after ``FLUSH_AFTER``              still claimed
+gone      nowhere           nothing                                               ended, released
+========  ================  ====================================================  ==============
+"""
 
 from __future__ import annotations
 
@@ -7,51 +21,42 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk._async.claim import AsyncClaim
-from thoonk._async.lost import WHY, reason_of
+from thoonk._async.outbox import FLUSH_AFTER, AsyncOutbox
 from thoonk._async.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import AsyncBackend, AsyncInterruptible
 from thoonk.codec import Codec
-from thoonk.concurrency._async import Background, Event, Lock, shielded, sleep, wait_event
+from thoonk.concurrency._async import Background, Event, shielded, sleep, wait_event
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
-    BackendError,
     BackendUnavailable,
     Empty,
-    ItemTooLarge,
     NotClaimed,
     OutcomeUnknown,
     SerializerError,
     ThoonkError,
-    is_refusal,
 )
 from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import (
     MOST,
     Batch,
     ClaimRef,
-    Completion,
     GetConfig,
-    JobCancel,
     JobClaim,
     JobExtend,
-    JobNext,
     JobStall,
     Release,
     check_count,
 )
-from thoonk.waiting import Deadline, Throttle
+from thoonk.waiting import Deadline
 
 T = TypeVar("T")
 
 logger = logging.getLogger("thoonk.job")
-
-TELL_AFTER = 0.1
-"""Seconds after which the backend is told how a job ended, where that may wait for others."""
 
 SHARE_AFTER = 1.0
 """Seconds that jobs in hand wait behind another, until they are given back for others to do."""
@@ -85,14 +90,11 @@ class AsyncClaims(Generic[T]):
         self._current: AsyncClaim[T] | None = None
         self._handed_at = 0.0
         self._token = ""
-        self._noted: deque[Completion | ClaimRef] = deque()
-        self._noted_at = 0.0
-        self._telling = Lock()
-        self._recovery = Throttle()
+        self._outbox = AsyncOutbox(backend, codec.feed)
         self._waiting: JobClaim | None = None
         self._is_stopped = False
         self._closed = Event()
-        self._keeper: Background | None = None
+        self._heartbeat: Background | None = None
         self._interrupted: Event | None = None
 
     # --- for the loop -----------------------------------------------------------------
@@ -141,17 +143,17 @@ class AsyncClaims(Generic[T]):
         if os.getpid() != self._pid:
             return
         self._closed.set()
-        if self._keeper is not None:
-            await self._keeper.join(5.0)
-            self._keeper = None
+        if self._heartbeat is not None:
+            await self._heartbeat.join(5.0)
+            self._heartbeat = None
         if self._interrupted is not None:
-            # Whoever wakes uses the backend, which may be closed after this.
+            # Whoever interrupts the wait uses the backend, which may be closed after this.
             await wait_event(self._interrupted, 5.0)
-        await self._tell()
+        await self._outbox.flush()
         # Not the whole of the token: a worker may keep some of it for another attempt.
         left = [claim for claim in self._hand if not claim.ended]
         current = self._current
-        if current is not None and current.later is self and not current.ended:
+        if current is not None and current.outbox is self._outbox and not current.ended:
             left.append(current)
         self._dismiss()
         self._hand.clear()
@@ -168,16 +170,10 @@ class AsyncClaims(Generic[T]):
 
     # --- the next one -----------------------------------------------------------------
 
-    def note(self, completion: Completion, *, failed: bool) -> None:
-        """Remember how a job ended, to be told with the next take."""
-        if not self._noted:
-            self._noted_at = time.monotonic()
-        self._noted.append(ClaimRef(completion.id, completion.token) if failed else completion)
-
     def _dismiss(self) -> None:
         """The job in hand is no longer the loop's affair."""
         if self._current is not None:
-            self._current.later = None
+            self._current.outbox = None
             self._current = None
 
     async def _next(self) -> AsyncClaim[T] | None:
@@ -186,13 +182,13 @@ class AsyncClaims(Generic[T]):
             self._dismiss()
         while not self._is_stopped:
             if self._hand:
-                if self._is_due():
-                    await self._tell()
+                if self._outbox.is_due:
+                    await self._outbox.flush()
                 try:
                     claim = self._hand.popleft()
                 except IndexError:  # in the background the last one was let go of
                     continue
-                claim.later = self
+                claim.outbox = self._outbox
                 self._codec.hand_over(claim.origin)
                 self._handed_at = time.monotonic()
                 self._current = claim
@@ -202,25 +198,25 @@ class AsyncClaims(Generic[T]):
         return None
 
     async def _take(self) -> bool:
-        """Fill the hand, which is empty, and tell what was noted; False when time is over."""
+        """Fill the hand, which is empty, and flush the outbox; False when the time is over."""
         feed, token = self._codec.feed, new_token()
-        taken = await self._exchanged(token)
+        batch = await self._flush_and_claim(token)
         self._token = token
-        if not taken.entries:
+        if not batch.entries:
             self._waiting = taking = JobClaim(feed, token, self._prefetch)
             try:
-                taken = await wait_for(
+                batch = await wait_for(
                     self._backend,
                     taking,
                     Deadline(self._timeout),
-                    taken,
+                    batch,
                     lambda: self._is_stopped,
                 )
             except Empty:
                 return False
             finally:
                 self._waiting = None
-        for entry in taken.entries:
+        for entry in batch.entries:
             try:
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
@@ -239,17 +235,17 @@ class AsyncClaims(Generic[T]):
             else:
                 claim = AsyncClaim(self._backend, self._codec, entry, item, token)
                 self._hand.append(claim)
-        if self._prefetch > 1 and self._keeper is None:
+        if self._prefetch > 1 and self._heartbeat is None:
             self._closed.clear()  # where the loop is begun again
-            self._keeper = Background(self._keep, f"thoonk-claims-{feed}")
+            self._heartbeat = Background(self._beat, f"thoonk-claims-{feed}")
         return True
 
-    async def _exchanged(self, token: str) -> Batch:
-        """Tell what was noted, and take. Once it runs, a loop rides out an outage."""
+    async def _flush_and_claim(self, token: str) -> Batch:
+        """Flush the outbox, and claim. Once it runs, a loop rides out an outage."""
         deadline: Deadline | None = None
         while True:
             try:
-                return await self._told(token, self._prefetch)
+                return await self._outbox.flush_and_claim(token, self._prefetch)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 if not self._token or self._is_stopped:
                     raise
@@ -263,111 +259,14 @@ class AsyncClaims(Generic[T]):
                 logger.warning("Claims of %r wait for the backend: %s", feed, error, extra=extra)
             await sleep(OUTAGE_PAUSE)
 
-    async def _tell(self) -> None:
-        """Tell the backend what was noted, and take nothing."""
-        while self._noted:
-            await self._told(new_token(), 0)
-
-    async def _told(self, token: str, count: int) -> Batch:
-        async with self._telling:
-            noted = [self._noted.popleft() for _ in range(min(len(self._noted), MOST))]
-            recover_expired = self._recovery.is_due()
-            try:
-                answer = await self._backend.execute(
-                    self._next_operation(token, count, noted, recover_expired=recover_expired)
-                )
-            except (ItemTooLarge, BackendError) as error:
-                if not noted or not is_refusal(error):
-                    self._noted.extendleft(reversed(noted))
-                    raise
-                # One that is refused must not keep the others from being told.
-                await self._tell_one_by_one(noted)
-                operation = self._next_operation(token, count, (), recover_expired=recover_expired)
-                answer = await self._backend.execute(operation)
-            except BaseException:
-                # If it was done all the same, they count as lost the next time.
-                self._noted.extendleft(reversed(noted))
-                raise
-        await self._log_lost(answer.lost, "End of job %s was not wanted: %s")
-        return answer
-
-    def _next_operation(
-        self,
-        token: str,
-        count: int,
-        noted: Sequence[Completion | ClaimRef],
-        *,
-        recover_expired: bool = False,
-    ) -> JobNext:
-        return JobNext(
-            self._codec.feed,
-            token,
-            count,
-            recover_expired=recover_expired,
-            finished=tuple(
-                completion for completion in noted if isinstance(completion, Completion)
-            ),
-            cancelled=tuple(held for held in noted if isinstance(held, ClaimRef)),
-        )
-
-    async def _log_lost(self, ids: Iterable[str], text: str) -> None:
-        feed = self._codec.feed
-        for id in ids:
-            reason = await reason_of(self._backend, feed, id)
-            extra = {"event": "job_lost", "feed": feed, "id": id, "reason": reason}
-            logger.warning(text, shown(id), WHY[reason], extra=extra)
-
-    async def _tell_one_by_one(self, noted: Sequence[Completion | ClaimRef]) -> None:
-        left = deque(noted)
-        while left:
-            one = left.popleft()
-            try:
-                operation = self._next_operation(new_token(), 0, (one,))
-                answer = await self._backend.execute(operation)
-                await self._log_lost(answer.lost, "End of job %s was not wanted: %s")
-            except (ItemTooLarge, BackendError) as error:
-                if not is_refusal(error):
-                    self._noted.extendleft((*reversed(left), one))
-                    raise
-                await self._refused(one, error)
-            except BaseException:
-                self._noted.extendleft((*reversed(left), one))
-                raise
-
-    async def _refused(self, one: Completion | ClaimRef, error: ThoonkError) -> None:
-        """The backend does not accept how a job ended; to do it again would come to the same."""
-        feed, id = self._codec.feed, one.id
-        if isinstance(error, ItemTooLarge):
-            operation: JobStall | JobCancel = JobStall(feed, id, one.token)
-            becomes = "it is stalled"
-        else:
-            operation = JobCancel(feed, id, one.token)
-            becomes = "that counts as a failed attempt"
-        try:
-            await self._backend.execute(operation)
-        except NotClaimed:
-            becomes = "it was lost before"
-        except ThoonkError as failure:
-            becomes = f"it stays claimed, for that was refused, too: {failure}"
-        logger.error(
-            "Result of job %s refused; %s: %s",
-            shown(id),
-            becomes,
-            error,
-            extra={"event": "job_result_refused", "feed": feed, "id": id},
-        )
-
-    def _is_due(self) -> bool:
-        return bool(self._noted) and time.monotonic() - self._noted_at > TELL_AFTER
-
     # --- in the background ------------------------------------------------------------
 
-    async def _keep(self) -> None:
-        """Extend the claims in hand, and tell what was noted while a job takes its time."""
+    async def _beat(self) -> None:
+        """While a job takes its time: extend the claims, flush the outbox, share what waits."""
         every = 0.0
         last = time.monotonic()
         looked = -LOOK_EVERY
-        while not await wait_event(self._closed, min(TELL_AFTER, every or TELL_AFTER)):
+        while not await wait_event(self._closed, min(FLUSH_AFTER, every or FLUSH_AFTER)):
             try:
                 if time.monotonic() - looked >= LOOK_EVERY and (self._hand or self._current):
                     # Somebody may have changed it.
@@ -375,8 +274,8 @@ class AsyncClaims(Generic[T]):
                     config = FeedConfig.from_fields(fields, self._codec.feed)
                     every = (config.claim_timeout or 0.0) / PER_TIMEOUT
                     looked = time.monotonic()
-                if self._is_due():
-                    await self._tell()
+                if self._outbox.is_due:
+                    await self._outbox.flush()
                 if self._hand and time.monotonic() - self._handed_at > SHARE_AFTER:
                     await self._share()
                 if every and time.monotonic() - last >= every:
@@ -417,7 +316,7 @@ class AsyncClaims(Generic[T]):
                 with contextlib.suppress(ValueError):
                     self._hand.remove(claim)
                     lost.append(claim.id)
-        await self._log_lost(lost, "Job %s was lost before it was begun: %s")
+        await self._outbox.log_lost(lost, "Job %s was lost before it was begun: %s")
 
     async def _interrupt(self) -> None:
         """End the waiting, which may not have begun when it is asked to end."""

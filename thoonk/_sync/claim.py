@@ -7,9 +7,10 @@ import logging
 import os
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from thoonk._sync.heartbeat import Heartbeat
+from thoonk._sync.outbox import Outbox
 from thoonk.backends import Backend
 from thoonk.codec import Codec
 from thoonk.concurrency._sync import shielded
@@ -30,13 +31,6 @@ T = TypeVar("T")
 logger = logging.getLogger("thoonk.job")
 
 
-class Endings(Protocol):
-    """Where it is noted how claims have ended, to be told the backend with the next take."""
-
-    def note(self, completion: Completion, *, failed: bool) -> None:
-        """The job is to be finished, or cancelled when it has failed."""
-
-
 class Claim(tuple[str, T, int], Generic[T]):
     """A job that was claimed: unpacks into id, item and how often it was cancelled.
 
@@ -49,14 +43,15 @@ class Claim(tuple[str, T, int], Generic[T]):
         ended: whether it was ended through this object.
         origin: what came with the item beside it, where the serializer keeps that: the trace
             context of who put it (see `thoonk.observe.opentelemetry.received`); else None.
-        later: where a loop that hands out claims wants to hear how they end.
+        outbox: of the loop that the claim is of, which tells the backend how it ended; None:
+            whoever has the claim does.
     """
 
     _feed: str
     _backend: Backend
     _codec: Codec[T]
     ended: bool
-    later: Endings | None
+    outbox: Outbox | None
     token: str
     origin: Any
     _completion: Completion | None
@@ -79,7 +74,7 @@ class Claim(tuple[str, T, int], Generic[T]):
         self.origin = codec.origin()
         self._completion = None
         self.ended = False
-        self.later = None
+        self.outbox = None
         return self
 
     def __repr__(self) -> str:
@@ -166,9 +161,9 @@ class Claim(tuple[str, T, int], Generic[T]):
 
     def settle(self, *, failed: bool) -> None:
         """For the loop that the claim is of: note how the job ended, if it has not yet."""
-        if not self.ended and self.later is not None:
+        if not self.ended and self.outbox is not None:
             self.ended = True
-            self.later.note(self._chosen_completion(), failed=failed)
+            self.outbox.add(self._chosen_completion(), failed=failed)
 
     def __enter__(self) -> Self:
         self._pid = os.getpid()
@@ -182,7 +177,7 @@ class Claim(tuple[str, T, int], Generic[T]):
     ) -> None:
         if self.ended or self._pid != os.getpid():
             return  # in a forked child the block, and the claim, are its parent's
-        if self.later is not None:
+        if self.outbox is not None:
             self.settle(failed=error is not None)
             return
         if error is None:

@@ -531,7 +531,7 @@ class Executor:
             return
         # It stays claimed until it may be tried again. So nothing has to be stored about it,
         # and when this process dies it comes back.
-        claim.later = None  # the loop has nothing to do with it any more
+        claim.outbox = None  # the loop has nothing to do with it any more
         running.due = time.monotonic() + delay
         self._parked[running] = consumer
         while len(self._parked) > MOST_DELAYED and not self._is_stopping.is_set():
