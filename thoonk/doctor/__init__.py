@@ -1,11 +1,6 @@
-"""A doctor for feeds on a Redis or Valkey server: finds what contradicts the contract.
+"""Finds what contradicts the contract on a live Redis or Valkey server, and repairs it on demand.
 
-    python -m thoonk.doctor redis://localhost:6379/0
-
-It looks at keys, not through operations, so it knows the Redis backend alone. The checks
-are functions over plain values, by theme: `server`, `catalogue` (which feeds there are, and
-how they are configured), `states`, `claims`, `results`. `probe` asks the server,
-`examination` leads from a suspicion to a finding and repairs.
+It reads the keys themselves, not through operations, so it is for the Redis backend only.
 """
 
 from __future__ import annotations

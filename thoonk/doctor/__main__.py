@@ -1,4 +1,4 @@
-"""``python -m thoonk.doctor URL``."""
+"""Runs the command by itself: ``python -m thoonk.doctor URL``."""
 
 import sys
 

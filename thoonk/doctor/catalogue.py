@@ -1,10 +1,10 @@
-"""Checks of what feeds there are: names, configurations, and which keys there are of them."""
+"""Rules about which feeds there are, how they are configured, and which keys each has."""
 
 from __future__ import annotations
 
 import difflib
 import uuid
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
@@ -163,7 +163,7 @@ def type_of(word: str, kind: str) -> str:
 # --- does the feed exist ------------------------------------------------------------------
 
 
-def reads_of_catalogue(keys: Keys, leftovers: Sequence[bytes]) -> list[Words]:
+def reads_of_existence(keys: Keys, leftovers: Sequence[bytes]) -> list[Words]:
     """Whether it is configured, whether it is listed, how much there is of it."""
     return [
         words("HEXISTS", keys.config, "type"),
@@ -180,7 +180,7 @@ def leftovers_of(keys: Keys, found: Collection[str]) -> list[bytes]:
     return [getattr(keys, word) for word in sorted({*found} - {*_DATA, RESULT, *index})]
 
 
-def judge_catalogue(
+def existence_rule(
     keys: Keys, leftovers: Sequence[bytes], replies: Sequence[Reply]
 ) -> Fault | None:
     """A feed that exists by half."""
@@ -204,36 +204,51 @@ def judge_catalogue(
     return None
 
 
+def type_rule(word: str, kind: str, actual: str) -> Fault | None:
+    """A key of another Redis type than a feed of that kind has."""
+    wanted = type_of(word, kind)
+    if actual in (wanted, "none"):
+        return None
+    return Fault(WRONG_TYPE, f"feed.{word} is a {actual}, not a {wanted}")
+
+
+def stray_result_rule(configured: int, left: int) -> Fault | None:
+    """A result that is kept for ever, of a feed that does not exist."""
+    return Fault(STRAY_RESULT, "results of no feed") if not configured and left == -1 else None
+
+
 # --- how it is configured -----------------------------------------------------------------
 
 
-def judge_config(fields: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
-    """For each field that makes no sense its name, and what is wrong with it."""
+def faulty_settings(fields: Mapping[str, str]) -> dict[str, Fault]:
+    """The fields that make no sense, and what is wrong with them."""
+    faults = {}
     known = [field.name for field in attrs.fields(FeedConfig) if field.name != "extra"]
     for name, text in fields.items():
         if name not in known:
             if close := difflib.get_close_matches(name, known, 1, 0.75):
-                yield name, Fault(FIELD, f"{name!r} in the configuration, not {close[0]!r}")
+                says = f"{name!r} in the configuration, not {close[0]!r}"
+                faults[name] = Fault(FIELD, says)
             continue
         try:
             check_config({name: text})
         except (InvalidValue, InvalidType) as error:
-            yield name, Fault(VALUE, str(error))
+            faults[name] = Fault(VALUE, str(error))
+    return faults
 
 
 def sensible(fields: Mapping[str, str]) -> FeedConfig:
     """The configuration without what makes no sense."""
-    bad = {name for name, fault in judge_config(fields) if fault.check is VALUE}
+    bad = {name for name, fault in faulty_settings(fields).items() if fault.check is VALUE}
     return FeedConfig.from_fields({n: text for n, text in fields.items() if n not in bad})
 
 
-def judge_counter(keys: Keys, greatest: int, given: bytes | None) -> Fault | None:
-    """A counter of ids that is behind them, or no number."""
-    number = count_of(given)
+def counter_rule(keys: Keys, greatest: int, is_there: int, given: bytes | None) -> Fault | None:
+    """A counter of ids that is behind the greatest, or no number."""
+    repair = (words("SET", keys.idincr, greatest),)
     if given is not None and not is_count(given):
-        says = "feed.idincr is no number, and no item can be added"
-        return Fault(COUNTER, says, (words("SET", keys.idincr, greatest),))
-    if number >= greatest:
+        return Fault(COUNTER, "feed.idincr is no number, and no item can be added", repair)
+    number = count_of(given)
+    if not is_there or number >= greatest:
         return None
-    says = f"the next id would be {number + 1}, and {greatest} is there"
-    return Fault(COUNTER, says, (words("SET", keys.idincr, greatest),))
+    return Fault(COUNTER, f"the next id would be {number + 1}, and {greatest} is there", repair)

@@ -1,4 +1,4 @@
-"""Checks of claims: their time, their holders, and what is reserved."""
+"""Rules about claims: their times, their holders and tokens, and ids that are reserved."""
 
 from __future__ import annotations
 
@@ -52,48 +52,48 @@ ENDLESS = Check(
 )
 
 
-def late(facts: ItemState, feed: Feed) -> Fault | None:
+def late(state: ItemState, feed: Feed) -> Fault | None:
     """A claim past its time. (Contract: job maintenance, queue get)"""
-    if not facts.item or not facts.is_late(feed):
+    if not state.item or not state.is_late(feed):
         return None
-    if facts.waiting or facts.reserved or facts.stalled:
+    if state.waiting or state.reserved or state.stalled:
         return None  # first it has to be in one state
-    keys, id = feed.keys, facts.id
+    keys, id = feed.keys, state.id
     writes: list[Words] = [words("ZREM", keys.claimed, id), words("HDEL", keys.holders, id)]
     most = feed.config.max_failures or 0
     if feed.kind != JOB:
         writes.append(words("RPUSH", keys.ids, id))
-    elif most and facts.failures + 1 >= most:
+    elif most and state.failures + 1 >= most:
         writes += [words("ZREM", keys.published, id), words("SADD", keys.stalled, id)]
     else:
         writes.append(words("LPUSH", keys.ids, id))
     if feed.kind == JOB:
-        writes.append(words("HSET", keys.cancelled, id, facts.failures + 1))
+        writes.append(words("HSET", keys.cancelled, id, state.failures + 1))
     return Fault(LATE, "claims past their time", tuple(writes))
 
 
-def future(facts: ItemState, feed: Feed) -> Fault | None:
+def future(state: ItemState, feed: Feed) -> Fault | None:
     """A claim of a time that has yet to come. (Contract: Order and time)"""
-    if not facts.item or facts.claimed is None or not facts.is_ahead(feed):
+    if not state.item or state.claimed is None or not state.is_ahead(feed):
         return None
-    if facts.waiting or facts.reserved or facts.stalled:
+    if state.waiting or state.reserved or state.stalled:
         return None  # first it has to be in one state
     now = text_of_time(feed.now)
-    writes = [words("ZADD", feed.keys.claimed, "XX", now, facts.id)]
-    token, _, since = (facts.holder or b"").rpartition(b" ")
-    if token and _is(since, facts.claimed):
-        writes.append(words("HSET", feed.keys.holders, facts.id, token + b" " + now.encode()))
+    writes = [words("ZADD", feed.keys.claimed, "XX", now, state.id)]
+    token, _, since = (state.holder or b"").rpartition(b" ")
+    if token and _is(since, state.claimed):
+        writes.append(words("HSET", feed.keys.holders, state.id, token + b" " + now.encode()))
     return Fault(FUTURE, "claims of a time that has yet to come", tuple(writes))
 
 
-def holder(facts: ItemState, feed: Feed) -> Fault | None:
+def holder(state: ItemState, feed: Feed) -> Fault | None:
     """A holder's entry that counts for nothing."""
-    if facts.holder is None:
+    if state.holder is None:
         return None
-    since = facts.holder.rpartition(b" ")[2]
-    if facts.claimed is not None and _is(since, facts.claimed):
+    since = state.holder.rpartition(b" ")[2]
+    if state.claimed is not None and _is(since, state.claimed):
         return None
-    return Fault(HOLDER, "holders of no claim", (words("HDEL", feed.keys.holders, facts.id),))
+    return Fault(HOLDER, "holders of no claim", (words("HDEL", feed.keys.holders, state.id),))
 
 
 def _is(text: bytes, time: float) -> bool:
@@ -103,27 +103,27 @@ def _is(text: bytes, time: float) -> bool:
         return False
 
 
-def reserved(facts: ItemState, feed: Feed) -> Fault | None:
+def reserved(state: ItemState, feed: Feed) -> Fault | None:
     """An id that was on the way to a taker, for too long."""
-    if not facts.item or not facts.reserved or facts.claimed is not None or facts.stalled:
+    if not state.item or not state.reserved or state.claimed is not None or state.stalled:
         return None
-    if facts.waiting or facts.reserved > 1:
+    if state.waiting or state.reserved > 1:
         return None  # see `twice`
     writes = (
-        words("LREM", feed.keys.reserved, 1, facts.id),
-        words("RPUSH", feed.keys.ids, facts.id),
+        words("LREM", feed.keys.reserved, 1, state.id),
+        words("RPUSH", feed.keys.ids, state.id),
     )
     return Fault(RESERVED, "ids left in feed.reserved", writes)
 
 
-JUDGES: tuple[Rule, ...] = (late, future, holder, reserved)
+RULES: tuple[Rule, ...] = (late, future, holder, reserved)
 
 
 # --- tokens: these are of takes, not of ids -----------------------------------------------
 
 
 def reads_of_token(feed: Feed, token: bytes, ids: Sequence[bytes]) -> list[Words]:
-    """What is read to judge the entry of a token that names these ids."""
+    """What is read to check the entry of a token that names these ids."""
     return [
         words("HGET", feed.keys.tokens, token),
         *(words("HGET", feed.keys.holders, id) for id in ids),
@@ -140,7 +140,7 @@ def is_held(holder: bytes | None, token: bytes) -> bool:
     return holder is not None and holder.rpartition(b" ")[0] == token
 
 
-def judge_token(
+def token_rule(
     feed: Feed, token: bytes, entry: bytes | None, holders: Mapping[bytes, bytes | None]
 ) -> Fault | None:
     """A token that names ids which are not held under it."""
@@ -155,7 +155,7 @@ def judge_token(
     return Fault(TOKEN, "tokens of what is not held", (write,))
 
 
-def endless(feed: Feed, claimed: Mapping[bytes, float]) -> Fault | None:
+def endless_rule(feed: Feed, claimed: Mapping[bytes, float]) -> Fault | None:
     """Claims that are never over."""
     if feed.kind != JOB or feed.timeout is not None or not claimed:
         return None

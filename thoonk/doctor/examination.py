@@ -1,11 +1,4 @@
-"""The examination: from a pass over the server to what is sure, and what is repaired.
-
-A live server moves while it is passed over, so what a pass finds is only suspected. Each
-suspect is looked at again, all that concerns it at one instant, and then some times more:
-what is wrong and has not moved all that time is a finding. (Between two steps of a peer, or
-of a creation, things look wrong for a moment.) A repair writes only if the suspect still
-is as it was at the last look; both are one script.
-"""
+"""The course of an examination: scan, look closely at what may be wrong, repair, report."""
 
 from __future__ import annotations
 
@@ -24,12 +17,12 @@ from thoonk.doctor.candidates import Candidate
 from thoonk.doctor.findings import Check, Finding, Report, Severity, Size, in_order
 from thoonk.doctor.item_state import Fault, Feed
 from thoonk.doctor.probe import STEP, Probe, batches
-from thoonk.doctor.scan import Scan
+from thoonk.doctor.reader import Scan
 from thoonk.doctor.server import ServerFacts, examine_server
 from thoonk.names import decode_name
 
 LOOKS = 3
-"""How often a suspect is looked at again within the patience."""
+"""How often a candidate is looked at again within the patience."""
 
 CLOSELY = 1000
 """How many ids of one feed are looked at closely in one round."""
@@ -60,7 +53,13 @@ Outcome: TypeAlias = dict[tuple[str, str, str], tuple[Fault, Candidate, bool]]
 
 
 class Examination:
-    """One examination of one server. For the arguments see `thoonk.doctor.examine`."""
+    """One examination of one server. For the arguments see `thoonk.doctor.examine`.
+
+    The server is at work meanwhile, and between two steps of a peer things look wrong for a
+    moment. So what a scan finds is only a candidate. Each is looked at several times, all that
+    concerns it at one instant; what is wrong each time, and has not changed, is a finding. A
+    repair is one script, which writes only if the candidate is still as at the last look.
+    """
 
     def __init__(
         self, client: redis.Redis, *, repair: bool, patience: float, ignore: Collection[str]
@@ -124,7 +123,7 @@ class Examination:
             for _ in range(LOOKS if found else 0):
                 time.sleep(self._patience / LOOKS)
                 found = self._unmoved(found)
-            # What was seen of those that are created or deleted meanwhile is of two feeds.
+            # What was read of those that are created or deleted meanwhile is of two feeds.
             names = announced()
         return {
             (fault.check.name, candidate.feed, candidate.subject): (
@@ -154,14 +153,12 @@ class Examination:
     def _faults(self, candidate: Candidate, now: float) -> tuple[Fault, ...]:
         if any(isinstance(reply, Exception) for reply in candidate.replies):
             return ()  # a key of another type, which is told elsewhere
-        faults = candidate.judge(candidate.replies, now)
-        return tuple(fault for fault in faults if fault.check.name not in self._ignore)
+        faults = candidate.rule(candidate.replies, now)
+        return tuple(f for f in faults if f is not None and f.check.name not in self._ignore)
 
     def _unmoved(self, found: Sequence[Candidate]) -> list[Candidate]:
-        before = {candidate: candidate.state for candidate in found}
-        return [
-            candidate for candidate in self._wrong(found) if candidate.state == before[candidate]
-        ]
+        before = {candidate: candidate.fingerprint for candidate in found}
+        return [again for again in self._wrong(found) if again.fingerprint == before[again]]
 
     def _try_repair(self, candidate: Candidate, fault: Fault) -> bool:
         # What is wrong again although it was repaired is told, and left to people.
@@ -181,7 +178,7 @@ class Examination:
             self._repaired.add(key)
         return repaired
 
-    # --- what is suspected ------------------------------------------------------------------
+    # --- candidates -------------------------------------------------------------------------
 
     def _candidates(self) -> Iterator[Candidate]:
         names = self._names()
@@ -198,7 +195,7 @@ class Examination:
             found[name] |= set()
         yield from self._wrong(candidates.of_existence(name, found[name]) for name in found)
         for name in sorted(found):
-            yield from self._suspects_of(name, found[name], stored.pop(name, []))
+            yield from self._of_feed(name, found[name], stored.pop(name, []))
 
     def _names(self) -> set[str]:
         try:
@@ -229,15 +226,20 @@ class Examination:
             if name.id is not None:
                 stored[name.feed].append(name.id)
 
-    def _suspects_of(self, name: str, found: set[str], stored: list[bytes]) -> Iterator[Candidate]:
+    def _of_feed(self, name: str, found: set[str], stored: list[bytes]) -> Iterator[Candidate]:
         fields = self._fields(name)
         kind = KIND_OF_TYPE.get(fields.get("type", ""))
-        wrong_types = self._wrong(candidates.of_types(name, found, kind))
+        # What a type of somebody's own keeps under ids is not ours to know.
+        known = found - {catalogue.RESULT, *(("ids",) if kind is None else ())}
+        wrong_types = self._wrong(
+            candidates.of_type(name, word, kind or "") for word in sorted(known)
+        )
         yield from wrong_types
         if "type" not in fields:
             yield from self._wrong(candidates.of_stray_result(name, id) for id in stored)
             return
-        yield from self._wrong(candidates.of_settings(name, fields))
+        faulty = catalogue.faulty_settings(fields)
+        yield from self._wrong(candidates.of_setting(name, field) for field in faulty)
         if kind is None:
             says = f"its type is {fields['type']!r:.80}"
             self._notes.append(Finding(catalogue.OWN_TYPE, says, name))
@@ -245,7 +247,7 @@ class Examination:
             config = catalogue.sensible(fields)
             feed = Feed(name, kind, keys_of(name), config, self._now())
             try:
-                yield from [*self._suspects_in(feed, found), *self._results(feed, found, stored)]
+                yield from [*self._of_items(feed, found), *self._of_results(feed, found, stored)]
             except redis.exceptions.ResponseError as error:
                 if not _is_of_another_type(error):
                     raise
@@ -257,28 +259,32 @@ class Examination:
             return {}
         return {decode_name(f): decode_name(v) for f, v in self._probe.pairs("HSCAN", key)}
 
-    def _suspects_in(self, feed: Feed, found: set[str]) -> Iterator[Candidate]:
-        seen = Scan.of(self._probe, feed, found)
-        self._items[feed.name] = len(seen.items)
-        endless = claims.endless(feed, seen.claimed)
+    def _of_items(self, feed: Feed, words: set[str]) -> Iterator[Candidate]:
+        scan = Scan.of(self._probe, feed, words)
+        items, claimed = scan.found["items"], scan.found.get("claimed", {})
+        self._items[feed.name] = len(items)
+        endless = claims.endless_rule(feed, claimed)
         if endless is not None:
             self._notes.append(Finding(endless.check, endless.says, feed.name))
-        ids = [facts for facts in seen.facts() if any(candidates.judge_id(facts, feed))]
+        wrong = [state for state in scan.states() if any(candidates.faults_of(state, feed))]
         # First without going through lists: that clears those that have moved on.
-        glances = {candidates.of_id(feed, facts, 0, walk=False): facts for facts in ids}
+        glances = {candidates.of_id(feed, state, 0, walk=False): state for state in wrong}
         closely = [glances[candidate] for candidate in self._wrong(glances)]
         if len(closely) > CLOSELY:
             says = f"{len(closely)} ids look suspicious"
             self._notes.append(Finding(MORE, says, feed.name))
         yield from self._wrong(
-            candidates.of_id(feed, facts, seen.length) for facts in closely[:CLOSELY]
+            candidates.of_id(feed, state, scan.length) for state in closely[:CLOSELY]
         )
-        yield from self._wrong(candidates.of_tokens(feed, seen.tokens, seen.holders))
-        yield from self._wrong(candidates.of_totals(feed))
+        yield from self._wrong(candidates.of_tokens(feed, scan))
+        totals = ("publishes", "finishes")
+        yield from self._wrong(candidates.of_total(feed, word) for word in totals)
         if feed.kind == SORTED_FEED:
-            yield from self._wrong([candidates.of_counter(feed, seen.items)])
+            yield from self._wrong([candidates.of_counter(feed, items)])
 
-    def _results(self, feed: Feed, found: set[str], stored: Sequence[bytes]) -> Iterator[Candidate]:
+    def _of_results(
+        self, feed: Feed, found: set[str], stored: Sequence[bytes]
+    ) -> Iterator[Candidate]:
         if feed.kind != JOB:
             return
         listed = self._probe.pairs("ZSCAN", feed.keys.results) if "results" in found else ()

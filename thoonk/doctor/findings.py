@@ -1,4 +1,4 @@
-"""What an examination has to say."""
+"""What an examination reports: findings, and the sizes of feeds."""
 
 from __future__ import annotations
 

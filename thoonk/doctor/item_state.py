@@ -1,16 +1,16 @@
-"""What is known of one id at one instant, and how it is read."""
+"""The state of one id of a feed, and the values that rules about it work with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
 
 from thoonk.backends.redis.wire import Keys, count_of
-from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED, FeedConfig
+from thoonk.config import QUEUE, FeedConfig
 from thoonk.doctor.findings import Check
-from thoonk.doctor.probe import Reply, Words, words
+from thoonk.doctor.probe import Words
 from thoonk.operations import CONFIRM_WITHIN
 
 SECONDS_BELOW = 1e11
@@ -119,59 +119,4 @@ class Fault:
 
 
 Rule: TypeAlias = Callable[[ItemState, Feed], Fault | None]
-"""Looks at what is known of an id for one fault."""
-
-
-def _number(reply: Reply) -> float | None:
-    return None if reply is None else float(reply)
-
-
-@attrs.frozen
-class _Read:
-    """How one attribute of `ItemState` is read. ``walks``: it goes through the whole list."""
-
-    command: str
-    key: str
-    of_reply: Callable[[Reply], object]
-    walks: bool = False
-
-
-_READS = {
-    "item": _Read("HEXISTS", "items", bool),
-    "waiting": _Read("LPOS", "ids", lambda reply: len(reply or ()), walks=True),
-    "reserved": _Read("LPOS", "reserved", lambda reply: len(reply or ()), walks=True),
-    "score": _Read("ZSCORE", "ids", _number),
-    "claimed": _Read("ZSCORE", "claimed", _number),
-    "stalled": _Read("SISMEMBER", "stalled", bool),
-    "published": _Read("ZSCORE", "published", _number),
-    "cancelled": _Read("HGET", "cancelled", lambda reply: reply),
-    "holder": _Read("HGET", "holders", lambda reply: reply),
-}
-
-_OF_KIND = {
-    FEED: ("item", "score"),
-    SORTED_FEED: ("item", "waiting"),
-    QUEUE: ("item", "waiting", "reserved", "claimed", "holder"),
-    JOB: (
-        *("item", "waiting", "reserved", "claimed", "stalled"),
-        *("published", "cancelled", "holder"),
-    ),
-}
-
-
-def reads_of(feed: Feed, id: bytes, *, walk: bool = True) -> list[Words]:
-    """The commands that read an id's facts; without those that go through lists, if asked."""
-    reads = [_READS[name] for name in _OF_KIND[feed.kind] if walk or not _READS[name].walks]
-    return [
-        words(read.command, getattr(feed.keys, read.key), id, *(("COUNT", 0) if read.walks else ()))
-        for read in reads
-    ]
-
-
-def facts_of(
-    feed: Feed, before: ItemState, replies: Sequence[Reply], *, walk: bool = True
-) -> ItemState:
-    """The facts of replies; what was not read is as before."""
-    names = [name for name in _OF_KIND[feed.kind] if walk or not _READS[name].walks]
-    read = {name: _READS[name].of_reply(reply) for name, reply in zip(names, replies, strict=True)}
-    return attrs.evolve(before, **read)  # type: ignore[arg-type]
+"""Finds one kind of fault in the state of an id."""

@@ -1,9 +1,4 @@
-"""Looking at a server in small steps, and repairing what has not changed since.
-
-The bounds: nothing here asks for more than `STEP` elements at once, sends more than
-`BATCH` commands in one pipeline, or compares more than `COMPARISONS` list elements in
-one step (or one list once, where it is longer: as long as the removal of an item takes).
-"""
+"""Reads a server in small steps, and repairs what has not changed since it was read."""
 
 from __future__ import annotations
 
@@ -17,9 +12,18 @@ import redis
 T = TypeVar("T")
 
 STEP = 1000
+"""How many elements of a collection one command asks for."""
+
 WINDOW = 10_000
+"""How many elements of a list one command asks for."""
+
 BATCH = 500
+"""How many commands one pipeline has at most."""
+
 COMPARISONS = 500_000
+"""How many list elements one transaction compares at most; but a longer list is walked through
+once, which takes as long as the removal of an item."""
+
 BYTES = 1_000_000
 """Of items, that one step through a hash of items may touch, about."""
 

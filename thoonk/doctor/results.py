@@ -1,14 +1,13 @@
-"""Checks of stored results and their index."""
+"""Rules about stored results and their index, ``feed.results``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import attrs
-
 from thoonk.doctor.findings import Check, Severity
 from thoonk.doctor.item_state import Fault, Feed, text_of_time
 from thoonk.doctor.probe import Reply, words
+from thoonk.names import decode_name
 
 TARDINESS = 1000.0
 """Ms by which an entry may outlive its result, or be of another age."""
@@ -32,40 +31,23 @@ UNLISTED_RESULT = Check(
 )
 
 
-@attrs.frozen
-class Result:
-    """The result of one job, as it is stored.
+def result_rule(feed: Feed, id: bytes, replies: Sequence[Reply]) -> Fault | None:
+    """An entry without a result, or a result without an entry.
 
-    Attributes:
-        score: its entry in ``feed.results``: when it goes, ms.
-        elements: how many there are under its key.
-        left: ms until its key expires; -1: never; -2: there is none.
+    The replies: the entry in ``feed.results``, which says when the result goes (ms); how many
+    elements the result has; in how many ms it expires (-1: never, -2: there is none).
     """
-
-    id: bytes
-    key: bytes
-    score: float | None
-    elements: int
-    left: int
-
-
-def judge_result(feed: Feed, result: Result) -> Fault | None:
-    """An entry without a result, or a result without an entry."""
-    forget = (words("DEL", result.key), words("ZREM", feed.keys.results, result.id))
-    if result.elements == CONSUMED and result.left == -1:
+    score, elements, left = replies
+    key = feed.keys.result(decode_name(id))
+    forget = (words("DEL", key), words("ZREM", feed.keys.results, id))
+    if elements == CONSUMED and left == -1:
         return Fault(GONE, "consumed results that are kept for ever", forget)
-    if result.score is not None:
-        if result.elements or result.score < feed.now + TARDINESS:
+    if score is not None:
+        if elements or float(score) < feed.now + TARDINESS:
             return None  # entries past their time go with the next job that is finished
         return Fault(GONE, "entries in feed.results without a result", forget)
-    if not result.elements:
+    if not elements:
         return None
-    expiry = "+inf" if result.left == -1 else text_of_time(feed.now + result.left)
-    write = words("ZADD", feed.keys.results, "NX", expiry, result.id)
+    expiry = "+inf" if left == -1 else text_of_time(feed.now + left)
+    write = words("ZADD", feed.keys.results, "NX", expiry, id)
     return Fault(UNLISTED_RESULT, "results without an entry in feed.results", (write,))
-
-
-def result_of(id: bytes, key: bytes, replies: Sequence[Reply]) -> Result:
-    """The replies about one job's result."""
-    score, elements, left = replies
-    return Result(id, key, None if score is None else float(score), elements, left)

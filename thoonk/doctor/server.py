@@ -1,4 +1,4 @@
-"""Checks of the server itself."""
+"""Rules about the server itself: its version, settings, clock, memory and replicas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the states: each item in one, each id with an item."""
+"""Rules about the states of items: each item is in exactly one, and each id has an item."""
 
 from __future__ import annotations
 
@@ -96,57 +96,57 @@ COUNT = Check(
 )
 
 
-def _off_lists(facts: ItemState, feed: Feed) -> list[Words]:
+def _off_lists(state: ItemState, feed: Feed) -> list[Words]:
     return [
-        words("LREM", key, 0, facts.id)
-        for key, count in ((feed.keys.ids, facts.waiting), (feed.keys.reserved, facts.reserved))
+        words("LREM", key, 0, state.id)
+        for key, count in ((feed.keys.ids, state.waiting), (feed.keys.reserved, state.reserved))
         if count
     ]
 
 
-def _of_no_claim(facts: ItemState, feed: Feed) -> list[Words]:
+def _of_no_claim(state: ItemState, feed: Feed) -> list[Words]:
     return [
-        words("ZREM", feed.keys.claimed, facts.id),
-        words("HDEL", feed.keys.holders, facts.id),
+        words("ZREM", feed.keys.claimed, state.id),
+        words("HDEL", feed.keys.holders, state.id),
     ]
 
 
-def lost(facts: ItemState, feed: Feed) -> Fault | None:
+def lost(state: ItemState, feed: Feed) -> Fault | None:
     """An item of a queue or a job that was on its way to a taker when that died."""
-    if not facts.item or facts.is_known or feed.kind not in (QUEUE, JOB):
+    if not state.item or state.is_known or feed.kind not in (QUEUE, JOB):
         return None
-    if feed.kind == JOB and facts.published is None:
+    if feed.kind == JOB and state.published is None:
         return None
     push = "LPUSH" if feed.kind == JOB else "RPUSH"
-    return Fault(LOST, "in no state", (words(push, feed.keys.ids, facts.id),))
+    return Fault(LOST, "in no state", (words(push, feed.keys.ids, state.id),))
 
 
-def retracted(facts: ItemState, feed: Feed) -> Fault | None:
+def retracted(state: ItemState, feed: Feed) -> Fault | None:
     """The item of a job that a peer has retracted."""
-    if not facts.item or facts.is_known or feed.kind != JOB or facts.published is not None:
+    if not state.item or state.is_known or feed.kind != JOB or state.published is not None:
         return None
     writes = [
-        words("HDEL", key, facts.id)
+        words("HDEL", key, state.id)
         for key in (feed.keys.items, feed.keys.cancelled, feed.keys.holders)
     ]
     return Fault(RETRACTED, "items of retracted jobs", tuple(writes))
 
 
-def unordered(facts: ItemState, feed: Feed) -> Fault | None:
+def unordered(state: ItemState, feed: Feed) -> Fault | None:
     """An item of a feed or sorted feed that has no place in it."""
-    if not facts.item or facts.is_known or feed.kind not in (FEED, SORTED_FEED):
+    if not state.item or state.is_known or feed.kind not in (FEED, SORTED_FEED):
         return None
-    if facts.score is not None:
+    if state.score is not None:
         return None
     return Fault(UNORDERED, "items that are not in feed.ids")
 
 
-def no_item(facts: ItemState, feed: Feed) -> Fault | None:
+def no_item(state: ItemState, feed: Feed) -> Fault | None:
     """An id in some state whose item is not there."""
-    if facts.item or not (facts.is_known or facts.score is not None):
+    if state.item or not (state.is_known or state.score is not None):
         return None
     says = "ids without item"
-    keys, id = feed.keys, facts.id
+    keys, id = feed.keys, state.id
     match feed.kind:
         case "feed":
             return Fault(
@@ -156,12 +156,12 @@ def no_item(facts: ItemState, feed: Feed) -> Fault | None:
             return Fault(
                 NO_ITEM, says, (words("LREM", keys.ids, 0, id), words("PUBLISH", keys.retract, id))
             )
-    writes = _off_lists(facts, feed)
-    if facts.claimed is not None:
-        if not facts.is_late(feed):
+    writes = _off_lists(state, feed)
+    if state.claimed is not None:
+        if not state.is_late(feed):
             # Its taker has the item and may end the claim.
             return Fault(NO_ITEM, says)
-        writes += _of_no_claim(facts, feed)
+        writes += _of_no_claim(state, feed)
     if feed.kind == JOB:
         writes += [
             words("SREM", keys.stalled, id),
@@ -171,119 +171,126 @@ def no_item(facts: ItemState, feed: Feed) -> Fault | None:
     return Fault(NO_ITEM, says, tuple(writes))
 
 
-def two_states(facts: ItemState, feed: Feed) -> Fault | None:
+def two_states(state: ItemState, feed: Feed) -> Fault | None:
     """An id that waits, is claimed, is stalled: more than one of these."""
-    waits = facts.waiting + facts.reserved > 0
-    is_claimed = facts.claimed is not None
-    if not facts.item or waits + is_claimed + facts.stalled < 2:  # noqa: PLR2004
+    waits = state.waiting + state.reserved > 0
+    is_claimed = state.claimed is not None
+    if not state.item or waits + is_claimed + state.stalled < 2:  # noqa: PLR2004
         return None
     says = " and ".join(
-        state
-        for state, holds in (
+        name
+        for name, holds in (
             ("waiting", waits),
             ("claimed", is_claimed),
-            ("stalled", facts.stalled),
+            ("stalled", state.stalled),
         )
         if holds
     )
     writes: list[Words] = []
-    if facts.stalled and facts.published is None:
-        writes += _off_lists(facts, feed)
+    if state.stalled and state.published is None:
+        writes += _off_lists(state, feed)
         if is_claimed:
-            writes += _of_no_claim(facts, feed)
+            writes += _of_no_claim(state, feed)
     else:
-        if facts.stalled:
-            writes.append(words("SREM", feed.keys.stalled, facts.id))
+        if state.stalled:
+            writes.append(words("SREM", feed.keys.stalled, state.id))
         if is_claimed:
-            writes += _off_lists(facts, feed)
+            writes += _off_lists(state, feed)
     return Fault(TWO_STATES, says, tuple(writes))
 
 
-def twice(facts: ItemState, feed: Feed) -> Fault | None:
+def twice(state: ItemState, feed: Feed) -> Fault | None:
     """An id that is more than once among those that wait, or in a sorted feed."""
-    total = facts.waiting + facts.reserved
-    if not facts.item or total < 2 or facts.claimed is not None or facts.stalled:  # noqa: PLR2004
+    total = state.waiting + state.reserved
+    if not state.item or total < 2 or state.claimed is not None or state.stalled:  # noqa: PLR2004
         return None
-    ids, reserved, id = feed.keys.ids, feed.keys.reserved, facts.id
+    ids, reserved, id = feed.keys.ids, feed.keys.reserved, state.id
     writes: list[Words] = []
     if feed.kind == SORTED_FEED:
         writes.append(words("LREM", ids, 1 - total, id))
-    elif facts.reserved:
+    elif state.reserved:
         # Those are taken first, from the right.
-        if facts.waiting:
+        if state.waiting:
             writes.append(words("LREM", ids, 0, id))
-        if facts.reserved > 1:
-            writes.append(words("LREM", reserved, facts.reserved - 1, id))
+        if state.reserved > 1:
+            writes.append(words("LREM", reserved, state.reserved - 1, id))
     else:
         writes.append(words("LREM", ids, total - 1, id))
     return Fault(TWICE, "more than once in feed.ids", tuple(writes))
 
 
-def no_time(facts: ItemState, feed: Feed) -> Fault | None:
+def no_time(state: ItemState, feed: Feed) -> Fault | None:
     """A job that waits or is claimed and has no time."""
-    in_circulation = facts.waiting or facts.reserved or facts.claimed is not None
-    if feed.kind != JOB or not facts.item or facts.published is not None or facts.stalled:
+    in_circulation = state.waiting or state.reserved or state.claimed is not None
+    if feed.kind != JOB or not state.item or state.published is not None or state.stalled:
         return None
     if not in_circulation:
         return None
-    write = words("ZADD", feed.keys.published, "NX", text_of_time(feed.now), facts.id)
+    write = words("ZADD", feed.keys.published, "NX", text_of_time(feed.now), state.id)
     return Fault(NO_TIME, "jobs without a time", (write,))
 
 
-def stale(facts: ItemState, feed: Feed) -> Fault | None:
+def stale(state: ItemState, feed: Feed) -> Fault | None:
     """What is left of a job that is over."""
-    if feed.kind != JOB or facts.is_known or facts.item:
+    if feed.kind != JOB or state.is_known or state.item:
         return None
     writes = []
-    if facts.published is not None:
-        writes.append(words("ZREM", feed.keys.published, facts.id))
-    if facts.cancelled is not None:
-        writes.append(words("HDEL", feed.keys.cancelled, facts.id))
+    if state.published is not None:
+        writes.append(words("ZREM", feed.keys.published, state.id))
+    if state.cancelled is not None:
+        writes.append(words("HDEL", feed.keys.cancelled, state.id))
     return Fault(STALE, "entries of jobs that are over", tuple(writes)) if writes else None
 
 
-def seconds(facts: ItemState, feed: Feed) -> Fault | None:
+def seconds(state: ItemState, feed: Feed) -> Fault | None:
     """Times in seconds."""
     writes = [
-        words("ZADD", key, "XX", text_of_time(in_milliseconds(time)), facts.id)
+        words("ZADD", key, "XX", text_of_time(in_milliseconds(time)), state.id)
         for key, time in (
-            (feed.keys.ids, facts.score),
-            (feed.keys.published, facts.published),
-            (feed.keys.claimed, facts.claimed),
+            (feed.keys.ids, state.score),
+            (feed.keys.published, state.published),
+            (feed.keys.claimed, state.claimed),
         )
         if time is not None and is_time(time) and time < SECONDS_BELOW
     ]
-    if facts.is_ahead(feed):
+    if state.is_ahead(feed):
         return None  # see `future`
     return Fault(SECONDS, "times in seconds", tuple(writes)) if writes else None
 
 
-def wrong_time(facts: ItemState, feed: Feed) -> Fault | None:
+def wrong_time(state: ItemState, feed: Feed) -> Fault | None:
     """Numbers that are no times."""
     says = "numbers that are no times"
-    if facts.score is not None and not is_time(facts.score):
+    if state.score is not None and not is_time(state.score):
         return Fault(WRONG_TIME, says)  # where it belongs cannot be known
     # A claim that was late or of the future is told as that.
-    claimed = None if facts.is_ahead(feed) or facts.is_late(feed) else facts.claimed
+    claimed = None if state.is_ahead(feed) or state.is_late(feed) else state.claimed
     writes = [
-        words("ZADD", key, "XX", text_of_time(feed.now), facts.id)
-        for key, time in ((feed.keys.published, facts.published), (feed.keys.claimed, claimed))
-        if facts.item and time is not None and not is_time(time)
+        words("ZADD", key, "XX", text_of_time(feed.now), state.id)
+        for key, time in ((feed.keys.published, state.published), (feed.keys.claimed, claimed))
+        if state.item and time is not None and not is_time(time)
     ]
-    if writes and claimed is not None and facts.holder is not None and not is_time(claimed):
-        writes.append(words("HDEL", feed.keys.holders, facts.id))
+    if writes and claimed is not None and state.holder is not None and not is_time(claimed):
+        writes.append(words("HDEL", feed.keys.holders, state.id))
     return Fault(WRONG_TIME, says, tuple(writes)) if writes else None
 
 
-def count(facts: ItemState, feed: Feed) -> Fault | None:
+def count(state: ItemState, feed: Feed) -> Fault | None:
     """How often a job was cancelled, when that is no number."""
-    if not facts.item or facts.cancelled is None or is_count(facts.cancelled):
+    if not state.item or state.cancelled is None or is_count(state.cancelled):
         return None
-    write = words("HDEL", feed.keys.cancelled, facts.id)
+    write = words("HDEL", feed.keys.cancelled, state.id)
     return Fault(COUNT, "failures in feed.cancelled that are no number", (write,))
 
 
-JUDGES: tuple[Rule, ...] = (
+def total_rule(word: str, key: bytes, total: bytes | None) -> Fault | None:
+    """A counter of what was done in a feed, when that is no number."""
+    if total is None or is_count(total):
+        return None
+    return Fault(COUNT, f"feed.{word} is no number", (words("DEL", key),))
+
+
+RULES: tuple[Rule, ...] = (
     lost,
     retracted,
     unordered,
