@@ -15,6 +15,7 @@ import pytest
 import redis
 import servers
 from fakeredis import FakeRedis
+from selection import Case, by_turns
 
 from thoonk.backends.memory import World as Memory
 
@@ -25,8 +26,92 @@ processes.restore_signals()
 pytest.register_assert_rewrite("model.machine", "model.model", "mirror")
 
 MEMORY = "memory"
+SERVERS = servers.binaries()
 RESTRICTED = "valkey-8.1"
 """In this world the library works as a user with no rights but those it needs."""
+
+ALIKE = (
+    "tests/cli/",
+    "tests/conform/",
+    "tests/contract/test_",
+    "tests/contract/_sync/",
+    "tests/doctor/test_command.py",
+    "tests/doctor/test_healthy.py",
+    "tests/examples/",
+    "tests/reliability/",
+    "tests/wire/test_commands.py",
+    "tests/wire/test_contents.py",
+    "tests/wire/test_garbage.py",
+)
+"""Tests for which one server is like another: they take turns even when all are asked for.
+
+Scripts are tried on each server by `tests/contract/_async`, from which `_sync` is generated, and by
+the rest of `tests/wire`. These here are about the client, its connections, and garbage.
+"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How many worlds, and whether what is slow."""
+    group = parser.getgroup("tests of Thoonk")
+    group.addoption(
+        "--thorough",
+        action="store_true",
+        help="every server where they may differ, and what is slow; else each test takes one",
+    )
+    group.addoption(
+        "--server",
+        choices=SERVERS,
+        help="no server but this; each test of tests/contract takes it or memory",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the marker."""
+    config.addinivalue_line("markers", "slow: runs with --thorough, or when its file is named")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out worlds in which a test is not asked for, and what is slow.
+
+    A server that is named in a name of a test or behind ``-k`` has no turns: it is asked for.
+    """
+    thorough, server = config.getoption("--thorough"), config.getoption("--server")
+    asked = " ".join([*config.args, config.getoption("keyword")])
+    wanted: dict[pytest.Item, Case | None] = {}
+    for item in items:
+        if not item.get_closest_marker("slow") or thorough or item.path.name in asked:
+            world = _world_of(item)
+            if world is None:
+                wanted[item] = None
+            elif server is None or world in (MEMORY, server):
+                wanted[item] = Case(item.nodeid, world)
+    cases = {case for case in wanted.values() if case is not None}
+    if server is not None:
+        contract = {case for case in cases if case.test.startswith("tests/contract/")}
+        cases = cases - contract | by_turns(contract)
+    elif not any(name in asked for name in SERVERS):
+        in_turn = {case for case in cases if not thorough or case.test.startswith(ALIKE)}
+        cases = cases - in_turn | by_turns(in_turn, always=(MEMORY,), absent=_absent())
+    chosen = {*cases, None}
+    left_out = [i for i in items if i not in wanted or wanted[i] not in chosen]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        gone = {*left_out}
+        items[:] = [item for item in items if item not in gone]
+
+
+def _world_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    values = callspec.params.values() if callspec else ()
+    names = (MEMORY, *SERVERS)
+    return next((value for value in values if isinstance(value, str) and value in names), None)
+
+
+def _absent() -> set[str]:
+    """Servers without which tests are skipped: another has their turn."""
+    if servers.servers_are_required():
+        return set()
+    return {name for name, binary in SERVERS.items() if binary is None}
 
 
 @attrs.frozen

@@ -14,6 +14,8 @@ from conftest import _binary
 from thoonk import testing
 from thoonk.backends import AsyncBackend, Backend, open_async_backend, open_backend
 
+pytestmark = pytest.mark.slow  # tests/contract has all of it, in fresh worlds
+
 KINDS = ("redis-path",)
 
 

@@ -107,6 +107,7 @@ def test_items_of_50_megabytes(one_world: World) -> None:
         thoonk.delete_feed("j")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_feed_of_a_million_items(one_world: World) -> None:
     number = 1_000_000

@@ -13,6 +13,7 @@ from conftest import _binary
 PROGRAM = Path(__file__).resolve().parents[2] / "benchmarks" / "torture.py"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", ["redis-6.2", "valkey-8.1"])
 def test_nothing_is_lost_doubled_or_kept_quiet(name: str, tmp_path: Path) -> None:
