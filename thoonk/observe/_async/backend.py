@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from thoonk.backends import AsyncInterruptible, AsyncSubscription, open_async_backend
+from thoonk.backends import AsyncForwardingBackend, AsyncSubscription, open_async_backend
 from thoonk.notices import Notice
 from thoonk.observe.observer import Observer, watched, worked
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -14,7 +14,7 @@ from thoonk.operations import Batch, Operation, TakeOperation
 R = TypeVar("R")
 
 
-class AsyncObservedBackend:
+class AsyncObservedBackend(AsyncForwardingBackend):
     """A backend that is watched. It closes what it has opened itself."""
 
     def __init__(self, backend: object, *observers: Observer, **options: Any) -> None:
@@ -28,30 +28,23 @@ class AsyncObservedBackend:
         Raises:
             InvalidValue, InvalidType, BackendNotInstalled: as `AsyncThoonk`.
         """
-        self._backend, self._owns_backend = open_async_backend(backend, **options)
+        opened, self._owns_backend = open_async_backend(backend, **options)
+        super().__init__(opened)
         self._observers = observers
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._backend!r}>"
 
     async def execute(self, operation: Operation[R]) -> R:
         """As the backend's, watched."""
         with watched(self._observers, operation, waiting=False) as answered:
-            answer = await self._backend.execute(operation)
+            answer = await super().execute(operation)
             answered(answer)
         return answer
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As the backend's, watched."""
         with watched(self._observers, operation, waiting=True) as answered:
-            answer = await self._backend.wait(operation, timeout)
+            answer = await super().wait(operation, timeout)
             answered(answer)
         return answer
-
-    async def interrupt(self, operation: TakeOperation) -> None:
-        """As the backend's, if it offers that; else nothing: a wait is not long."""
-        if isinstance(self._backend, AsyncInterruptible):
-            await self._backend.interrupt(operation)
 
     def working(self, feed: str, id: str, attempt: int) -> AbstractContextManager[None]:
         """A block in which a worker does a job; observers that have a method ``work`` see it."""
@@ -59,12 +52,12 @@ class AsyncObservedBackend:
 
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As the backend's; its notices are watched."""
-        return AsyncObservedSubscription(await self._backend.listen(feed), self._observers)
+        return AsyncObservedSubscription(await super().listen(feed), self._observers)
 
     async def close(self) -> None:
         """Close the backend, if it was opened here."""
         if self._owns_backend:
-            await self._backend.close()
+            await super().close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from thoonk.backends import Interruptible, Subscription, open_backend
+from thoonk.backends import ForwardingBackend, Subscription, open_backend
 from thoonk.notices import Notice
 from thoonk.observe.observer import Observer, watched, worked
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -15,7 +15,7 @@ from thoonk.operations import Batch, Operation, TakeOperation
 R = TypeVar("R")
 
 
-class ObservedBackend:
+class ObservedBackend(ForwardingBackend):
     """A backend that is watched. It closes what it has opened itself."""
 
     def __init__(self, backend: object, *observers: Observer, **options: Any) -> None:
@@ -29,30 +29,23 @@ class ObservedBackend:
         Raises:
             InvalidValue, InvalidType, BackendNotInstalled: as `Thoonk`.
         """
-        self._backend, self._owns_backend = open_backend(backend, **options)
+        opened, self._owns_backend = open_backend(backend, **options)
+        super().__init__(opened)
         self._observers = observers
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._backend!r}>"
 
     def execute(self, operation: Operation[R]) -> R:
         """As the backend's, watched."""
         with watched(self._observers, operation, waiting=False) as answered:
-            answer = self._backend.execute(operation)
+            answer = super().execute(operation)
             answered(answer)
         return answer
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As the backend's, watched."""
         with watched(self._observers, operation, waiting=True) as answered:
-            answer = self._backend.wait(operation, timeout)
+            answer = super().wait(operation, timeout)
             answered(answer)
         return answer
-
-    def interrupt(self, operation: TakeOperation) -> None:
-        """As the backend's, if it offers that; else nothing: a wait is not long."""
-        if isinstance(self._backend, Interruptible):
-            self._backend.interrupt(operation)
 
     def working(self, feed: str, id: str, attempt: int) -> AbstractContextManager[None]:
         """A block in which a worker does a job; observers that have a method ``work`` see it."""
@@ -60,12 +53,12 @@ class ObservedBackend:
 
     def listen(self, feed: str | None = None) -> Subscription:
         """As the backend's; its notices are watched."""
-        return ObservedSubscription(self._backend.listen(feed), self._observers)
+        return ObservedSubscription(super().listen(feed), self._observers)
 
     def close(self) -> None:
         """Close the backend, if it was opened here."""
         if self._owns_backend:
-            self._backend.close()
+            super().close()
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TypeVar
 
-from thoonk.backends import AsyncBackend, AsyncInterruptible, AsyncSubscription
+from thoonk.backends import AsyncBackend, AsyncForwardingBackend, AsyncSubscription
 from thoonk.concurrency._async import sleep
 from thoonk.exceptions import Empty, OutcomeUnknown
 from thoonk.notices import Gap, Notice
@@ -19,45 +19,33 @@ GLANCE = 0.02
 """Seconds after which a subscriber looks whether its connection was cut."""
 
 
-class AsyncFaulty:
-    """Passes everything on to another backend, unless `Faults` say otherwise."""
+class AsyncFaulty(AsyncForwardingBackend):
+    """Passes everything on, unless `Faults` say otherwise."""
 
     def __init__(self, backend: AsyncBackend, faults: Faults) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._faults = faults
 
     def __repr__(self) -> str:
         return f"<faults on {self._backend!r}>"
 
     async def execute(self, operation: Operation[R]) -> R:
-        """As `AsyncBackend.execute`."""
         self._faults.check()
-        answer = await self._backend.execute(operation)
+        answer = await super().execute(operation)
         if self._faults.takes_reply():
             raise OutcomeUnknown("the test has lost the reply; what was asked is done")
         return answer
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """As `AsyncBackend.wait`."""
         self._faults.check()
-        taken = await self._backend.wait(operation, timeout)
+        taken = await super().wait(operation, timeout)
         if self._faults.is_away:
             raise OutcomeUnknown("the test refuses connections")
         return taken
 
-    async def interrupt(self, operation: TakeOperation) -> None:
-        """As `AsyncInterruptible.wake`, where the backend offers that."""
-        if isinstance(self._backend, AsyncInterruptible):
-            await self._backend.interrupt(operation)
-
     async def listen(self, feed: str | None = None) -> AsyncFaultySubscription:
-        """As `AsyncBackend.listen`."""
         self._faults.check()
-        return AsyncFaultySubscription(await self._backend.listen(feed), feed, self._faults)
-
-    async def close(self) -> None:
-        """As `AsyncBackend.close`."""
-        await self._backend.close()
+        return AsyncFaultySubscription(await super().listen(feed), feed, self._faults)
 
 
 class AsyncFaultySubscription:
@@ -71,11 +59,9 @@ class AsyncFaultySubscription:
 
     @property
     def marker(self) -> str:
-        """As `AsyncSubscription.marker`."""
         return self._subscription.marker
 
     async def get(self, timeout: float | None = None) -> Notice:
-        """As `AsyncSubscription.get`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             if self._faults.is_away:
@@ -96,5 +82,4 @@ class AsyncFaultySubscription:
                 raise Empty("no notice within the timeout")
 
     async def close(self) -> None:
-        """As `AsyncSubscription.close`."""
         await self._subscription.close()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from thoonk.backends import AsyncBackend, AsyncInterruptible, AsyncSubscription
+from thoonk.backends import AsyncBackend, AsyncForwardingBackend
 from thoonk.operations import Batch, Operation, TakeOperation
 
 R = TypeVar("R")
 
 
-class AsyncObserved:
-    """Passes everything on to another backend.
+class AsyncObserved(AsyncForwardingBackend):
+    """Passes everything on, and notes it.
 
     Attributes:
         sent: the operations, in order, also those that were waited for.
@@ -19,7 +19,7 @@ class AsyncObserved:
     """
 
     def __init__(self, backend: AsyncBackend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self.sent: list[Operation[Any]] = []
         self.closed = 0
         self._inside: list[TakeOperation] = []
@@ -30,29 +30,17 @@ class AsyncObserved:
         return len(self._inside)
 
     async def execute(self, operation: Operation[R]) -> R:
-        """As `AsyncBackend.execute`."""
         self.sent.append(operation)
-        return await self._backend.execute(operation)
+        return await super().execute(operation)
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """As `AsyncBackend.wait`."""
         self.sent.append(operation)
         self._inside.append(operation)
         try:
-            return await self._backend.wait(operation, timeout)
+            return await super().wait(operation, timeout)
         finally:
             self._inside.pop()
 
-    async def interrupt(self, operation: TakeOperation) -> None:
-        """As `AsyncInterruptible.wake`, where the backend offers that."""
-        if isinstance(self._backend, AsyncInterruptible):
-            await self._backend.interrupt(operation)
-
-    async def listen(self, feed: str | None = None) -> AsyncSubscription:
-        """As `AsyncBackend.listen`."""
-        return await self._backend.listen(feed)
-
     async def close(self) -> None:
-        """As `AsyncBackend.close`."""
         self.closed += 1
-        await self._backend.close()
+        await super().close()

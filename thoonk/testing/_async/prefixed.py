@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from thoonk.backends import AsyncBackend, AsyncInterruptible, AsyncSubscription
+from thoonk.backends import AsyncBackend, AsyncForwardingBackend, AsyncSubscription
 from thoonk.exceptions import Empty, FeedError
 from thoonk.notices import Gap, Notice
 from thoonk.operations import Batch, FeedNames, FeedOperation, Operation, TakeOperation
@@ -16,23 +16,22 @@ from thoonk.testing.naming import forget_prefix, own_name
 R = TypeVar("R")
 
 
-class AsyncPrefixed:
+class AsyncPrefixed(AsyncForwardingBackend):
     """Passes operations on with a prefix before their feed's name, and takes it off again."""
 
     def __init__(self, backend: AsyncBackend, prefix: str) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._prefix = prefix
 
     def __repr__(self) -> str:
         return f"<{self._prefix!r} on {self._backend!r}>"
 
     async def execute(self, operation: Operation[R]) -> R:
-        """As `AsyncBackend.execute`."""
         prefixed: Operation[R] = operation
         if isinstance(operation, FeedOperation):
             prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
         try:
-            answer: Any = await self._backend.execute(prefixed)
+            answer: Any = await super().execute(prefixed)
         except FeedError as error:
             forget_prefix(error, self._prefix)
             raise
@@ -43,29 +42,19 @@ class AsyncPrefixed:
         return result
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """As `AsyncBackend.wait`."""
         prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
         try:
-            return await self._backend.wait(prefixed, timeout)
+            return await super().wait(prefixed, timeout)
         except FeedError as error:
             forget_prefix(error, self._prefix)
             raise
 
     async def interrupt(self, operation: TakeOperation) -> None:
-        """As `AsyncInterruptible.wake`, where the backend offers that."""
-        if isinstance(self._backend, AsyncInterruptible):
-            await self._backend.interrupt(
-                attrs.evolve(operation, feed=self._prefix + operation.feed)
-            )
+        await super().interrupt(attrs.evolve(operation, feed=self._prefix + operation.feed))
 
     async def listen(self, feed: str | None = None) -> AsyncPrefixedSubscription:
-        """As `AsyncBackend.listen`."""
         prefixed = None if feed is None else self._prefix + feed
-        return AsyncPrefixedSubscription(await self._backend.listen(prefixed), self._prefix)
-
-    async def close(self) -> None:
-        """As `AsyncBackend.close`."""
-        await self._backend.close()
+        return AsyncPrefixedSubscription(await super().listen(prefixed), self._prefix)
 
 
 class AsyncPrefixedSubscription:
@@ -77,11 +66,9 @@ class AsyncPrefixedSubscription:
 
     @property
     def marker(self) -> str:
-        """As `AsyncSubscription.marker`."""
         return self._subscription.marker
 
     async def get(self, timeout: float | None = None) -> Notice:
-        """As `AsyncSubscription.get`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if deadline is None else deadline - time.monotonic()
@@ -95,5 +82,4 @@ class AsyncPrefixedSubscription:
                 return notice
 
     async def close(self) -> None:
-        """As `AsyncSubscription.close`."""
         await self._subscription.close()

@@ -7,7 +7,7 @@ import contextlib
 import time
 from typing import TypeVar
 
-from thoonk.backends import Backend, Interruptible, Subscription
+from thoonk.backends import Backend, ForwardingBackend, Subscription
 from thoonk.concurrency._sync import sleep
 from thoonk.exceptions import Empty, OutcomeUnknown
 from thoonk.notices import Gap, Notice
@@ -20,45 +20,33 @@ GLANCE = 0.02
 """Seconds after which a subscriber looks whether its connection was cut."""
 
 
-class Faulty:
-    """Passes everything on to another backend, unless `Faults` say otherwise."""
+class Faulty(ForwardingBackend):
+    """Passes everything on, unless `Faults` say otherwise."""
 
     def __init__(self, backend: Backend, faults: Faults) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._faults = faults
 
     def __repr__(self) -> str:
         return f"<faults on {self._backend!r}>"
 
     def execute(self, operation: Operation[R]) -> R:
-        """As `Backend.execute`."""
         self._faults.check()
-        answer = self._backend.execute(operation)
+        answer = super().execute(operation)
         if self._faults.takes_reply():
             raise OutcomeUnknown("the test has lost the reply; what was asked is done")
         return answer
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """As `Backend.wait`."""
         self._faults.check()
-        taken = self._backend.wait(operation, timeout)
+        taken = super().wait(operation, timeout)
         if self._faults.is_away:
             raise OutcomeUnknown("the test refuses connections")
         return taken
 
-    def interrupt(self, operation: TakeOperation) -> None:
-        """As `Interruptible.wake`, where the backend offers that."""
-        if isinstance(self._backend, Interruptible):
-            self._backend.interrupt(operation)
-
     def listen(self, feed: str | None = None) -> FaultySubscription:
-        """As `Backend.listen`."""
         self._faults.check()
-        return FaultySubscription(self._backend.listen(feed), feed, self._faults)
-
-    def close(self) -> None:
-        """As `Backend.close`."""
-        self._backend.close()
+        return FaultySubscription(super().listen(feed), feed, self._faults)
 
 
 class FaultySubscription:
@@ -72,11 +60,9 @@ class FaultySubscription:
 
     @property
     def marker(self) -> str:
-        """As `Subscription.marker`."""
         return self._subscription.marker
 
     def get(self, timeout: float | None = None) -> Notice:
-        """As `Subscription.get`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             if self._faults.is_away:
@@ -97,5 +83,4 @@ class FaultySubscription:
                 raise Empty("no notice within the timeout")
 
     def close(self) -> None:
-        """As `Subscription.close`."""
         self._subscription.close()

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from thoonk.backends import Backend, Interruptible, Subscription
+from thoonk.backends import Backend, ForwardingBackend
 from thoonk.operations import Batch, Operation, TakeOperation
 
 R = TypeVar("R")
 
 
-class Observed:
-    """Passes everything on to another backend.
+class Observed(ForwardingBackend):
+    """Passes everything on, and notes it.
 
     Attributes:
         sent: the operations, in order, also those that were waited for.
@@ -20,7 +20,7 @@ class Observed:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self.sent: list[Operation[Any]] = []
         self.closed = 0
         self._inside: list[TakeOperation] = []
@@ -31,29 +31,17 @@ class Observed:
         return len(self._inside)
 
     def execute(self, operation: Operation[R]) -> R:
-        """As `Backend.execute`."""
         self.sent.append(operation)
-        return self._backend.execute(operation)
+        return super().execute(operation)
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """As `Backend.wait`."""
         self.sent.append(operation)
         self._inside.append(operation)
         try:
-            return self._backend.wait(operation, timeout)
+            return super().wait(operation, timeout)
         finally:
             self._inside.pop()
 
-    def interrupt(self, operation: TakeOperation) -> None:
-        """As `Interruptible.wake`, where the backend offers that."""
-        if isinstance(self._backend, Interruptible):
-            self._backend.interrupt(operation)
-
-    def listen(self, feed: str | None = None) -> Subscription:
-        """As `Backend.listen`."""
-        return self._backend.listen(feed)
-
     def close(self) -> None:
-        """As `Backend.close`."""
         self.closed += 1
-        self._backend.close()
+        super().close()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from thoonk.backends import Backend, Interruptible, Subscription
+from thoonk.backends import Backend, ForwardingBackend, Subscription
 from thoonk.exceptions import Empty, FeedError
 from thoonk.notices import Gap, Notice
 from thoonk.operations import Batch, FeedNames, FeedOperation, Operation, TakeOperation
@@ -17,23 +17,22 @@ from thoonk.testing.naming import forget_prefix, own_name
 R = TypeVar("R")
 
 
-class Prefixed:
+class Prefixed(ForwardingBackend):
     """Passes operations on with a prefix before their feed's name, and takes it off again."""
 
     def __init__(self, backend: Backend, prefix: str) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._prefix = prefix
 
     def __repr__(self) -> str:
         return f"<{self._prefix!r} on {self._backend!r}>"
 
     def execute(self, operation: Operation[R]) -> R:
-        """As `Backend.execute`."""
         prefixed: Operation[R] = operation
         if isinstance(operation, FeedOperation):
             prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
         try:
-            answer: Any = self._backend.execute(prefixed)
+            answer: Any = super().execute(prefixed)
         except FeedError as error:
             forget_prefix(error, self._prefix)
             raise
@@ -44,27 +43,19 @@ class Prefixed:
         return result
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """As `Backend.wait`."""
         prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
         try:
-            return self._backend.wait(prefixed, timeout)
+            return super().wait(prefixed, timeout)
         except FeedError as error:
             forget_prefix(error, self._prefix)
             raise
 
     def interrupt(self, operation: TakeOperation) -> None:
-        """As `Interruptible.wake`, where the backend offers that."""
-        if isinstance(self._backend, Interruptible):
-            self._backend.interrupt(attrs.evolve(operation, feed=self._prefix + operation.feed))
+        super().interrupt(attrs.evolve(operation, feed=self._prefix + operation.feed))
 
     def listen(self, feed: str | None = None) -> PrefixedSubscription:
-        """As `Backend.listen`."""
         prefixed = None if feed is None else self._prefix + feed
-        return PrefixedSubscription(self._backend.listen(prefixed), self._prefix)
-
-    def close(self) -> None:
-        """As `Backend.close`."""
-        self._backend.close()
+        return PrefixedSubscription(super().listen(prefixed), self._prefix)
 
 
 class PrefixedSubscription:
@@ -76,11 +67,9 @@ class PrefixedSubscription:
 
     @property
     def marker(self) -> str:
-        """As `Subscription.marker`."""
         return self._subscription.marker
 
     def get(self, timeout: float | None = None) -> Notice:
-        """As `Subscription.get`."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if deadline is None else deadline - time.monotonic()
@@ -94,5 +83,4 @@ class PrefixedSubscription:
                 return notice
 
     def close(self) -> None:
-        """As `Subscription.close`."""
         self._subscription.close()
