@@ -27,7 +27,7 @@ def examine(
     Args:
         url: any URL that the Redis backend takes.
         repair: repair what can be repaired without loss.
-        patience: seconds for which something has to be wrong, unmoved, to count.
+        patience: seconds for which something has to be wrong, without a change, to count.
         ignore: names of checks to leave out.
 
     Raises:

@@ -32,7 +32,7 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cy
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long something has to be wrong, unmoved, to be reported.",
+    help="How long something has to be wrong, without a change, to be reported.",
 )
 @click.option(
     "--ignore",

@@ -122,7 +122,7 @@ class Examination:
             found = list(self._candidates())
             for _ in range(LOOKS if found else 0):
                 time.sleep(self._patience / LOOKS)
-                found = self._unmoved(found)
+                found = self._unchanged(found)
             # What was read of those that are created or deleted meanwhile is of two feeds.
             names = announced()
         return {
@@ -156,7 +156,7 @@ class Examination:
         faults = candidate.rule(candidate.replies, now)
         return tuple(f for f in faults if f is not None and f.check.name not in self._ignore)
 
-    def _unmoved(self, found: Sequence[Candidate]) -> list[Candidate]:
+    def _unchanged(self, found: Sequence[Candidate]) -> list[Candidate]:
         before = {candidate: candidate.fingerprint for candidate in found}
         return [again for again in self._wrong(found) if again.fingerprint == before[again]]
 

@@ -177,10 +177,10 @@ def unseen(facts: ServerFacts) -> Found:
         yield Finding(UNSEEN, "INFO is refused: memory, persistence and replication are not known")
 
 
-CHECKS = (version, eviction, persistence, saving, clock, memory, role, replication, unseen)
+RULES = (version, eviction, persistence, saving, clock, memory, role, replication, unseen)
 
 
 def examine_server(facts: ServerFacts) -> Iterator[Finding]:
-    """All checks of the server."""
-    for check in CHECKS:
-        yield from check(facts)
+    """All that is wrong with the server."""
+    for rule in RULES:
+        yield from rule(facts)
