@@ -80,7 +80,9 @@ class QueueTakers:
 
     def ages(self) -> list[float]:
         """Microseconds from before each was put until it was here; forgotten then."""
-        ages, self._ages = self._ages, []
+        # Takers add to this very list at any time.
+        ages = [*self._ages]
+        del self._ages[: len(ages)]
         return ages
 
 

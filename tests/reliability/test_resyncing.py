@@ -8,7 +8,7 @@ from collections import deque
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from mirror import Mirror
 
@@ -142,6 +142,7 @@ def _small_pages() -> Any:
         yield
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32))
 def test_a_mirror_equals_a_feed_that_changes_while_it_is_read(kind: str, seed: int) -> None:
     chance = random.Random(seed)
@@ -159,6 +160,7 @@ def test_a_mirror_equals_a_feed_that_changes_while_it_is_read(kind: str, seed: i
         assert replica.digests == {id: digest_of(item) for id, item in model.items.items()}
 
 
+@settings(deadline=None)
 @given(kind=st.sampled_from(KINDS), seed=st.integers(0, 2**32))
 def test_of_a_feed_that_rests_nothing_is_told_twice(kind: str, seed: int) -> None:
     chance = random.Random(seed)
@@ -308,6 +310,7 @@ def test_to_apply_a_notice_costs_the_same_in_a_long_feed() -> None:
     assert work(10) == work(5_000)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_an_order_is_a_list_without_repetitions(seed: int) -> None:
     chance = random.Random(seed)

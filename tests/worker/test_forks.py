@@ -107,8 +107,9 @@ def test_a_child_that_a_handler_forks_can_be_ended_by_a_signal(
     poll(lambda: len(processes(command)) == workers + 1)
     (child,) = processes(command) - {command.process.pid, *command.children()} or command.children()
     os.kill(child, number)
-    expected = "130" if number == signal.SIGINT else str(-number)
-    assert jobs.get_result(id, timeout=20).result == expected
+    # One that comes before Python's own handler is there ends it in the system's way.
+    expected = {str(-number)} | ({"130"} if number == signal.SIGINT else set())
+    assert jobs.get_result(id, timeout=20).result in expected
     assert states(jobs) == (0, 0, 0, 1)
 
 

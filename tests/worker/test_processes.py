@@ -26,7 +26,7 @@ COUNTING = """
 
     worker = {kind}({options})
 
-    @worker.handles("j", claim_timeout=1, retries=50, backoff=0)
+    @worker.handles("j", claim_timeout={claim_timeout}, retries=50, backoff=0)
     {function} count(item):
         # One write: also of a process that is killed it is there or not.
         with open("began", "ab", buffering=0) as file:
@@ -41,10 +41,14 @@ KINDS = {
 }
 
 
-def counting(kind: str, options: str = "", takes: float = 0.0) -> str:
+def counting(kind: str, options: str = "", takes: float = 0.0, claim_timeout: float = 1.0) -> str:
     worker, function, work = KINDS[kind]
     return COUNTING.format(
-        kind=worker, options=options, function=function, work=work.format(takes) if takes else ""
+        kind=worker,
+        options=options,
+        function=function,
+        work=work.format(takes) if takes else "",
+        claim_timeout=claim_timeout,
     )
 
 
@@ -292,7 +296,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_one_process_may_be_ended_and_is_replaced(commands: Commands, client: Thoonk) -> None:
-    commands.write(counting("threads", "processes=2", takes=0.5))
+    commands.write(counting("threads", "processes=2", takes=0.5, claim_timeout=60))
     jobs = client.job("j")
     jobs.put_many(["a", "b", "c", "d"])
     command = commands.start("app:worker")

@@ -24,8 +24,10 @@ def cut_off_in_children(connection: Any) -> None:
 
 def _descriptor(connection: Any) -> int:
     """Of its socket, wherever this driver's connections keep it; -1: it is not open."""
-    writer = getattr(connection, "_writer", None)
-    sock = getattr(connection, "_sock", None) if writer is None else writer.get_extra_info("socket")
+    sock = getattr(connection, "_sock", None)
+    writer: Any = getattr(connection, "_writer", None)
+    if hasattr(writer, "get_extra_info"):
+        sock = writer.get_extra_info("socket")
     return int(sock.fileno()) if sock is not None and is_real(sock) else -1
 
 

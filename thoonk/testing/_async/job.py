@@ -686,11 +686,11 @@ class AsyncJobContract(AsyncContract):
     async def test_maintenance_brings_back_claims_that_have_run_out(
         self, thoonk: AsyncThoonk
     ) -> None:
-        job = await thoonk.job("j", {"claim_timeout": 0.1, "max_failures": 2})
+        job = await thoonk.job("j", {"claim_timeout": 1.0, "max_failures": 2})
         id = await job.put("x")
         for expired, stalled in [((id,), ()), ((), (id,))]:
             await job.get(timeout=5)
             assert (await job.maintenance()).expired == ()
-            await self.pass_time(0.15)
+            await self.pass_time(1.05)
             report = await job.maintenance()
             assert (report.expired, report.stalled) == (expired, stalled)

@@ -657,11 +657,11 @@ class JobContract(Contract):
         assert job.get_counts() == JobCounts(1, 1, 1, 0)
 
     def test_maintenance_brings_back_claims_that_have_run_out(self, thoonk: Thoonk) -> None:
-        job = thoonk.job("j", {"claim_timeout": 0.1, "max_failures": 2})
+        job = thoonk.job("j", {"claim_timeout": 1.0, "max_failures": 2})
         id = job.put("x")
         for expired, stalled in [((id,), ()), ((), (id,))]:
             job.get(timeout=5)
             assert (job.maintenance()).expired == ()
-            self.pass_time(0.15)
+            self.pass_time(1.05)
             report = job.maintenance()
             assert (report.expired, report.stalled) == (expired, stalled)
