@@ -30,7 +30,9 @@ FORKING = """
 def run(script: str, world: World | str, way: str = "") -> str:
     program = textwrap.dedent(FORKING) + textwrap.dedent(script)
     url = world if isinstance(world, str) else world.url
-    arguments = [sys.executable, "-c", program, url, way]
+    # Python 3.12 and later warn of a fork where threads run, which is what is tried here.
+    quiet = ("-W", "ignore:This process:DeprecationWarning")
+    arguments = [sys.executable, *quiet, "-c", program, url, way]
     done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
