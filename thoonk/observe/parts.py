@@ -1,4 +1,4 @@
-"""What an operation is about, whichever it is."""
+"""What any operation is about: its name, feed, ids and items."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from thoonk.operations import FeedOperation, Operation
 
-_MANY = ("entries", "endings", "held", "finished", "cancelled")
+_WITH_IDS = ("entries", "completions", "claims", "finished", "cancelled")
+"""Fields of operations whose values have an id each."""
 
 
 @functools.cache
@@ -17,18 +18,18 @@ def _in_words(name: str) -> str:
 
 
 def name_of(operation: Operation[Any]) -> str:
-    """``JobPut`` is ``job_put``."""
+    """Its name in words: ``job_put`` for a `JobPut`."""
     return _in_words(type(operation).__name__)
 
 
 def feed_of(operation: Operation[Any]) -> str:
-    """The feed it is for; empty: for none."""
+    """The feed that it is for; empty: none."""
     return operation.feed if isinstance(operation, FeedOperation) else ""
 
 
 def ids_of(operation: Operation[Any]) -> list[str]:
     """The ids that it names."""
-    ids = [each.id for name in _MANY for each in getattr(operation, name, ())]
+    ids = [each.id for name in _WITH_IDS for each in getattr(operation, name, ())]
     ids += getattr(operation, "ids", ())
     one = getattr(operation, "entry", operation)
     return [*ids, one.id] if hasattr(one, "id") else ids
