@@ -20,7 +20,7 @@ START = 1_700_000_000_123
 
 
 def context(**more: object) -> MatchContext:
-    return MatchContext(start=START, begin=START + 10.7, end=START + 20.2, **more)  # type: ignore[arg-type]
+    return MatchContext(prepared_at=START, asked_at=START + 10.7, answered_at=START + 20.2, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("data", [b"", b"a\0b", "ø€".encode(), b"\xff\x00", bytes(range(256))])

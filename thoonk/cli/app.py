@@ -24,7 +24,7 @@ from thoonk.exceptions import ThoonkError
 Section = Mapping[str, tuple[str, str]]
 """Commands by name: where each is found (module:attribute), and what it does, in a few words."""
 
-# Commands of other parts of the package have their line here, too, and no other place.
+# Commands of other packages are entered here as well, and nowhere else.
 SECTIONS: Mapping[str, Section] = {
     "Feeds": {
         "feeds": ("thoonk.cli.feeds:feeds", "List the feeds there are."),
@@ -111,7 +111,7 @@ class App(click.Group):
             click.echo(err=True)
             sys.exit(Exit.INTERRUPTED)
         except BrokenPipeError:
-            # Whoever read has had enough.
+            # Whoever reads our output has stopped.
             _drop_output()
             sys.exit(Exit.BROKEN_PIPE)
         except OSError as error:  # a full disk, a file that may not be written
@@ -124,9 +124,9 @@ class App(click.Group):
 
 
 def _drop_output() -> None:
-    """Let what is left in the buffer go nowhere, where it cannot go where it should.
+    """Throw away what is left in the buffer and cannot be written.
 
-    Python would try once more at its end, and end with an exit code of its own.
+    Python would try again at its end, and end with an exit code of its own.
     """
     if sys.__stdout__ is None:
         return
@@ -137,7 +137,7 @@ def _drop_output() -> None:
 
 
 def _tell(ctx: click.Context, message: str) -> None:
-    """Say what went wrong; with the traceback for who wants it."""
+    """Say what went wrong; with the traceback if ``--debug`` asks for it."""
     if ctx.ensure_object(Session).debug:
         traceback.print_exc()
     click.echo(f"Error: {message}", err=True)

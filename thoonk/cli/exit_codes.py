@@ -1,4 +1,4 @@
-"""Exit codes, for scripts: which error ends in which."""
+"""Exit codes, for scripts: which error leads to which."""
 
 from __future__ import annotations
 
@@ -63,5 +63,5 @@ _CODES: tuple[tuple[type[ThoonkError], Exit], ...] = (
 
 
 def exit_of(error: ThoonkError) -> Exit:
-    """The exit code that tells of an error."""
+    """The exit code for an error."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAILED)

@@ -43,10 +43,10 @@ from thoonk.names import encode_name
 from thoonk.operations import Priority
 
 _SKIPPED = (FeedDoesNotExist, WrongFeedType)
-"""Of all feeds, those that are none, or no job feeds."""
+"""Why a feed is passed over when none was named: it is gone, or no job feed."""
 
 AT_ONCE = 0.001
-"""Seconds: the shortest patience that the library has with a result."""
+"""Seconds: the shortest time that the library waits for a result."""
 
 
 @click.group(cls=Group)

@@ -32,7 +32,7 @@ high_option = click.option(
 
 
 def waiting_for(what: str, now: Callable[[], T], later: Callable[[], T], *, no_wait: bool) -> T:
-    """What is there now, else what comes later; somebody at a terminal is told of the wait."""
+    """What is there now, else what comes later; who sits at a terminal is told of the wait."""
     try:
         return now()
     except Empty:

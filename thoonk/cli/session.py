@@ -19,8 +19,8 @@ from thoonk.names import check_name
 DEFAULT_URL = "redis://localhost:6379/0"
 MEMORY_NOTE = "Note: the memory backend begins empty and ends with this command"
 
-PATIENCE = 0.5
-"""Seconds that somebody who presses Tab, or looks at a live table, waits for a connection."""
+CONNECT_WITHIN = 0.5
+"""Seconds to wait for a connection where somebody has pressed Tab, or looks at a live table."""
 
 AnyFeed = Feed[bytes] | SortedFeed[bytes] | Queue[bytes] | Job[bytes]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -33,7 +33,7 @@ class Session:
         url: where the feeds are.
         json: whether to print JSON.
         debug: whether to show tracebacks.
-        is_patient: whether calls ride out that the backend goes away for a while.
+        is_patient: whether calls wait for a backend that is away for a while.
     """
 
     _classes: ClassVar[dict[str, type[AnyFeed]]] = {
@@ -81,7 +81,7 @@ def impatient(url: str) -> dict[str, Any]:
     scheme = url.partition("://")[0].removesuffix("+sentinel")
     if scheme not in ("redis", "rediss", "unix"):
         return {}
-    return {"socket_connect_timeout": PATIENCE, "retry_for": 0}
+    return {"socket_connect_timeout": CONNECT_WITHIN, "retry_for": 0}
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
@@ -93,7 +93,7 @@ pass_session = click.make_pass_decorator(Session, ensure=True)
 def _set(attribute: str) -> Callable[[click.Context, click.Parameter, Any], None]:
     def set_it(ctx: click.Context, _: click.Parameter, value: Any) -> None:
         session = ctx.ensure_object(Session)
-        # Not given here: what stands before the command holds.
+        # An option that is not given here keeps the value given before the command.
         if value:
             setattr(session, attribute, value)
             if attribute == "debug":
@@ -130,7 +130,7 @@ def common_options(function: Function) -> Function:
 
 
 class Seconds(click.FloatRange):
-    """A duration, refused before anything is done with it when it is no finite number."""
+    """A duration in seconds. What is no finite number is refused."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

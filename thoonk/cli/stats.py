@@ -41,11 +41,11 @@ COLUMNS = (
 )
 NUMBERS = COLUMNS[2:]
 ROOM_FOR_ALL = 110
-"""A terminal that has fewer columns than that is not told the types."""
+"""Columns that a terminal needs for the whole table; without them the types are left out."""
 ROOM_FOR_NAME = 12
-"""So many columns a name keeps, if it is that long, ahead of these."""
+"""Columns kept for the name of a feed, if it is that long; numbers make room for it."""
 DISPENSABLE = ("in/s", "out/s", "failing", "claim", "claimed", "oldest", "stalled")
-"""What goes, one after the other, where there is no room for all numbers: half a number lies."""
+"""What is left out, in this order, until all others fit: a number that is cut short misleads."""
 
 UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
@@ -137,7 +137,7 @@ class Sampler:
         """The samples of now, by name; with rates where there were samples before.
 
         Raises:
-            FeedDoesNotExist: at the first look: one that was named is not there.
+            FeedDoesNotExist: when it is called first, a feed that was named is not there.
         """
         client = self._session.client
         now: dict[str, Sample] = {}

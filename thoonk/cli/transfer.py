@@ -1,7 +1,7 @@
 """The commands ``export`` and ``import``: a feed as JSON lines.
 
-The first line says what feed it was, each further one is an item, and the last one says
-how many there were, so that a file that was cut short is known for one:
+The first line describes the feed, each further one is an item, and the last one says how
+many there were, so that a file that was cut short is noticed:
 
     {"thoonk": 1, "feed": "news", "type": "feed", "config": {"max_length": 100}}
     {"id": "a", "item": "text"}
@@ -107,7 +107,7 @@ class Header:
 
     @property
     def kind(self) -> str:
-        """Which of the four shapes of data it is."""
+        """Which of the four kinds of feed it is."""
         return KIND_OF_TYPE[self.type]
 
 

@@ -70,7 +70,7 @@ def _lines(data: bytes) -> Iterable[bytes]:
 def check_item(data: bytes, config: FeedConfig, name: str) -> None:
     """Refuse bytes that readers of the feed could not decode.
 
-    What a serializer of some program (or pickle) writes is not looked at.
+    What pickle writes, or a serializer that a program registered, is not checked.
 
     Raises:
         SerializerError: not UTF-8, or not JSON, in a feed of such.

@@ -1,8 +1,8 @@
 """This library as a peer: ``thoonk conform -- python -m thoonk.conform.adapter``.
 
-Also an example of how a library is fitted to the protocol (docs/conformance.md). What one
-call of the library does is done with it; where the protocol gives a token or a session, which a
-user of the library never sees, the operation is executed on its backend.
+Also an example of how a library is fitted to the protocol (docs/conformance.md). Where a call
+of the library does what is asked, it makes that call. Tokens and sessions are never seen by
+users of the library, so what brings them is executed on its backend.
 """
 
 from __future__ import annotations
@@ -386,17 +386,17 @@ class Adapter:
 
 def notice_as_json(notice: notices.Notice) -> Template:
     """A notice as the protocol has it."""
-    told = {"notice": notices.EVENT_OF[type(notice)], "feed": as_json(notice.feed)}
+    fields = {"notice": notices.EVENT_OF[type(notice)], "feed": as_json(notice.feed)}
     match notice:
         case notices.Published() | notices.Edited():
-            told |= {"id": as_json(notice.id), "item": encode(notice.item)}
+            fields |= {"id": as_json(notice.id), "item": encode(notice.item)}
         case notices.Retracted():
-            told |= {"id": as_json(notice.id)}
+            fields |= {"id": as_json(notice.id)}
         case notices.Moved():
-            told |= {"id": as_json(notice.id), "position": as_json(notice.position)}
+            fields |= {"id": as_json(notice.id), "position": as_json(notice.position)}
         case notices.Finished():
-            told |= {"id": as_json(notice.id), "result": encode(notice.result)}
-    return told
+            fields |= {"id": as_json(notice.id), "result": encode(notice.result)}
+    return fields
 
 
 def respond(adapter: Adapter, operation: str, arguments: Arguments) -> dict[str, Template]:

@@ -90,7 +90,7 @@ def conform(
             sandbox = stack.enter_context(contextlib.closing(Sandbox(url)))
             runner = stack.enter_context(contextlib.closing(Runner(sandbox, command, timeout)))
             declared = _declared(runner, level, without)
-            outcomes = [*_told(runner.run(vectors, declared), first, verbose, target)]
+            outcomes = [*_reported(runner.run(vectors, declared), first, verbose, target)]
     except (ThoonkError, PeerFailed) as error:
         raise click.ClickException(str(error)) from error
     if target is not None:
@@ -125,10 +125,10 @@ def _declared(runner: Runner, level: str | None, without: tuple[str, ...]) -> De
     )
 
 
-def _told(
+def _reported(
     outcomes: Iterator[Outcome], first: bool, verbose: bool, target: str | None
 ) -> Iterator[Outcome]:
-    """Tell of each as it comes."""
+    """Each as it comes, once it has been reported."""
     for outcome in outcomes:
         if outcome.failed:
             for line in report.lines(outcome):

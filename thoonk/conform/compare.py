@@ -1,4 +1,4 @@
-"""What was found against what a vector says: the differences, one by one."""
+"""Compares what was found with what a vector says, and yields each difference."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _ANSWERS = b"feed.answers:"
 _REMEMBERED = re.compile(rb"\d+ \d+ [A-Za-z].*", re.DOTALL)
 
 _DRIFT = 3.0
-"""Milliseconds by which a time of expiry can seem to move: servers round."""
+"""Milliseconds by which an expiry may be off: servers round."""
 
 
 @attrs.frozen
 class Difference:
-    """One thing that is not as it has to be; ``where`` names it."""
+    """One thing that is not as it has to be; ``where`` says which."""
 
     where: str
     expected: str
@@ -48,10 +48,10 @@ class Difference:
 def keys(
     expected: Mapping[str, Template], before: Mapping[bytes, Content], context: MatchContext
 ) -> Iterator[Difference]:
-    """How the keys differ from those before, apart from what is expected.
+    """How the keys differ from what is expected; those not named have to be as before.
 
-    Of feed.answers:F only the form is looked at, unless it is named: whether a peer
-    remembers its answers is its own affair.
+    Unless it is named, only the form of feed.answers:F is checked: whether a peer remembers
+    its answers is its own affair.
     """
     named = {text(name, context): template for name, template in expected.items()}
     for key in sorted({*named, *before, *context.keys}):
@@ -130,9 +130,9 @@ def _expiry(
         if ttl is not None or found.expires is not None:
             expected = "none" if ttl is None else f"{ttl} ms from now"
             yield Difference(where, expected, "none" if found.expires is None else "there is one")
-    elif not context.begin + ttl - _DRIFT <= found.expires <= context.end + ttl + _DRIFT:
+    elif not context.asked_at + ttl - _DRIFT <= found.expires <= context.answered_at + ttl + _DRIFT:
         yield Difference(
-            where, f"{ttl} ms from now", f"{found.expires - context.end:.0f} ms from now"
+            where, f"{ttl} ms from now", f"{found.expires - context.answered_at:.0f} ms from now"
         )
 
 
@@ -208,7 +208,7 @@ def _show(content: Content | None) -> str:
 
 
 def answer(expected: Template, found: Any, context: MatchContext) -> Iterator[Difference]:
-    """How an answer differs. Fields that the vector does not name are not looked at."""
+    """How an answer differs. Fields that the vector does not name may be anything."""
     if not _answer_matches(expected, found, context):
         yield Difference("answer", show(expected), show(found))
 
@@ -216,8 +216,8 @@ def answer(expected: Template, found: Any, context: MatchContext) -> Iterator[Di
 def _answer_matches(expected: Template, found: Any, context: MatchContext) -> bool:
     match expected:
         case {"age": since}:
-            age = (context.end - number(since, context)) / 1000
-            took = (context.end - context.begin) / 1000
+            age = (context.answered_at - number(since, context)) / 1000
+            took = (context.answered_at - context.asked_at) / 1000
             return _is_number(found) and age - took - 0.002 <= found <= age + 0.002
         case {"unordered": list(elements)}:
             return isinstance(found, list) and _same_elements(elements, found, context)

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import IO, Any, cast
 
 STARTS_WITHIN = 30.0
-"""Seconds that the first answer may take: some programs start slowly."""
+"""Seconds that the first answer may take at least: some programs start slowly."""
 
 ENDS_WITHIN = 5.0
 """Seconds that a peer has to end by itself when its stdin is closed."""
 
 _TAIL = 2000
-"""Characters of what a peer said on stderr before it ended."""
+"""Characters that are shown of what a peer wrote to stderr before it ended."""
 
 _ENDED = b""
 
@@ -28,7 +28,7 @@ class PeerFailed(Exception):
 
 
 class Peer:
-    """One run of the program."""
+    """One process of the program."""
 
     def __init__(self, command: Sequence[str], timeout: float) -> None:
         """Start it.
@@ -117,7 +117,7 @@ class Peer:
         return f"the peer ended {how}" + (f"; its stderr:\n{said}" if said else "")
 
     def close(self) -> None:
-        """Close its stdin, and end it if that does not."""
+        """Close its stdin, by which it should end; if it does not, kill it."""
         with contextlib.suppress(OSError):
             self._stdin.close()
         try:
@@ -125,13 +125,13 @@ class Peer:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        # What a child of the peer holds open is not waited for.
+        # A child of the peer may hold stdout open; it is not waited for.
         self._reader.join(ENDS_WITHIN)
         if not self._reader.is_alive():
             self._stdout.close()
         self._said.close()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it at once."""
         self._process.kill()
         self.close()

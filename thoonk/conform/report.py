@@ -1,4 +1,4 @@
-"""What came of it: lines for people, and JSON for programs."""
+"""Shows outcomes: as lines for people, as JSON for programs."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def as_json(declared: Declaration, outcomes: Iterable[Outcome]) -> dict[str, Any
 
 
 def _outcome_as_json(outcome: Outcome) -> dict[str, Any]:
-    told: dict[str, Any] = {"section": outcome.vector.section, "name": outcome.vector.name}
+    fields: dict[str, Any] = {"section": outcome.vector.section, "name": outcome.vector.name}
     if outcome.skipped:
-        return {**told, "outcome": "skipped", "reason": outcome.skipped}
+        return {**fields, "outcome": "skipped", "reason": outcome.skipped}
     if outcome.failed:
         differences = [attrs.asdict(difference) for difference in outcome.differences]
-        return {**told, "outcome": "failed", "step": outcome.step, "differences": differences}
-    return {**told, "outcome": "passed"}
+        return {**fields, "outcome": "failed", "step": outcome.step, "differences": differences}
+    return {**fields, "outcome": "passed"}

@@ -1,4 +1,4 @@
-"""Each vector on the stage: prepare, ask the peer, compare."""
+"""Tries a peer with each vector: prepare the keys, ask the peer, compare."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Declaration:
 
 @attrs.frozen
 class Outcome:
-    """What came of a vector: skipped for a reason, or tried.
+    """What came of a vector: it was skipped, it passed or it failed.
 
     Attributes:
-        vector: which.
-        skipped: why it was not tried; empty: it was.
+        vector: the vector.
+        skipped: why it was skipped; empty: it was tried.
         step: the number, from 1, of the step in which it failed.
         differences: what was not as it has to be; none: it passed.
     """
@@ -58,13 +58,13 @@ class Outcome:
 
 
 class Runner:
-    """Tries a peer."""
+    """Tries a peer. One that fails is ended, and started anew for the next vector."""
 
     def __init__(self, sandbox: Sandbox, command: Sequence[str], timeout: float) -> None:
         """Nothing is started yet.
 
         Args:
-            stage: where it is tried.
+            sandbox: the server that it is tried on.
             command: the peer's program and arguments.
             timeout: seconds that an answer may take.
         """
@@ -96,7 +96,7 @@ class Runner:
 
         Raises:
             PeerFailed: it does not start or does not answer.
-            InvalidValue: it declares what there is not.
+            InvalidValue: it declares a level, feature or operation that does not exist.
         """
         self._peer, answer = self._started()
         level = answer.get("level", max(LEVELS))
@@ -107,7 +107,7 @@ class Runner:
         return Declaration(str(answer.get("name", self._command[0])), level, frozenset(without))
 
     def run(self, vectors: Iterable[Vector], declared: Declaration) -> Iterator[Outcome]:
-        """What comes of each vector, one after the other."""
+        """Try each vector, one after the other; skip what the peer does not do."""
         for vector in vectors:
             lacking = vector.needs & declared.without
             if declared.level not in vector.levels:
@@ -142,13 +142,13 @@ class Runner:
         before = sandbox.keys()
         sandbox.run(step.commands, context)
         waiting = sandbox.waiting() if step.meanwhile else (0, 0)
-        context.begin = sandbox.now()
+        context.asked_at = sandbox.now()
         self._peer.send(step.operation, _concrete(step.arguments, context))
         if step.meanwhile:
             sandbox.wait_for_peer(waiting)
             sandbox.run(step.meanwhile, context)
         response = self._peer.receive()
-        context.end = sandbox.now()
+        context.answered_at = sandbox.now()
         heard = sandbox.heard()
         context.keys = sandbox.keys()
         if step.refused or "error" in response:
@@ -160,10 +160,10 @@ class Runner:
 
 
 def check_names(without: object, vectors: Iterable[Vector]) -> None:
-    """Refuse names that are neither of a feature nor of an operation.
+    """Check what a peer is said to lack.
 
     Raises:
-        InvalidValue: there are such.
+        InvalidValue: a name is neither that of a feature nor that of an operation.
     """
     known = [*FEATURES, *operations(vectors)]
     if not isinstance(without, list) or not all(name in known for name in without):

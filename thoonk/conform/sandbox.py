@@ -21,13 +21,13 @@ from thoonk.exceptions import BackendUnavailable, InvalidValue
 
 PROGRAMS = ("redis-server", "valkey-server")
 STARTS_WITHIN = 20.0
-"""Seconds in which a server of our own has to answer."""
+"""Seconds that a server of our own has until it answers."""
 
 _END = b"thoonk.conform"
-"""Channel of the marks by which we know that we have heard all."""
+"""Channel of our marks: when a mark arrives, so has all that was published before it."""
 
 _WAITS_WITHIN = 3.0
-"""Seconds after which a peer counts as waiting that is neither blocked nor subscribed."""
+"""Seconds after which a peer is taken to wait even if it is neither blocked nor subscribed."""
 
 
 @contextlib.contextmanager
@@ -67,15 +67,15 @@ def _wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
                 client.ping()
             except redis.RedisError as error:
                 if server.poll() is not None or time.monotonic() > deadline:
-                    told = log.read_text(errors="replace") if log.exists() else ""
-                    raise BackendUnavailable(f"the server did not start:\n{told}") from error
+                    output = log.read_text(errors="replace") if log.exists() else ""
+                    raise BackendUnavailable(f"the server did not start:\n{output}") from error
                 time.sleep(0.02)
             else:
                 return
 
 
 class Sandbox:
-    """An empty db, which is filled before each vector and looked at after each request."""
+    """An empty db, which is filled before each vector and read after each request."""
 
     def __init__(self, url: str) -> None:
         """Connect, and listen to all channels.
@@ -86,7 +86,7 @@ class Sandbox:
         """
         self.url = url
         try:
-            # Not typed as it is: the driver's own hints are those of both its halves.
+            # Any: the driver's hints do not tell its asyncio half from the other one.
             self._client = cast("Any", open_client(url, socket_timeout=30))
             self._pubsub = self._client.pubsub()
             size = self._client.dbsize()
@@ -101,7 +101,7 @@ class Sandbox:
 
     def close(self) -> None:
         """Leave the db empty."""
-        # A server that a peer keeps busy cannot be left tidy.
+        # A peer may still keep the server busy, so that it does not answer.
         with contextlib.suppress(redis.RedisError):
             self.clear()
         self._pubsub.close()
@@ -120,7 +120,7 @@ class Sandbox:
     def prepare(self, keys: Mapping[str, Template]) -> MatchContext:
         """Write the keys of a vector into the empty db, and forget what was published."""
         self.clear()
-        context = MatchContext(start=int(self.now()))
+        context = MatchContext(prepared_at=int(self.now()))
         for name, content in keys.items():
             key = name.encode()
             match content:
@@ -148,7 +148,7 @@ class Sandbox:
         return context
 
     def run(self, commands: Iterable[Template], context: MatchContext) -> None:
-        """Do raw commands."""
+        """Run Redis commands."""
         for words in commands:
             self._client.execute_command(*(text(word, context) for word in words))
 
@@ -170,7 +170,7 @@ class Sandbox:
                 value = dict(client.zrange(key, 0, -1, withscores=True))
             case _:
                 value = client.get(key)
-        # Both at one moment.
+        # In one step, so that the time left belongs to the time of the clock.
         left, (seconds, micro) = client.pipeline().pttl(key).time().execute()
         expires = None if left < 0 else seconds * 1000 + micro / 1000 + left
         return Content(kind, value, expires)
@@ -187,7 +187,7 @@ class Sandbox:
             channel, payload = message["channel"], message["data"]
             if (channel, payload) == (_END, mark):
                 return seen
-            # A server can be set to tell of every change to every key.
+            # A server can be configured to publish every change to every key.
             if message["type"] == "pmessage" and not channel.startswith(b"__key"):
                 seen.append((channel, payload))
 

@@ -43,19 +43,19 @@ class Content:
 
 @attrs.define
 class MatchContext:
-    """What templates refer to.
+    """What templates are matched against. All times are the server's, in ms.
 
     Attributes:
-        start: the server's time in ms when the keys were prepared.
-        begin: the server's time in ms just before the request ...
-        end: ... and just after the answer.
-        bound: what the peer chose, by the names that the vector gives it.
-        keys: the keys as they are after the request.
+        prepared_at: when the keys were prepared.
+        asked_at: just before the request.
+        answered_at: just after the answer.
+        bound: the ids and tokens that the peer chose, by their names in the vector.
+        keys: the keys as they are after the answer.
     """
 
-    start: int
-    begin: float = 0
-    end: float = 0
+    prepared_at: int
+    asked_at: float = 0
+    answered_at: float = 0
     bound: dict[str, bytes] = attrs.Factory(dict)
     keys: Mapping[bytes, Content] = attrs.Factory(dict)
 
@@ -107,10 +107,10 @@ def number(template: Template, context: MatchContext) -> float:
         case "+inf":
             return math.inf
         case {"ago": int(ago)}:
-            value: float = context.start - ago
+            value: float = context.prepared_at - ago
         case {"seconds ago": int(ago)}:
-            # With a half, which shows whether decimals are kept, and is exact.
-            value = context.start // 1000 - ago + 0.5
+            # The half shows whether decimals are kept; a float holds it exactly.
+            value = context.prepared_at // 1000 - ago + 0.5
         case int() | float():
             value = template
         case _:
@@ -130,8 +130,10 @@ def matches_number(
             return False
     match template:
         case {"now": int(after)}:
-            # Several of one step differ by parts of a ms.
-            return math.floor(context.begin) + after <= actual <= math.ceil(context.end) + after + 1
+            earliest = math.floor(context.asked_at) + after
+            # Times that are set in one step differ by parts of a ms.
+            latest = math.ceil(context.answered_at) + after + 1
+            return earliest <= actual <= latest
         case _:
             return actual == number(template, context)
 
@@ -165,7 +167,7 @@ def matches_text(template: Template, actual: bytes, context: MatchContext) -> bo
 
 
 def _collect(template: Template, context: MatchContext, parts: list[bytes | Check]) -> None:
-    """Add the parts of a template: bytes, and checks for what is to be found."""
+    """Add the parts of a template: bytes, and checks for bytes that only the peer knows."""
     match template:
         case {"join": list(inner)}:
             for part in inner:
@@ -205,14 +207,15 @@ def _fresh(name: str, context: MatchContext, forbidden: bytes) -> Check:
 
 
 def _is_now_in_seconds(group: bytes, context: MatchContext) -> bool:
-    return group.isdigit() and int(context.begin // 1000) <= int(group) <= int(context.end // 1000)
+    earliest, latest = context.asked_at // 1000, context.answered_at // 1000
+    return group.isdigit() and earliest <= int(group) <= latest
 
 
 # --- for reports --------------------------------------------------------------------------------
 
 
 def show(value: Template) -> str:
-    """A template, bytes or a number, for people. One line."""
+    """A template, bytes or a number on one line, for people."""
     if isinstance(value, bytes):
         value = encode(value)
     elif isinstance(value, float):

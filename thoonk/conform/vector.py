@@ -23,7 +23,7 @@ FEATURES: Mapping[str, str] = {
     "claim_timeout": "giving back claims that have run out",
     "max_failures": "stalling a job that was cancelled too often",
 }
-"""What a peer may lack beside whole operations, and still work with others."""
+"""What a peer may lack, besides whole operations, and still work together with others."""
 
 LEVELS = (1, 2)
 
@@ -37,9 +37,9 @@ class Step:
         arguments: templates.
         commands: Redis commands that are run before the request is sent.
         meanwhile: Redis commands that are run while the peer waits.
-        answer: what the answer must hold; other fields are not looked at.
+        answer: what the answer must hold; fields that are not named may be anything.
         refused: the code of the refusal; empty: none.
-        after: the keys that are not as before, by name; None: there is none.
+        after: the keys that have changed, by name; None: it must not be there.
         published: channel and payload of each notice, in order.
     """
 
@@ -58,12 +58,12 @@ class Vector:
     """One case.
 
     Attributes:
-        name: says what it shows; unlike all others of its section.
+        name: what it shows; no other vector of its section has it.
         section: the section of contract.txt that asks for it.
-        levels: the versions of the contract whose peers do this.
+        levels: the versions of the contract that ask for it.
         requires: what a peer may do without, from `FEATURES`.
         before: the keys that are prepared.
-        steps: one request, seldom several.
+        steps: the requests; mostly one.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Vector:
 
     @property
     def needs(self) -> frozenset[str]:
-        """Features and operations that a peer must not lack."""
+        """The features and operations that a peer needs for it."""
         return frozenset((*self.requires, *(step.operation for step in self.steps)))
 
 
@@ -120,12 +120,12 @@ def _vector(raw: dict[str, Any], states: Mapping[str, Template]) -> Vector:
 
 
 def load() -> list[Vector]:
-    """All vectors, in the order of the files and in them."""
+    """All vectors: file by file, each in its order."""
     folder = resources.files(__package__) / "vectors"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
     return [vector for file in files for vector in parse(file.read_text("utf-8"))]
 
 
 def operations(vectors: Iterable[Vector]) -> frozenset[str]:
-    """The names of all operations in use."""
+    """The names of all operations that the vectors ask for."""
     return frozenset(step.operation for vector in vectors for step in vector.steps)

@@ -61,12 +61,13 @@ _SETTLES = (
 )
 
 _REMEMBERED = 10_000
+"""How many contexts are kept for `Tracing.origin`."""
 
 
 class Tracing:
     """An observer that makes a span of each operation. For threads and for asyncio.
 
-    A take that finds nothing makes none: who waits idly would fill the traces.
+    A take that finds nothing makes none: idle takers would fill the traces.
     """
 
     def __init__(self, tracer_provider: trace.TracerProvider | None = None) -> None:

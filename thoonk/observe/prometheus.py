@@ -48,8 +48,8 @@ __all__ = ["FeedCollector", "Metrics"]
 class Metrics:
     """An observer that counts and measures. For threads and for asyncio.
 
-    One is enough for a process, whatever number of backends it watches: a registry takes
-    each metric once.
+    One is enough for a process, however many backends it watches. A registry takes each
+    metric only once, so it refuses a second one.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -190,7 +190,7 @@ class FeedCollector(Collector):
         self._feeds = feeds
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing, so that being registered asks nothing of the backend."""
+        """Nothing: being registered asks nothing of the backend."""
         return []
 
     def collect(self) -> Iterator[Metric]:
@@ -217,7 +217,7 @@ class FeedCollector(Collector):
         if feeds is None:
             feeds = sorted(self._backend.execute(FeedNames()))
         for feed in feeds:
-            # One that was deleted since.
+            # A feed may have been deleted since its name was read.
             with suppress(FeedDoesNotExist):
                 yield feed, self._backend.execute(ReadStats(feed))
 
