@@ -76,7 +76,7 @@ def test_the_end_of_a_terminal_gives_back_at_once_when_it_comes_again(
     jobs.put("x")
     command = commands.start("app:worker")
     command.told("began")
-    # The terminal and its shell both tell of it: that is one order.
+    # The terminal and its shell both tell of it: that counts once.
     command.signal(signal.SIGHUP)
     command.signal(signal.SIGHUP)
     with pytest.raises(subprocess.TimeoutExpired):

@@ -19,7 +19,7 @@ class RunningJob(Generic[C]):
         began: when it was begun, by the monotonic clock.
         beaten: when its time began anew.
         is_lost: whether it is known to be somebody else's by now.
-        due: when it is to be given back, if it is only kept until then.
+        due: when it is to be given back, if it waits for its next attempt.
     """
 
     claim: C

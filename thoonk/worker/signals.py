@@ -16,19 +16,19 @@ Note = Callable[[int, FrameType | None], None]
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)
 )
-"""Each is an order to stop."""
+"""Each asks the worker to stop."""
 
 MAY_BE_IGNORED = tuple(number for number in STOPPING if number != signal.SIGTERM)
 """Left alone where whoever started the program ignores them, as ``nohup`` does."""
 
 ECHO = 0.3
-"""Seconds. A terminal that is closed sends SIGHUP, and so does its shell: that is one order."""
+"""Seconds. A terminal that is closed sends SIGHUP, and so does its shell: that counts once."""
 
 _before: dict[int, Any] = {}
 
 
 class Noted:
-    """The signals that have come, each of which is an order."""
+    """The signals that have come, each of which asks to stop."""
 
     def __init__(self) -> None:
         self.numbers: list[int] = []

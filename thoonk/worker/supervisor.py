@@ -24,7 +24,7 @@ from thoonk.worker.signals import STOPPING, Noted, held_back, taken
 logger = logging.getLogger("thoonk.worker")
 
 TICK = 0.1
-"""Seconds between two looks at orders and processes."""
+"""Seconds between two looks at the shutdown level and the processes."""
 
 OVERDUE = 5.0
 """Seconds, beyond the grace, that a process has to end a job whose time is over."""
@@ -38,7 +38,7 @@ EXIT_RECYCLE = 64
 
 TellDeadline = Callable[[int, float], None]
 Work = Callable[[Callable[[], Shutdown], TellDeadline], StopReason]
-"""What a process does: it is given what to ask for orders, and where to tell deadlines."""
+"""What a process does: it asks the one how far to shut down, and tells the other deadlines."""
 
 
 @attrs.define
@@ -57,7 +57,7 @@ class Child:
 
 
 class Supervisor:
-    """Starts processes, replaces those that end, and ends them when ordered to."""
+    """Starts processes, replaces those that end, and ends them when it is to stop."""
 
     def __init__(
         self, work: Work, *, processes: int, slots: int, grace: float, burst: bool = False
@@ -86,7 +86,7 @@ class Supervisor:
         self._shutdown: Callable[[], Shutdown] = lambda: Shutdown.NONE
 
     def run(self, shutdown: Callable[[], Shutdown]) -> None:
-        """Work until ordered to stop, or until all is done in a burst."""
+        """Work until it is to stop, or until all is done in a burst."""
         self._shutdown = shutdown
         warn_of_threads()
         try:

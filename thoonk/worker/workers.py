@@ -31,7 +31,7 @@ DEFAULT_URL = "redis://localhost:6379/0"
 
 
 class _ShutdownLevel:
-    """The orders that this process has been given, by signals and by `stop`."""
+    """How far this process is to be shut down, as signals and `stop` have told."""
 
     def __init__(self) -> None:
         self._noted = Noted()
@@ -82,7 +82,7 @@ class BaseWorker(abc.ABC, Generic[C]):
             concurrency: how many jobs of each feed are done at once, by threads (tasks) in
                 each process. None: 8; with ``processes`` a `Worker` has 1.
             processes: how many processes do that; 0: this one.
-            grace: seconds that jobs may take after the order to stop.
+            grace: seconds that jobs may take once the worker is to stop.
             max_jobs: a process that has done about so many jobs is replaced; None: never.
 
         Raises:
@@ -159,7 +159,7 @@ class BaseWorker(abc.ABC, Generic[C]):
     def run(self, *, burst: bool = False, feeds: Iterable[str] | None = None) -> int:
         """Work until SIGTERM, SIGINT, SIGHUP or `stop`; return what the process should exit with.
 
-        After the order no more jobs are claimed. What is not done within ``grace`` seconds,
+        From then on no more jobs are claimed. What is not done within ``grace`` seconds,
         or when a second signal comes, is given back, which counts as no failure.
 
         Args:
@@ -283,12 +283,12 @@ class Worker(BaseWorker[Thoonk]):
         with Thoonk(backend=target) as client:
             yield client
 
-    def _crew(self, client: Thoonk, handlers: list[Handler], **options: Any) -> Executor:
+    def _executor(self, client: Thoonk, handlers: list[Handler], **options: Any) -> Executor:
         return Executor(client, handlers, self._loops(), **options)
 
     def _open(self, handlers: list[Handler]) -> None:
         with self._client() as client:
-            self._crew(client, handlers).open()
+            self._executor(client, handlers).open()
 
     def _work(
         self,
@@ -299,7 +299,7 @@ class Worker(BaseWorker[Thoonk]):
         burst: bool,
     ) -> StopReason:
         with self._client() as client:
-            executor = self._crew(
+            executor = self._executor(
                 client,
                 handlers,
                 burst=burst,
@@ -323,7 +323,7 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
     async def serve(self, *, burst: bool = False, feeds: Iterable[str] | None = None) -> None:
         """Work in the running event loop until `stop`, or until cancelled.
 
-        Signals are the caller's affair. Cancelled, it does as when ordered to stop.
+        Signals are the caller's affair. Cancelled, it does as after `stop`.
         """
         handlers = self._chosen(feeds)
         try:

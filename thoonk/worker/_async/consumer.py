@@ -23,7 +23,6 @@ CLAIM_TIMEOUT = 30.0
 RETRIES = 3
 """For a feed that has no ``max_failures``."""
 
-
 OPENINGS = 20
 """How often a feed that is deleted while it is opened is opened again."""
 
@@ -96,11 +95,11 @@ async def open_consumer(thoonk: AsyncThoonk, handler: Handler) -> Consumer:
     """
     for _ in range(OPENINGS):
         with contextlib.suppress(FeedDoesNotExist):
-            return await _open_post(thoonk, handler)
-    return await _open_post(thoonk, handler)
+            return await _open_once(thoonk, handler)
+    return await _open_once(thoonk, handler)
 
 
-async def _open_post(thoonk: AsyncThoonk, handler: Handler) -> Consumer:
+async def _open_once(thoonk: AsyncThoonk, handler: Handler) -> Consumer:
     job = await thoonk.job(handler.feed, serializer=handler.serializer)
     config = await thoonk.get_config(handler.feed)
     asked = {"claim_timeout": handler.claim_timeout, "max_failures": handler.retries}

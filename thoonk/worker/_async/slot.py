@@ -28,7 +28,7 @@ logger = logging.getLogger("thoonk.worker")
 STANDSTILL = 1.0
 """Seconds without a step of anybody else, which a log should tell of."""
 
-PATIENCE = 3.0
+CLEANUP_TIME = 3.0
 """Seconds that a handler has to end after it was cancelled."""
 
 
@@ -66,7 +66,7 @@ class AsyncSlot:
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.adaptive = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
+        self.tuner = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
         self.claims: AsyncClaims[Any] | None = None
         self.held: deque[RunningJob[Any]] = deque()
         self.idle_in: int | None = None
@@ -103,7 +103,7 @@ class AsyncSlot:
             raise
         except asyncio.CancelledError as error:
             if self.held and not (self._task and self._task.cancelling()):
-                # Of something that the handler waited for, and no order to this task.
+                # Of something that the handler waited for, and nobody has cancelled this task.
                 raise RuntimeError("the handler was cancelled from within") from error
             if self.held:
                 raise
@@ -141,7 +141,7 @@ class AsyncSlot:
         if not self.held or self._steps is None or self._timeout is None:
             return False
         at = self._steps.cancelled_at
-        return self._timeout.expired() and at is not None and time.monotonic() - at > PATIENCE
+        return self._timeout.expired() and at is not None and time.monotonic() - at > CLEANUP_TIME
 
     def where(self) -> str:
         """Where its task is in the handler, as a traceback."""
@@ -178,8 +178,8 @@ class AsyncSlot:
     async def clear(self) -> None:
         """Give back what the slot holds, though its handler has perhaps not ended."""
         # One that was given up has had its time.
-        patience = 0.0 if self.is_given_up else PATIENCE
-        if not await wait_event(self._left, patience) and self.claims is not None:
+        seconds = 0.0 if self.is_given_up else CLEANUP_TIME
+        if not await wait_event(self._left, seconds) and self.claims is not None:
             await self.claims.close()
 
 

@@ -24,7 +24,6 @@ CLAIM_TIMEOUT = 30.0
 RETRIES = 3
 """For a feed that has no ``max_failures``."""
 
-
 OPENINGS = 20
 """How often a feed that is deleted while it is opened is opened again."""
 
@@ -97,11 +96,11 @@ def open_consumer(thoonk: Thoonk, handler: Handler) -> Consumer:
     """
     for _ in range(OPENINGS):
         with contextlib.suppress(FeedDoesNotExist):
-            return _open_post(thoonk, handler)
-    return _open_post(thoonk, handler)
+            return _open_once(thoonk, handler)
+    return _open_once(thoonk, handler)
 
 
-def _open_post(thoonk: Thoonk, handler: Handler) -> Consumer:
+def _open_once(thoonk: Thoonk, handler: Handler) -> Consumer:
     job = thoonk.job(handler.feed, serializer=handler.serializer)
     config = thoonk.get_config(handler.feed)
     asked = {"claim_timeout": handler.claim_timeout, "max_failures": handler.retries}

@@ -37,7 +37,7 @@ logger = logging.getLogger("thoonk.worker")
 _Running: TypeAlias = RunningJob[Claim[Any]]
 
 TICK = 0.1
-"""Seconds between two looks at orders, time limits, and claims to be extended or given back."""
+"""Seconds between two looks: is it to stop, is a job over its time, is a claim to be extended."""
 
 PER_TIMEOUT = 3
 """How often a claim is extended within its ``claim_timeout``."""
@@ -63,7 +63,7 @@ OUTAGE_PAUSE = 1.0
 OURS = ("thoonk.worker.", "thoonk.concurrency.")
 """Modules that call handlers."""
 
-PATIENCE = 5.0
+GIVE_BACK_WITHIN = 5.0
 """Seconds to tell the backend of what has not ended in time."""
 
 
@@ -89,7 +89,7 @@ def _fields(consumer: Consumer, claim: Claim[Any]) -> dict[str, Any]:
 
 
 class Executor:
-    """Works on feeds until it is ordered to stop."""
+    """Works on feeds until it is to stop."""
 
     def __init__(
         self,
@@ -148,12 +148,12 @@ class Executor:
         self._consumers = [open_consumer(self._thoonk, handler) for handler in self._handlers]
 
     def run(self, shutdown: Callable[[], Shutdown], grace: float) -> StopReason:
-        """Work until ordered to stop, or there is another reason.
+        """Work until it is to stop, or there is another reason.
 
         Args:
-            orders: is asked again and again what to do.
-            grace: seconds that jobs may take after the order to stop. What is not done by
-                then, or at a cold shutdown, is given back.
+            shutdown: is asked again and again how far to shut down.
+            grace: seconds that jobs may take once it is to stop. What is not done by then, or
+                at a cold shutdown, is given back.
 
         Raises:
             ThoonkError: a feed cannot be opened.
@@ -179,7 +179,7 @@ class Executor:
             self._wait_for_the_end(shutdown, grace)
             self._clear()
             self._is_closed.set()
-            heartbeat.join(PATIENCE)
+            heartbeat.join(GIVE_BACK_WITHIN)
         return self._stop_reason
 
     # --- beginning and end --------------------------------------------------------------
@@ -283,7 +283,7 @@ class Executor:
                         consumer.feed,
                         extra={**extra, "event": "job_given_back"},
                     )
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + GIVE_BACK_WITHIN
         clearing = [Background(slot.clear, "thoonk-worker-clear") for slot in left]
         for background in clearing:
             background.join(max(0.0, deadline - time.monotonic()))
@@ -359,10 +359,10 @@ class Executor:
     def _work(self, consumer: Consumer, slot: Slot) -> None:
         """Do one job after another, until the loop is to end or to be begun anew."""
         began_in, generation = self._round, consumer.generation
-        slot.prefetch = slot.adaptive.prefetch
+        slot.prefetch = slot.tuner.prefetch
         claims = consumer.job.claims(BURST_WAIT if self._burst else None, prefetch=slot.prefetch)
         slot.claims = claims
-        paced = False  # whether the loop has ended for another number of jobs at once
+        begins_anew = False  # with another number of jobs at once
         if self._is_stopping.is_set():
             return
         with claims:
@@ -375,11 +375,11 @@ class Executor:
                     self._stop()
                 if next(self._begun) == self._max_jobs:
                     self._end(StopReason.RECYCLE)
-                paced = slot.adaptive.after(time.monotonic() - running.began)
-                if paced:
+                begins_anew = slot.tuner.after(time.monotonic() - running.began)
+                if begins_anew:
                     claims.stop()
-        paced = paced or consumer.generation != generation
-        if self._burst and not paced and not self._is_over.is_set():
+        begins_anew = begins_anew or consumer.generation != generation
+        if self._burst and not begins_anew and not self._is_over.is_set():
             slot.idle_in = began_in
             if not self._parked and all(slot.idle_in == self._round for slot in self._slots):
                 self._end(StopReason.DONE)
@@ -620,7 +620,7 @@ class Executor:
         while not wait_event(self._is_closed, TICK):
             for consumer in self._consumers:
                 try:
-                    self._keep_post(consumer)
+                    self._beat(consumer)
                 except FeedDoesNotExist:
                     pass  # its loops make it anew
                 except ThoonkError as error:
@@ -638,7 +638,7 @@ class Executor:
                         extra={"event": "claims_not_extended", "feed": consumer.feed},
                     )
 
-    def _keep_post(self, consumer: Consumer) -> None:
+    def _beat(self, consumer: Consumer) -> None:
         parked = [
             running for running, its_consumer in [*self._parked.items()] if its_consumer is consumer
         ]

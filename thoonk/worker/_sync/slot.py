@@ -33,7 +33,7 @@ class Slot:
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
-        self.adaptive = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
+        self.tuner = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
         self.claims: Claims[Any] | None = None
         self.held: deque[RunningJob[Any]] = deque()
         self.idle_in: int | None = None
