@@ -13,7 +13,7 @@ from typing import Any, Self
 
 HOST = Path(__file__).resolve().parent / "host.py"
 
-PATIENCE = 120.0
+REPLY_TIMEOUT = 120.0
 """Most seconds for one answer."""
 
 ENDING = 10.0
@@ -75,7 +75,7 @@ class Child:
         """What came of the call that `ask` began; raises as `call`."""
         assert self._process.stdout is not None
         # One line is read per request, so nothing waits in the buffer of the file object.
-        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+        if not select.select([self._process.stdout], [], [], REPLY_TIMEOUT)[0]:
             self._process.kill()
             raise ContestantFailed(f"{self._target} says nothing:\n{self._errors()}")
         line = self._process.stdout.readline()

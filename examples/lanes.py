@@ -27,7 +27,7 @@ RATES = {"urgent": 10, "bulk": 10}
 """How many may pass in each period."""
 
 LETTERS = {"bulk": 40, "urgent": 8}
-PATIENCE = 60.0
+TIMEOUT = 60.0
 END = "the end"
 
 
@@ -44,8 +44,8 @@ async def serve(thoonk: AsyncThoonk, prefix: str, lane: str) -> None:
     letters = await thoonk.queue(prefix + lane)
     permits = await thoonk.job(f"{prefix}{lane}-permits")
     out = await thoonk.feed(prefix + "out")
-    while (letter := await letters.get(timeout=PATIENCE)) != END:
-        await permits.get(timeout=PATIENCE)
+    while (letter := await letters.get(timeout=TIMEOUT)) != END:
+        await permits.get(timeout=TIMEOUT)
         await out.publish(letter)
     await letters.put(END)  # for the next worker
 
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> bool:
 
         times: dict[str, list[float]] = {lane: [] for lane in LETTERS}
         while sum(map(len, times.values())) < sum(LETTERS.values()):
-            match notices.get(timeout=PATIENCE):
+            match notices.get(timeout=TIMEOUT):
                 case Published(item=lane):
                     times[lane].append(time.monotonic())
         for lane in LETTERS:

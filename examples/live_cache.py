@@ -29,7 +29,7 @@ T = TypeVar("T")
 TICKERS = [f"item-{number}" for number in range(50)]
 CHANGES = ["publish"] * 9 + ["retract"]
 END = "the-end"
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class LiveCache(Mapping[str, T], Generic[T]):
@@ -93,7 +93,7 @@ def follow(backend: str, prefix: str, name: str) -> None:
         reports = thoonk.queue(prefix + "reports")
         with LiveCache(thoonk.feed(prefix + "prices", serializer=JSON)) as prices:
             reports.put(f"{name} follows")
-            complete = prices.wait_for(END, PATIENCE)
+            complete = prices.wait_for(END, TIMEOUT)
             reports.put(f"{name} {digest(prices) if complete else 'never heard of the end'}")
 
 
@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> bool:
         for number in range(arguments.processes):
             processes.start(follow, prefix, f"process-{number}")
         for _ in range(arguments.processes):
-            print(reports.get(timeout=PATIENCE))
+            print(reports.get(timeout=TIMEOUT))
 
         for _ in range(arguments.changes):
             ticker = random.choice(TICKERS)
@@ -123,7 +123,7 @@ def run(arguments: argparse.Namespace) -> bool:
         print(f"feed      {truth} after {arguments.changes} changes")
         agreed = True
         for _ in range(arguments.processes):
-            report = reports.get(timeout=PATIENCE)
+            report = reports.get(timeout=TIMEOUT)
             print(report)
             agreed = agreed and report.endswith(f" {truth}")
         print("All copies agree." if agreed else "The copies differ.")

@@ -26,7 +26,7 @@ from thoonk import JSON, Edited, Job, Published, Thoonk
 CLAIM_TIMEOUT = 2.0
 """Seconds after which the job of a worker that died goes to another."""
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 WORDS = ["feed", "queue", "job", "claim", "notice", "item", "stall", "retract"]
 
 
@@ -41,7 +41,7 @@ def count(backend: str, prefix: str, unlucky: bool) -> None:
     with Thoonk(backend=backend) as thoonk:
         texts, counts = stage(thoonk, prefix + "texts"), stage(thoonk, prefix + "counts")
         # Asking for the next claim finishes the last one, in the same round trip.
-        for claim in texts.claims(timeout=PATIENCE):
+        for claim in texts.claims(timeout=TIMEOUT):
             if claim.item is None:
                 return  # leaving the loop gives the job back, so that the others see it, too
             words = Counter(claim.item["text"].split())
@@ -54,7 +54,7 @@ def pick(backend: str, prefix: str) -> None:
     """The second stage."""
     with Thoonk(backend=backend) as thoonk:
         counts, words = stage(thoonk, prefix + "counts"), thoonk.feed(prefix + "words")
-        for claim in counts.claims(timeout=PATIENCE):
+        for claim in counts.claims(timeout=TIMEOUT):
             if claim.item is None:
                 return
             (word, _), *_ = Counter(claim.item["counts"]).most_common(1)
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> bool:
         processes.start(pick, prefix)
         processes.start(count, prefix, True)
         while len(found) < len(texts) or not repeated:
-            notice = notices.get(timeout=PATIENCE)
+            notice = notices.get(timeout=TIMEOUT)
             if not found:  # the unlucky one has had its chance
                 processes.start(count, prefix, False)
                 processes.start(count, prefix, False)

@@ -25,7 +25,7 @@ from thoonk import JSON, Edited, Empty, Feed, FeedSubscription, Published, Retra
 BEAT = 0.2
 """Seconds between two signs of life."""
 
-PATIENCE = 10 * BEAT
+LEASE = 10 * BEAT
 """So long unheard of, a member counts as gone."""
 
 NAMES = ("Ann", "Bob", "Cleo")
@@ -72,7 +72,7 @@ class Member:
         if now - self.heard.get(self.name, 0.0) > 2 * BEAT:
             return  # we do not even hear ourselves
         for name, heard in list(self.heard.items()):
-            if now - heard > PATIENCE and self._feed.retract(name):
+            if now - heard > LEASE and self._feed.retract(name):
                 print(f"{self.name}: {name} has died", flush=True)
 
     def leave(self) -> None:

@@ -29,7 +29,7 @@ LEASE = 1.0
 TURN = 20
 """How many orders are done before the lease goes to whoever is next in line."""
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 def shard_of(customer: str, shards: int) -> int:
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> bool:
             processes.start(work, prefix, "worker-1", True)
             seen: list[dict[str, int | str]] = []
             while len(seen) < arguments.orders:
-                match notices.get(timeout=PATIENCE):
+                match notices.get(timeout=TIMEOUT):
                     case Published(item=order):
                         seen.append(order)
                         if len(seen) == 1:  # by the unlucky one, which is dead by now

@@ -21,7 +21,7 @@ from typing import Any, NoReturn, Self
 
 from thoonk import BackendNotInstalled, InvalidType, InvalidValue, Thoonk, ThoonkError
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """Seconds that everything started has for coming to its end."""
 
 
@@ -69,9 +69,9 @@ class Processes:
                 process.kill()
             return
         for thread in self._threads:
-            thread.result(PATIENCE)
+            thread.result(TIMEOUT)
         for process in self._processes:
-            process.join(PATIENCE)
+            process.join(TIMEOUT)
             if process.exitcode not in (0, -signal.SIGKILL):
                 process.kill()
                 raise RuntimeError(f"{process.name} ended with {process.exitcode}")

@@ -37,7 +37,7 @@ BACKLOG = 200
 QUIET = 15.0
 """Seconds after which a silent connection gets a comment, and one that takes nothing is cut."""
 
-PATIENCE = 5.0
+SEND_TIMEOUT = 5.0
 """Seconds for a request to arrive."""
 
 LARGEST_ITEM = 10_000
@@ -174,7 +174,7 @@ class Server:
         over = asyncio.get_running_loop().create_future()
         self._open.add(over)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SEND_TIMEOUT):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 method, path, _ = head.split("\r\n", 1)[0].split(" ")
                 length, kind = self._headers(head)

@@ -144,7 +144,7 @@ class Page:
             stdout=subprocess.PIPE,
             check=False,
             text=True,
-            timeout=60,
+            timeout=240,
         )
         printed = done.stdout.split(f"{PROMPT}\n")[1:]
         checker = doctest.OutputChecker()
@@ -177,6 +177,7 @@ def page_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Page]:
     return make
 
 
+@pytest.mark.timeout(300)  # that of the command line starts dozens of programs
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_examples_of_a_page_run(
     path: Path,
@@ -202,6 +203,7 @@ def test_the_examples_of_a_page_run(
         page.run(block)
 
 
+@pytest.mark.timeout(300)  # that of the command line starts dozens of programs
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_fence_says_what_it_holds(path: Path) -> None:
     """A block that is silently not run would be an untested example."""

@@ -637,9 +637,9 @@ class TakeOperation(FeedOperation[Batch]):
     confirmed or released.
 
     Attributes:
-        thorough: first bring back what ran out or was left on its way, before what
-            waits; else only when nothing waits. Who takes many times a second need not
-            be thorough each time.
+        recover_expired: first bring back what has expired or was left on its way, before
+            what waits; else only when nothing waits. Who takes many times a second need
+            not do it each time.
     """
 
     token: str = attrs.field(validator=_check_id)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from thoonk.backends.redis.wire import Keys
 from thoonk.config import FEED
 from thoonk.doctor import CHECKS, Check, Finding, Report, Severity, examine, server
 from thoonk.doctor.catalogue import KeyName, type_of
+from thoonk.doctor.probe import Probe
 
 IGNORED = ("persistence", "endless")
 """The servers of the tests keep nothing, on purpose."""
@@ -634,36 +633,24 @@ def test_of_whatever_garbage_nothing_is_repaired_twice(real_world: World, kind: 
 
 @pytest.mark.parametrize("also", [b"0", b"inf"])
 def test_what_is_broken_again_at_once_is_told_and_repaired_once(
-    real_world: World, patient: Patient, also: bytes
+    real_world: World, patient: Patient, also: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = 0
+    raw, repair = real_world.raw, Probe.repair
 
-    def break_it(client: redis.Redis) -> None:
-        nonlocal broken
-        id = client.lindex("feed.ids:j", 0)
-        with client.pipeline() as both:
+    def break_it() -> None:
+        with raw.pipeline() as both:
             both.set("feed.publishes:f", "many")
-            both.execute_command("ZADD", "feed.published:j", also, id)
+            both.execute_command("ZADD", "feed.published:j", also, raw.lindex("feed.ids:j", 0))
             both.execute()
-        broken += 1
 
-    ended = threading.Event()
+    def repair_and_break(*arguments: Any) -> bool:
+        is_repaired = repair(*arguments)
+        break_it()
+        return is_repaired
 
-    def go_on() -> None:
-        assert real_world.server is not None
-        with real_world.server.client() as client:
-            while not ended.wait(0.001):
-                break_it(client)
-
-    peer = threading.Thread(target=go_on)
-    peer.start()
-    try:
-        while not broken:
-            time.sleep(0.001)
-        report = examined(real_world, repair=True)
-    finally:
-        ended.set()
-        peer.join()
+    monkeypatch.setattr(Probe, "repair", repair_and_break)
+    break_it()
+    report = examined(real_world, repair=True)
     assert {f.check.name for f in report.findings if f.is_fault} == {"count", "wrong-time"}
     # One look costs about a hundred; it was looked at a few times, not for a hundred rounds.
     assert report.commands < 1000

@@ -617,7 +617,7 @@ class Machine(RuleBasedStateMachine):
     @plays("queue")
     @precondition(lambda self: self.takes)
     @rule(who=WHO, number=NUMBERS)
-    def give_back(self, who, number):
+    def return_items(self, who, number):
         """The taker was interrupted, before or after the confirmation."""
         name, take = self.names["queue"], of(self.takes, number)
         feed = self.model.feeds.get(name)
@@ -626,7 +626,7 @@ class Machine(RuleBasedStateMachine):
             return  # someone else had it: nobody gives back what is not theirs
         items = [(entry.id, entry.item.decode()) for entry in take.entries]
         operation = QueueReturn(name, take.entries, take.token)
-        self.operation(who, operation, lambda _: self.model[name].give_back(items, take.token))
+        self.operation(who, operation, lambda _: self.model[name].put_back(items, take.token))
         self.takes.remove(take)
 
     @plays("queue", "job")

@@ -207,8 +207,8 @@ class _Taking(ModelFeed):
     def take(self, token: str, count: int = 1, *, recover_expired: bool = True) -> list[str]:
         """Up to so many ids; under a token that has taken before, the same again.
 
-        Who is not thorough takes what waits before what is on its way, and brings back
-        what ran out only where there is neither.
+        Without recovery what waits comes before what is on its way, and what has expired only
+        where there is neither.
         """
         if recover_expired:
             self.bring_back()
@@ -230,7 +230,7 @@ class _Taking(ModelFeed):
     def release(self, token: str) -> list[str]:
         released = list(self.tokens.get(token, ()))
         for id in released:
-            self.let_go(id)
+            self.drop_claim(id)
         self.waiting = released + self.waiting
         return released
 
@@ -244,7 +244,7 @@ class _Taking(ModelFeed):
         if hold is None or (token and hold.token != token):
             raise NotClaimed(self.name, id)
 
-    def let_go(self, id: str) -> None:
+    def drop_claim(self, id: str) -> None:
         token = self.held.pop(id).token
         if token is not None:
             self.tokens[token].remove(id)
@@ -290,17 +290,17 @@ class ModelQueue(_Taking):
         for id in ids:
             self.check_held(id, token)
         for id in ids:
-            self.let_go(id)
+            self.drop_claim(id)
             del self.items[id]
 
-    def give_back(self, entries: Iterable[tuple[str, str]], token: str) -> None:
+    def put_back(self, entries: Iterable[tuple[str, str]], token: str) -> None:
         """What was taken, and perhaps confirmed, reached nobody."""
         returned = []
         for id, item in entries:
             if id not in self.items:
                 self.items[id] = item
             elif id in self.held and self.held[id].token == token:
-                self.let_go(id)
+                self.drop_claim(id)
             else:
                 continue  # it has come back by itself
             returned.append(id)
@@ -310,7 +310,7 @@ class ModelQueue(_Taking):
         """Takes that nobody confirmed are next, in the order in which they were taken."""
         late = self.held_longer_than(CONFIRM_WITHIN)
         for id in late:
-            self.let_go(id)
+            self.drop_claim(id)
         self.waiting = late + self.waiting
 
 
@@ -399,7 +399,7 @@ class ModelJob(_Taking):
 
     def _fail(self, id: str) -> bool:
         """It waits again, at the end, or is stalled: true."""
-        self.let_go(id)
+        self.drop_claim(id)
         self.failures[id] = self.failures.get(id, 0) + 1
         limit = self.config.get("max_failures") or 0
         if limit and self.failures[id] >= limit:
@@ -410,7 +410,7 @@ class ModelJob(_Taking):
 
     def stall(self, id: str, token: str = "") -> None:
         self.check_held(id, token)
-        self.let_go(id)
+        self.drop_claim(id)
         self.stalled.add(id)
 
     def retry(self, id: str) -> None:
@@ -430,7 +430,7 @@ class ModelJob(_Taking):
 
     def _forget(self, id: str) -> None:
         if id in self.held:
-            self.let_go(id)
+            self.drop_claim(id)
         for ids in (self.waiting, self.reserved):
             if id in ids:
                 ids.remove(id)

@@ -19,7 +19,7 @@ from thoonk.backends.redis.commands import Call, command_for
 from thoonk.doctor import examine
 
 HOUR = 3600
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds in which what takes one or two must have come, on a machine that is busy."""
 
 
@@ -50,7 +50,7 @@ def thoonk(server: ServerWithClock) -> Iterator[Thoonk]:
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -68,7 +68,7 @@ def test_jobs_of_dead_workers_come_back_although_the_clock_was_an_hour_fast(
     ids = job.put_many(["a", "b", "c"])
     server.turn(HOUR)
     with Thoonk(backend=server.url) as dead:
-        dead.job("j").get_many(3, timeout=PATIENCE)
+        dead.job("j").get_many(3, timeout=TIMEOUT)
     if how == "another peer's seconds":
         with contextlib.closing(server.client()) as raw:
             raw.zadd("feed.claimed:j", dict.fromkeys(ids, time.time() + HOUR))
@@ -77,14 +77,14 @@ def test_jobs_of_dead_workers_come_back_although_the_clock_was_an_hour_fast(
         assert {*eventually(lambda: job.maintenance().expired)} <= {*ids}
         eventually(lambda: job.maintenance() and job.get_counts().waiting == 3)
     elif how == "loop":
-        with job.claims(timeout=PATIENCE) as claims:
+        with job.claims(timeout=TIMEOUT) as claims:
             assert {claim.id for _, claim in zip(ids, claims, strict=False)} == {*ids}
     else:
         begin = time.monotonic()
-        claims_again = [job.get(timeout=PATIENCE) for _ in ids]
+        claims_again = [job.get(timeout=TIMEOUT) for _ in ids]
         assert {claim.id for claim in claims_again} == {*ids}
         assert [claim.cancelled for claim in claims_again] == [1, 1, 1]
-        assert time.monotonic() - begin < PATIENCE
+        assert time.monotonic() - begin < TIMEOUT
 
 
 def test_an_item_whose_taker_died_comes_back_although_the_clock_was_an_hour_fast(
@@ -97,7 +97,7 @@ def test_an_item_whose_taker_died_comes_back_although_the_clock_was_an_hour_fast
     taken = thoonk.backend.execute(operations.QueueTake("q", "token of one that dies"))
     assert len(taken.entries) == 1
     server.turn(0)
-    assert queue.get(timeout=PATIENCE) == "x"
+    assert queue.get(timeout=TIMEOUT) == "x"
 
 
 @pytest.mark.parametrize("step", [-HOUR, HOUR], ids=["back", "forward"])
@@ -159,11 +159,11 @@ def test_a_get_ends_in_time_when_the_clock_steps_back_as_it_waits(
         waiting.start()
         eventually(lambda: raw.info("clients")["blocked_clients"])
         server.turn(-HOUR)
-        assert ended.wait(PATIENCE)
-        waiting.join(PATIENCE)
+        assert ended.wait(TIMEOUT)
+        waiting.join(TIMEOUT)
         # And one that comes to a waiting one arrives at once.
         queue.put("x")
-        assert queue.get(timeout=PATIENCE) == "x"
+        assert queue.get(timeout=TIMEOUT) == "x"
 
 
 # --- kept answers ---------------------------------------------------------------------------

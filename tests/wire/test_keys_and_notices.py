@@ -1261,7 +1261,7 @@ ROWS = [
         raises=NotClaimed,
     ),
     Row(
-        "who is not thorough takes what waits, and leaves what ran out and what is on its way",
+        "without recovery it takes what waits, and leaves what expired and what is on its way",
         JobClaim("F", "U", 2, recover_expired=False),
         before=(
             job(claim_timeout="60"),

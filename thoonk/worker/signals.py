@@ -57,10 +57,10 @@ def taken(handlers: dict[int, Note]) -> Iterator[None]:
     try:
         yield
     finally:
-        give_back()
+        restore()
 
 
-def give_back() -> None:
+def restore() -> None:
     """Handle signals as before."""
     while _before:
         number, handler = _before.popitem()
@@ -100,7 +100,7 @@ def _after_fork() -> None:
 
 def _after_fork_in_child() -> None:
     taken_here = {*_before}
-    give_back()
+    restore()
     # What a handler raises in here would be lost.
     pending = signal.sigpending()
     for number in taken_here:

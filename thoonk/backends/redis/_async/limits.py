@@ -24,7 +24,7 @@ LEAST = 1 << 20
 
 BUFFER = "client-query-buffer-limit"
 
-PATIENCE = 1.0
+LIMITS_TIMEOUT = 1.0
 """Seconds for each reply of the server."""
 
 REFUSED_WITHIN = 0.2
@@ -45,10 +45,10 @@ async def exceeded(pool: Pool, command: Command[Any]) -> ThoonkError | None:
     connection = dedicated_connection(pool)
     try:
         questions = pack(b"CONFIG", b"GET", errors.BULK) + pack(b"CONFIG", b"GET", BUFFER)
-        await send(connection, PATIENCE, questions + b"*2\r\n$4\r\nECHO\r\n$%d\r\n" % size)
+        await send(connection, LIMITS_TIMEOUT, questions + b"*2\r\n$4\r\nECHO\r\n$%d\r\n" % size)
         for name in (errors.BULK, BUFFER):
             with contextlib.suppress(ResponseError, LookupError, ValueError):
-                settings[name] = _value(await read_reply(connection, PATIENCE))
+                settings[name] = _value(await read_reply(connection, LIMITS_TIMEOUT))
         try:
             await read_reply(connection, REFUSED_WITHIN)
         except ResponseError as error:

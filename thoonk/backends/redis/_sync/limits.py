@@ -25,7 +25,7 @@ LEAST = 1 << 20
 
 BUFFER = "client-query-buffer-limit"
 
-PATIENCE = 1.0
+LIMITS_TIMEOUT = 1.0
 """Seconds for each reply of the server."""
 
 REFUSED_WITHIN = 0.2
@@ -46,10 +46,10 @@ def exceeded(pool: Pool, command: Command[Any]) -> ThoonkError | None:
     connection = dedicated_connection(pool)
     try:
         questions = pack(b"CONFIG", b"GET", errors.BULK) + pack(b"CONFIG", b"GET", BUFFER)
-        send(connection, PATIENCE, questions + b"*2\r\n$4\r\nECHO\r\n$%d\r\n" % size)
+        send(connection, LIMITS_TIMEOUT, questions + b"*2\r\n$4\r\nECHO\r\n$%d\r\n" % size)
         for name in (errors.BULK, BUFFER):
             with contextlib.suppress(ResponseError, LookupError, ValueError):
-                settings[name] = _value(read_reply(connection, PATIENCE))
+                settings[name] = _value(read_reply(connection, LIMITS_TIMEOUT))
         try:
             read_reply(connection, REFUSED_WITHIN)
         except ResponseError as error:
