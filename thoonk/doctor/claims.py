@@ -53,7 +53,7 @@ ENDLESS = Check(
 
 
 def late(state: ItemState, feed: Feed) -> Fault | None:
-    """A claim past its time. (Contract: job maintenance, queue get)"""
+    """A claim past its time. (Contract: job maintenance since 2, queue get since 2)"""
     if not state.item or not state.is_late(feed):
         return None
     if state.waiting or state.reserved or state.stalled:
