@@ -229,7 +229,7 @@ def test_more_failed_jobs_than_a_worker_delays_are_not_tried_again_at_once(
     workers: Workers, thoonk: Thoonk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for half in ("_async", "_sync"):
-        monkeypatch.setattr(f"thoonk.worker.{half}.executor.MOST_DELAYED", 10)
+        monkeypatch.setattr(f"thoonk.worker.{half}.endings.MOST_PARKED", 10)
     worker = workers(concurrency=1)
     tries: list[str] = []
 

@@ -1,13 +1,77 @@
-"""A job that a worker runs."""
+"""A job that a worker runs, and who ends it.
+
+A job is in one `JobState` at a time. Whoever takes it out of RUNNING decides how it ends, and
+nobody else. It is moved on like this, by methods of `RunningJob`:
+
+=================  ==============================================  ============================
+from, to           who, and when                                   what the server is told
+=================  ==============================================  ============================
+RUNNING, TAKEN     its loop: the handler has returned or raised,   nothing yet
+                   or the loop itself has failed
+                   the executor: over its time limit, and does     nothing yet
+                   not end; or the grace of a stop is over
+TAKEN, ENDED       the handler has ended it itself                 that, by the handler
+                   it has returned, or raised `Discard`            finished, with the next claim
+                   it raised `Stall`, or its result cannot be      stalled, at once
+                   stored
+                   it has failed for the last time                 cancelled, at once: which
+                                                                   stalls it
+                   it has failed, without a delay, or while the    cancelled, with the next claim
+                   worker stops
+                   its loop has failed, and begins anew            cancelled, as the loop ends
+                   the grace of a stop is over                     released, which is no failure;
+                                                                   cancelled, if over its limit
+TAKEN, PARKED      it has failed, and is to be tried again later   nothing: it stays claimed
+PARKED, ENDED      the heartbeat: its next attempt is due, or the  cancelled, at once
+                   worker stops
+                   the heartbeat: its claim is lost                nothing
+=================  ==============================================  ============================
+
+While a job is RUNNING or PARKED the heartbeat extends its claim. When the server says that the
+claim is lost, a running handler goes on, but whatever is told of its end will be refused.
+"""
 
 from __future__ import annotations
 
+import enum
+import logging
+import threading
 import time
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import attrs
 
-C = TypeVar("C")
+from thoonk.names import shown
+
+logger = logging.getLogger("thoonk.worker")
+
+
+class AnyClaim(Protocol):
+    """What `Claim` and `AsyncClaim` have in common here."""
+
+    @property
+    def id(self) -> str:
+        """The job's id."""
+
+    @property
+    def cancelled(self) -> int:
+        """How often the job was cancelled before."""
+
+
+C = TypeVar("C", bound=AnyClaim)
+
+
+class JobState(enum.Enum):
+    """Who has a job."""
+
+    RUNNING = enum.auto()
+    """Its slot: the handler works on it."""
+    TAKEN = enum.auto()
+    """Whoever has taken it out of the slot, and decides how it ends."""
+    PARKED = enum.auto()
+    """The heartbeat, until its next attempt is due."""
+    ENDED = enum.auto()
+    """Nobody: how it ended is told, or is told by the loop over claims."""
 
 
 @attrs.define(eq=False)
@@ -16,14 +80,59 @@ class RunningJob(Generic[C]):
 
     Attributes:
         claim: the claim.
+        feed: the name of its feed.
         began: when it was begun, by the monotonic clock.
-        beaten: when its time began anew.
+        extended: when its time began anew.
         is_lost: whether it is known to be somebody else's by now.
-        due: when it is to be given back, if it waits for its next attempt.
+        due: when the next attempt may be made, once it is parked.
     """
 
     claim: C
+    feed: str
     began: float = attrs.field(factory=time.monotonic)
-    beaten: float = attrs.field(factory=time.monotonic)
+    extended: float = attrs.field(factory=time.monotonic)
     is_lost: bool = False
     due: float = 0.0
+    state: JobState = attrs.field(default=JobState.RUNNING, init=False)
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt; the first is 1."""
+        return self.claim.cancelled + 1
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What each record of a log says about it."""
+        return {"feed": self.feed, "id": self.claim.id, "attempt": self.attempt}
+
+    def take(self) -> bool:
+        """RUNNING to TAKEN; False: somebody else was first, and it is theirs."""
+        with self._lock:
+            if self.state is not JobState.RUNNING:
+                return False
+            self.state = JobState.TAKEN
+            return True
+
+    def park(self, delay: float) -> None:
+        """TAKEN to PARKED, for so many seconds."""
+        self.due = time.monotonic() + delay
+        self.state = JobState.PARKED
+
+    def end(self) -> None:
+        """TAKEN or PARKED to ENDED."""
+        self.state = JobState.ENDED
+
+    def log(
+        self,
+        level: int,
+        event: str,
+        text: str,
+        *args: object,
+        exc_info: Any = None,
+        **fields: Any,
+    ) -> None:
+        """Log an event of the job. The text begins with its id and its feed."""
+        extra = {**self.fields, "event": event, **fields}
+        values = (shown(self.claim.id), self.feed, *args)
+        logger.log(level, text, *values, exc_info=exc_info, extra=extra, stacklevel=2)

@@ -1,4 +1,4 @@
-"""A feed whose jobs are done here: its handler, and what its configuration says."""
+"""A feed whose jobs are done here: its handler, its jobs, and what its configuration says."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 import attrs
 
-from thoonk import AsyncJob, AsyncThoonk
+from thoonk import AsyncClaim, AsyncJob, AsyncThoonk
 from thoonk.config import FeedConfig
-from thoonk.exceptions import FeedDoesNotExist
+from thoonk.exceptions import FeedDoesNotExist, ThoonkError
 from thoonk.worker._async.slot import AsyncSlot
 from thoonk.worker.handlers import Handler
+from thoonk.worker.running_job import RunningJob
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -32,28 +33,38 @@ class Consumer:
     """A feed whose jobs are done here.
 
     Attributes:
-        job: the feed.
+        job_feed: the feed.
         claim_timeout: seconds; 0: claims do not run out.
         max_failures: after how many attempts a job is stalled; 0: never.
         serializer: the name of the feed's serializer.
         looked: when the configuration was read, by the monotonic clock.
         generation: counts how often the feed was made anew in such a way that what is taken
             from it has to be begun anew, too.
+        parked: the jobs that wait for their next attempt.
+        unparked: how many no longer do.
     """
 
     handler: Handler
-    job: AsyncJob[Any]
+    job_feed: AsyncJob[Any]
     claim_timeout: float
     max_failures: int
     serializer: str | None
     slots: list[AsyncSlot] = attrs.field(factory=list)
     looked: float = attrs.field(factory=time.monotonic)
     generation: int = 0
+    parked: dict[RunningJob[AsyncClaim[Any]], None] = attrs.field(factory=dict)
+    unparked: int = 0
 
     @property
     def feed(self) -> str:
         """The feed's name."""
         return self.handler.feed
+
+    def end_parked(self, job: RunningJob[AsyncClaim[Any]]) -> None:
+        """The backend has been told of a parked job, or it is somebody else's."""
+        job.end()
+        self.unparked += 1  # first: what is to be done again is seen by one of the two
+        self.parked.pop(job, None)
 
 
 def _wanted(handler: Handler) -> dict[str, float]:
@@ -118,6 +129,23 @@ async def _open_once(thoonk: AsyncThoonk, handler: Handler) -> Consumer:
     )
 
 
+async def reopen(thoonk: AsyncThoonk, consumer: Consumer) -> None:
+    """The feed was deleted: make it anew. When that fails, it is logged."""
+    try:
+        fresh = await open_consumer(thoonk, consumer.handler)
+    except ThoonkError as error:
+        logger.warning(
+            "Feed %r cannot be opened: %s",
+            consumer.feed,
+            error,
+            extra={"event": "feed_not_opened", "feed": consumer.feed},
+        )
+    else:
+        consumer.job_feed, consumer.serializer = fresh.job_feed, fresh.serializer
+        consumer.claim_timeout, consumer.max_failures = fresh.claim_timeout, fresh.max_failures
+        consumer.looked = fresh.looked
+
+
 async def refresh(thoonk: AsyncThoonk, consumer: Consumer) -> None:
     """Read the configuration again: somebody may have changed it, or made the feed anew.
 
@@ -137,7 +165,7 @@ async def refresh(thoonk: AsyncThoonk, consumer: Consumer) -> None:
     consumer.claim_timeout = settings.get("claim_timeout") or 0.0
     consumer.max_failures = int(settings.get("max_failures") or 0)
     if config.serializer != consumer.serializer:
-        consumer.job = await thoonk.job(handler.feed, serializer=handler.serializer)
+        consumer.job_feed = await thoonk.job(handler.feed, serializer=handler.serializer)
         consumer.serializer = config.serializer
         consumer.generation += 1
         for slot in consumer.slots:

@@ -10,7 +10,6 @@ import threading
 import time
 import traceback
 from asyncio import runners
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,7 +20,7 @@ from thoonk.names import shown
 from thoonk.worker.adaptive_prefetch import AdaptivePrefetch
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
-from thoonk.worker.running_job import RunningJob
+from thoonk.worker.running_job import JobState, RunningJob
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -50,7 +49,7 @@ class AsyncSlot:
 
     Attributes:
         claims: what is looped over.
-        held: the job in hand. Whoever takes it out decides how it ends, and nobody else.
+        job: the job that its handler was called for last.
         idle_in: the executor's round in which it has found nothing to do; None: it has a job.
         prefetch: how many jobs were claimed at once.
         is_given_up: whether it is left to a handler that does not end.
@@ -68,7 +67,7 @@ class AsyncSlot:
         self.handler = handler
         self.tuner = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
         self.claims: AsyncClaims[Any] | None = None
-        self.held: deque[RunningJob[Any]] = deque()
+        self.job: RunningJob[Any] | None = None
         self.idle_in: int | None = None
         self._task: asyncio.Task[Any] | None = None
         self._steps: Steps[Any] | None = None
@@ -76,14 +75,18 @@ class AsyncSlot:
         self._left = asyncio.Event()
         self.prefetch = 1
 
-    def take(self) -> RunningJob[Any] | None:
-        """Take the job out of the slot, once."""
-        try:
-            return self.held.pop()
-        except IndexError:
-            return None
+    @property
+    def held(self) -> RunningJob[Any] | None:
+        """The job in hand: its handler works on it, and nobody has taken it out."""
+        job = self.job
+        return job if job is not None and job.state is JobState.RUNNING else None
 
-    async def call(self, running: RunningJob[Any]) -> Any:
+    def take(self) -> RunningJob[Any] | None:
+        """Take the job in hand out of the slot, to decide how it ends; once."""
+        job = self.job
+        return job if job is not None and job.take() else None
+
+    async def call(self, job: RunningJob[Any]) -> Any:
         """What the handler returns.
 
         Raises:
@@ -91,8 +94,8 @@ class AsyncSlot:
         """
         self._task = asyncio.current_task()
         limit = self.handler.time_limit
-        note = functools.partial(self._blocked, running)
-        self._steps = steps = Steps(self.handler.call(running.claim), STANDSTILL, note)
+        note = functools.partial(self._blocked, job)
+        self._steps = steps = Steps(self.handler.call(job.claim), STANDSTILL, note)
         try:
             async with asyncio.timeout(limit) as timeout:
                 self._timeout = timeout
@@ -113,7 +116,7 @@ class AsyncSlot:
                 raise  # the loop is closed, and with it all that is left in it
             raise RuntimeError("the handler raised GeneratorExit") from error
         finally:
-            self.last, self.ended_at = running.claim.id, time.monotonic()
+            self.last, self.ended_at = job.claim.id, time.monotonic()
             if not self.held and self._task is not None:
                 self._task.uncancel()
 
@@ -156,17 +159,17 @@ class AsyncSlot:
             each = getattr(each, "cr_await", None) or getattr(each, "gi_yieldfrom", None)
         return "".join(traceback.StackSummary.extract(iter(frames)).format())
 
-    def _blocked(self, running: RunningJob[Any], seconds: float) -> None:
+    def _blocked(self, job: RunningJob[Any], seconds: float) -> None:
         self.was_blocking = True
         logger.warning(
             "Event loop blocked for %.1f s by job %s of %r; other jobs and heartbeats stood still",
             seconds,
-            shown(running.claim.id),
+            shown(job.claim.id),
             self.handler.feed,
             extra={
                 "event": "loop_blocked",
                 "feed": self.handler.feed,
-                "id": running.claim.id,
+                "id": job.claim.id,
                 "seconds": seconds,
             },
         )
@@ -202,7 +205,7 @@ class Standstill:
             slot.was_blocking = False
         if seconds < STANDSTILL or is_known:
             return
-        jobs = [running.claim.id for slot in slots for running in slot.held]
+        jobs = [job.claim.id for slot in slots if (job := slot.held)]
         jobs += [slot.last for slot in slots if slot.ended_at >= before]
         logger.warning(
             "Event loop blocked for %.1f s; jobs under way: %s",

@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,7 +14,7 @@ from thoonk.concurrency.forks import OneProcess
 from thoonk.worker import handlers
 from thoonk.worker.adaptive_prefetch import AdaptivePrefetch
 from thoonk.worker.handlers import Handler
-from thoonk.worker.running_job import RunningJob
+from thoonk.worker.running_job import JobState, RunningJob
 
 
 class Slot:
@@ -23,7 +22,7 @@ class Slot:
 
     Attributes:
         claims: what is looped over.
-        held: the job in hand. Whoever takes it out decides how it ends, and nobody else.
+        job: the job that its handler was called for last.
         idle_in: the executor's round in which it has found nothing to do; None: it has a job.
         prefetch: how many jobs were claimed at once.
         is_given_up: whether it is left to a handler that does not end.
@@ -35,23 +34,27 @@ class Slot:
         self.handler = handler
         self.tuner = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
         self.claims: Claims[Any] | None = None
-        self.held: deque[RunningJob[Any]] = deque()
+        self.job: RunningJob[Any] | None = None
         self.idle_in: int | None = None
         self.prefetch = 1
         self._thread = 0
 
-    def take(self) -> RunningJob[Any] | None:
-        """Take the job out of the slot, once."""
-        try:
-            return self.held.pop()
-        except IndexError:
-            return None
+    @property
+    def held(self) -> RunningJob[Any] | None:
+        """The job in hand: its handler works on it, and nobody has taken it out."""
+        job = self.job
+        return job if job is not None and job.state is JobState.RUNNING else None
 
-    def call(self, running: RunningJob[Any]) -> Any:
+    def take(self) -> RunningJob[Any] | None:
+        """Take the job in hand out of the slot, to decide how it ends; once."""
+        job = self.job
+        return job if job is not None and job.take() else None
+
+    def call(self, job: RunningJob[Any]) -> Any:
         """What the handler returns. A thread cannot be ended: see `is_overdue`."""
         self._thread = threading.get_ident()
         with OneProcess():
-            return self.handler.call(running.claim)
+            return self.handler.call(job.claim)
 
     @staticmethod
     def is_failure(error: BaseException) -> bool:  # noqa: ARG004 - as of the twin
@@ -61,11 +64,8 @@ class Slot:
     @property
     def is_overdue(self) -> bool:
         """Whether its handler does not end, though its time is over."""
-        limit = self.handler.time_limit
-        if limit is None:
-            return False
-        # The loop may take it out at any time.
-        return any(time.monotonic() - running.began > limit for running in [*self.held])
+        limit, job = self.handler.time_limit, self.held
+        return limit is not None and job is not None and time.monotonic() - job.began > limit
 
     def interrupt(self) -> None:
         """End the handler: not with threads."""
