@@ -1,4 +1,4 @@
-"""A subscriber's picture of a feed, and the notices that bring it up to date."""
+"""A subscriber's replica of a feed, and the notices that bring it up to date."""
 
 from __future__ import annotations
 

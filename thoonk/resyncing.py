@@ -1,8 +1,8 @@
-"""How a subscriber's picture is brought up to what is on the server, page by page.
+"""How a subscriber's replica is brought up to what is on the server, page by page.
 
 The feed is read from its first id to its last. Each page stands at a marker among the
 notices, so that it is known exactly then; notices keep what has been read exact from one
-page to the next. Nothing is told before the last page has been read. Then the picture and
+page to the next. Nothing is told before the last page has been read. Then the replica and
 what has been read are compared, and what makes the difference is told.
 
 It waits for nothing: its owner executes what it asks for, and hands it what arrives.
@@ -46,7 +46,7 @@ class Resync:
     """A resync under way.
 
     ``order`` is an exact beginning of the feed's order; ``items`` has the items of these and
-    of others that notices told, None where it is the picture's.
+    of others that notices told, None where it is the replica's.
     """
 
     def __init__(self, replica: Replica) -> None:
@@ -69,7 +69,7 @@ class Resync:
         # Of a feed: those at the beginning that stay as they were told.
         self._kept: dict[str, None] = {}
         self._keeps = not self._is_sorted
-        # Where in the picture the ids of the next page are expected.
+        # Where in the replica the ids of the next page are expected.
         self._met: str | None = None
         # How much further the feed has been read than ``order`` is long, for ids that it has twice.
         self._shift = 0
@@ -188,7 +188,7 @@ class Resync:
         self._shift = asked.start + len(page.ids) - len(self._order)
 
     def _meet(self, id: str) -> None:
-        """Note where in the picture an id stands that has been read."""
+        """Note where in the replica an id stands that has been read."""
         replica = self._replica
         if self._is_sorted:
             if id in replica.order:
@@ -248,7 +248,7 @@ class Resync:
     # --- telling ----------------------------------------------------------------------------
 
     def difference(self) -> Iterator[Notice | None]:
-        """The notices that turn the picture into what has been read; it is changed on the way.
+        """The notices that turn the replica into what has been read; it is changed on the way.
 
         Between them None, now and then: others should have a turn.
         """

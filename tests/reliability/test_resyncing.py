@@ -1,4 +1,4 @@
-"""How a picture is brought up to date page by page, without a server: every order of events."""
+"""How a replica is brought up to date page by page, without a server: every order of events."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Model:
 
 
 def resync(model: Model, replica: Replica, *, changes: int, size: int) -> list[Notice]:
-    """Bring a picture up to date while so many changes are made; what is told."""
+    """Bring a replica up to date while so many changes are made; what is told."""
     chance = model.chance
     under_way = Resync(replica)
     for _ in range(10_000):

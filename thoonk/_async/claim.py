@@ -1,4 +1,4 @@
-"""A claim: a job that is somebody's to be done."""
+"""A claim: one worker's right to do a job and to say how it ended."""
 
 from __future__ import annotations
 

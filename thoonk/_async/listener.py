@@ -1,4 +1,4 @@
-"""Calls registered handlers for what happens, from a task of its own."""
+"""The listener: calls registered handlers for each notice, from a task of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a claim does not hold any more, for who has to log it."""
+"""Finds out why a claim was lost, for the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the jobs of a loop have ended, kept until the backend is told together with a claim."""
+"""The outbox of a loop over claims: how jobs ended, until the backend is told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A feed's notices, item by item decoded."""
+"""A subscription: the notices of one feed, with their items decoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking from a queue or a job feed: the waiting and the asking again."""
+"""Waits until a queue or a job feed has something to take, through outages of the backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How things are shown: to people on a terminal, to programs in a pipe."""
+"""Prints tables for people on a terminal, and plain lines for programs in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Functions of users that fork: their children do not go on in our place."""
+"""Keeps a child that a user's function forks from going on in our place."""
 
 from __future__ import annotations
 

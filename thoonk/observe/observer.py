@@ -1,4 +1,4 @@
-"""What watches a backend."""
+"""The interface of what watches a backend."""
 
 from __future__ import annotations
 

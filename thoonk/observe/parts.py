@@ -1,4 +1,4 @@
-"""What any operation is about: its name, feed, ids and items."""
+"""Reads from an operation its name, feed, ids and items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The driver's errors, told in ours."""
+"""Turns the driver's errors into ours."""
 
 from __future__ import annotations
 
