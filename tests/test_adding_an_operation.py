@@ -22,3 +22,9 @@ def test_the_example_is_in_each_of_them() -> None:
     code -= {ROOT / path for path in general if "keys_and_notices" not in path}
     assert len(code) > 15
     assert [p for p in code if "confirm" not in f"{p.name} {p.read_text('utf-8').lower()}"] == []
+
+
+def test_the_directives_of_the_script_that_it_shows_are_explained() -> None:
+    script = ROOT / "thoonk/backends/redis/scripts/queue_confirm.lua"
+    used = {*re.findall(r"(?m)^--@ (\w+)", script.read_text("utf-8"))}
+    assert used == {*re.findall(r"`--@ (\w+)", PAGE)}
