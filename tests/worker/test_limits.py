@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from conftest import World
 
-from thoonk import Job, Thoonk
+from thoonk import Job, Thoonk, waiting
+from thoonk.worker._async import executor as async_executor
+from thoonk.worker._sync import executor as sync_executor
 
 from .conftest import Workers, becomes, poll, states
 
@@ -62,8 +64,18 @@ def test_a_failing_job_of_a_feed_that_was_made_anew_is_delayed_and_stalled_as_be
 
 @ANEW
 def test_jobs_of_dead_workers_come_back_in_a_feed_that_was_made_anew(
-    workers: Workers, world: World, thoonk: Thoonk, make_anew: Callable[..., None]
+    workers: Workers,
+    world: World,
+    thoonk: Thoonk,
+    make_anew: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Nobody tells a worker of what is put there so: it has to look.
+    assert waiting.LONGEST_WAIT == 10
+    monkeypatch.setattr(waiting, "LONGEST_WAIT", 0.5)
+    for executor in (sync_executor, async_executor):
+        assert executor.LOOK_IDLE == 5
+        monkeypatch.setattr(executor, "LOOK_IDLE", 0.5)
     worker = workers(concurrency=1)
     workers.handle(worker, "first", lambda item: None)
     workers.handle(worker, "j", lambda item: None, claim_timeout=0.5)
