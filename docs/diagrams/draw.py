@@ -335,12 +335,46 @@ def queue_take() -> Picture:
     return p
 
 
+def worker_job() -> Picture:
+    """Who moves a worker's job on, and how it may end."""
+    p = Picture(760, 420, "Who ends a job: running, taken, parked, ended")
+    p.box(25, 110, 140, 70, "running\nin its handler", "busy")
+    p.box(330, 110, 140, 70, "taken\none decides", "plain")
+    p.box(330, 260, 140, 70, "parked\nstays claimed", "busy")
+    p.frame(541, 12, 209, 328, "ended")
+    p.box(555, 40, 190, 56, "finished\nreturned, or Discard", "good")
+    p.box(555, 124, 190, 56, "stalled\nStall, or failed too often", "bad")
+    p.box(555, 250, 190, 80, "available again\nto be tried again, or\nleft over at a stop", "data")
+    p.arrow((95, 62), (95, 108))
+    p.text(95, 52, "claimed")
+    p.arrow((165, 132), (328, 132))
+    p.text(247, 104, "its loop: the handler\nreturned or raised")
+    p.arrow((165, 160), (328, 160))
+    p.text(247, 180, "the executor:\nover its time limit, or\nthe grace is over")
+    p.arrow((470, 125), (512, 125), (512, 68), (553, 68))
+    p.arrow((470, 145), (553, 145))
+    p.arrow((470, 165), (512, 165), (512, 275), (553, 275))
+    p.arrow((400, 180), (400, 258))
+    p.text(390, 248, "failed: again after a delay", anchor="end")
+    p.arrow((470, 310), (553, 310))
+    p.text(450, 350, "the heartbeat:\nit is due, or the worker stops")
+    for number, line in enumerate(
+        (
+            "The heartbeat extends the claims of running and parked jobs.",
+            "When a claim is lost, what is told of its end is refused.",
+        )
+    ):
+        p.text(25, 385 + number * LINE, line, anchor="start", soft=True)
+    return p
+
+
 PICTURES = {
     "job-states": job_states,
     "notice-way": notice_way,
     "on-the-server": on_the_server,
     "create-and-delete": create_and_delete,
     "queue-take": queue_take,
+    "worker-job": worker_job,
 }
 
 
