@@ -266,7 +266,7 @@ class ClaimWatch:
 
 
 @attrs.frozen
-class Line:
+class JournalLine:
     """One line of a journal."""
 
     time: float
@@ -274,12 +274,12 @@ class Line:
     words: tuple[str, ...]
 
 
-def read_journal(child: Child) -> Iterator[Line]:
+def read_journal(child: Child) -> Iterator[JournalLine]:
     """Its lines; there may be none."""
     with contextlib.suppress(FileNotFoundError):
         for line in child.journal.read_text("utf-8").splitlines():
             moment, kind, *words = line.split("\t")
-            yield Line(float(moment), kind, tuple(words))
+            yield JournalLine(float(moment), kind, tuple(words))
 
 
 @attrs.define
@@ -306,7 +306,7 @@ class Account:
         self.zombies = 0
         self._got: defaultdict[str, list[tuple[float, int]]] = defaultdict(list)
         self._finishes: list[tuple[str, float, int]] = []
-        self.heard: dict[Child, list[Line]] = {}
+        self.heard: dict[Child, list[JournalLine]] = {}
         for child in processes.all:
             self._read(child)
         for id, asked, number in self._finishes:

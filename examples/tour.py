@@ -73,7 +73,7 @@ class TourError(Exception):
 # --- the files ------------------------------------------------------------------------
 
 
-class Facts(TypedDict):
+class FileFacts(TypedDict):
     """What there is to know about a file."""
 
     sha256: str
@@ -126,7 +126,7 @@ def shown(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def examine(path: Path, keep_alive: Callable[[], None] = lambda: None) -> Facts:
+def examine(path: Path, keep_alive: Callable[[], None] = lambda: None) -> FileFacts:
     """Read a file. ``keep_alive`` is called now and then while that takes long."""
     digest, size, lines = hashlib.sha256(), 0, 0
     last_sign = time.monotonic()
@@ -138,7 +138,7 @@ def examine(path: Path, keep_alive: Callable[[], None] = lambda: None) -> Facts:
             if time.monotonic() - last_sign > CLAIM_TIMEOUT / 4:
                 keep_alive()
                 last_sign = time.monotonic()
-    return Facts(sha256=digest.hexdigest(), size=size, lines=lines)
+    return FileFacts(sha256=digest.hexdigest(), size=size, lines=lines)
 
 
 # --- the feeds ------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def feeds_of_our_own(thoonk: Thoonk) -> Iterator[tuple[Feeds, str]]:
 class Ranking:
     """Keeps a sorted feed in order of value, the highest first.
 
-    A sorted feed never rearranges itself. There is one keeper, so it may remember
+    A sorted feed never rearranges itself. Only one process does this, so it may remember
     the order instead of asking for it each time.
     """
 

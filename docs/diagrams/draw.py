@@ -32,7 +32,7 @@ RIMS = {
 LINE = 18
 
 
-class Picture:
+class Drawing:
     """Collects shapes; coordinates are pixels from the top left corner."""
 
     def __init__(self, width: int, height: int, title: str) -> None:
@@ -120,9 +120,9 @@ class Picture:
         return self._head + "\n".join(self._shapes) + "\n</svg>\n"
 
 
-def job_states() -> Picture:
+def job_states() -> Drawing:
     """A job's states and what leads from one to another."""
-    p = Picture(760, 330, "The states of a job: waiting, claimed, stalled, gone")
+    p = Drawing(760, 330, "The states of a job: waiting, claimed, stalled, gone")
     p.box(150, 110, 130, 60, "waiting", "data")
     p.box(400, 110, 130, 60, "claimed", "busy")
     p.box(400, 245, 130, 60, "stalled", "bad")
@@ -145,9 +145,9 @@ def job_states() -> Picture:
     return p
 
 
-def notice_way() -> Picture:
+def notice_way() -> Drawing:
     """From a publish to whoever subscribed."""
-    p = Picture(760, 390, "The way of a notice from publish to a subscriber")
+    p = Drawing(760, 390, "The way of a notice from publish to a subscriber")
     p.box(25, 60, 180, 62, "feed.publish(item)\nyour program", "plain")
     p.frame(265, 20, 230, 350, "server")
     p.box(285, 55, 190, 72, "one script\nchanges the feed and\npublishes the notice", "data")
@@ -190,9 +190,9 @@ def notice_way() -> Picture:
     return p
 
 
-def on_the_server() -> Picture:
+def on_the_server() -> Drawing:
     """The keys of each type."""
-    p = Picture(760, 500, "The keys that each type of feed has on the server")
+    p = Drawing(760, 500, "The keys that each type of feed has on the server")
     p.box(20, 20, 720, 44, "feeds:  a set with the names of all feeds", "plain")
     columns = [
         (20, 155, "feed", ["ids|zset: id → time", "items|hash: id → item", "publishes|counter"]),
@@ -262,15 +262,15 @@ def on_the_server() -> Picture:
     return p
 
 
-def _lifelines(p: Picture, names: list[tuple[float, str]], top: float, bottom: float) -> None:
+def _lifelines(p: Drawing, names: list[tuple[float, str]], top: float, bottom: float) -> None:
     for x, name in names:
         p.line(x, top + 36, x, bottom)
         p.box(x - 85, top, 170, 36, name, "plain")
 
 
-def create_and_delete() -> Picture:
+def create_and_delete() -> Drawing:
     """Two steps, each safe to be the last."""
-    p = Picture(760, 430, "Creating and deleting a feed in two steps each")
+    p = Drawing(760, 430, "Creating and deleting a feed in two steps each")
     for left, title, first, second, between, after in (
         (
             20,
@@ -302,9 +302,9 @@ def create_and_delete() -> Picture:
     return p
 
 
-def queue_take() -> Picture:
+def queue_take() -> Drawing:
     """Taking and confirming, and what happens when somebody dies."""
-    p = Picture(760, 500, "A queue's item is taken in two steps: take, then confirm")
+    p = Drawing(760, 500, "A queue's item is taken in two steps: take, then confirm")
     taker, server = 140, 400
     _lifelines(p, [(taker, "queue.get()"), (server, "server")], 20, 280)
     p.text(640, 44, "where the item is", bold=True)
@@ -335,9 +335,9 @@ def queue_take() -> Picture:
     return p
 
 
-def worker_job() -> Picture:
+def worker_job() -> Drawing:
     """Who moves a worker's job on, and how it may end."""
-    p = Picture(760, 420, "Who ends a job: running, taken, parked, ended")
+    p = Drawing(760, 420, "Who ends a job: running, taken, parked, ended")
     p.box(25, 110, 140, 70, "running\nin its handler", "busy")
     p.box(330, 110, 140, 70, "taken\none decides", "plain")
     p.box(330, 260, 140, 70, "parked\nstays claimed", "busy")

@@ -212,7 +212,7 @@ def test_an_interrupt_while_it_starts_is_no_traceback(tmp_path: Path) -> None:
 # --- notices ----------------------------------------------------------------------------------
 
 
-class Lines:
+class Output:
     """The lines that a process prints, as they come."""
 
     def __init__(self, running: subprocess.Popen[bytes]) -> None:
@@ -236,12 +236,12 @@ class Lines:
 @contextlib.contextmanager
 def watching(
     world: World, process: Process, *arguments: str
-) -> Iterator[tuple[subprocess.Popen[bytes], Lines]]:
+) -> Iterator[tuple[subprocess.Popen[bytes], Output]]:
     """A process that watches, once it has subscribed."""
     running = process.start("watch", *arguments)
     try:
         until(lambda: world.raw.pubsub_numsub("newfeed")[0][1] == 1, timeout=20)
-        yield running, Lines(running)
+        yield running, Output(running)
     finally:
         running.kill()
         running.communicate()
