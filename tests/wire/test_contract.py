@@ -77,6 +77,19 @@ def test_every_script_says_which_section_it_is() -> None:
         assert first.startswith("-- Contract: "), path.name
 
 
+def test_scripts_call_their_keys_by_name() -> None:
+    folder = ROOT / "thoonk/backends/redis/scripts"
+    for path in folder.rglob("*.lua"):
+        assert not re.search(r"KEYS\[\d", path.read_text("utf-8")), path.name
+    for name in scripts.names():
+        script = scripts.load(name)
+        assert script.keys, name
+        assert not re.search(r"\bkeys\b", script.text.decode()), name
+        for key in script.keys:
+            assert isinstance(getattr(wire.keys_of("F"), key), bytes), (name, key)
+    assert {*scripts.load("delete_feed").keys} == {*Keys.STORED}
+
+
 def test_every_key_and_channel_is_in_the_contract() -> None:
     keys = wire.keys_of("F")
     channels = {k.decode() for k in wire.channels_of("F", "TOKEN")}

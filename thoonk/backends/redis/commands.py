@@ -158,20 +158,19 @@ def _read(
 
 
 @functools.lru_cache(maxsize=4096)
-def _head(script: scripts.Script, feed: str, used: tuple[str, ...], count: int) -> Head:
+def _head(script: scripts.Script, feed: str, count: int) -> Head:
     keys = keys_of(feed)
-    return Head((b"EVALSHA", script.sha, count, *(getattr(keys, name) for name in used)))
+    return Head((b"EVALSHA", script.sha, count, *(getattr(keys, name) for name in script.keys)))
 
 
 def _script(
     name: str,
     operation: ops.FeedOperation[R],
     call: Call,
-    used: tuple[str, ...],
     arguments: Iterable[Word],
     parse: Callable[[Any], R],
     *,
-    further: Sequence[bytes] = (),
+    results: Sequence[bytes] = (),
     kind: str = "",
     ids: Sequence[str] = (),
     writes: bool = True,
@@ -179,20 +178,19 @@ def _script(
     """A command that runs a script.
 
     Args:
-        used: the keys of the feed that it is given, by their names in `Keys`.
         arguments: its arguments.
-        further: keys that follow those.
+        results: the keys of results it is about, which follow those of the feed.
     """
     script = call.load(name)
     feed = operation.feed
-    count = len(used) + len(further)
+    count = len(script.keys) + len(results)
     words: list[Word]
     if script.once:
         count += 1
-        words = [*further, keys_of(feed).answers, *arguments, call.session, call.number]
+        words = [*results, keys_of(feed).answers, *arguments, call.session, call.number]
     else:
-        words = [*further, *arguments]
-    head = _head(script, feed, used, count)
+        words = [*results, *arguments]
+    head = _head(script, feed, count)
     return Command(head, words, parse, feed, kind, ids, writes, script)
 
 
@@ -249,14 +247,14 @@ def _(op: ops.FeedIsRegistered, call: Call) -> Command[bool]:
 def _(op: ops.RegisterFeed, call: Call) -> Command[bool]:
     payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.NEWFEED, wire.CONFFEED)
-    return _script("register_feed", op, call, (), arguments, bool, further=(wire.FEEDS,))
+    return _script("register_feed", op, call, arguments, bool)
 
 
 @_handles(ops.UnregisterFeed)
 def _(op: ops.UnregisterFeed, call: Call) -> Command[bool]:
     payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.DELFEED)
-    return _script("unregister_feed", op, call, (), arguments, bool, further=(wire.FEEDS,))
+    return _script("unregister_feed", op, call, arguments, bool)
 
 
 # --- one feed of any type -------------------------------------------------------------------
@@ -270,15 +268,14 @@ def _(op: ops.CreateFeed, call: Call) -> Command[ops.CreateResult]:
         return ops.CreateResult(created=False, config=_fields(reply))
 
     words = [encode_name(word) for pair in op.config.items() for word in pair]
-    return _script("create_feed", op, call, ("config",), words, parse)
+    return _script("create_feed", op, call, words, parse)
 
 
 @_handles(ops.DeleteFeed)
 def _(op: ops.DeleteFeed, call: Call) -> Command[tuple[str, ...]]:
     keys = keys_of(op.feed)
-    arguments: tuple[Word, ...] = (len(Keys.STORED), *_ids(op.results))
     results = [keys.result(id) for id in op.results]
-    return _script("delete_feed", op, call, Keys.STORED, arguments, _names, further=results)
+    return _script("delete_feed", op, call, _ids(op.results), _names, results=results)
 
 
 @_handles(ops.SetConfig)
@@ -287,15 +284,13 @@ def _(op: ops.SetConfig, call: Call) -> Command[tuple[str, ...]]:
     words: list[bytes] = [wire.announcement(op.feed, call.instance), wire.CONFFEED, keys.retract]
     for name, value in op.config.items():
         words += [b"-" if value is None else b"+", encode_name(name), encode_name(value or "")]
-    used = ("config", "ids", "items")
-    return _script("set_config", op, call, used, words, _names, kind=op.config.get("type") or "")
+    return _script("set_config", op, call, words, _names, kind=op.config.get("type") or "")
 
 
 @_handles(ops.FeedTrim)
 def _(op: ops.FeedTrim, call: Call) -> Command[tuple[str, ...]]:
     arguments = (keys_of(op.feed).retract, op.length, ops.MOST)
-    used = ("config", "ids", "items")
-    return _script("feed_trim", op, call, used, arguments, _names, kind=FEED)
+    return _script("feed_trim", op, call, arguments, _names, kind=FEED)
 
 
 @_handles(ops.GetConfig)
@@ -357,8 +352,7 @@ def _(op: ops.ReadPage, call: Call) -> Command[ops.Page]:
 
     flags = (int(op.reverse), int(op.with_items))
     arguments = (op.kind, op.start, op.count, *flags, encode_name(op.cursor), LARGE_PAGE)
-    used = ("config", "ids", "items")
-    return _script("read_page", op, call, used, arguments, parse, kind=op.kind, writes=False)
+    return _script("read_page", op, call, arguments, parse, kind=op.kind, writes=False)
 
 
 @_handles(ops.ReadStats)
@@ -369,19 +363,7 @@ def _(op: ops.ReadStats, call: Call) -> Command[ops.FeedStats]:
         ages = [None if age is None else age / 1000 for age in known[5:]]
         return ops.FeedStats(decode_name(type), items, publishes, *known[:5], *ages)
 
-    used = (
-        "config",
-        "ids",
-        "items",
-        "publishes",
-        "reserved",
-        "published",
-        "claimed",
-        "stalled",
-        "cancelled",
-        "finishes",
-    )
-    return _script("read_stats", op, call, used, (op.kind,), parse, kind=op.kind, writes=False)
+    return _script("read_stats", op, call, (op.kind,), parse, kind=op.kind, writes=False)
 
 
 @_handles(ops.ReadSnapshotPage)
@@ -395,8 +377,7 @@ def _(op: ops.ReadSnapshotPage, call: Call) -> Command[ops.SnapshotPage]:
     marker = (wire.marker_channel(op.marker), encode_name(op.feed), encode_name(op.tag))
     known = (word for id, digest in op.known for word in (encode_name(id), digest.hex()))
     arguments = (op.kind, *page, *marker, len(op.wanted), *_ids(op.wanted), *known)
-    used = ("config", "ids", "items")
-    return _script("snapshot_page", op, call, used, arguments, parse, kind=op.kind, writes=False)
+    return _script("snapshot_page", op, call, arguments, parse, kind=op.kind, writes=False)
 
 
 # --- feed -----------------------------------------------------------------------------------
@@ -409,7 +390,6 @@ def _(op: ops.FeedPublish, call: Call) -> Command[tuple[bool, ...]]:
         "feed_publish",
         op,
         call,
-        ("config", "ids", "items", "publishes"),
         (keys.publish, keys.edit, keys.retract, *_entries(op.entries)),
         _flags,
         kind=FEED,
@@ -420,8 +400,7 @@ def _(op: ops.FeedPublish, call: Call) -> Command[tuple[bool, ...]]:
 def _(op: ops.FeedRetract, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     arguments = (keys.retract, *_ids(op.ids))
-    used = ("config", "ids", "items")
-    return _script("feed_retract", op, call, used, arguments, _flags, kind=FEED)
+    return _script("feed_retract", op, call, arguments, _flags, kind=FEED)
 
 
 # --- sorted feed ------------------------------------------------------------------------------
@@ -442,7 +421,6 @@ def _(op: ops.SortedInsert, call: Call) -> Command[tuple[str, ...]]:
         "sorted_insert",
         op,
         call,
-        ("config", "ids", "items", "publishes", "idincr"),
         (keys.publish, keys.position, *_place(op.position), *op.items),
         _names,
         kind=SORTED_FEED,
@@ -457,7 +435,6 @@ def _(op: ops.SortedEdit, call: Call) -> Command[None]:
         "sorted_edit",
         op,
         call,
-        ("config", "items", "publishes"),
         (keys.edit, *_entries([op.entry])),
         _nothing,
         kind=SORTED_FEED,
@@ -472,7 +449,6 @@ def _(op: ops.SortedMove, call: Call) -> Command[None]:
         "sorted_move",
         op,
         call,
-        ("config", "ids"),
         (keys.position, encode_name(op.id), *_place(op.position)),
         _nothing,
         kind=SORTED_FEED,
@@ -484,8 +460,7 @@ def _(op: ops.SortedMove, call: Call) -> Command[None]:
 def _(op: ops.SortedRetract, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     arguments = (keys.retract, *_ids(op.ids))
-    used = ("config", "ids", "items")
-    return _script("sorted_retract", op, call, used, arguments, _flags, kind=SORTED_FEED)
+    return _script("sorted_retract", op, call, arguments, _flags, kind=SORTED_FEED)
 
 
 # --- queue --------------------------------------------------------------------------------------
@@ -503,70 +478,40 @@ def _taken(reply: list[Any]) -> ops.Batch:
 
 @_handles(ops.QueuePut)
 def _(op: ops.QueuePut, call: Call) -> Command[None]:
-    used = ("config", "ids", "items", "publishes")
     arguments: tuple[Word, ...] = (int(op.priority), *_entries(op.entries))
-    return _script("queue_put", op, call, used, arguments, _nothing, kind=QUEUE)
+    return _script("queue_put", op, call, arguments, _nothing, kind=QUEUE)
 
 
 @_handles(ops.QueueTake)
 def _(op: ops.QueueTake, call: Call) -> Command[ops.Batch]:
-    used = (
-        "config",
-        "ids",
-        "items",
-        "reserved",
-        "claimed",
-        "holders",
-        "tokens",
-    )
     arguments = (
         op.count,
         encode_name(op.token),
         int(op.recover_expired),
         ops.CONFIRM_WITHIN * 1000,
     )
-    return _script("queue_take", op, call, used, arguments, _taken, kind=QUEUE)
+    return _script("queue_take", op, call, arguments, _taken, kind=QUEUE)
 
 
 @_handles(ops.QueueConfirm)
 def _(op: ops.QueueConfirm, call: Call) -> Command[None]:
-    used = ("config", "items", "claimed", "holders", "tokens")
     arguments = (encode_name(op.token), *_ids(op.ids))
-    return _script("queue_confirm", op, call, used, arguments, _nothing, kind=QUEUE, ids=op.ids)
+    return _script("queue_confirm", op, call, arguments, _nothing, kind=QUEUE, ids=op.ids)
 
 
 @_handles(ops.QueueReturn)
 def _(op: ops.QueueReturn, call: Call) -> Command[None]:
-    used = ("config", "ids", "items", "claimed", "holders", "tokens")
     arguments = (encode_name(op.token), *_entries(op.entries))
-    return _script("queue_return", op, call, used, arguments, _nothing, kind=QUEUE)
+    return _script("queue_return", op, call, arguments, _nothing, kind=QUEUE)
 
 
 @_handles(ops.Release)
 def _(op: ops.Release, call: Call) -> Command[tuple[str, ...]]:
-    used = ("config", "ids", "claimed", "holders", "tokens")
     words = map(encode_name, (op.token, *op.ids))
-    return _script("release", op, call, used, tuple(words), _names)
+    return _script("release", op, call, tuple(words), _names)
 
 
 # --- job --------------------------------------------------------------------------------------
-
-
-_JOB_KEYS = (
-    "config",
-    "ids",
-    "items",
-    "reserved",
-    "published",
-    "claimed",
-    "stalled",
-    "cancelled",
-    "holders",
-    "tokens",
-)
-"""As lib/job.lua names them."""
-
-_FINISH_KEYS = (*_JOB_KEYS, "finishes", "results")
 
 
 def _result_keys(keys: Keys, completions: Iterable[ops.Completion]) -> list[bytes]:
@@ -575,15 +520,14 @@ def _result_keys(keys: Keys, completions: Iterable[ops.Completion]) -> list[byte
 
 @_handles(ops.JobPut)
 def _(op: ops.JobPut, call: Call) -> Command[None]:
-    used = ("config", "ids", "items", "publishes", "published")
     arguments: tuple[Word, ...] = (int(op.priority), *_entries(op.entries))
-    return _script("job_put", op, call, used, arguments, _nothing, kind=JOB)
+    return _script("job_put", op, call, arguments, _nothing, kind=JOB)
 
 
 @_handles(ops.JobClaim)
 def _(op: ops.JobClaim, call: Call) -> Command[ops.Batch]:
     arguments: tuple[Word, ...] = (op.count, encode_name(op.token), int(op.recover_expired))
-    return _script("job_claim", op, call, _JOB_KEYS, arguments, _taken, kind=JOB)
+    return _script("job_claim", op, call, arguments, _taken, kind=JOB)
 
 
 def _completion(completion: ops.Completion) -> Iterable[Word]:
@@ -606,10 +550,9 @@ def _(op: ops.JobFinish, call: Call) -> Command[None]:
         "job_finish",
         op,
         call,
-        _FINISH_KEYS,
         (keys.finish, DEFAULT_RESULT_TIMEOUT * 1000, *words),
         _nothing,
-        further=_result_keys(keys, op.completions),
+        results=_result_keys(keys, op.completions),
         kind=JOB,
         ids=[completion.id for completion in op.completions],
     )
@@ -623,7 +566,6 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Batch]:
         "job_next",
         op,
         call,
-        _FINISH_KEYS,
         (
             op.count,
             encode_name(op.token),
@@ -635,7 +577,7 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Batch]:
             *_held(op.cancelled),
         ),
         _taken,
-        further=_result_keys(keys, op.finished),
+        results=_result_keys(keys, op.finished),
         kind=JOB,
     )
 
@@ -648,43 +590,30 @@ def _held(claims: Iterable[ops.ClaimRef]) -> Iterable[bytes]:
 
 @_handles(ops.JobExtend)
 def _(op: ops.JobExtend, call: Call) -> Command[tuple[bool, ...]]:
-    used = ("config", "claimed", "holders")
-    return _script("job_extend", op, call, used, _held(op.claims), _flags, kind=JOB)
+    return _script("job_extend", op, call, _held(op.claims), _flags, kind=JOB)
 
 
 @_handles(ops.JobCancel)
 def _(op: ops.JobCancel, call: Call) -> Command[bool]:
-    used = (
-        "config",
-        "ids",
-        "published",
-        "claimed",
-        "stalled",
-        "cancelled",
-        "holders",
-        "tokens",
-    )
     arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_cancel", op, call, used, arguments, bool, kind=JOB, ids=(op.id,))
+    return _script("job_cancel", op, call, arguments, bool, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobStall)
 def _(op: ops.JobStall, call: Call) -> Command[None]:
-    used = ("config", "published", "claimed", "stalled", "holders", "tokens")
     arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_stall", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script("job_stall", op, call, arguments, _nothing, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobRetry)
 def _(op: ops.JobRetry, call: Call) -> Command[None]:
-    used = ("config", "ids", "published", "stalled", "cancelled")
     arguments = (encode_name(op.id),)
-    return _script("job_retry", op, call, used, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script("job_retry", op, call, arguments, _nothing, kind=JOB, ids=(op.id,))
 
 
 @_handles(ops.JobRetract)
 def _(op: ops.JobRetract, call: Call) -> Command[tuple[bool, ...]]:
-    return _script("job_retract", op, call, _JOB_KEYS, _ids(op.ids), _flags, kind=JOB)
+    return _script("job_retract", op, call, _ids(op.ids), _flags, kind=JOB)
 
 
 @_handles(ops.RetractSome)
@@ -698,10 +627,9 @@ def _(op: ops.RetractSome, call: Call) -> Command[ops.SomeRetracted]:
     place = (*map(int, op.cursor.split()),) or (0, 0)
     arguments: tuple[Word, ...] = (*place, LONG_LIST, *_ids(op.ids))
     if op.kind == JOB:
-        return _script("job_retract_some", op, call, _JOB_KEYS, arguments, parse, kind=JOB)
-    used = ("config", "ids", "items")
+        return _script("job_retract_some", op, call, arguments, parse, kind=JOB)
     words = (keys.retract, *arguments)
-    return _script("sorted_retract_some", op, call, used, words, parse, kind=SORTED_FEED)
+    return _script("sorted_retract_some", op, call, words, parse, kind=SORTED_FEED)
 
 
 @_handles(ops.JobFailures)
@@ -712,12 +640,10 @@ def _(op: ops.JobFailures, call: Call) -> Command[int]:
 
 @_handles(ops.CountJobs)
 def _(op: ops.CountJobs, call: Call) -> Command[ops.JobCounts]:
-    used = ("config", "ids", "reserved", "claimed", "stalled", "finishes")
     return _script(
         "count_jobs",
         op,
         call,
-        used,
         (),
         lambda reply: ops.JobCounts(*reply),
         kind=JOB,
@@ -744,7 +670,7 @@ def _(op: ops.JobMaintain, call: Call) -> Command[ops.MaintenanceReport]:
     def parse(reply: list[list[bytes]]) -> ops.MaintenanceReport:
         return ops.MaintenanceReport(*map(_names, reply))
 
-    return _script("job_maintain", op, call, _JOB_KEYS, (), parse, kind=JOB)
+    return _script("job_maintain", op, call, (), parse, kind=JOB)
 
 
 @_handles(ops.JobMend)
@@ -760,7 +686,7 @@ def _(op: ops.JobMend, call: Call) -> Command[ops.Mended]:
     arguments: tuple[Word, ...] = (op.cursor.encode(),)
     if op.suspects:
         arguments = ("suspects", *_ids(op.suspects))
-    return _script("job_mend", op, call, _JOB_KEYS, arguments, parse, kind=JOB)
+    return _script("job_mend", op, call, arguments, parse, kind=JOB)
 
 
 def wait_command(feed: str, seconds: float) -> bytes:

@@ -37,25 +37,10 @@ CATALOGUE_CHANNELS = (NEWFEED, DELFEED, CONFFEED)
 class Keys:
     """The keys and channels of one feed, as bytes."""
 
-    STORED: ClassVar[tuple[str, ...]] = (
-        "config",
-        "results",
-        "ids",
-        "items",
-        "publishes",
-        "idincr",
-        "published",
-        "claimed",
-        "stalled",
-        "cancelled",
-        "finishes",
-        "reserved",
-        "holders",
-        "tokens",
-        "answers",
-    )
-    """Every key but those of results; the first two are as delete_feed.lua needs them."""
+    STORED: ClassVar[tuple[str, ...]]
+    """The names of its keys; the others are of channels, or `feeds`."""
 
+    feeds: ClassVar[bytes] = FEEDS
     name: bytes
     config: bytes
     ids: bytes
@@ -95,6 +80,7 @@ _PREFIXES = {
     for field in attrs.fields(Keys)
     if field.name != "name"
 }
+Keys.STORED = tuple(name for name in _PREFIXES if name not in _CHANNEL_OF)
 
 
 def count_of(text: bytes | None) -> int:

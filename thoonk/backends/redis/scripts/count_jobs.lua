@@ -1,16 +1,16 @@
 -- Contract: job counts
--- KEYS: 1 config, 2 ids, 3 reserved, 4 claimed, 5 stalled, 6 finishes
+--@ keys config ids reserved claimed stalled finishes
 -- ARGV: none
 -- Returns {waiting, claimed, stalled, finished}.
 -- Notices: none.
 --@ include feed
-local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
+local refusal = refuse(call('HGET', keys.config, 'type'), 'job')
 if refusal then
   return refusal
 end
 return {
-  call('LLEN', KEYS[2]) + call('LLEN', KEYS[3]),
-  call('ZCARD', KEYS[4]),
-  call('SCARD', KEYS[5]),
-  count_in(call('GET', KEYS[6])),
+  call('LLEN', keys.ids) + call('LLEN', keys.reserved),
+  call('ZCARD', keys.claimed),
+  call('SCARD', keys.stalled),
+  count_in(call('GET', keys.finishes)),
 }

@@ -1,5 +1,5 @@
 -- Contract: create (the configuration)
--- KEYS: 1 config, 2 answers
+--@ keys config
 -- ARGV: field, value, field, value ..., then session and call
 -- Returns 1 when created, {field, value ...} of what is there otherwise.
 -- Notices: none (register_feed announces).
@@ -8,13 +8,13 @@
 if answered then
   return answered
 end
-if call('HEXISTS', KEYS[1], 'type') == 1 then
-  return call('HGETALL', KEYS[1])
+if call('HEXISTS', keys.config, 'type') == 1 then
+  return call('HGETALL', keys.config)
 end
 -- Who may not do the second step does not do the first.
 local refusal = muted('newfeed', 'conffeed') or unlisted('SADD')
 if refusal then
   return refusal
 end
-call('HSET', KEYS[1], unpack(ARGV))
+call('HSET', keys.config, unpack(ARGV))
 return remember(1)

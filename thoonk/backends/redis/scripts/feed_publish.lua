@@ -1,5 +1,5 @@
 -- Contract: feed publish
--- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 answers
+--@ keys config ids items publishes
 -- ARGV: 1 publish channel, 2 edit channel, 3 retract channel, then id, item, id, item ...,
 --       then session and call
 -- Returns 1 for each id that was new, 0 for each that was edited.
@@ -11,7 +11,7 @@
 if answered then
   return answered
 end
-local config = call('HMGET', KEYS[1], 'type', 'max_length', 'max_item_size')
+local config = call('HMGET', keys.config, 'type', 'max_length', 'max_item_size')
 local refusal = refuse(config[1], 'feed') or oversized(config[3], 5)
 if refusal then
   return refusal
@@ -23,23 +23,23 @@ if refusal then
 end
 
 -- Refused here, before anything is written, where a key is of another type.
-call('HLEN', KEYS[3])
+call('HLEN', keys.items)
 
 -- Scores in seconds, as some peers write them, would sort before all others: rewrite them. Of
 -- very many the last ones first, so that the order holds until the next publish goes on. What is
 -- below 1e8 is no time: nothing would come of it.
-if call('ZCOUNT', KEYS[2], '1e8', '(1e11') > 0 then
+if call('ZCOUNT', keys.ids, '1e8', '(1e11') > 0 then
   local seconds = call(
-    'ZREVRANGEBYSCORE', KEYS[2], '(1e11', '1e8', 'WITHSCORES', 'LIMIT', 0, 1000)
+    'ZREVRANGEBYSCORE', keys.ids, '(1e11', '1e8', 'WITHSCORES', 'LIMIT', 0, 1000)
   for index = 1, #seconds, 2 do
-    call('ZADD', KEYS[2], text_of(seconds[index + 1] * 1000), seconds[index])
+    call('ZADD', keys.ids, text_of(seconds[index + 1] * 1000), seconds[index])
   end
 end
 
 -- Strictly after the last item, whatever the clocks say: one step is 1/1024 ms, or the
 -- smallest that still changes a score that large.
 local time = now()
-local last = call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')
+local last = call('ZRANGE', keys.ids, -1, -1, 'WITHSCORES')
 local score = last[2] and number_of(last[2]) or 0
 local function after(previous)
   local step = 1 / 1024
@@ -63,22 +63,22 @@ if limit > 0 then
   local surplus = 1000
   for index = 4, #ARGV, 2 do
     local id = ARGV[index]
-    local is_new = not call('ZSCORE', KEYS[2], id)
-    local excess = is_new and call('ZCARD', KEYS[2]) + 1 - limit or 0
+    local is_new = not call('ZSCORE', keys.ids, id)
+    local excess = is_new and call('ZCARD', keys.ids) + 1 - limit or 0
     if excess > 1 then
       local more = math.min(excess - 1, surplus)
       excess, surplus = 1 + more, surplus - more
     end
     if excess > 0 then
-      for _, old in ipairs(call('ZRANGE', KEYS[2], 0, excess - 1)) do
-        call('ZREM', KEYS[2], old)
-        call('HDEL', KEYS[3], old)
+      for _, old in ipairs(call('ZRANGE', keys.ids, 0, excess - 1)) do
+        call('ZREM', keys.ids, old)
+        call('HDEL', keys.items, old)
         call('PUBLISH', ARGV[3], old)
       end
     end
     score = score < time and time or after(score)
-    call('ZADD', KEYS[2], text_of(score), id)
-    call('HSET', KEYS[3], id, ARGV[index + 1])
+    call('ZADD', keys.ids, text_of(score), id)
+    call('HSET', keys.items, id, ARGV[index + 1])
     announce(index, is_new)
   end
 else
@@ -89,20 +89,20 @@ else
     scores[#scores + 1] = text_of(score)
     scores[#scores + 1] = ARGV[index]
   end
-  call('HSET', KEYS[3], unpack(ARGV, 4))
+  call('HSET', keys.items, unpack(ARGV, 4))
   if #ids == 1 then
-    announce(4, call('ZADD', KEYS[2], unpack(scores)) == 1)
+    announce(4, call('ZADD', keys.ids, unpack(scores)) == 1)
   else
     local known = {}
-    for index, there in ipairs(call('ZMSCORE', KEYS[2], unpack(ids))) do
+    for index, there in ipairs(call('ZMSCORE', keys.ids, unpack(ids))) do
       known[ids[index]] = there
     end
-    call('ZADD', KEYS[2], unpack(scores))
+    call('ZADD', keys.ids, unpack(scores))
     for index, id in ipairs(ids) do
       announce(2 * index + 2, not known[id])
       known[id] = true
     end
   end
 end
-redis.pcall('INCRBY', KEYS[4], #fresh) -- what is no number is left
+redis.pcall('INCRBY', keys.publishes, #fresh) -- what is no number is left
 return remember(fresh)

@@ -1,6 +1,5 @@
 -- Contract: job get
--- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders, 10 tokens
+--@ keys config ids items reserved published claimed stalled cancelled holders tokens
 -- ARGV: 1 how many at most, 2 token, 3 recover_expired (1) or not (0)
 -- Returns {ms until a claim may run out or -1, {id ...}, {item ...}, {times cancelled ...}}.
 -- With a token that has claimed before: the same again.
@@ -8,9 +7,9 @@
 --@ include feed
 --@ include claim
 --@ include job
-local config = call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
+local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
-return claim(job_keys(KEYS), config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
+return claim(config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')

@@ -1,5 +1,5 @@
 -- Contract: job extend
--- KEYS: 1 config, 2 claimed, 3 holders, 4 answers
+--@ keys config claimed holders
 -- ARGV: id, token, id, token ..., then session and call
 -- Returns 1 for each that is claimed (under its token), else 0.
 -- Notices: none.
@@ -9,21 +9,20 @@
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
+local refusal = refuse(call('HGET', keys.config, 'type'), 'job')
 if refusal then
   return refusal
 end
-local keys = {claimed = KEYS[2], holders = KEYS[3]}
 local time = text_of(now())
 -- A server that is full refuses a first write that takes memory: this takes none.
 call('HDEL', keys.holders, '')
 local extended = {}
 for index = 1, #ARGV, 2 do
   local id, token = ARGV[index], ARGV[index + 1]
-  local since, holders = claims_on(keys, {id})
+  local since, holders = claims_on({id})
   local held = is_owner(since[1], holders[1], token)
   if held then
-    date(keys, id, since[1], holders[1], time)
+    date(id, since[1], holders[1], time)
   end
   extended[#extended + 1] = held and 1 or 0
 end

@@ -1,7 +1,6 @@
 -- Contract: job finish
--- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders, 10 tokens, 11 finishes, 12 results, then for each result its key, last
---       answers
+--@ keys config ids items reserved published claimed stalled cancelled holders tokens finishes
+--@ keys results result[]
 -- ARGV: 1 finish channel, 2 default of result_timeout in ms, then for each job:
 --       id, token, kind of result ('' none, 'some', 'none' for the value None), result,
 --       ms to keep it ('' as configured, 0 for ever); last session and call
@@ -15,12 +14,12 @@
 if answered then
   return answered
 end
-local config = call('HMGET', KEYS[1], 'type', 'result_timeout')
+local config = call('HMGET', keys.config, 'type', 'result_timeout')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
-local lost, refused = finish(job_keys(KEYS), 3, #ARGV, 13, config[2], ARGV[2], ARGV[1], true)
+local lost, refused = finish(3, #ARGV, 1, config[2], ARGV[2], ARGV[1], true)
 if not lost then
   return refused
 end

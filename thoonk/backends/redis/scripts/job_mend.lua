@@ -1,7 +1,6 @@
 -- Contract: job maintenance
 -- One short step of it.
--- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders, 10 tokens
+--@ keys config ids items reserved published claimed stalled cancelled holders tokens
 -- ARGV: 1 where to go on ('' at the beginning), or 'suspects' and then ids
 -- Returns {where to go on or '', ids of expired claims, ids stalled for their failures, ids
 -- recovered, ids discarded, ids neither claimed nor stalled, ids that wait}. The last two are
@@ -11,54 +10,50 @@
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
 --@ include claim
-local config = call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures')
+local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
 -- Refused here, before anything is written, where a key is of another type.
-call('LLEN', KEYS[2])
-call('HLEN', KEYS[3])
-call('LLEN', KEYS[4])
-call('ZCARD', KEYS[5])
-call('ZCARD', KEYS[6])
-call('SCARD', KEYS[7])
-call('HLEN', KEYS[8])
-call('HLEN', KEYS[9])
-call('HLEN', KEYS[10])
-local keys = {
-  ids = KEYS[2], published = KEYS[5], claimed = KEYS[6], stalled = KEYS[7],
-  cancelled = KEYS[8], holders = KEYS[9], tokens = KEYS[10],
-}
+call('LLEN', keys.ids)
+call('HLEN', keys.items)
+call('LLEN', keys.reserved)
+call('ZCARD', keys.published)
+call('ZCARD', keys.claimed)
+call('SCARD', keys.stalled)
+call('HLEN', keys.cancelled)
+call('HLEN', keys.holders)
+call('HLEN', keys.tokens)
 -- How many ids a step looks at, how many of a list it reads, how many elements of a list it
 -- compares (a single search may take more), and after how many bytes of items it ends.
 local MOST, LISTED, COMPARED, BYTES = 500, 5000, 250000, 1000000
 local expired, stalled, recovered, discarded = {}, {}, {}, {}
 
 if ARGV[1] == 'suspects' then
-  local each = call('LLEN', KEYS[2]) + call('LLEN', KEYS[4])
+  local each = call('LLEN', keys.ids) + call('LLEN', keys.reserved)
   local looked_at, compared = 0, 0
   for index = 2, #ARGV do
     local id = ARGV[index]
-    if call('HEXISTS', KEYS[3], id) == 1 and not call('ZSCORE', KEYS[6], id)
-        and call('SISMEMBER', KEYS[7], id) == 0 then
+    if call('HEXISTS', keys.items, id) == 1 and not call('ZSCORE', keys.claimed, id)
+        and call('SISMEMBER', keys.stalled, id) == 0 then
       if compared > 0 and compared + each > COMPARED then
         break
       end
       compared = compared + each
-      if not call('LPOS', KEYS[2], id) and not call('LPOS', KEYS[4], id) then
+      if not call('LPOS', keys.ids, id) and not call('LPOS', keys.reserved, id) then
         -- While a job waits or is claimed it has a time of publication. Without one it was
         -- retracted by a peer that forgot the item: it must not run.
-        if call('ZSCORE', KEYS[5], id) then
+        if call('ZSCORE', keys.published, id) then
           -- The first write takes no memory, so that a server that is full does it.
-          call('HDEL', KEYS[8], '')
-          call('LPUSH', KEYS[2], id)
+          call('HDEL', keys.cancelled, '')
+          call('LPUSH', keys.ids, id)
           recovered[#recovered + 1] = id
           each = each + 1
         else
-          call('HDEL', KEYS[3], id)
-          call('HDEL', KEYS[8], id)
-          call('HDEL', KEYS[9], id)
+          call('HDEL', keys.items, id)
+          call('HDEL', keys.cancelled, id)
+          call('HDEL', keys.holders, id)
           discarded[#discarded + 1] = id
         end
       end
@@ -79,10 +74,10 @@ if phase == 'claims' then
   local timeout = (seconds_in(config[2]) or 0) * 1000
   if timeout > 0 then
     local old = {}
-    left = left - expire(keys, now(), timeout, left, function(id)
+    left = left - expire(now(), timeout, left, function(id)
       old[#old + 1] = id
     end)
-    expired, stalled = requeue_or_stall(keys, old, count_in(config[3]))
+    expired, stalled = requeue_or_stall(old, count_in(config[3]))
     if left <= 0 then
       return go_on('claims')
     end
@@ -92,9 +87,9 @@ end
 
 -- A taker that died while it waited has left its id on the list of reservations.
 if phase == 'reserved' then
-  local reserved = call('LPOP', KEYS[4], left)
+  local reserved = call('LPOP', keys.reserved, left)
   if reserved and #reserved > 0 then
-    call('RPUSH', KEYS[2], unpack(reserved))
+    call('RPUSH', keys.ids, unpack(reserved))
     left = left - #reserved
     if left <= 0 then
       return go_on('reserved')
@@ -105,20 +100,20 @@ end
 
 -- Peers end claims without knowing of holders and tokens.
 if phase == 'holders' then
-  local step = call('HSCAN', KEYS[9], at, 'COUNT', left)
+  local step = call('HSCAN', keys.holders, at, 'COUNT', left)
   local ids, void, holders = {}, {}, {}
   for index = 1, #step[2], 2 do
     ids[#ids + 1] = step[2][index]
   end
   if #ids > 0 then
-    for index, since in ipairs(call('ZMSCORE', KEYS[6], unpack(ids))) do
+    for index, since in ipairs(call('ZMSCORE', keys.claimed, unpack(ids))) do
       if not since then
         void[#void + 1] = ids[index]
         holders[#holders + 1] = step[2][2 * index]
       end
     end
     if #void > 0 then
-      end_claims(keys, void, holders)
+      end_claims(void, holders)
     end
   end
   left = left - #ids
@@ -126,9 +121,9 @@ if phase == 'holders' then
     return go_on('holders ' .. step[1])
   end
   -- Looking at every item costs as much as there are: only when the numbers do not add up.
-  local known = call('LLEN', KEYS[2]) + call('LLEN', KEYS[4]) + call('ZCARD', KEYS[6])
-    + call('SCARD', KEYS[7])
-  if known == call('HLEN', KEYS[3]) then
+  local known = call('LLEN', keys.ids) + call('LLEN', keys.reserved) + call('ZCARD', keys.claimed)
+    + call('SCARD', keys.stalled)
+  if known == call('HLEN', keys.items) then
     return go_on('')
   end
   if left <= 0 then
@@ -139,12 +134,12 @@ end
 
 if phase == 'items' then
   local ids, size = {}, 0
-  if at == '0' and call('HLEN', KEYS[3]) <= left then
-    ids = call('HKEYS', KEYS[3])
+  if at == '0' and call('HLEN', keys.items) <= left then
+    ids = call('HKEYS', keys.items)
   else
     repeat
       -- It reads the items, too, and these may be large.
-      local step = call('HSCAN', KEYS[3], at, 'COUNT', 10)
+      local step = call('HSCAN', keys.items, at, 'COUNT', 10)
       for index = 1, #step[2], 2 do
         ids[#ids + 1] = step[2][index]
         size = size + #step[2][index + 1]
@@ -153,8 +148,8 @@ if phase == 'items' then
     until at == '0' or #ids >= left or size >= BYTES
   end
   if #ids > 0 then
-    for index, since in ipairs(call('ZMSCORE', KEYS[6], unpack(ids))) do
-      if not since and call('SISMEMBER', KEYS[7], ids[index]) == 0 then
+    for index, since in ipairs(call('ZMSCORE', keys.claimed, unpack(ids))) do
+      if not since and call('SISMEMBER', keys.stalled, ids[index]) == 0 then
         others[#others + 1] = ids[index]
       end
     end
@@ -171,5 +166,5 @@ end
 
 -- From the left: what takers take from the right, and what is put on the left, lets no id go
 -- by unseen.
-waiting = call('LRANGE', KEYS[2], at, at + LISTED - 1)
+waiting = call('LRANGE', keys.ids, at, at + LISTED - 1)
 return go_on(#waiting < LISTED and '' or string.format('waiting %.0f', at + LISTED))

@@ -1,6 +1,6 @@
 -- Contract: job next
--- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders, 10 tokens, 11 finishes, 12 results, then for each result its key
+--@ keys config ids items reserved published claimed stalled cancelled holders tokens finishes
+--@ keys results result[]
 -- ARGV: 1 how many to claim at most, 2 token for them, 3 recover_expired (1) or not (0), 4 finish
 --       channel, 5 default of result_timeout in ms, 6 how many jobs are finished, then for each
 --       of these five words as of job finish, then for each that is cancelled id and token
@@ -13,24 +13,23 @@
 --@ include claim
 --@ include job
 --@ include finish
-local config = call('HMGET', KEYS[1], 'type', 'claim_timeout', 'max_failures', 'result_timeout')
+local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'result_timeout')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
-local keys = job_keys(KEYS)
 -- Refused here, before anything is written, where a key is of another type.
-call('LLEN', KEYS[2])
-call('HLEN', KEYS[3])
-call('LLEN', KEYS[4])
-call('ZCARD', KEYS[6])
-call('HLEN', KEYS[8])
-call('SCARD', KEYS[7])
-call('ZCARD', KEYS[5])
-call('HLEN', KEYS[10])
+call('LLEN', keys.ids)
+call('HLEN', keys.items)
+call('LLEN', keys.reserved)
+call('ZCARD', keys.claimed)
+call('HLEN', keys.cancelled)
+call('SCARD', keys.stalled)
+call('ZCARD', keys.published)
+call('HLEN', keys.tokens)
 local last, lost = 6 + 5 * ARGV[6], {}
 if last > 6 then
-  local indexes, refused = finish(keys, 7, last, 13, config[4], ARGV[5], ARGV[4], false)
+  local indexes, refused = finish(7, last, 1, config[4], ARGV[5], ARGV[4], false)
   if not indexes then
     return refused
   end
@@ -43,7 +42,7 @@ if last < #ARGV then
   for index = last + 1, #ARGV, 2 do
     ids[#ids + 1] = ARGV[index]
   end
-  local since, holders = claims_on(keys, ids)
+  local since, holders = claims_on(ids)
   for index, id in ipairs(ids) do
     -- One that is named twice is given back once.
     if not held[id] and is_owner(since[index], holders[index], ARGV[last + 2 * index]) then
@@ -53,8 +52,8 @@ if last < #ARGV then
       lost[#lost + 1] = id
     end
   end
-  requeue_or_stall(keys, held, count_in(config[3]))
+  requeue_or_stall(held, count_in(config[3]))
 end
-local answer = claim(keys, config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
+local answer = claim(config[2], config[3], tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1')
 answer[5] = lost
 return answer

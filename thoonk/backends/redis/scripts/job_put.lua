@@ -1,5 +1,5 @@
 -- Contract: job put
--- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 published, 6 answers
+--@ keys config ids items publishes published
 -- ARGV: 1 priority (0 normal, 1 high), then id, item, id, item ...,
 --       then session and call
 -- Returns the count of entries.
@@ -10,14 +10,14 @@
 if answered then
   return answered
 end
-local config = call('HMGET', KEYS[1], 'type', 'max_item_size')
+local config = call('HMGET', keys.config, 'type', 'max_item_size')
 local refusal = refuse(config[1], 'job') or oversized(config[2], 3)
 if refusal then
   return refusal
 end
 -- Refused here, before anything is written, where a key is of another type.
-call('LLEN', KEYS[2])
-call('ZCARD', KEYS[5])
+call('LLEN', keys.ids)
+call('ZCARD', keys.published)
 local time = text_of(now())
 local ids, times = {}, {}
 for index = 2, #ARGV, 2 do
@@ -25,8 +25,8 @@ for index = 2, #ARGV, 2 do
   times[#times + 1] = time
   times[#times + 1] = ARGV[index]
 end
-call('HSET', KEYS[3], unpack(ARGV, 2))
-redis.pcall('INCRBY', KEYS[4], #ids) -- what is no number is left
-call('ZADD', KEYS[5], unpack(times))
-call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', KEYS[2], unpack(ids))
+call('HSET', keys.items, unpack(ARGV, 2))
+redis.pcall('INCRBY', keys.publishes, #ids) -- what is no number is left
+call('ZADD', keys.published, unpack(times))
+call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', keys.ids, unpack(ids))
 return remember(#ids)

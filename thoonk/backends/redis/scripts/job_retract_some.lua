@@ -1,7 +1,6 @@
 -- Contract: job retract
 -- As many as a short step can.
--- KEYS: 1 config, 2 ids, 3 items, 4 reserved, 5 published, 6 claimed, 7 stalled, 8 cancelled,
---       9 holders, 10 tokens, 11 answers
+--@ keys config ids items reserved published claimed stalled cancelled holders tokens
 -- ARGV: 1 and 2 how far from the right and left end of the list to go on (at first 0),
 --       3 how many elements of it to read, then ids, then session and call
 -- Returns how far from the right and left end to go on, then for each id 1: it was there, 0: it
@@ -14,30 +13,29 @@
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', KEYS[1], 'type'), 'job')
+local refusal = refuse(call('HGET', keys.config, 'type'), 'job')
 if refusal then
   return refusal
 end
 -- Refused here, before anything is written, where a key is of another type.
-call('HLEN', KEYS[3])
-call('HLEN', KEYS[8])
-call('ZCARD', KEYS[5])
-call('SCARD', KEYS[7])
-call('ZCARD', KEYS[6])
-call('HLEN', KEYS[9])
-call('HLEN', KEYS[10])
-call('LLEN', KEYS[2])
-call('LLEN', KEYS[4])
+call('HLEN', keys.items)
+call('HLEN', keys.cancelled)
+call('ZCARD', keys.published)
+call('SCARD', keys.stalled)
+call('ZCARD', keys.claimed)
+call('HLEN', keys.holders)
+call('HLEN', keys.tokens)
+call('LLEN', keys.ids)
+call('LLEN', keys.reserved)
 -- A full server refuses to remember the answer unless something was written before.
-call('HDEL', KEYS[3], '')
-local keys = {claimed = KEYS[6], holders = KEYS[9], tokens = KEYS[10]}
+call('HDEL', keys.items, '')
 local right, left, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ids = {unpack(ARGV, 4)}
-local since, holders = claims_on(keys, ids)
+local since, holders = claims_on(ids)
 local gone, claimed, held_by, wanted, waiting, removed = {}, {}, {}, {}, {}, {}
 for index, id in ipairs(ids) do
   removed[index] = -1
-  if call('HEXISTS', KEYS[3], id) == 0 then
+  if call('HEXISTS', keys.items, id) == 0 then
     removed[index] = 0
   elseif wanted[id] then
     -- Named twice: the second one is for the next step.
@@ -45,7 +43,7 @@ for index, id in ipairs(ids) do
     wanted[id] = index
     gone[#gone + 1] = id
     claimed[#claimed + 1], held_by[#held_by + 1] = id, holders[index]
-  elseif call('SISMEMBER', KEYS[7], id) == 1 then
+  elseif call('SISMEMBER', keys.stalled, id) == 1 then
     wanted[id] = index
     gone[#gone + 1] = id
   else
@@ -53,39 +51,39 @@ for index, id in ipairs(ids) do
     waiting[#waiting + 1] = id
   end
 end
-local place, length = {}, call('LLEN', KEYS[2])
+local place, length = {}, call('LLEN', keys.ids)
 for _, id in ipairs(waiting) do
   place[id] = wanted[id]
 end
 if #waiting == 1 or #waiting * length <= FEW or right + left >= length then
-  local half, compared = call('ZCARD', KEYS[5]) / 2, 0
+  local half, compared = call('ZCARD', keys.published) / 2, 0
   for _, id in ipairs(waiting) do
     if compared > 0 and compared + length > FEW then
       break
     end
     compared = compared + length
     -- What was put first is at the right end of the list, as a rule.
-    local from = (call('ZRANK', KEYS[5], id) or 0) < half and -1 or 1
-    if call('LREM', KEYS[2], from, id) == 0 then
-      call('LREM', KEYS[4], 1, id)
+    local from = (call('ZRANK', keys.published, id) or 0) < half and -1 or 1
+    if call('LREM', keys.ids, from, id) == 0 then
+      call('LREM', keys.reserved, 1, id)
     end
     gone[#gone + 1] = id
   end
 else
   local found
-  found, right, left = walk(KEYS[2], KEYS[3], place, right, left, most)
+  found, right, left = walk(place, right, left, most)
   for _, id in ipairs(found) do
     gone[#gone + 1] = id
   end
 end
 if #gone > 0 then
   if #claimed > 0 then
-    end_claims(keys, claimed, held_by)
+    end_claims(claimed, held_by)
   end
-  call('HDEL', KEYS[3], unpack(gone))
-  call('HDEL', KEYS[8], unpack(gone))
-  call('ZREM', KEYS[5], unpack(gone))
-  call('SREM', KEYS[7], unpack(gone))
+  call('HDEL', keys.items, unpack(gone))
+  call('HDEL', keys.cancelled, unpack(gone))
+  call('ZREM', keys.published, unpack(gone))
+  call('SREM', keys.stalled, unpack(gone))
   for _, id in ipairs(gone) do
     removed[wanted[id]] = 1
   end

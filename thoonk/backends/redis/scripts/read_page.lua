@@ -1,5 +1,5 @@
 -- Contract: pages
--- KEYS: 1 config, 2 ids, 3 items
+--@ keys config ids items
 -- ARGV: 1 kind, 2 how many to leave out (without cursor), 3 how many at most, 4 reverse (0, 1),
 --       5 with items (0, 1), 6 cursor or '', 7 bytes of items after which the page ends
 -- Returns {cursor or '', {id ...}, {item ...}}.
@@ -7,7 +7,7 @@
 --@ include feed
 --@ include clock
 local kind = ARGV[1]
-local refusal = refuse(call('HGET', KEYS[1], 'type'), kind)
+local refusal = refuse(call('HGET', keys.config, 'type'), kind)
 if refusal then
   return refusal
 end
@@ -18,11 +18,11 @@ local ids, items = {}, {}
 if kind == 'job' then
   -- In no order: as the hash of items is walked, which also reads the items.
   local size, at = 0, cursor == '' and '0' or cursor
-  if not with_items and at == '0' and call('HLEN', KEYS[3]) <= count then
-    return {'', call('HKEYS', KEYS[3]), {}}
+  if not with_items and at == '0' and call('HLEN', keys.items) <= count then
+    return {'', call('HKEYS', keys.items), {}}
   end
   repeat
-    local step = call('HSCAN', KEYS[3], at, 'COUNT', 10)
+    local step = call('HSCAN', keys.items, at, 'COUNT', 10)
     for index = 1, #step[2], 2 do
       ids[#ids + 1] = step[2][index]
       size = size + #step[2][index + 1]
@@ -51,18 +51,18 @@ local cursor_of
 if kind == 'feed' then
   local rank = reverse and 'ZREVRANK' or 'ZRANK'
   start = next_place(function(id, score)
-    local now_at = call('ZSCORE', KEYS[2], id)
-    return now_at and text_of(number_of(now_at)) == score and call(rank, KEYS[2], id) + 1
+    local now_at = call('ZSCORE', keys.ids, id)
+    return now_at and text_of(number_of(now_at)) == score and call(rank, keys.ids, id) + 1
   end, function(_, score)
     -- Removed or edited since: after all that stood before it.
     local before, to = '-inf', score
     if reverse then
       before, to = score, '+inf'
     end
-    return call('ZCOUNT', KEYS[2], before, to)
+    return call('ZCOUNT', keys.ids, before, to)
   end)
   local rows = call(
-    reverse and 'ZREVRANGE' or 'ZRANGE', KEYS[2], start, start + count - 1, 'WITHSCORES')
+    reverse and 'ZREVRANGE' or 'ZRANGE', keys.ids, start, start + count - 1, 'WITHSCORES')
   local scores = {}
   for index = 1, #rows, 2 do
     ids[#ids + 1] = rows[index]
@@ -77,10 +77,10 @@ else
   local length_then = tonumber(string.match(cursor, '^%d+ (%d+) '))
   start = next_place(function(id, place)
     local index = from_right and -place - 1 or tonumber(place)
-    return call('LINDEX', KEYS[2], index) == id and place + 1
+    return call('LINDEX', keys.ids, index) == id and place + 1
   end, function(id, place)
-    local length = call('LLEN', KEYS[2])
-    local position = call('LPOS', KEYS[2], id, 'RANK', from_right and -1 or 1)
+    local length = call('LLEN', keys.ids)
+    local position = call('LPOS', keys.ids, id, 'RANK', from_right and -1 or 1)
     if not position then
       -- Removed, so that what stood next is in its place; and perhaps not alone: others that
       -- are missing count as having stood before.
@@ -92,15 +92,15 @@ else
     return position + 1
   end)
   if from_right then
-    local rows = call('LRANGE', KEYS[2], -(start + count), -(start + 1))
+    local rows = call('LRANGE', keys.ids, -(start + count), -(start + 1))
     for index = #rows, 1, -1 do
       ids[#ids + 1] = rows[index]
     end
   else
-    ids = call('LRANGE', KEYS[2], start, start + count - 1)
+    ids = call('LRANGE', keys.ids, start, start + count - 1)
   end
   cursor_of = function(index)
-    return string.format('%.0f %.0f ', start + index - 1, call('LLEN', KEYS[2])) .. ids[index]
+    return string.format('%.0f %.0f ', start + index - 1, call('LLEN', keys.ids)) .. ids[index]
   end
 end
 
@@ -109,7 +109,7 @@ local is_last = read < count
 if with_items then
   local size, there = 0, {}
   for index, id in ipairs(ids) do
-    local item = call('HGET', KEYS[3], id)
+    local item = call('HGET', keys.items, id)
     if item then
       there[#there + 1], items[#items + 1] = id, item
       size = size + #item

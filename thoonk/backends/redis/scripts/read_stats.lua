@@ -1,6 +1,5 @@
 -- Contract: stats
--- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 reserved, 6 published, 7 claimed, 8 stalled,
---       9 cancelled, 10 finishes
+--@ keys config ids items publishes reserved published claimed stalled cancelled finishes
 -- ARGV: 1 the feed's kind, or '' for the one that its type means
 -- Returns {type, items, publishes, waiting, claimed, stalled, failing, finished, and the ages in
 -- ms of the oldest waiting, the oldest claim, the oldest item, the newest item}; -1 stands for
@@ -8,7 +7,7 @@
 -- Notices: none.
 --@ include feed
 --@ include clock
-local type_name = call('HGET', KEYS[1], 'type')
+local type_name = call('HGET', keys.config, 'type')
 local refusal = refuse(type_name, ARGV[1] ~= '' and ARGV[1] or kind_of(type_name))
 if refusal then
   return refusal
@@ -42,31 +41,31 @@ end
 
 local stats = {
   type_name,
-  call('HLEN', KEYS[3]),
-  count_in(call('GET', KEYS[4])),
+  call('HLEN', keys.items),
+  count_in(call('GET', keys.publishes)),
   -1, -1, -1, -1, -1, -1, -1, -1, -1,
 }
 if kind == 'feed' then
-  local newest = call('ZRANGE', KEYS[2], -1, -1, 'WITHSCORES')[2]
-  stats[11] = age(earliest(KEYS[2], nil, 1))
+  local newest = call('ZRANGE', keys.ids, -1, -1, 'WITHSCORES')[2]
+  stats[11] = age(earliest(keys.ids, nil, 1))
   stats[12] = age(newest and in_milliseconds(number_of(newest)))
 elseif kind == 'queue' or kind == 'job' then
-  stats[4] = call('LLEN', KEYS[2]) + call('LLEN', KEYS[5])
-  stats[5] = call('ZCARD', KEYS[7])
-  stats[10] = age(earliest(KEYS[7], nil, 1))
+  stats[4] = call('LLEN', keys.ids) + call('LLEN', keys.reserved)
+  stats[5] = call('ZCARD', keys.claimed)
+  stats[10] = age(earliest(keys.claimed, nil, 1))
 end
 if kind == 'job' then
-  stats[6] = call('SCARD', KEYS[8])
-  stats[7] = call('HLEN', KEYS[9])
-  stats[8] = count_in(call('GET', KEYS[10]))
+  stats[6] = call('SCARD', keys.stalled)
+  stats[7] = call('HLEN', keys.cancelled)
+  stats[8] = count_in(call('GET', keys.finishes))
   if stats[4] > 0 then
     -- One more than are claimed has one that waits among it. Where very many are, what is
     -- next must do.
-    local since = earliest(KEYS[6], KEYS[7], math.min(stats[5] + 1, 1000))
+    local since = earliest(keys.published, keys.claimed, math.min(stats[5] + 1, 1000))
     if not since then
-      local next_one = call('LRANGE', KEYS[5], -1, -1)[1]
-        or call('LRANGE', KEYS[2], -1, -1)[1]
-      local put = call('ZSCORE', KEYS[6], next_one)
+      local next_one = call('LRANGE', keys.reserved, -1, -1)[1]
+        or call('LRANGE', keys.ids, -1, -1)[1]
+      local put = call('ZSCORE', keys.published, next_one)
       since = put and in_milliseconds(number_of(put))
     end
     stats[9] = age(since)

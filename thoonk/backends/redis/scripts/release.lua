@@ -1,18 +1,17 @@
 -- Contract: release
--- KEYS: 1 config, 2 ids, 3 claimed, 4 holders, 5 tokens
+--@ keys config ids claimed holders tokens
 -- ARGV: 1 token, then the ids that are meant; none: all
 -- Returns the ids that were taken under the token and wait again, as the next ones.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
 --@ include claim
-local kind = call('HGET', KEYS[1], 'type')
+local kind = call('HGET', keys.config, 'type')
 local refusal = refuse(kind, 'job') and refuse(kind, 'queue')
 if refusal then
   return refusal
 end
-local keys = {claimed = KEYS[3], holders = KEYS[4], tokens = KEYS[5]}
 -- Refused here, before anything is written, where a key is of another type.
-call('LLEN', KEYS[2])
+call('LLEN', keys.ids)
 local meant = {}
 for index = 2, #ARGV do
   meant[ARGV[index]] = true
@@ -26,7 +25,7 @@ end
 if #ids == 0 then
   return {}
 end
-local since, holders = claims_on(keys, ids)
+local since, holders = claims_on(ids)
 local released, held_by = {}, {}
 for index, id in ipairs(ids) do
   if is_owner(since[index], holders[index], ARGV[1]) then
@@ -34,8 +33,8 @@ for index, id in ipairs(ids) do
   end
 end
 if #released > 0 then
-  end_claims(keys, released, held_by)
-  call('RPUSH', KEYS[2], unpack(released))
+  end_claims(released, held_by)
+  call('RPUSH', keys.ids, unpack(released))
 end
 if #ARGV == 1 then
   call('HDEL', keys.tokens, ARGV[1])

@@ -1,5 +1,5 @@
 -- Contract: snapshot page
--- KEYS: 1 config, 2 ids, 3 items
+--@ keys config ids items
 -- ARGV: 1 kind (feed or sorted_feed), 2 how many ids to leave out, 3 how many of the next to read
 --       without items, 4 how many at most behind these, 5 bytes of items after which the page
 --       ends, 6 marker channel, 7 the feed's name, 8 tag, 9 how many ids follow whose items are
@@ -9,15 +9,15 @@
 -- Notices: the marker, on a channel of the caller's own: what reaches it before the marker is
 -- in the page, what comes after is not.
 --@ include feed
-local refusal = refuse(call('HGET', KEYS[1], 'type'), ARGV[1])
+local refusal = refuse(call('HGET', keys.config, 'type'), ARGV[1])
 if refusal then
   return refusal
 end
 local start, skip, limit = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local last = start + skip + ARGV[4] - 1
 local is_feed = ARGV[1] == 'feed'
-local total = call(is_feed and 'ZCARD' or 'LLEN', KEYS[2])
-local listed = call(is_feed and 'ZRANGE' or 'LRANGE', KEYS[2], start, last)
+local total = call(is_feed and 'ZCARD' or 'LLEN', keys.ids)
+local listed = call(is_feed and 'ZRANGE' or 'LRANGE', keys.ids, start, last)
 local first_known = 10 + ARGV[9]
 local known = {}
 for index = first_known, #ARGV, 2 do
@@ -26,7 +26,7 @@ end
 
 local items, size = {}, 0
 local function read(id, digest)
-  local item = call('HGET', KEYS[3], id) or ''
+  local item = call('HGET', keys.items, id) or ''
   size = size + #item
   -- Where there is no hashing (in memory), items are not left out.
   if not (digest and redis.sha1hex and string.sub(redis.sha1hex(item), 1, 32) == digest) then

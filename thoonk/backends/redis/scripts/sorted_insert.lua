@@ -1,5 +1,5 @@
 -- Contract: sorted append / prepend / before / after
--- KEYS: 1 config, 2 ids, 3 items, 4 publishes, 5 idincr, 6 answers
+--@ keys config ids items publishes idincr
 -- ARGV: 1 publish channel, 2 position channel, 3 where (begin, end, before, after),
 --       4 neighbour, 5 position as text, then items, then session and call
 -- Several are inserted so that they stand in their order: the first at the position, each
@@ -13,7 +13,7 @@
 if answered then
   return answered
 end
-local config = call('HMGET', KEYS[1], 'type', 'max_item_size')
+local config = call('HMGET', keys.config, 'type', 'max_item_size')
 local refusal = refuse(config[1], 'sorted_feed') or oversized(config[2], 6, 1)
   or muted(ARGV[1], ARGV[2])
 if refusal then
@@ -21,20 +21,20 @@ if refusal then
 end
 local where, neighbour, position = ARGV[3], ARGV[4], ARGV[5]
 local count = #ARGV - 5
-local given = call('GET', KEYS[5]) or '0'
+local given = call('GET', keys.idincr) or '0'
 if #given > 15 or not string.match(given, '^%-?%d+$') then
   return redis.error_reply('ERR feed.idincr of the feed holds no number: ' .. string.format('%q', given))
 end
 given = tonumber(given)
 -- Refused here, before anything is written, where a key is of another type.
-call('HLEN', KEYS[3])
+call('HLEN', keys.items)
 local ids, fields = {}, {}
 for index = 1, count do
   ids[index] = string.format('%.0f', given + index)
   fields[2 * index - 1], fields[2 * index] = ids[index], ARGV[5 + index]
 end
 if where == 'end' then
-  call('RPUSH', KEYS[2], unpack(ids))
+  call('RPUSH', keys.ids, unpack(ids))
 else
   -- Before X each goes right before it. Elsewhere the last one goes first.
   local from, to, step = count, 1, -1
@@ -43,15 +43,15 @@ else
   end
   for index = from, to, step do
     if where == 'begin' then
-      call('LPUSH', KEYS[2], ids[index])
-    elseif call('LINSERT', KEYS[2], where, neighbour, ids[index]) < 1 then
+      call('LPUSH', keys.ids, ids[index])
+    elseif call('LINSERT', keys.ids, where, neighbour, ids[index]) < 1 then
       return redis.error_reply('NOITEM 2 (the neighbour)')
     end
   end
 end
-call('INCRBY', KEYS[5], count)
-call('HSET', KEYS[3], unpack(fields))
-redis.pcall('INCRBY', KEYS[4], count) -- what is no number is left
+call('INCRBY', keys.idincr, count)
+call('HSET', keys.items, unpack(fields))
+redis.pcall('INCRBY', keys.publishes, count) -- what is no number is left
 for index, id in ipairs(ids) do
   call('PUBLISH', ARGV[1], id .. '\0' .. ARGV[5 + index])
   call('PUBLISH', ARGV[2], id .. '\0' .. position)

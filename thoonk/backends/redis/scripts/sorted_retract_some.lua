@@ -1,6 +1,6 @@
 -- Contract: sorted retract
 -- As many as a short step can.
--- KEYS: 1 config, 2 ids, 3 items, 4 answers
+--@ keys config ids items
 -- ARGV: 1 retract channel, 2 and 3 how far from the right and left end of the list to go on (at
 --       first 0), 4 how many elements of it to read, then ids, then session and call
 -- Returns how far from the right and left end to go on, then for each id 1: it was there, 0: it
@@ -13,21 +13,21 @@
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', KEYS[1], 'type'), 'sorted_feed') or muted(ARGV[1])
+local refusal = refuse(call('HGET', keys.config, 'type'), 'sorted_feed') or muted(ARGV[1])
 if refusal then
   return refusal
 end
 -- Refused here, before anything is written, where a key is of another type.
-call('HLEN', KEYS[3])
-call('LLEN', KEYS[2])
+call('HLEN', keys.items)
+call('LLEN', keys.ids)
 -- A full server refuses to remember the answer unless something was written before.
-call('HDEL', KEYS[3], '')
+call('HDEL', keys.items, '')
 local right, left, most = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local index_of, wanted, waiting, found, removed = {}, {}, {}, {}, {}
 for index = 1, #ARGV - 4 do
   local id = ARGV[index + 4]
   removed[index] = -1
-  if call('HEXISTS', KEYS[3], id) == 0 then
+  if call('HEXISTS', keys.items, id) == 0 then
     removed[index] = 0
   elseif not index_of[id] then
     -- Named twice: the second one is for the next step.
@@ -35,7 +35,7 @@ for index = 1, #ARGV - 4 do
     waiting[#waiting + 1] = id
   end
 end
-local length = call('LLEN', KEYS[2])
+local length = call('LLEN', keys.ids)
 if #waiting == 1 or #waiting * length <= FEW or right + left >= length then
   local compared = 0
   for _, id in ipairs(waiting) do
@@ -43,19 +43,19 @@ if #waiting == 1 or #waiting * length <= FEW or right + left >= length then
       break
     end
     compared = compared + length
-    if call('LREM', KEYS[2], 1, id) == 1 then
+    if call('LREM', keys.ids, 1, id) == 1 then
       found[#found + 1] = id
     else
       -- An item without a place is no item.
-      call('HDEL', KEYS[3], id)
+      call('HDEL', keys.items, id)
       removed[index_of[id]] = 0
     end
   end
 else
-  found, right, left = walk(KEYS[2], KEYS[3], wanted, right, left, most)
+  found, right, left = walk(wanted, right, left, most)
 end
 if #found > 0 then
-  call('HDEL', KEYS[3], unpack(found))
+  call('HDEL', keys.items, unpack(found))
 end
 for _, id in ipairs(found) do
   removed[index_of[id]] = 1

@@ -5,7 +5,7 @@
 --@ include clock
 
 -- Of each id the time of its claim and its holder, false where there is none.
-local function claims_on(keys, ids)
+local function claims_on(ids)
   return call('ZMSCORE', keys.claimed, unpack(ids)),
     call('HMGET', keys.holders, unpack(ids))
 end
@@ -24,7 +24,7 @@ end
 
 -- Date the claim on `id` anew; `since` and `holder` as from `claims_on`. A holder's entry that
 -- counts goes on to count, one that does not must not come to life again.
-local function date(keys, id, since, holder, time)
+local function date(id, since, holder, time)
   local token = string.match(holder or '', '^(.*) %S+$')
   call('ZADD', keys.claimed, time, id)
   if token and is_owner(since, holder, token) then
@@ -33,7 +33,7 @@ local function date(keys, id, since, holder, time)
 end
 
 -- End the claims on `ids`, whoever holds them; `holders` as from `claims_on`.
-local function end_claims(keys, ids, holders)
+local function end_claims(ids, holders)
   local first = holders[1] and string.match(holders[1], '^(.*) %S+$')
   -- All keys are read before the first write: one of another type is refused then.
   local under_first = call('HGET', keys.tokens, first or '')
@@ -73,7 +73,7 @@ end
 -- Give claimed jobs back, or stall those to which that has happened `max_failures` times.
 -- Answers the ids of those that wait again, and of those that are stalled. All claims are
 -- ended at once: the ids of a token are read and written once, however many are given back.
-local function requeue_or_stall(keys, ids, max_failures)
+local function requeue_or_stall(ids, max_failures)
   local waiting, stalled = {}, {}
   if #ids == 0 then
     return waiting, stalled
@@ -82,7 +82,7 @@ local function requeue_or_stall(keys, ids, max_failures)
   call('ZCARD', keys.published)
   call('SCARD', keys.stalled)
   local before = call('HMGET', keys.cancelled, unpack(ids))
-  end_claims(keys, ids, call('HMGET', keys.holders, unpack(ids)))
+  end_claims(ids, call('HMGET', keys.holders, unpack(ids)))
   for index, id in ipairs(ids) do
     if before[index] and (#before[index] > 15 or not string.match(before[index], '^%-?%d+$')) then
       -- What a peer left there is no number.
@@ -104,7 +104,7 @@ end
 
 -- Call `back(id)` for up to `limit` claims that are older than `timeout` ms. Claims whose time
 -- has yet to come, for some clock was ahead, count as made now. Returns how many were looked at.
-local function expire(keys, time, timeout, limit, back)
+local function expire(time, timeout, limit, back)
   local seen = call(
     'ZRANGEBYSCORE', keys.claimed, '-inf', text_of(time - timeout), 'WITHSCORES', 'LIMIT', 0, limit)
   local ahead = call('ZREVRANGEBYSCORE', keys.claimed, '+inf', '(' .. text_of(time), 'WITHSCORES',
@@ -119,7 +119,7 @@ local function expire(keys, time, timeout, limit, back)
       -- Also a peer's claim in seconds, still young: rewritten, so that it sorts by its time.
       -- A server that is full refuses a first write that takes memory: this takes none.
       call('ZREM', keys.claimed, '')
-      date(keys, id, seen[index + 1], call('HGET', keys.holders, id), text_of(since))
+      date(id, seen[index + 1], call('HGET', keys.holders, id), text_of(since))
     else
       back(id)
     end
@@ -130,7 +130,7 @@ end
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
 -- What a waiting taker has reserved, and perhaps died before it took, comes first when the
 -- take is `recover_expired`, else last.
-local function take(keys, token, count, time, recover_expired)
+local function take(token, count, time, recover_expired)
   local taken, items = {}, {}
   local before = call('HGET', keys.tokens, token)
   if before then
@@ -138,7 +138,7 @@ local function take(keys, token, count, time, recover_expired)
     for id in string.gmatch(before, '%Z+') do
       ids[#ids + 1] = id
     end
-    local since, holders = claims_on(keys, ids)
+    local since, holders = claims_on(ids)
     for index, item in ipairs(call('HMGET', keys.items, unpack(ids))) do
       if item and is_owner(since[index], holders[index], token) then
         taken[#taken + 1] = ids[index]
@@ -186,7 +186,7 @@ end
 
 -- Milliseconds until a claim may run out: one made a moment from now does after `timeout`,
 -- the oldest perhaps sooner.
-local function time_left(keys, time, timeout)
+local function time_left(time, timeout)
   local oldest = call('ZRANGE', keys.claimed, 0, 0, 'WITHSCORES')
   if oldest[2] then
     local left = in_milliseconds(number_of(oldest[2])) + timeout - time

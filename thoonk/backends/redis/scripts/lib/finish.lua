@@ -1,16 +1,16 @@
 -- Finish the jobs that ARGV[from] to ARGV[to] tell, five words each: id, token, kind of result
 -- ('' none, 'some', 'none' for the value None), result, ms to keep it ('' as configured in
--- seconds or by default, 0 for ever). The keys of the results there are begin with KEYS[key].
+-- seconds or by default, 0 for ever). The first result is for `keys.result[key]`.
 -- Answers the indexes, from 1, of those that are not claimed under their token: with nothing
 -- of them is anything done, and with `together` then nothing is done at all. Answers nil and
 -- an error reply when there is a result and the user may not publish it.
 --@ include notify
-local function finish(keys, from, to, key, configured, default, channel, together)
+local function finish(from, to, key, configured, default, channel, together)
   local ids = {}
   for at = from, to, 5 do
     ids[#ids + 1] = ARGV[at]
   end
-  local since, holders = claims_on(keys, ids)
+  local since, holders = claims_on(ids)
   local lost, is_lost = {}, {}
   for index in ipairs(ids) do
     if not is_owner(since[index], holders[index], ARGV[from + 5 * index - 4]) then
@@ -43,7 +43,7 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
   call('ZCARD', keys.published)
   call('HLEN', keys.items)
   call('ZCARD', keys.results)
-  end_claims(keys, ids, holders)
+  end_claims(ids, holders)
   call('HDEL', keys.cancelled, unpack(ids))
   call('ZREM', keys.published, unpack(ids))
   redis.pcall('INCRBY', keys.finishes, #ids) -- what is no number is left
@@ -53,14 +53,14 @@ local function finish(keys, from, to, key, configured, default, channel, togethe
     if kind ~= '' then
       if not is_lost[(at - from) / 5 + 1] then
         local query = call('HGET', keys.items, id) or ''
-        call('DEL', KEYS[key])
+        call('DEL', keys.result[key])
         -- A peer's BRPOP gets the result. Three elements tell what it left from a peer's own.
-        call('RPUSH', KEYS[key], kind, query, result)
+        call('RPUSH', keys.result[key], kind, query, result)
         local keep = tonumber(ARGV[at + 4]) or seconds and seconds * 1000 or tonumber(default)
         if keep > 0 then
           -- A peer may have configured more than the server can count.
           keep = math.max(1, math.min(keep, 1e14))
-          call('PEXPIRE', KEYS[key], string.format('%.0f', keep))
+          call('PEXPIRE', keys.result[key], string.format('%.0f', keep))
           call('ZADD', keys.results, text_of(now() + keep), id)
         else
           call('ZADD', keys.results, '+inf', id)

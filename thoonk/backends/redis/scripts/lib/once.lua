@@ -1,5 +1,5 @@
--- One effect per call. The last three words are the hash of answers (KEYS), the caller's
--- session and the number of its call there (ARGV). For a call that has been answered before,
+-- One effect per call. A script that includes this is given, behind its own keys and words, the
+-- hash of answers (KEYS), the caller's session and the number of its call there (ARGV). For a call that has been answered before,
 -- `answered` is that answer; for one that a later call has overtaken, a refusal. The script
 -- returns it then and does nothing, else it returns what it passes through `remember`.
 --@ include clock

@@ -8,27 +8,27 @@ local FEW = 500000
 -- From so far inside on, one end at a time is far enough.
 local SLICE, FAR, INSIDE = 5000, 20000000, 200000
 
--- Take the ids in `wanted` (id -> anything; what is found goes from it) off `list`, beginning
+-- Take the ids in `wanted` (id -> anything; what is found goes from it) off the list, beginning
 -- `right` and `left` elements away from its ends, and reading `most` of its elements. Returns
 -- the ids that were found, and how far from the ends to go on.
-local function walk(list, items, wanted, right, left, most)
+local function walk(wanted, right, left, most)
   -- A full server refuses LSET unless something was written before. No id is empty.
-  call('HDEL', items, '')
-  local length, found, seeking = call('LLEN', list), {}, 0
+  call('HDEL', keys.items, '')
+  local length, found, seeking = call('LLEN', keys.ids), {}, 0
   local off_right, off_left = 0, 0
   while next(wanted) and most > 0 and right + left < length and seeking < FAR do
     local from_right = right <= left
     local slice = right + left > INSIDE and most or SLICE
     local size = math.min(most, slice, length - right - left)
     local start = from_right and length - right - size or left
-    local rows, read = call('LRANGE', list, start, start + size - 1), 0
+    local rows, read = call('LRANGE', keys.ids, start, start + size - 1), 0
     while read < size and seeking < FAR do
       -- Always from the end on, so that it can stop anywhere.
       local index = from_right and size - read or read + 1
       read = read + 1
       if wanted[rows[index]] then
         -- All that is marked so is removed at once, at the end.
-        call('LSET', list, start + index - 1, '')
+        call('LSET', keys.ids, start + index - 1, '')
         wanted[rows[index]] = nil
         found[#found + 1] = rows[index]
         if from_right then
@@ -46,10 +46,10 @@ local function walk(list, items, wanted, right, left, most)
     most = most - read
   end
   if off_right > 0 then
-    call('LREM', list, -off_right, '')
+    call('LREM', keys.ids, -off_right, '')
   end
   if off_left > 0 then
-    call('LREM', list, off_left, '')
+    call('LREM', keys.ids, off_left, '')
   end
   return found, right - off_right, left - off_left
 end
