@@ -3,7 +3,7 @@
 --@ keys results result[]
 -- ARGV: 1 how many to claim at most, 2 token for them, 3 recover_expired (1) or not (0), 4 finish
 --       channel, 5 default of result_timeout in ms, 6 how many jobs are finished, then for each
---       of these five words as of job finish, then for each that is cancelled id and token
+--       of these five words, see lib/finish.lua, then for each that is cancelled id and token
 -- Returns {ms until a claim may run out or -1, {id ...}, {item ...}, {times cancelled ...},
 -- {id ...}}: the last are those that were to be ended and are not claimed (any more) under
 -- their token, so that nothing was done with them. Done again it ends nothing more, tells
@@ -29,12 +29,15 @@ call('ZCARD', keys.published)
 call('HLEN', keys.tokens)
 local last, lost = 6 + 5 * ARGV[6], {}
 if last > 6 then
-  local indexes, refused = finish(7, last, 1, config[4], ARGV[5], ARGV[4], false)
-  if not indexes then
-    return refused
+  local completions, indexes = completions_in(7, last), nil
+  refusal, indexes = finish(completions, {
+    channel = ARGV[4], configured = config[4], default = ARGV[5], together = false,
+  })
+  if refusal then
+    return refusal
   end
   for _, index in ipairs(indexes) do
-    lost[#lost + 1] = ARGV[2 + 5 * index]
+    lost[#lost + 1] = completions[index].id
   end
 end
 if last < #ARGV then

@@ -1,42 +1,50 @@
--- Finish the jobs that ARGV[from] to ARGV[to] tell, five words each: id, token, kind of result
--- ('' none, 'some', 'none' for the value None), result, ms to keep it ('' as configured in
--- seconds or by default, 0 for ever). The first result is for `keys.result[key]`.
--- Answers the indexes, from 1, of those that are not claimed under their token: with nothing
--- of them is anything done, and with `together` then nothing is done at all. Answers nil and
--- an error reply when there is a result and the user may not publish it.
 --@ include notify
-local function finish(from, to, key, configured, default, channel, together)
-  local ids = {}
+
+-- The completions in ARGV[from] to ARGV[to], five words each: id, token, kind of result ('' none,
+-- 'some', 'none' for the value None), result, ms to keep it ('' as configured, 0 for ever).
+local function completions_in(from, to)
+  local completions, results = {}, 0
   for at = from, to, 5 do
-    ids[#ids + 1] = ARGV[at]
+    local completion = {
+      id = ARGV[at], token = ARGV[at + 1], kind = ARGV[at + 2], result = ARGV[at + 3],
+      keep = tonumber(ARGV[at + 4]),
+    }
+    if completion.kind ~= '' then
+      results = results + 1
+      completion.key = keys.result[results]
+    end
+    completions[#completions + 1] = completion
   end
-  local since, holders = claims_on(ids)
-  local lost, is_lost = {}, {}
-  for index in ipairs(ids) do
-    if not is_owner(since[index], holders[index], ARGV[from + 5 * index - 4]) then
-      lost[#lost + 1], is_lost[index] = index, true
+  return completions
+end
+
+-- Finish the jobs of `completions`. `options` are the `channel` of the notices, how long results
+-- are kept as `configured` (text in seconds, false for none) or by `default` (ms), and whether the
+-- jobs are finished all `together` or not at all.
+-- Returns an error reply when there is a result and the user may not publish it; else nil and the
+-- indexes, from 1, of the jobs that are not claimed under their token: nothing is done with these.
+local function finish(completions, options)
+  local all = {}
+  for index, completion in ipairs(completions) do
+    all[index] = completion.id
+  end
+  local since, all_holders = claims_on(all)
+  local ids, holders, done, lost, has_result = {}, {}, {}, {}, false
+  for index, completion in ipairs(completions) do
+    has_result = has_result or completion.key
+    if is_owner(since[index], all_holders[index], completion.token) then
+      ids[#ids + 1], holders[#holders + 1] = completion.id, all_holders[index]
+      done[#done + 1] = completion
+    else
+      lost[#lost + 1] = index
     end
   end
-  if #lost == #ids or (#lost > 0 and together) then
-    return lost
+  if #ids == 0 or (#lost > 0 and options.together) then
+    return nil, lost
   end
-  for at = from, to, 5 do
-    if ARGV[at + 2] ~= '' then
-      local refusal = muted(channel)
-      if refusal then
-        return nil, refusal
-      end
-      break
-    end
-  end
-  if #lost > 0 then
-    local all, holders_of_all = ids, holders
-    ids, holders = {}, {}
-    for index, id in ipairs(all) do
-      if not is_lost[index] then
-        ids[#ids + 1], holders[#holders + 1] = id, holders_of_all[index]
-      end
-    end
+  local refusal = has_result and muted(options.channel)
+  if refusal then
+    return refusal
   end
   -- Refused here, before anything is written, where a key is of another type.
   call('HLEN', keys.cancelled)
@@ -47,27 +55,24 @@ local function finish(from, to, key, configured, default, channel, together)
   call('HDEL', keys.cancelled, unpack(ids))
   call('ZREM', keys.published, unpack(ids))
   redis.pcall('INCRBY', keys.finishes, #ids) -- what is no number is left
-  local seconds, notices = seconds_in(configured), {}
-  for at = from, to, 5 do
-    local id, kind, result = ARGV[at], ARGV[at + 2], ARGV[at + 3]
-    if kind ~= '' then
-      if not is_lost[(at - from) / 5 + 1] then
-        local query = call('HGET', keys.items, id) or ''
-        call('DEL', keys.result[key])
-        -- A peer's BRPOP gets the result. Three elements tell what it left from a peer's own.
-        call('RPUSH', keys.result[key], kind, query, result)
-        local keep = tonumber(ARGV[at + 4]) or seconds and seconds * 1000 or tonumber(default)
-        if keep > 0 then
-          -- A peer may have configured more than the server can count.
-          keep = math.max(1, math.min(keep, 1e14))
-          call('PEXPIRE', keys.result[key], string.format('%.0f', keep))
-          call('ZADD', keys.results, text_of(now() + keep), id)
-        else
-          call('ZADD', keys.results, '+inf', id)
-        end
-        notices[#notices + 1] = id .. '\0' .. result
+  local seconds, notices = seconds_in(options.configured), {}
+  for _, completion in ipairs(done) do
+    local id, key = completion.id, completion.key
+    if key then
+      local query = call('HGET', keys.items, id) or ''
+      call('DEL', key)
+      -- A peer's BRPOP gets the result. Three elements tell what it left from a peer's own.
+      call('RPUSH', key, completion.kind, query, completion.result)
+      local keep = completion.keep or seconds and seconds * 1000 or tonumber(options.default)
+      if keep > 0 then
+        -- A peer may have configured more than the server can count.
+        keep = math.max(1, math.min(keep, 1e14))
+        call('PEXPIRE', key, string.format('%.0f', keep))
+        call('ZADD', keys.results, text_of(now() + keep), id)
+      else
+        call('ZADD', keys.results, '+inf', id)
       end
-      key = key + 1
+      notices[#notices + 1] = id .. '\0' .. completion.result
     end
   end
   call('HDEL', keys.items, unpack(ids))
@@ -80,7 +85,7 @@ local function finish(from, to, key, configured, default, channel, together)
     end
   end
   for _, notice in ipairs(notices) do
-    call('PUBLISH', channel, notice)
+    call('PUBLISH', options.channel, notice)
   end
-  return lost
+  return nil, lost
 end
