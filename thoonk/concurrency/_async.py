@@ -52,6 +52,12 @@ async def call(handler: Callable[..., Any], *args: object) -> None:
         await Steps(result)
 
 
+def setter_of(event: asyncio.Event) -> Callable[[], object]:
+    """What sets the event, from any thread."""
+    loop = asyncio.get_running_loop()
+    return lambda: loop.call_soon_threadsafe(event.set)
+
+
 def caller() -> object:
     """The task that runs this."""
     return asyncio.current_task()

@@ -33,6 +33,11 @@ def call(handler: Callable[..., Any], *args: object) -> None:
         handler(*args)
 
 
+def setter_of(event: threading.Event) -> Callable[[], object]:
+    """What sets the event, from any thread."""
+    return event.set
+
+
 def caller() -> object:
     """The thread that runs this."""
     return threading.get_ident()

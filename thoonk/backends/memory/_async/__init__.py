@@ -1,0 +1,1 @@
+"""Feeds in memory for asyncio. The twin in ``_sync`` is generated."""
