@@ -13,8 +13,8 @@ import pytest
 from conftest import World
 
 from thoonk import Job, Thoonk, waiting
-from thoonk.worker._async import executor as async_executor
-from thoonk.worker._sync import executor as sync_executor
+from thoonk.worker._async import heartbeat as async_heartbeat
+from thoonk.worker._sync import heartbeat as sync_heartbeat
 
 from .conftest import Workers, becomes, poll, states
 
@@ -73,9 +73,9 @@ def test_jobs_of_dead_workers_come_back_in_a_feed_that_was_made_anew(
     # Nobody tells a worker of what is put there so: it has to look.
     assert waiting.LONGEST_WAIT == 10
     monkeypatch.setattr(waiting, "LONGEST_WAIT", 0.5)
-    for executor in (sync_executor, async_executor):
-        assert executor.LOOK_IDLE == 5
-        monkeypatch.setattr(executor, "LOOK_IDLE", 0.5)
+    for heartbeat in (sync_heartbeat, async_heartbeat):
+        assert heartbeat.LOOK_IDLE == 5
+        monkeypatch.setattr(heartbeat, "LOOK_IDLE", 0.5)
     worker = workers(concurrency=1)
     workers.handle(worker, "first", lambda item: None)
     workers.handle(worker, "j", lambda item: None, claim_timeout=0.5)
