@@ -54,7 +54,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """How many worlds, and whether what is slow."""
     group = parser.getgroup("tests of Thoonk")
     group.addoption(
-        "--thorough",
+        "--full",
         action="store_true",
         help="every server where they may differ, and what is slow; else each test takes one",
     )
@@ -67,7 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Tell the marker."""
-    config.addinivalue_line("markers", "slow: runs with --thorough, or when its file is named")
+    config.addinivalue_line("markers", "slow: runs with --full, or when its file is named")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -75,11 +75,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     A server that is named in a name of a test or behind ``-k`` has no turns: it is asked for.
     """
-    thorough, server = config.getoption("--thorough"), config.getoption("--server")
+    full, server = config.getoption("--full"), config.getoption("--server")
     asked = " ".join([*config.args, config.getoption("keyword")])
     wanted: dict[pytest.Item, Case | None] = {}
     for item in items:
-        if not item.get_closest_marker("slow") or thorough or item.path.name in asked:
+        if not item.get_closest_marker("slow") or full or item.path.name in asked:
             world = _world_of(item)
             if world is None:
                 wanted[item] = None
@@ -90,7 +90,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         contract = {case for case in cases if case.test.startswith("tests/contract/")}
         cases = cases - contract | by_turns(contract)
     elif not any(name in asked for name in SERVERS):
-        in_turn = {case for case in cases if not thorough or case.test.startswith(ALIKE)}
+        in_turn = {case for case in cases if not full or case.test.startswith(ALIKE)}
         cases = cases - in_turn | by_turns(in_turn, always=(MEMORY,), absent=_absent())
     chosen = {*cases, None}
     left_out = [i for i in items if i not in wanted or wanted[i] not in chosen]
