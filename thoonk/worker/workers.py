@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Generic, TypeVar
 
+import attrs
+
 from thoonk import AsyncThoonk, Thoonk
 from thoonk.exceptions import InvalidType, InvalidValue
 from thoonk.operations import check_count
@@ -55,6 +57,16 @@ class _ShutdownLevel:
             return
         with taken(dict.fromkeys(STOPPING, self._noted)):
             yield
+
+
+@attrs.frozen
+class _Task:
+    """What the executor of one process is to do."""
+
+    handlers: list[Handler]
+    shutdown: Callable[[], Shutdown]
+    burst: bool
+    tell_deadline: TellDeadline | None = None
 
 
 class BaseWorker(abc.ABC, Generic[C]):
@@ -186,7 +198,7 @@ class BaseWorker(abc.ABC, Generic[C]):
                 if self.processes:
                     self._supervise(handlers, burst=burst)
                 else:
-                    self._work(handlers, shutdown, None, burst=burst)
+                    self._work(_Task(handlers, shutdown, burst))
         finally:
             self._shutdown = _ShutdownLevel()
         return 128 + shutdown.signals[-1] if len(shutdown.signals) > 1 else 0
@@ -214,6 +226,16 @@ class BaseWorker(abc.ABC, Generic[C]):
         """How many jobs of each feed a process does at once, where the handler does not say."""
         return self.concurrency or (1 if self.processes and not self._asynchronous else 8)
 
+    def _options(self, task: _Task) -> dict[str, Any]:
+        """Of the executor."""
+        return {
+            "handlers": task.handlers,
+            "concurrency": self._loops(),
+            "burst": task.burst,
+            "max_jobs": self.max_jobs if self.processes else None,
+            "tell_deadline": task.tell_deadline,
+        }
+
     def _url(self) -> C | str:
         return self.backend or os.environ.get("THOONK_URL") or DEFAULT_URL
 
@@ -228,7 +250,7 @@ class BaseWorker(abc.ABC, Generic[C]):
         self._open(handlers)
         loops = self._loops()
         supervisor = Supervisor(
-            lambda shutdown, tell: self._work(handlers, shutdown, tell, burst=burst),
+            lambda shutdown, tell: self._work(_Task(handlers, shutdown, burst, tell)),
             processes=self.processes,
             slots=sum(handler.concurrency or loops for handler in handlers),
             grace=self.grace,
@@ -241,14 +263,7 @@ class BaseWorker(abc.ABC, Generic[C]):
         """Open the feeds, and leave no connection open that was not before."""
 
     @abc.abstractmethod
-    def _work(
-        self,
-        handlers: list[Handler],
-        shutdown: Callable[[], Shutdown],
-        tell_deadline: TellDeadline | None,
-        *,
-        burst: bool,
-    ) -> StopReason:
+    def _work(self, task: _Task) -> StopReason:
         """Work in this process."""
 
 
@@ -283,30 +298,13 @@ class Worker(BaseWorker[Thoonk]):
         with Thoonk(backend=target) as client:
             yield client
 
-    def _executor(self, client: Thoonk, handlers: list[Handler], **options: Any) -> Executor:
-        return Executor(client, handlers, self._loops(), **options)
-
     def _open(self, handlers: list[Handler]) -> None:
         with self._client() as client:
-            self._executor(client, handlers).open()
+            Executor(client, handlers, self._loops()).open()
 
-    def _work(
-        self,
-        handlers: list[Handler],
-        shutdown: Callable[[], Shutdown],
-        tell_deadline: TellDeadline | None,
-        *,
-        burst: bool,
-    ) -> StopReason:
+    def _work(self, task: _Task) -> StopReason:
         with self._client() as client:
-            executor = self._executor(
-                client,
-                handlers,
-                burst=burst,
-                max_jobs=self.max_jobs if self.processes else None,
-                tell_deadline=tell_deadline,
-            )
-            return executor.run(shutdown, self.grace)
+            return Executor(client, **self._options(task)).run(task.shutdown, self.grace)
 
 
 class AsyncWorker(BaseWorker[AsyncThoonk]):
@@ -327,7 +325,7 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
         """
         handlers = self._chosen(feeds)
         try:
-            await self._serve(handlers, self._shutdown, None, burst=burst)
+            await self._serve(_Task(handlers, self._shutdown, burst))
         finally:
             self._shutdown = _ShutdownLevel()
 
@@ -352,25 +350,18 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
             raise InvalidValue("an AsyncThoonk belongs to one process: with processes give a URL")
         super()._supervise(handlers, burst=burst)
 
-    def _work(
-        self,
-        handlers: list[Handler],
-        shutdown: Callable[[], Shutdown],
-        tell_deadline: TellDeadline | None,
-        *,
-        burst: bool,
-    ) -> StopReason:
+    def _work(self, task: _Task) -> StopReason:
         runner = asyncio.Runner()
         self._is_stuck = False
         loop = runner.get_loop()
-        task = loop.create_task(self._serve(handlers, shutdown, tell_deadline, burst=burst))
+        serving = loop.create_task(self._serve(task))
         try:
             while True:
                 try:
-                    return loop.run_until_complete(task)
+                    return loop.run_until_complete(serving)
                 except (KeyboardInterrupt, SystemExit) as error:
-                    if task.done():
-                        return task.result()
+                    if serving.done():
+                        return serving.result()
                     # asyncio lets these out of any task at once; signals are noted elsewhere.
                     logger.exception(
                         "Task that a handler has started raised %s; the worker goes on",
@@ -382,24 +373,10 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
             if not self._is_stuck:
                 runner.close()
 
-    async def _serve(
-        self,
-        handlers: list[Handler],
-        shutdown: Callable[[], Shutdown],
-        tell_deadline: TellDeadline | None,
-        *,
-        burst: bool,
-    ) -> StopReason:
+    async def _serve(self, task: _Task) -> StopReason:
         async with self._client() as client:
-            executor = AsyncExecutor(
-                client,
-                handlers,
-                self._loops(),
-                burst=burst,
-                max_jobs=self.max_jobs if self.processes else None,
-                tell_deadline=tell_deadline,
-            )
+            executor = AsyncExecutor(client, **self._options(task))
             try:
-                return await executor.run(shutdown, self.grace)
+                return await executor.run(task.shutdown, self.grace)
             finally:
                 self._is_stuck = executor.is_stuck

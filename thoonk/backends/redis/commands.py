@@ -7,6 +7,7 @@ reply; the clients in ``_async`` and ``_sync`` send it.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
 
@@ -125,6 +126,10 @@ _ABOUT_ONE: Mapping[str, type[ItemError]] = {
 
 _TABLE: dict[type[ops.Operation[Any]], Callable[[Any, Call], Command[Any]]] = {}
 
+_KINDS = {"feed": FEED, "sorted": SORTED_FEED, "queue": QUEUE, "job": JOB}
+_NAMES: dict[type[ops.Operation[Any]], tuple[str, str]] = {}
+"""By operation: the name of its script, and the type of feed that it is for."""
+
 
 def command_for(operation: ops.Operation[R], call: Call) -> Command[R]:
     """The command of an operation, on behalf of a call.
@@ -142,6 +147,9 @@ def command_for(operation: ops.Operation[R], call: Call) -> Command[R]:
 
 
 def _handles(kind: type[Op]) -> Callable[[Callable[[Op, Call], Command[Any]]], None]:
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+    _NAMES[kind] = (name, _KINDS.get(name.partition("_")[0], ""))
+
     def register(build: Callable[[Op, Call], Command[Any]]) -> None:
         _TABLE[kind] = build
 
@@ -164,14 +172,14 @@ def _head(script: scripts.Script, feed: str, count: int) -> Head:
 
 
 def _script(
-    name: str,
     operation: ops.FeedOperation[R],
     call: Call,
     arguments: Iterable[Word],
     parse: Callable[[Any], R],
     *,
-    results: Sequence[bytes] = (),
+    name: str = "",
     kind: str = "",
+    results: Sequence[bytes] = (),
     ids: Sequence[str] = (),
     writes: bool = True,
 ) -> Command[R]:
@@ -179,9 +187,11 @@ def _script(
 
     Args:
         arguments: its arguments.
+        name, kind: of the script, and of the feed; where they do not follow from the operation.
         results: the keys of results it is about, which follow those of the feed.
     """
-    script = call.load(name)
+    own_name, own_kind = _NAMES[type(operation)]
+    script, kind = call.load(name or own_name), kind or own_kind
     feed = operation.feed
     count = len(script.keys) + len(results)
     words: list[Word]
@@ -247,14 +257,14 @@ def _(op: ops.FeedIsRegistered, call: Call) -> Command[bool]:
 def _(op: ops.RegisterFeed, call: Call) -> Command[bool]:
     payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.NEWFEED, wire.CONFFEED)
-    return _script("register_feed", op, call, arguments, bool)
+    return _script(op, call, arguments, bool)
 
 
 @_handles(ops.UnregisterFeed)
 def _(op: ops.UnregisterFeed, call: Call) -> Command[bool]:
     payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.DELFEED)
-    return _script("unregister_feed", op, call, arguments, bool)
+    return _script(op, call, arguments, bool)
 
 
 # --- one feed of any type -------------------------------------------------------------------
@@ -268,14 +278,14 @@ def _(op: ops.CreateFeed, call: Call) -> Command[ops.CreateResult]:
         return ops.CreateResult(created=False, config=_fields(reply))
 
     words = [encode_name(word) for pair in op.config.items() for word in pair]
-    return _script("create_feed", op, call, words, parse)
+    return _script(op, call, words, parse)
 
 
 @_handles(ops.DeleteFeed)
 def _(op: ops.DeleteFeed, call: Call) -> Command[tuple[str, ...]]:
     keys = keys_of(op.feed)
     results = [keys.result(id) for id in op.results]
-    return _script("delete_feed", op, call, _ids(op.results), _names, results=results)
+    return _script(op, call, _ids(op.results), _names, results=results)
 
 
 @_handles(ops.SetConfig)
@@ -284,13 +294,13 @@ def _(op: ops.SetConfig, call: Call) -> Command[tuple[str, ...]]:
     words: list[bytes] = [wire.announcement(op.feed, call.instance), wire.CONFFEED, keys.retract]
     for name, value in op.config.items():
         words += [b"-" if value is None else b"+", encode_name(name), encode_name(value or "")]
-    return _script("set_config", op, call, words, _names, kind=op.config.get("type") or "")
+    return _script(op, call, words, _names, kind=op.config.get("type") or "")
 
 
 @_handles(ops.FeedTrim)
 def _(op: ops.FeedTrim, call: Call) -> Command[tuple[str, ...]]:
     arguments = (keys_of(op.feed).retract, op.length, ops.MOST)
-    return _script("feed_trim", op, call, arguments, _names, kind=FEED)
+    return _script(op, call, arguments, _names)
 
 
 @_handles(ops.GetConfig)
@@ -352,7 +362,7 @@ def _(op: ops.ReadPage, call: Call) -> Command[ops.Page]:
 
     flags = (int(op.reverse), int(op.with_items))
     arguments = (op.kind, op.start, op.count, *flags, encode_name(op.cursor), LARGE_PAGE)
-    return _script("read_page", op, call, arguments, parse, kind=op.kind, writes=False)
+    return _script(op, call, arguments, parse, kind=op.kind, writes=False)
 
 
 @_handles(ops.ReadStats)
@@ -363,7 +373,7 @@ def _(op: ops.ReadStats, call: Call) -> Command[ops.FeedStats]:
         ages = [None if age is None else age / 1000 for age in known[5:]]
         return ops.FeedStats(decode_name(type), items, publishes, *known[:5], *ages)
 
-    return _script("read_stats", op, call, (op.kind,), parse, kind=op.kind, writes=False)
+    return _script(op, call, (op.kind,), parse, kind=op.kind, writes=False)
 
 
 @_handles(ops.ReadSnapshotPage)
@@ -377,7 +387,7 @@ def _(op: ops.ReadSnapshotPage, call: Call) -> Command[ops.SnapshotPage]:
     marker = (wire.marker_channel(op.marker), encode_name(op.feed), encode_name(op.tag))
     known = (word for id, digest in op.known for word in (encode_name(id), digest.hex()))
     arguments = (op.kind, *page, *marker, len(op.wanted), *_ids(op.wanted), *known)
-    return _script("snapshot_page", op, call, arguments, parse, kind=op.kind, writes=False)
+    return _script(op, call, arguments, parse, kind=op.kind, writes=False)
 
 
 # --- feed -----------------------------------------------------------------------------------
@@ -386,21 +396,14 @@ def _(op: ops.ReadSnapshotPage, call: Call) -> Command[ops.SnapshotPage]:
 @_handles(ops.FeedPublish)
 def _(op: ops.FeedPublish, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
-    return _script(
-        "feed_publish",
-        op,
-        call,
-        (keys.publish, keys.edit, keys.retract, *_entries(op.entries)),
-        _flags,
-        kind=FEED,
-    )
+    return _script(op, call, (keys.publish, keys.edit, keys.retract, *_entries(op.entries)), _flags)
 
 
 @_handles(ops.FeedRetract)
 def _(op: ops.FeedRetract, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     arguments = (keys.retract, *_ids(op.ids))
-    return _script("feed_retract", op, call, arguments, _flags, kind=FEED)
+    return _script(op, call, arguments, _flags)
 
 
 # --- sorted feed ------------------------------------------------------------------------------
@@ -418,12 +421,10 @@ def _place(position: ops.Position) -> tuple[bytes, bytes, bytes]:
 def _(op: ops.SortedInsert, call: Call) -> Command[tuple[str, ...]]:
     keys = keys_of(op.feed)
     return _script(
-        "sorted_insert",
         op,
         call,
         (keys.publish, keys.position, *_place(op.position), *op.items),
         _names,
-        kind=SORTED_FEED,
         ids=("", op.position.neighbour),
     )
 
@@ -431,27 +432,17 @@ def _(op: ops.SortedInsert, call: Call) -> Command[tuple[str, ...]]:
 @_handles(ops.SortedEdit)
 def _(op: ops.SortedEdit, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
-    return _script(
-        "sorted_edit",
-        op,
-        call,
-        (keys.edit, *_entries([op.entry])),
-        _nothing,
-        kind=SORTED_FEED,
-        ids=(op.entry.id,),
-    )
+    return _script(op, call, (keys.edit, *_entries([op.entry])), _nothing, ids=(op.entry.id,))
 
 
 @_handles(ops.SortedMove)
 def _(op: ops.SortedMove, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     return _script(
-        "sorted_move",
         op,
         call,
         (keys.position, encode_name(op.id), *_place(op.position)),
         _nothing,
-        kind=SORTED_FEED,
         ids=(op.id, op.position.neighbour),
     )
 
@@ -460,7 +451,7 @@ def _(op: ops.SortedMove, call: Call) -> Command[None]:
 def _(op: ops.SortedRetract, call: Call) -> Command[tuple[bool, ...]]:
     keys = keys_of(op.feed)
     arguments = (keys.retract, *_ids(op.ids))
-    return _script("sorted_retract", op, call, arguments, _flags, kind=SORTED_FEED)
+    return _script(op, call, arguments, _flags)
 
 
 # --- queue --------------------------------------------------------------------------------------
@@ -479,7 +470,7 @@ def _taken(reply: list[Any]) -> ops.Batch:
 @_handles(ops.QueuePut)
 def _(op: ops.QueuePut, call: Call) -> Command[None]:
     arguments: tuple[Word, ...] = (int(op.priority), *_entries(op.entries))
-    return _script("queue_put", op, call, arguments, _nothing, kind=QUEUE)
+    return _script(op, call, arguments, _nothing)
 
 
 @_handles(ops.QueueTake)
@@ -490,25 +481,25 @@ def _(op: ops.QueueTake, call: Call) -> Command[ops.Batch]:
         int(op.recover_expired),
         ops.CONFIRM_WITHIN * 1000,
     )
-    return _script("queue_take", op, call, arguments, _taken, kind=QUEUE)
+    return _script(op, call, arguments, _taken)
 
 
 @_handles(ops.QueueConfirm)
 def _(op: ops.QueueConfirm, call: Call) -> Command[None]:
     arguments = (encode_name(op.token), *_ids(op.ids))
-    return _script("queue_confirm", op, call, arguments, _nothing, kind=QUEUE, ids=op.ids)
+    return _script(op, call, arguments, _nothing, ids=op.ids)
 
 
 @_handles(ops.QueueReturn)
 def _(op: ops.QueueReturn, call: Call) -> Command[None]:
     arguments = (encode_name(op.token), *_entries(op.entries))
-    return _script("queue_return", op, call, arguments, _nothing, kind=QUEUE)
+    return _script(op, call, arguments, _nothing)
 
 
 @_handles(ops.Release)
 def _(op: ops.Release, call: Call) -> Command[tuple[str, ...]]:
     words = map(encode_name, (op.token, *op.ids))
-    return _script("release", op, call, tuple(words), _names)
+    return _script(op, call, tuple(words), _names)
 
 
 # --- job --------------------------------------------------------------------------------------
@@ -521,13 +512,13 @@ def _result_keys(keys: Keys, completions: Iterable[ops.Completion]) -> list[byte
 @_handles(ops.JobPut)
 def _(op: ops.JobPut, call: Call) -> Command[None]:
     arguments: tuple[Word, ...] = (int(op.priority), *_entries(op.entries))
-    return _script("job_put", op, call, arguments, _nothing, kind=JOB)
+    return _script(op, call, arguments, _nothing)
 
 
 @_handles(ops.JobClaim)
 def _(op: ops.JobClaim, call: Call) -> Command[ops.Batch]:
     arguments: tuple[Word, ...] = (op.count, encode_name(op.token), int(op.recover_expired))
-    return _script("job_claim", op, call, arguments, _taken, kind=JOB)
+    return _script(op, call, arguments, _taken)
 
 
 def _completion(completion: ops.Completion) -> Iterable[Word]:
@@ -547,13 +538,11 @@ def _(op: ops.JobFinish, call: Call) -> Command[None]:
     keys = keys_of(op.feed)
     words = [word for completion in op.completions for word in _completion(completion)]
     return _script(
-        "job_finish",
         op,
         call,
         (keys.finish, DEFAULT_RESULT_TIMEOUT * 1000, *words),
         _nothing,
         results=_result_keys(keys, op.completions),
-        kind=JOB,
         ids=[completion.id for completion in op.completions],
     )
 
@@ -563,7 +552,6 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Batch]:
     keys = keys_of(op.feed)
     words = [word for completion in op.finished for word in _completion(completion)]
     return _script(
-        "job_next",
         op,
         call,
         (
@@ -578,7 +566,6 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Batch]:
         ),
         _taken,
         results=_result_keys(keys, op.finished),
-        kind=JOB,
     )
 
 
@@ -590,30 +577,30 @@ def _held(claims: Iterable[ops.ClaimRef]) -> Iterable[bytes]:
 
 @_handles(ops.JobExtend)
 def _(op: ops.JobExtend, call: Call) -> Command[tuple[bool, ...]]:
-    return _script("job_extend", op, call, _held(op.claims), _flags, kind=JOB)
+    return _script(op, call, _held(op.claims), _flags)
 
 
 @_handles(ops.JobCancel)
 def _(op: ops.JobCancel, call: Call) -> Command[bool]:
     arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_cancel", op, call, arguments, bool, kind=JOB, ids=(op.id,))
+    return _script(op, call, arguments, bool, ids=(op.id,))
 
 
 @_handles(ops.JobStall)
 def _(op: ops.JobStall, call: Call) -> Command[None]:
     arguments = (encode_name(op.id), encode_name(op.token))
-    return _script("job_stall", op, call, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script(op, call, arguments, _nothing, ids=(op.id,))
 
 
 @_handles(ops.JobRetry)
 def _(op: ops.JobRetry, call: Call) -> Command[None]:
     arguments = (encode_name(op.id),)
-    return _script("job_retry", op, call, arguments, _nothing, kind=JOB, ids=(op.id,))
+    return _script(op, call, arguments, _nothing, ids=(op.id,))
 
 
 @_handles(ops.JobRetract)
 def _(op: ops.JobRetract, call: Call) -> Command[tuple[bool, ...]]:
-    return _script("job_retract", op, call, _ids(op.ids), _flags, kind=JOB)
+    return _script(op, call, _ids(op.ids), _flags)
 
 
 @_handles(ops.RetractSome)
@@ -627,9 +614,9 @@ def _(op: ops.RetractSome, call: Call) -> Command[ops.SomeRetracted]:
     place = (*map(int, op.cursor.split()),) or (0, 0)
     arguments: tuple[Word, ...] = (*place, LONG_LIST, *_ids(op.ids))
     if op.kind == JOB:
-        return _script("job_retract_some", op, call, arguments, parse, kind=JOB)
+        return _script(op, call, arguments, parse, kind=JOB, name="job_retract_some")
     words = (keys.retract, *arguments)
-    return _script("sorted_retract_some", op, call, words, parse, kind=SORTED_FEED)
+    return _script(op, call, words, parse, kind=SORTED_FEED, name="sorted_retract_some")
 
 
 @_handles(ops.JobFailures)
@@ -640,15 +627,7 @@ def _(op: ops.JobFailures, call: Call) -> Command[int]:
 
 @_handles(ops.CountJobs)
 def _(op: ops.CountJobs, call: Call) -> Command[ops.JobCounts]:
-    return _script(
-        "count_jobs",
-        op,
-        call,
-        (),
-        lambda reply: ops.JobCounts(*reply),
-        kind=JOB,
-        writes=False,
-    )
+    return _script(op, call, (), lambda reply: ops.JobCounts(*reply), kind=JOB, writes=False)
 
 
 @_handles(ops.ReadResult)
@@ -670,7 +649,7 @@ def _(op: ops.JobMaintain, call: Call) -> Command[ops.MaintenanceReport]:
     def parse(reply: list[list[bytes]]) -> ops.MaintenanceReport:
         return ops.MaintenanceReport(*map(_names, reply))
 
-    return _script("job_maintain", op, call, (), parse, kind=JOB)
+    return _script(op, call, (), parse)
 
 
 @_handles(ops.JobMend)
@@ -686,7 +665,7 @@ def _(op: ops.JobMend, call: Call) -> Command[ops.Mended]:
     arguments: tuple[Word, ...] = (op.cursor.encode(),)
     if op.suspects:
         arguments = ("suspects", *_ids(op.suspects))
-    return _script("job_mend", op, call, arguments, parse, kind=JOB)
+    return _script(op, call, arguments, parse)
 
 
 def wait_command(feed: str, seconds: float) -> bytes:

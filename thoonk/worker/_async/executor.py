@@ -248,6 +248,7 @@ class AsyncExecutor:
     # --- the loops ----------------------------------------------------------------------
 
     async def _loop(self, consumer: Consumer, slot: AsyncSlot) -> None:
+        extra = {"event": "loop_failed", "feed": consumer.feed}
         try:
             while not self._is_stopping.is_set() and not slot.is_given_up:
                 try:
@@ -258,20 +259,13 @@ class AsyncExecutor:
                 except FeedDoesNotExist:
                     await self._recover(slot, functools.partial(reopen, self._thoonk, consumer))
                 except ThoonkError as error:
-                    logger.warning(
-                        "Loop over %r failed, and tries again: %s",
-                        consumer.feed,
-                        error,
-                        extra={"event": "loop_failed", "feed": consumer.feed},
-                    )
+                    text = "Loop over %r failed, and tries again: %s"
+                    logger.warning(text, consumer.feed, error, extra=extra)
                     await self._recover(slot)
                 except Exception:
                     # Whatever it is: a worker that goes on is better than one that hangs.
-                    logger.exception(
-                        "Loop over %r failed, and tries again",
-                        consumer.feed,
-                        extra={"event": "loop_failed", "feed": consumer.feed},
-                    )
+                    text = "Loop over %r failed, and tries again"
+                    logger.exception(text, consumer.feed, extra=extra)
                     await self._recover(slot)
         except BaseException:
             # A worker that does some of its work, and looks as if it did all, is worse than none.

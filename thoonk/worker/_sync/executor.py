@@ -249,6 +249,7 @@ class Executor:
     # --- the loops ----------------------------------------------------------------------
 
     def _loop(self, consumer: Consumer, slot: Slot) -> None:
+        extra = {"event": "loop_failed", "feed": consumer.feed}
         try:
             while not self._is_stopping.is_set() and not slot.is_given_up:
                 try:
@@ -259,20 +260,13 @@ class Executor:
                 except FeedDoesNotExist:
                     self._recover(slot, functools.partial(reopen, self._thoonk, consumer))
                 except ThoonkError as error:
-                    logger.warning(
-                        "Loop over %r failed, and tries again: %s",
-                        consumer.feed,
-                        error,
-                        extra={"event": "loop_failed", "feed": consumer.feed},
-                    )
+                    text = "Loop over %r failed, and tries again: %s"
+                    logger.warning(text, consumer.feed, error, extra=extra)
                     self._recover(slot)
                 except Exception:
                     # Whatever it is: a worker that goes on is better than one that hangs.
-                    logger.exception(
-                        "Loop over %r failed, and tries again",
-                        consumer.feed,
-                        extra={"event": "loop_failed", "feed": consumer.feed},
-                    )
+                    text = "Loop over %r failed, and tries again"
+                    logger.exception(text, consumer.feed, extra=extra)
                     self._recover(slot)
         except BaseException:
             # A worker that does some of its work, and looks as if it did all, is worse than none.

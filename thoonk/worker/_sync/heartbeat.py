@@ -59,18 +59,13 @@ class WorkerHeartbeat:
                     pass  # its loops make it anew
                 except ThoonkError as error:
                     # The next time may still be soon enough.
+                    extra = {"event": "claims_not_extended", "feed": consumer.feed}
                     logger.warning(
-                        "Claims of %r not extended: %s",
-                        consumer.feed,
-                        error,
-                        extra={"event": "claims_not_extended", "feed": consumer.feed},
+                        "Claims of %r not extended: %s", consumer.feed, error, extra=extra
                     )
                 except Exception:
-                    logger.exception(
-                        "Claims of %r not extended",
-                        consumer.feed,
-                        extra={"event": "claims_not_extended", "feed": consumer.feed},
-                    )
+                    extra = {"event": "claims_not_extended", "feed": consumer.feed}
+                    logger.exception("Claims of %r not extended", consumer.feed, extra=extra)
 
     def _beat(self, consumer: Consumer) -> None:
         parked = [*consumer.parked]
