@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+LOGGERS = {"logger", "logging", "job"}
+"""Also the jobs of a worker: ``job.log(level, event, text, ...)``."""
+
 SOURCES = [
     path
     for path in sorted((ROOT / "thoonk").rglob("*.py"))
@@ -23,9 +26,13 @@ def is_log_call(node: ast.AST) -> bool:
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and isinstance(node.func.value, ast.Name)
-        and node.func.value.id in {"logger", "logging"}
-        and node.func.attr in LEVELS
+        and node.func.value.id in LOGGERS
+        and node.func.attr in (LEVELS if node.func.value.id != "job" else {"log"})
     )
+
+
+def is_of_a_job(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "log"
 
 
 def constants(value: ast.AST, function: ast.AST) -> set[str]:
@@ -50,6 +57,8 @@ def given(name: str, function: ast.AST) -> Iterator[ast.AST]:
 
 
 def events_of(call: ast.Call, function: ast.AST) -> set[str]:
+    if is_of_a_job(call):
+        return constants(call.args[1], function)
     extra = next((each.value for each in call.keywords if each.arg == "extra"), None)
     dicts = [*given(extra.id, function)] if isinstance(extra, ast.Name) else [extra]
     found: set[str] = set()
@@ -94,7 +103,7 @@ def test_each_line_has_the_name_of_an_event_that_the_page_lists() -> None:
 def test_texts_begin_as_sentences_do() -> None:
     for path in SOURCES:
         for call, _ in log_calls(path):
-            text = call.args[0]
+            text = call.args[2 if is_of_a_job(call) else 0]
             if isinstance(text, ast.Constant):
                 assert str(text.value)[0].isupper(), (path.name, text.value)
 
@@ -106,6 +115,8 @@ def test_texts_begin_as_sentences_do() -> None:
         ("logger.info('x', extra={'feed': 1})", set()),
         ("logger.info('x', extra={'event': 'a'})", {"a"}),
         ("extra = {'event': 'a', **more}\n    logger.info('x', extra=extra)", {"a"}),
+        ("job.log(logging.INFO, 'a', 'x')", {"a"}),
+        ("e = 'a'\n    job.log(logging.INFO, e, 'x')", {"a"}),
         ("e, b = 'a', 1\n    e = 'c'\n    logger.info('x', extra={'event': e})", {"a", "c"}),
     ],
 )
