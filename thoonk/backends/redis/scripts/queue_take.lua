@@ -1,7 +1,7 @@
 -- Contract: queue get
 --@ keys config ids items reserved claimed holders tokens
--- ARGV: 1 how many at most, 2 token, 3 recover_expired (1) or not (0): whether late takes are undone
---       first, or only when nothing waits, 4 ms after which an unconfirmed take is late
+-- ARGV: 1 how many at most, 2 token, 3 recover_expired (1) or not (0): whether late takes are
+--       undone first, or only when nothing waits, 4 ms after which an unconfirmed take is late
 -- Returns {ms until a take may be undone or -1, {id ...}, {item ...}}. With a token that has
 -- taken before: the same again.
 -- Notices: none.

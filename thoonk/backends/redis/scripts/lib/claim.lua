@@ -128,8 +128,8 @@ local function expire(time, timeout, limit, back)
 end
 
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
--- What a waiting taker has reserved, and perhaps died before it took, comes first when the
--- take is `recover_expired`, else last.
+-- What a waiting taker has reserved, and perhaps died before it took, comes first with
+-- `recover_expired`, else last.
 local function take(token, count, time, recover_expired)
   local taken, items = {}, {}
   local before = call('HGET', keys.tokens, token)
@@ -160,8 +160,8 @@ local function take(token, count, time, recover_expired)
         break
       end
       for index, item in ipairs(call('HMGET', keys.items, unpack(ids))) do
-        -- An id without item was removed by a peer that left it in the list. What is no id
-        -- nobody could end.
+        -- An id without item was removed by a peer that left it in the list. Of what is no
+        -- valid id nobody could end the claim.
         if item and not string.find(ids[index], '%z') and ids[index] ~= '' then
           taken[#taken + 1], items[#items + 1] = ids[index], item
         end

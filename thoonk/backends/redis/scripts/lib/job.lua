@@ -1,5 +1,5 @@
--- Up to `count` jobs are claimed for `token`; before that, when the take is `recover_expired` or
--- nothing waits, claims that have run out come back. Answers {ms until a claim may run out or
+-- Claim up to `count` jobs for `token`. Claims that have expired come back before that, with
+-- `recover_expired` or when nothing waits. Answers {ms until a claim may run out or
 -- -1, ids, items, how often each was cancelled}.
 local function claim(claim_timeout, max_failures, count, token, recover_expired)
   local time, wake = now(), -1

@@ -1,7 +1,8 @@
--- One effect per call. A script that includes this is given, behind its own keys and words, the
--- hash of answers (KEYS), the caller's session and the number of its call there (ARGV). For a call that has been answered before,
--- `answered` is that answer; for one that a later call has overtaken, a refusal. The script
--- returns it then and does nothing, else it returns what it passes through `remember`.
+-- One effect per call. A script that includes this is given the hash of answers as its last key,
+-- and the caller's session and the number of its call there as its last arguments. For a call that
+-- has been answered before, `answered` is that answer; for one that a later call has overtaken, it
+-- is a refusal. Then the script returns it and does nothing. Otherwise it returns what it passes
+-- through `remember`.
 --@ include clock
 local session, call_number, answers = ARGV[#ARGV - 1], ARGV[#ARGV], KEYS[#KEYS]
 ARGV[#ARGV], KEYS[#KEYS] = nil, nil
