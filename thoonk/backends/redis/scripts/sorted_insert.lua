@@ -23,7 +23,8 @@ local where, neighbour, position = ARGV[3], ARGV[4], ARGV[5]
 local count = #ARGV - 5
 local given = call('GET', keys.idincr) or '0'
 if #given > 15 or not string.match(given, '^%-?%d+$') then
-  return redis.error_reply('ERR feed.idincr of the feed holds no number: ' .. string.format('%q', given))
+  local shown = string.format('%q', given)
+  return redis.error_reply('ERR feed.idincr of the feed holds no number: ' .. shown)
 end
 given = tonumber(given)
 -- Refused here, before anything is written, where a key is of another type.
