@@ -26,6 +26,9 @@ from thoonk.worker import AsyncWorker, Worker
 
 KINDS = {"threads": Worker, "tasks": AsyncWorker}
 
+QUIET = "ignore:This process:DeprecationWarning"
+"""Python 3.12 and later warn of forks beside threads, which tests do on purpose."""
+
 
 def poll(condition: Callable[[], Any], seconds: float = 20) -> Any:
     deadline = time.monotonic() + seconds
@@ -134,7 +137,7 @@ class Command:
             self.process = subprocess.Popen(
                 [sys.executable, *program, *arguments],
                 cwd=folder,
-                env={**os.environ, "THOONK_URL": url},
+                env={**os.environ, "THOONK_URL": url, "PYTHONWARNINGS": QUIET},
                 stdin=input,
                 stdout=self.log_stream,
                 stderr=subprocess.STDOUT,
