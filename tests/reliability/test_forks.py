@@ -260,3 +260,37 @@ def test_a_child_has_all_files_of_its_parent_whatever_is_in_memory(way: str) -> 
             file.close()
     """
     assert run(script, "memory", way) == ""
+
+
+def test_a_connection_that_cannot_be_cut_off_does_not_keep_the_others() -> None:
+    script = """
+        import socket
+        from thoonk.backends.redis.forks import cut_off_in_children
+
+        class Odd:
+            @property
+            def _sock(self):
+                raise RuntimeError("of a driver that is not known")
+
+        class Usual:
+            def __init__(self, sock):
+                self._sock = sock
+
+        odd = [Odd() for _ in range(20)]
+        pairs = [socket.socketpair() for _ in range(20)]
+        usual = [Usual(ours) for ours, _ in pairs]
+        for connection in (*odd, *usual):
+            cut_off_in_children(connection)
+        child = os.fork()
+        if child == 0:
+            for ours, _ in pairs:
+                os.write(ours.fileno(), b"from the child")
+            os._exit(7)
+        ended(child)
+        for ours, theirs in pairs:
+            ours.send(b"from the parent")
+            assert theirs.recv(100) == b"from the parent"
+            ours.close()
+            theirs.close()
+    """
+    assert run(script, "memory") == ""

@@ -37,7 +37,8 @@ def _cut_off() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     try:
         for connection in list(_connections):
-            with contextlib.suppress(OSError):
+            # Whatever one of them is like, the others are cut off, too.
+            with contextlib.suppress(Exception):
                 descriptor = _descriptor(connection)
                 if descriptor >= 0:
                     os.dup2(nowhere, descriptor, inheritable=False)
