@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
@@ -16,6 +17,8 @@ from conftest import World
 from servers import Server
 
 from thoonk import Job, Thoonk, WrongFeedType
+from thoonk.backends import ForwardingBackend
+from thoonk.operations import JobFinish, Operation
 
 LONGEST = 1.0
 """Seconds that one step may take on a machine that is busy. On an idle one it is 0.01."""
@@ -266,3 +269,21 @@ def test_results_whose_time_is_past_leave_the_index_in_short_steps(server: World
             job.get().finish("done")
             left.append(server.raw.zcard("feed.results:j"))
         assert left == [1_500, 500, 3]
+
+
+@pytest.mark.parametrize(("results", "steps"), [(False, [850]), (True, [400, 400, 50])])
+def test_results_are_stored_in_shorter_steps(results: bool, steps: list[int]) -> None:
+    class Noting(ForwardingBackend):
+        def execute(self, operation: Operation[Any]) -> Any:
+            if isinstance(operation, JobFinish):
+                noted.append(len(operation.completions))
+            return super().execute(operation)
+
+    noted: list[int] = []
+    with Thoonk(backend="memory") as owner, Thoonk(backend=Noting(owner.backend)) as thoonk:
+        job = thoonk.job("j")
+        job.put_many("x" for _ in range(850))
+        claims = job.get_many(850)
+        job.finish_many(claims, ["done"] * 850 if results else None)
+        assert job.get_counts().finished == 850
+    assert noted == steps
