@@ -92,6 +92,10 @@ class StoppedClock:
         self._ms += 1
         return 1
 
+    def since_tick(self) -> int:
+        """It stands still."""
+        return 0
+
     def go_on(self, seconds: float, _: Iterable[str]) -> None:
         self._ms += int(seconds * 1000)
 
@@ -109,11 +113,16 @@ class ServerClock:
         Returns how many have gone by since the last tick: on a busy machine that may be
         seconds, and then claims run out before the game says so.
         """
-        before = self._last
-        while (now := self._now()) <= before:
+        # Not the next after the last tick: what came after that one had a later time, perhaps.
+        started = max(self._last, self._now())
+        while (now := self._now()) <= started:
             pass
-        self._last = now
-        return now - before
+        passed, self._last = now - self._last, now
+        return passed
+
+    def since_tick(self) -> int:
+        """Milliseconds since the last tick."""
+        return self._now() - self._last
 
     def _now(self) -> int:
         seconds, microseconds = self._raw.time()
