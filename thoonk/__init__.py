@@ -31,7 +31,7 @@ from thoonk._sync.job import Job
 from thoonk._sync.queue import Queue
 from thoonk._sync.sorted_feed import SortedFeed
 from thoonk._sync.subscription import FeedSubscription
-from thoonk.codec import JobResult
+from thoonk.codec import JobResult, PutResult
 from thoonk.config import FeedConfig
 from thoonk.exceptions import (
     AccessDenied,
@@ -46,9 +46,11 @@ from thoonk.exceptions import (
     InvalidType,
     InvalidValue,
     ItemDoesNotExist,
+    ItemExists,
     ItemTooLarge,
     NotClaimed,
     NotListening,
+    NotScheduled,
     NotStalled,
     OutcomeUnknown,
     SerializerError,
@@ -70,7 +72,7 @@ from thoonk.notices import (
     Published,
     Retracted,
 )
-from thoonk.operations import FeedStats, JobCounts, MaintenanceReport, Priority
+from thoonk.operations import FeedStats, JobCounts, MaintenanceReport, Outcome, Priority
 from thoonk.serializers import BINARY, JSON, PICKLE, TEXT, Serializer
 
 Pubsub = Thoonk
@@ -120,6 +122,7 @@ __all__ = [
     "InvalidType",
     "InvalidValue",
     "ItemDoesNotExist",
+    "ItemExists",
     "ItemTooLarge",
     "Job",
     "JobCounts",
@@ -128,12 +131,15 @@ __all__ = [
     "Moved",
     "NotClaimed",
     "NotListening",
+    "NotScheduled",
     "NotStalled",
     "Notice",
+    "Outcome",
     "OutcomeUnknown",
     "Priority",
     "Published",
     "Pubsub",
+    "PutResult",
     "Queue",
     "Retracted",
     "Serializer",

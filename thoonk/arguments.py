@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
 from thoonk.exceptions import InvalidType, InvalidValue, WrongFeedType
-from thoonk.operations import Priority
+from thoonk.names import check_timeout
+from thoonk.operations import Due, IfExists, Priority
 
 T = TypeVar("T")
 
@@ -24,6 +26,38 @@ def check_priority(priority: object) -> Priority:
         # True and False are what some programs of 1.x pass.
         return Priority(priority)
     raise InvalidType(f"priority must be NORMAL, HIGH or None, not {priority!r:.80}")
+
+
+def check_due(delay: object, at: object) -> Due | None:
+    """When a job is due that is put with these arguments; None: now.
+
+    Raises:
+        InvalidType: a delay that is no number, or a time that is no datetime.
+        InvalidValue: both, a negative delay, or a datetime without time zone.
+    """
+    if delay is not None and at is not None:
+        raise InvalidValue("a job is put with a delay or for a time (at), not both")
+    if at is not None:
+        if not isinstance(at, dt.datetime):
+            raise InvalidType(f"at must be a datetime, not {type(at).__name__}")
+        if at.utcoffset() is None:
+            raise InvalidValue(f"at must have a time zone, which {at!r} has not")
+        return Due(at=max(0.0, at.timestamp()))
+    seconds = check_timeout(delay, "delay")
+    return None if seconds is None else Due(delay=seconds)
+
+
+def check_if_exists(if_exists: object) -> IfExists:
+    """`IfExists` of an ``if_exists`` argument.
+
+    Raises:
+        InvalidValue: none of the three.
+    """
+    try:
+        return IfExists(if_exists)
+    except ValueError:
+        allowed = ", ".join(repr(choice.value) for choice in IfExists)
+        raise InvalidValue(f"if_exists must be {allowed}, not {if_exists!r:.80}") from None
 
 
 def check_kind(feed: str, stored: str | None, wanted: str, *, type: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import attrs
 
@@ -13,7 +13,7 @@ from thoonk.config import check_seconds
 from thoonk.exceptions import InvalidType, SerializerError
 from thoonk.names import check_id, check_timeout, new_ids
 from thoonk.notices import AnyNotice, Edited, Finished, Notice, Published
-from thoonk.operations import Completion, Entry, StoredResult
+from thoonk.operations import Completion, Entry, Outcome, StoredResult
 from thoonk.serializers import Serializer
 
 T = TypeVar("T")
@@ -27,6 +27,27 @@ class JobResult(NamedTuple, Generic[T]):
 
     query: T | None
     result: T | None
+
+
+class PutResult(str):
+    """The id of a job that was put, and what became of the put.
+
+    Attributes:
+        outcome: ADDED; or, where the id was taken, KEPT (nothing was done) or REPLACED.
+    """
+
+    __slots__ = ("outcome",)
+
+    outcome: Outcome
+
+    def __new__(cls, id: str, outcome: Outcome = Outcome.ADDED) -> Self:
+        """Made by `Job.put`."""
+        self = super().__new__(cls, id)
+        self.outcome = outcome
+        return self
+
+    def __getnewargs__(self) -> tuple[str, Outcome]:  # type: ignore[override]
+        return str(self), self.outcome
 
 
 @attrs.frozen

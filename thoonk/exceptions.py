@@ -150,6 +150,18 @@ class NotStalled(ItemError):
     template = "job {id!r} of feed {feed!r} is not stalled"
 
 
+class NotScheduled(ItemError):
+    """The job is not scheduled: it is available already, or there is none."""
+
+    template = "job {id!r} of feed {feed!r} is not scheduled"
+
+
+class ItemExists(ItemError):
+    """The id of a put is taken, and the put was to be refused then."""
+
+    template = "feed {feed!r} has an item {id!r}, or had one whose id stays taken"
+
+
 class Empty(ThoonkError, queue.Empty):
     """Nothing arrived within the timeout. Also a `queue.Empty`."""
 

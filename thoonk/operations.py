@@ -8,6 +8,7 @@ a backend's.
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import hashlib
 import itertools
@@ -157,6 +158,11 @@ def _check_priority(_: object, __: attrs.Attribute[Priority], value: Priority) -
         raise InvalidType(f"priority must be NORMAL or HIGH, not {value!r:.80}")
 
 
+def _check_seconds(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 <= value <= LATEST:
+        raise InvalidValue(f"{attribute.name} must be 0 to {LATEST:.0f}, not {value!r:.80}")
+
+
 MOST = 1000
 """The most entries, ids or claims that one operation has. The server does it in a few ms."""
 
@@ -178,6 +184,110 @@ class Entry:
 
     id: str = attrs.field(validator=_check_id)
     item: bytes = attrs.field(validator=_check_item)
+
+
+class IfExists(enum.Enum):
+    """What becomes of a put under an id that is taken."""
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    REFUSE = "refuse"
+
+
+class Outcome(enum.IntEnum):
+    """What became of a put under an id of the caller's choice."""
+
+    KEPT = 0
+    ADDED = 1
+    REPLACED = 2
+
+
+class Failed(enum.IntEnum):
+    """What became of a job that failed: it waits again, is stalled, or is scheduled."""
+
+    WAITING = 0
+    STALLED = 1
+    SCHEDULED = 2
+
+
+LATEST = 253_402_300_799.0
+"""Seconds since 1970 of the last time that can be asked for: the end of the year 9999."""
+
+
+@attrs.frozen
+class Due:
+    """When a job is to be available, by the server's clock: one of the two.
+
+    Attributes:
+        delay: seconds from when the operation is done.
+        at: seconds since 1970-01-01 00:00 UTC.
+    """
+
+    delay: float | None = None
+    at: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.delay is None) == (self.at is None):
+            raise InvalidValue("a job is due after a delay or at a time, one of the two")
+        seconds = self.at if self.delay is None else self.delay
+        if seconds is None or not 0 <= seconds <= LATEST:
+            raise InvalidValue(f"a time must be 0 to {LATEST:.0f} seconds, not {seconds!r:.80}")
+
+
+@attrs.frozen
+class Failure:
+    """Why a job failed.
+
+    Attributes:
+        error: the name of the error's class; empty where there was none.
+        message: the reason, as text.
+        traceback: where it happened, as text.
+        worker: who says so, such as ``host:pid``.
+    """
+
+    message: str
+    error: str = ""
+    traceback: str = ""
+    worker: str = ""
+
+
+class JobState(enum.Enum):
+    """Where a job is."""
+
+    SCHEDULED = "scheduled"
+    WAITING = "waiting"
+    CLAIMED = "claimed"
+    STALLED = "stalled"
+    FINISHED = "finished"
+
+
+@attrs.frozen
+class JobInfo:
+    """What is known of a job. Times are the backend's; None: it is not known, or has not been.
+
+    Attributes:
+        id: its id.
+        state: where it is. FINISHED: its result is still there.
+        put: when it was put or retried; of one that was scheduled, when it was available.
+        due: until when it is or was scheduled.
+        claimed: when its claim was made or extended.
+        failed: when it failed last.
+        stalled: when it was stalled.
+        failures: how often it failed since it was put or retried.
+        failure: why it failed last.
+        has_result: whether there is a result under its id.
+    """
+
+    id: str
+    state: JobState
+    put: dt.datetime | None = None
+    due: dt.datetime | None = None
+    claimed: dt.datetime | None = None
+    failed: dt.datetime | None = None
+    stalled: dt.datetime | None = None
+    failures: int = 0
+    failure: Failure | None = None
+    has_result: bool = False
 
 
 @attrs.frozen
@@ -204,7 +314,7 @@ class Batch:
     Attributes:
         entries: what was taken.
         retry_after: of an empty answer, seconds until a claim may expire and its job be
-            available, or None when only a put can help.
+            available, or a job is due, or None when only a put can help.
         lost: of a `JobNext`, the jobs that were to be ended and are not claimed any more.
     """
 
@@ -256,6 +366,7 @@ class JobCounts:
     claimed: int
     stalled: int
     finished: int
+    scheduled: int = 0
 
 
 @attrs.frozen
@@ -278,6 +389,9 @@ class FeedStats:
         oldest_claimed: seconds since the oldest claim was made or extended.
         oldest_item: seconds since the first item of a feed was published.
         newest_item: seconds since the last item of a feed was published.
+        scheduled: jobs whose time has yet to come.
+        next_due: seconds until the next of these is due.
+        paused: whether a queue or job feed is paused.
     """
 
     type: str
@@ -292,6 +406,9 @@ class FeedStats:
     oldest_claimed: float | None = None
     oldest_item: float | None = None
     newest_item: float | None = None
+    scheduled: int | None = None
+    next_due: float | None = None
+    paused: bool | None = None
 
 
 @attrs.frozen
@@ -699,8 +816,103 @@ class JobPut(FeedOperation[None]):
 
 
 @attrs.frozen
+class JobAdd(FeedOperation[tuple[Outcome, ...]]):
+    """Add jobs as `JobPut` does, for later, or under ids that may be taken.
+
+    An id is taken while its job waits, is scheduled, claimed or stalled, and for as long as
+    the put under it said by ``unique_for``. Returns what became of each.
+
+    Attributes:
+        due: when they are available; None, or a time that is past: now.
+        if_exists: what becomes of an id that is taken. KEEP: nothing is done. REPLACE: a job
+            that is not claimed gets the new item and time, and starts anew. REFUSE: nothing
+            is done with any of the entries, and `ItemExists` is raised.
+        unique_for: seconds for which the ids stay taken, whatever becomes of the jobs.
+    """
+
+    wakes_waiters: ClassVar[bool] = True
+
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
+    priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
+    due: Due | None = None
+    if_exists: IfExists = IfExists.KEEP
+    unique_for: float = attrs.field(default=0.0, validator=_check_seconds)
+
+
+@attrs.frozen
+class JobFail(FeedOperation[Failed]):
+    """Give a claimed job back as `JobCancel` does, or stall it as `JobStall`; keep the reason.
+
+    `NotClaimed`: as `JobFinish`.
+
+    Attributes:
+        due: when it is available again; None: at once.
+        stall: take it out of circulation instead.
+        failure: why.
+    """
+
+    wakes_waiters: ClassVar[bool] = True
+
+    id: str = attrs.field(validator=_check_id)
+    token: str = ""
+    due: Due | None = None
+    stall: bool = False
+    failure: Failure | None = None
+
+
+@attrs.frozen
+class JobReschedule(FeedOperation[bool]):
+    """Give a scheduled job another time; returns whether it is scheduled: else it is due now.
+
+    `NotScheduled`: it is not scheduled (any more).
+    """
+
+    wakes_waiters: ClassVar[bool] = True
+
+    id: str = attrs.field(validator=_check_id)
+    due: Due
+
+
+@attrs.frozen
+class ReadJobs(FeedOperation[Mapping[str, bytes | None]]):
+    """Jobs that are not finished, scheduled ones among them, by id.
+
+    Attributes:
+        ids: of those of these that there are; None: of all.
+        with_items: with their items; else with None.
+    """
+
+    ids: tuple[str, ...] | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_ids)
+    )
+    with_items: bool = False
+
+
+@attrs.frozen
+class ReadJob(FeedOperation[JobInfo | None]):
+    """What is known of a job; None where there is none, or one that is finished without result."""
+
+    id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class PauseFeed(FeedOperation[bool]):
+    """Let nobody take from a queue or job feed; returns whether that is new.
+
+    Puts go on, and what is claimed can be finished. Takers that wait go on to wait.
+    """
+
+
+@attrs.frozen
+class ResumeFeed(FeedOperation[bool | None]):
+    """End a pause; returns whether there was one, or None to be asked again."""
+
+    wakes_waiters: ClassVar[bool] = True
+
+
+@attrs.frozen
 class JobClaim(TakeOperation):
-    """Claim jobs; claims past their time come back."""
+    """Claim jobs; claims past their time come back, and jobs that are due become available."""
 
     wakes_waiters: ClassVar[bool] = True
 

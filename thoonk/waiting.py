@@ -47,7 +47,7 @@ class Deadline:
         wait = LONGEST_WAIT if left is None else min(left, LONGEST_WAIT)
         if taken.retry_after is not None:
             # A little apart from each other, or all takers would look in the same instant.
-            wait = min(wait, taken.retry_after + random.uniform(0.005, 0.1))  # noqa: S311
+            wait = min(wait, taken.retry_after + random.uniform(0.001, 0.02))  # noqa: S311
         return wait
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
 import logging
-from collections.abc import Iterable
-from typing import ClassVar, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, TypeVar, overload
 
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.taking import take
-from thoonk.arguments import check_items, check_many, check_priority
+from thoonk.arguments import check_due, check_if_exists, check_items, check_many, check_priority
 from thoonk.backends import AsyncBackend, AsyncSubscription
-from thoonk.chunks import MOST_RESULTS, chunked
-from thoonk.codec import JobResult
+from thoonk.chunks import MOST_RESULTS, chunked, entry_size
+from thoonk.codec import JobResult, PutResult
 from thoonk.config import JOB
 from thoonk.exceptions import (
     Empty,
@@ -22,28 +24,39 @@ from thoonk.exceptions import (
     ThoonkError,
     UnsupportedOperation,
 )
-from thoonk.names import check_id, new_id, new_token, shown
+from thoonk.failures import failure_of
+from thoonk.names import check_id, check_timeout, new_id, new_token, shown
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
     MOST,
     Batch,
     CountJobs,
+    Due,
     Entry,
+    Failed,
+    JobAdd,
     JobCancel,
     JobClaim,
     JobCounts,
+    JobFail,
     JobFailures,
     JobFinish,
+    JobInfo,
     JobMaintain,
     JobMend,
     JobPut,
+    JobReschedule,
     JobRetract,
     JobRetry,
     JobStall,
     MaintenanceReport,
     Mended,
+    Outcome,
     Priority,
     ReadItem,
+    ReadItems,
+    ReadJob,
+    ReadJobs,
     ReadResult,
     StoredResult,
     check_count,
@@ -73,30 +86,252 @@ class AsyncJob(AsyncCollection[T]):
         super().__init__(name, backend, serializer)
         self._recovery = Throttle()
 
-    async def put(self, item: T, priority: Priority | None = None) -> str:
-        """Add a job; return its id. (Contract: job put)
+    @overload
+    async def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+    ) -> str: ...
+
+    @overload
+    async def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: str | None,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> PutResult: ...
+
+    async def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: str | None = None,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> PutResult | str:
+        """Add a job; return its id. (Contract: job put, job add)
+
+        An id of your own is taken while its job is scheduled, waits, is claimed or is
+        stalled, and for as long as ``unique_for`` says.
 
         Args:
             item: what the feed's serializer takes.
             priority: ``job.HIGH`` is claimed before all that waits; None: ``NORMAL``.
-        """
-        entry = Entry(new_id(), self._codec.encode(item))
-        await self._execute(JobPut(self.name, (entry,), check_priority(priority)))
-        return entry.id
+            id: the job's id; None: a fresh one.
+            delay: seconds until the job is available; None and 0: at once.
+            at: when it is available instead, by the server's clock: a datetime with time
+                zone.
+            if_exists: what happens when the id is taken. ``"keep"``: nothing.
+                ``"replace"``: a job that is not claimed gets this item and time, and
+                starts anew; one that is claimed is kept. ``"refuse"``: `ItemExists`.
+            unique_for: seconds for which the id stays taken, also when the job is
+                finished; None: no longer than there is the job.
 
-    async def put_many(self, items: Iterable[T], priority: Priority | None = None) -> list[str]:
+        Returns:
+            The id. Of one of your own the ``outcome`` says what happened: ADDED, KEPT or
+            REPLACED.
+
+        Raises:
+            ItemExists: the id is taken, and ``if_exists`` is ``"refuse"``.
+            InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
+        """
+        which, due = check_priority(priority), check_due(delay, at)
+        choice, seconds = check_if_exists(if_exists), self._unique_for(unique_for, id)
+        data = self._codec.encode(item)
+        if id is None and due is None:
+            fresh = Entry(new_id(), data)
+            await self._execute(JobPut(self.name, (fresh,), which))
+            return fresh.id
+        entry = Entry(new_id() if id is None else check_id(id), data)
+        outcomes: tuple[Outcome, ...] = await self._execute(
+            JobAdd(self.name, (entry,), which, due, choice, seconds)
+        )
+        return PutResult(entry.id, outcomes[0])
+
+    @overload
+    async def put_many(
+        self,
+        items: Mapping[str, T],
+        priority: Priority | None = None,
+        *,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> list[PutResult]: ...
+
+    @overload
+    async def put_many(
+        self,
+        items: Iterable[T],
+        priority: Priority | None = None,
+        *,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+    ) -> list[str]: ...
+
+    async def put_many(
+        self,
+        items: Iterable[T] | Mapping[str, T],
+        priority: Priority | None = None,
+        *,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> list[PutResult] | list[str]:
         """Add jobs, one after another as by `put`; return their ids.
 
         Up to 1000 are one atomic step; of more, the steps before one that fails are done
         (``done`` of the error).
 
+        Args:
+            items: what the feed's serializer takes; a mapping has ids of your own.
+            priority, delay, at, if_exists, unique_for: as of `put`.
+
         Raises:
-            InvalidType, SerializerError: nothing was sent.
+            InvalidType, InvalidValue, SerializerError: nothing was sent.
+            ItemExists: as of `put`. No job of its step was added.
             FeedDoesNotExist: it was deleted.
         """
-        which = check_priority(priority)
-        entries = self._codec.entries(items)
-        return await self._put_many(entries, lambda chunk: JobPut(self.name, chunk, which))
+        which, due = check_priority(priority), check_due(delay, at)
+        choice = check_if_exists(if_exists)
+        given = isinstance(items, Mapping)
+        seconds = self._unique_for(unique_for, "" if given else None)
+        if isinstance(items, Mapping):
+            entries = self._codec.entries_by_id(items)
+        else:
+            entries = self._codec.entries(items)
+        if not given and due is None:
+            return await self._put_many(entries, lambda chunk: JobPut(self.name, chunk, which))
+        answers: list[tuple[Outcome, ...]] = await self._execute_many(
+            chunked(entries, entry_size, MOST_RESULTS),
+            lambda chunk: JobAdd(self.name, chunk, which, due, choice, seconds),
+            lambda chunk, _: [entry.id for entry in chunk],
+        )
+        outcomes = itertools.chain.from_iterable(answers)
+        return [PutResult(e.id, outcome) for e, outcome in zip(entries, outcomes, strict=True)]
+
+    @staticmethod
+    def _unique_for(unique_for: float | None, id: str | None) -> float:
+        seconds = check_timeout(unique_for, "unique_for")
+        if seconds is not None and id is None:
+            raise InvalidValue("unique_for is for jobs with ids of your own")
+        return seconds or 0.0
+
+    async def reschedule(
+        self, id: str, delay: float | None = None, at: dt.datetime | None = None
+    ) -> None:
+        """Give a scheduled job another time. (Contract: job reschedule)
+
+        Args:
+            id: the job's id.
+            delay: seconds from now; None and 0, without ``at``: it is available at once.
+            at: when it is available instead: a datetime with time zone.
+
+        Raises:
+            NotScheduled: it is not scheduled, or not any more.
+        """
+        due = check_due(delay, at) or Due(delay=0.0)
+        await self._execute(JobReschedule(self.name, id, due))
+
+    async def run_now(self, id: str) -> None:
+        """Make a scheduled job available at once. (Contract: job reschedule)
+
+        Raises:
+            NotScheduled: it is not scheduled, or not any more.
+        """
+        await self.reschedule(id)
+
+    async def pause(self) -> bool:
+        """Let nobody take a job until `resume`; return whether that is new. (Contract: pause)
+
+        Jobs can be put, and those that are claimed can be finished. Who waits for a job
+        goes on to wait.
+        """
+        return await self._pause()
+
+    async def resume(self) -> bool:
+        """End a pause; return whether there was one. (Contract: resume)"""
+        return await self._resume()
+
+    async def get_info(self, id: str) -> JobInfo | None:
+        """What is known of a job: its state, its times, why it failed. (Contract: job info)
+
+        None where there is no such job, or it is finished and has no result (any more).
+        """
+        info: JobInfo | None = await self._execute(ReadJob(self.name, id))
+        return info
+
+    async def get_ids(self) -> list[str]:
+        """The ids of all jobs that are not finished, in no order. (Contract: get_ids)"""
+        return [*await self._read(None, with_items=False)]
+
+    async def get_item(self, id: str) -> T | None:
+        """The item of a job, None when there is none. (Contract: get_item)
+
+        Raises:
+            SerializerError: its bytes are not what the serializer writes.
+        """
+        return (await self.get_items([id])).get(id)
+
+    async def get_items(self, ids: Iterable[str] | None = None) -> dict[str, T]:
+        """The items of those jobs that there are, by id; of all jobs without ids.
+
+        Args:
+            ids: the ids; None: as `get_all`.
+
+        Raises:
+            SerializerError: an item's bytes are not what the serializer writes.
+        """
+        if ids is None:
+            return await self.get_all()
+        wanted = [check_id(id) for id in check_many(ids, "ids")]
+        found: dict[str, T] = {}
+        for chunk in chunked(wanted, len):
+            items = await self._read(chunk, with_items=True)
+            found.update((id, self._codec.decode(data or b"")) for id, data in items.items())
+        return found
+
+    async def get_all(self) -> dict[str, T]:
+        """The items of all jobs by id, in no particular order. (Contract: get_all)
+
+        Raises:
+            SerializerError: an item's bytes are not what the serializer writes.
+        """
+        items = await self._read(None, with_items=True)
+        return {id: self._codec.decode(data or b"") for id, data in items.items()}
+
+    async def has_id(self, id: str) -> bool:
+        """Whether there is a job of that id that is not finished."""
+        return bool(await self._read((id,), with_items=False))
+
+    async def count(self) -> int:
+        """How many jobs there are that are not finished."""
+        counts = await self.get_counts()
+        return counts.waiting + counts.claimed + counts.stalled + counts.scheduled
+
+    async def _read(
+        self, ids: tuple[str, ...] | None, *, with_items: bool
+    ) -> Mapping[str, bytes | None]:
+        try:
+            jobs: Mapping[str, bytes | None] = await self._execute(
+                ReadJobs(self.name, ids, with_items)
+            )
+        except UnsupportedOperation:  # of a backend that schedules nothing
+            jobs = await self._execute(ReadItems(self.name, ids))
+        return jobs
 
     async def get(self, timeout: float | None = None) -> AsyncClaim[T]:
         """Claim the next job, waiting until there is one. (Contract: job get)
@@ -325,12 +560,23 @@ class AsyncJob(AsyncCollection[T]):
             if isinstance(notice, Gap):
                 return None
 
-    async def cancel(self, id: str, *, token: str = "") -> bool:
-        """Give a claimed job back: it waits again, at the end. (Contract: job cancel)
+    async def cancel(
+        self,
+        id: str,
+        *,
+        token: str = "",
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+        reason: str | BaseException | None = None,
+    ) -> bool:
+        """Give a claimed job back: it waits again, at the end. (Contract: job cancel, job fail)
 
         Args:
             id: the job's id.
             token: as of `finish`.
+            delay: seconds until it is available again; None and 0: at once.
+            at: when it is available again instead: a datetime with time zone.
+            reason: why, as text, or the exception that was raised: `get_info` shows it.
 
         Returns:
             Whether it was stalled instead, for ``max_failures``.
@@ -338,20 +584,31 @@ class AsyncJob(AsyncCollection[T]):
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
         """
-        stalled: bool = await self._execute(JobCancel(self.name, id, token))
-        return stalled
+        due, failure = check_due(delay, at), failure_of(reason)
+        if due is None and failure is None:
+            stalled: bool = await self._execute(JobCancel(self.name, id, token))
+            return stalled
+        failed: Failed = await self._execute(JobFail(self.name, id, token, due, failure=failure))
+        return failed is Failed.STALLED
 
-    async def stall(self, id: str, *, token: str = "") -> None:
-        """Take a claimed job out of circulation until `retry`. (Contract: job stall)
+    async def stall(
+        self, id: str, *, token: str = "", reason: str | BaseException | None = None
+    ) -> None:
+        """Take a claimed job out of circulation until `retry`. (Contract: job stall, job fail)
 
         Args:
             id: the job's id.
             token: as of `finish`.
+            reason: why, as of `cancel`.
 
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
         """
-        await self._execute(JobStall(self.name, id, token))
+        failure = failure_of(reason)
+        if failure is None:
+            await self._execute(JobStall(self.name, id, token))
+        else:
+            await self._execute(JobFail(self.name, id, token, stall=True, failure=failure))
 
     async def retry(self, id: str) -> None:
         """Make a stalled job available again. (Contract: job retry)

@@ -72,6 +72,17 @@ class AsyncQueue(AsyncCollection[T]):
         entries = self._codec.entries(items)
         return await self._put_many(entries, lambda chunk: QueuePut(self.name, chunk, which))
 
+    async def pause(self) -> bool:
+        """Let nobody take an item until `resume`; return whether that is new. (Contract: pause)
+
+        Items can be put. Who waits for one goes on to wait.
+        """
+        return await self._pause()
+
+    async def resume(self) -> bool:
+        """End a pause; return whether there was one. (Contract: resume)"""
+        return await self._resume()
+
     async def get(self, timeout: float | None = None) -> T:
         """Take the next item, waiting until there is one. (Contract: queue get)
 

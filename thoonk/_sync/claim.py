@@ -3,25 +3,33 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
 from contextlib import AbstractContextManager
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from thoonk._sync.heartbeat import Heartbeat
 from thoonk._sync.outbox import Outbox
+from thoonk.arguments import check_due
 from thoonk.backends import Backend
 from thoonk.codec import Codec
 from thoonk.concurrency._sync import shielded
-from thoonk.exceptions import NotClaimed, ThoonkError
+from thoonk.exceptions import NotClaimed, ThoonkError, UnsupportedOperation
+from thoonk.failures import failure_of
 from thoonk.names import check_timeout, shown
 from thoonk.operations import (
     ClaimRef,
     Completion,
     Delivery,
+    Due,
+    Failed,
+    Failure,
     JobCancel,
     JobExtend,
+    JobFail,
     JobFinish,
     JobStall,
 )
@@ -119,15 +127,39 @@ class Claim(tuple[str, T, int], Generic[T]):
         )
         self._end(JobFinish(self._feed, (completion,)))
 
-    def cancel(self) -> bool:
+    def cancel(
+        self,
+        *,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+        reason: str | BaseException | None = None,
+    ) -> bool:
         """As `Job.cancel`, for this claim."""
-        stalled = self._backend.execute(JobCancel(self._feed, self.id, self.token))
-        self.ended = True
-        return stalled
+        failed = self.fail(check_due(delay, at), failure_of(reason))
+        return failed is Failed.STALLED
 
-    def stall(self) -> None:
+    def stall(self, *, reason: str | BaseException | None = None) -> None:
         """As `Job.stall`, for this claim."""
-        self._end(JobStall(self._feed, self.id, self.token))
+        failure = failure_of(reason)
+        if failure is None:
+            self._end(JobStall(self._feed, self.id, self.token))
+        else:
+            self._end(JobFail(self._feed, self.id, self.token, stall=True, failure=failure))
+
+    def fail(self, due: Due | None, failure: Failure | None) -> Failed:
+        """Give the job back, as `cancel` does; say what became of it. For workers.
+
+        Raises:
+            NotClaimed: the claim has been lost.
+        """
+        if due is None and failure is None:
+            stalled = self._backend.execute(JobCancel(self._feed, self.id, self.token))
+            failed = Failed.STALLED if stalled else Failed.WAITING
+        else:
+            operation = JobFail(self._feed, self.id, self.token, due, failure=failure)
+            failed = self._backend.execute(operation)
+        self.ended = True
+        return failed
 
     def extend(self) -> None:
         """Start the claim's ``claim_timeout`` anew. (Contract: job extend)
@@ -155,7 +187,7 @@ class Claim(tuple[str, T, int], Generic[T]):
     def _chosen_completion(self) -> Completion:
         return self._completion or Completion(self.id, self.token)
 
-    def _end(self, operation: JobFinish | JobStall) -> None:
+    def _end(self, operation: JobFinish | JobStall | JobFail) -> None:
         self._backend.execute(operation)
         self.ended = True
 
@@ -177,15 +209,22 @@ class Claim(tuple[str, T, int], Generic[T]):
     ) -> None:
         if self.ended or self._pid != os.getpid():
             return  # in a forked child the block, and the claim, are its parent's
-        if self.outbox is not None:
-            self.settle(failed=error is not None)
-            return
         if error is None:
-            self._end(JobFinish(self._feed, (self._chosen_completion(),)))
+            if self.outbox is not None:
+                self.settle(failed=False)
+            else:
+                self._end(JobFinish(self._feed, (self._chosen_completion(),)))
             return
         try:
-            shielded(self.cancel)
+            shielded(partial(self.fail, None, failure_of(error)))
+        except UnsupportedOperation:  # of a backend that keeps no reasons
+            self.settle(failed=True)
+            if not self.ended:
+                shielded(self.cancel)
         except ThoonkError as failure:
             # The error of the block matters more.
+            if self.outbox is not None:
+                self.settle(failed=True)
+                return
             extra = {"event": "job_not_given_back", "feed": self._feed, "id": self.id}
             logger.warning("Job %s not given back: %s", shown(self.id), failure, extra=extra)

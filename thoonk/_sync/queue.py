@@ -73,6 +73,17 @@ class Queue(Collection[T]):
         entries = self._codec.entries(items)
         return self._put_many(entries, lambda chunk: QueuePut(self.name, chunk, which))
 
+    def pause(self) -> bool:
+        """Let nobody take an item until `resume`; return whether that is new. (Contract: pause)
+
+        Items can be put. Who waits for one goes on to wait.
+        """
+        return self._pause()
+
+    def resume(self) -> bool:
+        """End a pause; return whether there was one. (Contract: resume)"""
+        return self._resume()
+
     def get(self, timeout: float | None = None) -> T:
         """Take the next item, waiting until there is one. (Contract: queue get)
 

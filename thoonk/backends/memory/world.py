@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 
 from fakeredis import FakeServer
 
-from thoonk.operations import FeedOperation, JobNext, JobPut, Operation, QueuePut, TakeOperation
+from thoonk.operations import (
+    FeedOperation,
+    JobAdd,
+    JobNext,
+    JobPut,
+    Operation,
+    QueuePut,
+    TakeOperation,
+)
 
 
 class World:
@@ -67,7 +75,7 @@ class World:
         """Wake as many takers as the operation may have left items for."""
         if not operation.wakes_waiters or not isinstance(operation, FeedOperation):
             return
-        if isinstance(operation, QueuePut | JobPut):
+        if isinstance(operation, QueuePut | JobPut | JobAdd):
             self.call(operation.feed, len(operation.entries))
         elif isinstance(operation, JobNext):
             self.call(operation.feed, len(operation.cancelled))

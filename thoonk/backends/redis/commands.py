@@ -6,7 +6,9 @@ reply; the clients in ``_async`` and ``_sync`` send it.
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, cast
@@ -22,8 +24,10 @@ from thoonk.exceptions import (
     FeedDoesNotExist,
     ItemDoesNotExist,
     ItemError,
+    ItemExists,
     ItemTooLarge,
     NotClaimed,
+    NotScheduled,
     NotStalled,
     ThoonkError,
     UnsupportedOperation,
@@ -39,6 +43,11 @@ LARGE_SNAPSHOT_PAGE = 250_000
 
 LONG_LIST = 15_000
 """How many elements of a list one step of a retraction looks at."""
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+SECONDS = 1e11
+"""A time below this is in seconds, as some peers write them; others are in ms."""
 
 R = TypeVar("R")
 Op = TypeVar("Op", bound="ops.Operation[Any]")
@@ -111,7 +120,7 @@ class Command(Generic[R]):
             case "TOOLARGE":
                 size, allowed = detail.split()
                 return ItemTooLarge(self.feed, size=int(size), allowed=int(allowed))
-            case "NOITEM" | "NOTCLAIMED" | "NOTSTALLED":
+            case "NOITEM" | "NOTCLAIMED" | "NOTSTALLED" | "NOTSCHEDULED" | "EXISTS":
                 id = self.ids[int(detail.split(maxsplit=1)[0]) - 1]
                 return _ABOUT_ONE[code](self.feed, id)
             case _:
@@ -122,6 +131,8 @@ _ABOUT_ONE: Mapping[str, type[ItemError]] = {
     "NOITEM": ItemDoesNotExist,
     "NOTCLAIMED": NotClaimed,
     "NOTSTALLED": NotStalled,
+    "NOTSCHEDULED": NotScheduled,
+    "EXISTS": ItemExists,
 }
 
 _TABLE: dict[type[ops.Operation[Any]], Callable[[Any, Call], Command[Any]]] = {}
@@ -347,9 +358,13 @@ def _(op: ops.ReadIds, call: Call) -> Command[tuple[str, ...]]:
     if op.kind == JOB:
         return _read((b"HKEYS", keys.items), _names, op.feed)
     if op.kind == QUEUE:
-        # Items are taken from the right end.
-        words = (b"LRANGE", keys.ids, 0, -1)
-        return _read(words, lambda reply: _names(reversed(reply)), op.feed, QUEUE)
+
+        def parse(reply: list[bytes]) -> tuple[str, ...]:
+            # Items are taken from the right end.
+            return _names(reversed(reply))
+
+        name = "read_queue_ids"
+        return _script(op, call, (), parse, name=name, kind=QUEUE, writes=False)
     word = b"ZRANGE" if op.kind == FEED else b"LRANGE"
     return _read((word, keys.ids, 0, -1), _names, op.feed, op.kind)
 
@@ -365,13 +380,35 @@ def _(op: ops.ReadPage, call: Call) -> Command[ops.Page]:
     return _script(op, call, arguments, parse, kind=op.kind, writes=False)
 
 
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000
+
+
 @_handles(ops.ReadStats)
 def _(op: ops.ReadStats, call: Call) -> Command[ops.FeedStats]:
     def parse(reply: list[Any]) -> ops.FeedStats:
         type, items, publishes, *rest = reply
         known = [None if number < 0 else number for number in rest]
-        ages = [None if age is None else age / 1000 for age in known[5:]]
-        return ops.FeedStats(decode_name(type), items, publishes, *known[:5], *ages)
+        counts, times, (scheduled, due, paused) = known[:5], known[5:9], known[9:]
+        waiting, claimed, stalled, failing, finished = counts
+        oldest_waiting, oldest_claimed, oldest_item, newest_item = map(_seconds, times)
+        return ops.FeedStats(
+            decode_name(type),
+            items,
+            publishes,
+            waiting,
+            claimed,
+            stalled,
+            failing,
+            finished,
+            oldest_waiting,
+            oldest_claimed,
+            oldest_item,
+            newest_item,
+            scheduled,
+            _seconds(due),
+            None if paused is None else paused > 0,
+        )
 
     return _script(op, call, (op.kind,), parse, kind=op.kind, writes=False)
 
@@ -513,6 +550,115 @@ def _result_keys(keys: Keys, completions: Iterable[ops.Completion]) -> list[byte
 def _(op: ops.JobPut, call: Call) -> Command[None]:
     arguments: tuple[Word, ...] = (int(op.priority), *_entries(op.entries))
     return _script(op, call, arguments, _nothing)
+
+
+def _due(due: ops.Due) -> bytes:
+    if due.delay is not None:
+        return b"+%.17g" % (due.delay * 1000)
+    return b"%.0f" % ((due.at or 0) * 1000)
+
+
+@_handles(ops.JobAdd)
+def _(op: ops.JobAdd, call: Call) -> Command[tuple[ops.Outcome, ...]]:
+    def parse(reply: list[int]) -> tuple[ops.Outcome, ...]:
+        return tuple(map(ops.Outcome, reply))
+
+    keys = keys_of(op.feed)
+    arguments: tuple[Word, ...] = (
+        int(op.priority),
+        b"" if op.due is None else _due(op.due),
+        op.if_exists.value,
+        math.ceil(op.unique_for * 1000),
+        *_entries(op.entries),
+    )
+    ids = [entry.id for entry in op.entries]
+    results = [keys.result(id) for id in ids]
+    return _script(op, call, arguments, parse, results=results, ids=ids)
+
+
+@_handles(ops.JobFail)
+def _(op: ops.JobFail, call: Call) -> Command[ops.Failed]:
+    facts: list[bytes] = []
+    for name in ("error", "message", "traceback", "worker"):
+        # What an earlier failure has left is not for this one.
+        text = getattr(op.failure, name, "").replace("\0", "\N{REPLACEMENT CHARACTER}")
+        facts += [name.encode(), text.encode("utf-8", "backslashreplace")]
+    what = b"stall" if op.stall else b"" if op.due is None else _due(op.due)
+    arguments = (encode_name(op.id), encode_name(op.token), what, *facts)
+    return _script(op, call, arguments, ops.Failed, ids=(op.id,))
+
+
+@_handles(ops.JobReschedule)
+def _(op: ops.JobReschedule, call: Call) -> Command[bool]:
+    return _script(op, call, (encode_name(op.id), _due(op.due)), bool, ids=(op.id,))
+
+
+@_handles(ops.ReadJobs)
+def _(op: ops.ReadJobs, call: Call) -> Command[Mapping[str, bytes | None]]:
+    def parse(reply: list[bytes]) -> Mapping[str, bytes | None]:
+        if not op.with_items:
+            return dict.fromkeys(_names(reply))
+        return {decode_name(id): item for id, item in _pairs(reply)}
+
+    arguments: tuple[Word, ...] = (int(op.with_items), *_ids(op.ids or ()))
+    return _script(op, call, arguments, parse, kind=JOB, writes=False)
+
+
+@_handles(ops.ReadJob)
+def _(op: ops.ReadJob, call: Call) -> Command[ops.JobInfo | None]:
+    def parse(reply: list[Any]) -> ops.JobInfo | None:
+        if not reply:
+            return None
+        state, *times, failures, result, texts = reply
+        put, due, claimed = (_time(text) for text in times)
+        known = dict(text.partition(b"=")[::2] for text in texts.split(b"\0"))
+        failure = None
+        if known.get(b"failed"):
+            words = (known.get(name, b"") for name in (b"message", b"error", b"traceback"))
+            told = (word.decode("utf-8", "replace") for word in (*words, known.get(b"worker", b"")))
+            failure = ops.Failure(*told)
+        return ops.JobInfo(
+            op.id,
+            ops.JobState(decode_name(state)),
+            put=put or _time(known.get(b"put")),
+            due=due or _time(known.get(b"due")),
+            claimed=claimed,
+            failed=_time(known.get(b"failed")),
+            stalled=_time(known.get(b"stalled")),
+            failures=wire.count_of(failures),
+            failure=failure,
+            has_result=result > 0,
+        )
+
+    keys = keys_of(op.feed)
+    arguments = (encode_name(op.id),)
+    return _script(op, call, arguments, parse, kind=JOB, results=[keys.result(op.id)], writes=False)
+
+
+def _time(text: bytes | None) -> dt.datetime | None:
+    """A time that is stored, in ms or, by some peers, in seconds; None for what is none."""
+    try:
+        ms = float(text or b"")
+        ms = ms * 1000 if ms < SECONDS else ms
+        return EPOCH + dt.timedelta(milliseconds=math.floor(ms))
+    except (ValueError, OverflowError):
+        return None
+
+
+@_handles(ops.PauseFeed)
+def _(op: ops.PauseFeed, call: Call) -> Command[bool]:
+    arguments = (wire.announcement(op.feed, call.instance), wire.CONFFEED)
+    return _script(op, call, arguments, bool)
+
+
+@_handles(ops.ResumeFeed)
+def _(op: ops.ResumeFeed, call: Call) -> Command[bool | None]:
+    def parse(reply: int) -> bool | None:
+        return None if reply > 1 else reply > 0
+
+    payload = wire.announcement(op.feed, call.instance)
+    arguments = (payload, wire.CONFFEED, LONG_LIST)
+    return _script(op, call, arguments, parse)
 
 
 @_handles(ops.JobClaim)

@@ -57,6 +57,11 @@ class Keys:
     holders: bytes
     tokens: bytes
     answers: bytes
+    scheduled: bytes
+    scheduleditems: bytes
+    unique: bytes
+    info: bytes
+    paused: bytes
     publish: bytes
     edit: bytes
     retract: bytes

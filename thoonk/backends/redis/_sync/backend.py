@@ -396,7 +396,13 @@ class RedisBackend:
     def _woken(self, waiter: _Waiter, command: Command[Batch], timeout: float) -> Any:
         blocking_refused: ResponseError | None = None
         try:
-            read_reply(waiter.connection, timeout + REPLY_MARGIN)
+            try:
+                read_reply(waiter.connection, timeout)
+            except TimeoutError:
+                # By itself the server ends it up to a tenth of a second later.
+                with contextlib.suppress(ResponseError, *errors.CONNECTION_ERRORS):
+                    self._unblock(waiter)
+                read_reply(waiter.connection, timeout + REPLY_MARGIN)
         except ResponseError as error:
             blocking_refused = error
         waiter.unread = 1

@@ -1,6 +1,5 @@
 -- Contract: job finish
---@ keys config ids items reserved published claimed stalled cancelled holders tokens finishes
---@ keys results result[]
+--@ keys config items published claimed cancelled holders tokens finishes info results result[]
 -- ARGV: 1 finish channel, 2 default of result_timeout in ms, then five words for each job, see
 --       lib/finish.lua; last session and call
 -- Returns the count of jobs. One that is not claimed is an error, and nothing is done.
@@ -8,7 +7,6 @@
 --@ include once
 --@ include feed
 --@ include claim
---@ include job
 --@ include finish
 if answered then
   return answered

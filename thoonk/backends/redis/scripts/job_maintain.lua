@@ -1,15 +1,19 @@
 -- Contract: job maintenance
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
+--@ keys paused
 -- ARGV: none
 -- Returns {ids of expired claims, ids stalled for their failures, ids recovered, ids discarded}.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
+--@ include waiting
 --@ include claim
-local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures')
+local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
+heed_pause(config[4])
+empty_inbox(1000)
 -- Refused here, before anything is written, where a key is of another type.
 call('LLEN', keys.ids)
 call('HLEN', keys.items)

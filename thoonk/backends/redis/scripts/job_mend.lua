@@ -1,6 +1,7 @@
 -- Contract: job maintenance
 -- One short step of it.
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
+--@ keys paused
 -- ARGV: 1 where to go on ('' at the beginning), or 'suspects' and then ids
 -- Returns {where to go on or '', ids of expired claims, ids stalled for their failures, ids
 -- recovered, ids discarded, ids neither claimed nor stalled, ids that wait}. The last two are
@@ -9,12 +10,15 @@
 -- of where to go on.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
+--@ include waiting
 --@ include claim
-local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures')
+local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
+heed_pause(config[4])
+empty_inbox(1000)
 -- Refused here, before anything is written, where a key is of another type.
 call('LLEN', keys.ids)
 call('HLEN', keys.items)

@@ -1,6 +1,6 @@
 -- Contract: job next
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens finishes
---@ keys results result[]
+--@ keys results scheduled scheduleditems info paused result[]
 -- ARGV: 1 how many to claim at most, 2 token for them, 3 recover_expired (1) or not (0), 4 finish
 --       channel, 5 default of result_timeout in ms, 6 how many jobs are finished, then for each
 --       of these five words, see lib/finish.lua, then for each that is cancelled id and token
@@ -10,14 +10,17 @@
 -- those that it has ended among them, and finds what was claimed by its token.
 -- Notices: job.finish for each that was finished with a result.
 --@ include feed
+--@ include waiting
 --@ include claim
 --@ include job
 --@ include finish
-local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'result_timeout')
+local config = call(
+  'HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'result_timeout', 'paused')
 local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
+heed_pause(config[5])
 -- Refused here, before anything is written, where a key is of another type.
 call('LLEN', keys.ids)
 call('HLEN', keys.items)

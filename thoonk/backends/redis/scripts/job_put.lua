@@ -1,5 +1,5 @@
 -- Contract: job put
---@ keys config ids items publishes published
+--@ keys config ids items publishes published paused
 -- ARGV: 1 priority (0 normal, 1 high), then id, item, id, item ...,
 --       then session and call
 -- Returns the count of entries.
@@ -7,14 +7,16 @@
 --@ include once
 --@ include feed
 --@ include size
+--@ include waiting
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'max_item_size')
+local config = call('HMGET', keys.config, 'type', 'max_item_size', 'paused')
 local refusal = refuse(config[1], 'job') or oversized(config[2], 3)
 if refusal then
   return refusal
 end
+heed_pause(config[3])
 -- Refused here, before anything is written, where a key is of another type.
 call('LLEN', keys.ids)
 call('ZCARD', keys.published)

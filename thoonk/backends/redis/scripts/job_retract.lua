@@ -1,22 +1,30 @@
 -- Contract: job retract
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
+--@ keys scheduled scheduleditems unique info paused
 -- ARGV: ids, then session and call
 -- Returns 1 for each id that was there, else 0.
 -- Notices: none.
 --@ include once
 --@ include feed
+--@ include waiting
 --@ include claim
 --@ include unlist
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', keys.config, 'type'), 'job')
+local config = call('HMGET', keys.config, 'type', 'paused')
+local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
+heed_pause(config[2])
 -- Refused here, before anything is written, where a key is of another type.
 call('HLEN', keys.items)
 call('HLEN', keys.cancelled)
+call('ZCARD', keys.scheduled)
+call('HLEN', keys.scheduleditems)
+call('ZCARD', keys.unique)
+call('HLEN', keys.info)
 call('ZCARD', keys.published)
 call('SCARD', keys.stalled)
 call('ZCARD', keys.claimed)
@@ -35,10 +43,13 @@ for index, id in ipairs(ARGV) do
     wanted[id] = (call('ZRANK', keys.published, id) or 0) < half and -1 or 1
     others[#others + 1] = id
   end
-  removed[index] = call('HDEL', keys.items, id)
+  removed[index] = math.max(call('HDEL', keys.items, id), call('HDEL', keys.scheduleditems, id))
 end
 call('HDEL', keys.cancelled, unpack(ARGV))
 call('ZREM', keys.published, unpack(ARGV))
+call('ZREM', keys.scheduled, unpack(ARGV))
+call('ZREM', keys.unique, unpack(ARGV))
+call('HDEL', keys.info, unpack(ARGV))
 if #claimed > 0 then
   end_claims(claimed, held_by)
 end

@@ -1,6 +1,7 @@
 -- Contract: job retract
 -- As many as a short step can.
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
+--@ keys scheduled scheduleditems unique info paused
 -- ARGV: 1 and 2 how far from the right and left end of the list to go on (at first 0),
 --       3 how many elements of it to read, then ids, then session and call
 -- Returns how far from the right and left end to go on, then for each id 1: it was there, 0: it
@@ -8,18 +9,25 @@
 -- Notices: none.
 --@ include once
 --@ include feed
+--@ include waiting
 --@ include claim
 --@ include unlist
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', keys.config, 'type'), 'job')
+local config = call('HMGET', keys.config, 'type', 'paused')
+local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
+heed_pause(config[2])
 -- Refused here, before anything is written, where a key is of another type.
 call('HLEN', keys.items)
 call('HLEN', keys.cancelled)
+call('ZCARD', keys.scheduled)
+call('HLEN', keys.scheduleditems)
+call('ZCARD', keys.unique)
+call('HLEN', keys.info)
 call('ZCARD', keys.published)
 call('SCARD', keys.stalled)
 call('ZCARD', keys.claimed)
@@ -35,7 +43,8 @@ local since, holders = claims_on(ids)
 local gone, claimed, held_by, wanted, waiting, removed = {}, {}, {}, {}, {}, {}
 for index, id in ipairs(ids) do
   removed[index] = -1
-  if call('HEXISTS', keys.items, id) == 0 then
+  local is_scheduled = call('HEXISTS', keys.scheduleditems, id) == 1
+  if not is_scheduled and call('HEXISTS', keys.items, id) == 0 then
     removed[index] = 0
   elseif wanted[id] then
     -- Named twice: the second one is for the next step.
@@ -43,7 +52,7 @@ for index, id in ipairs(ids) do
     wanted[id] = index
     gone[#gone + 1] = id
     claimed[#claimed + 1], held_by[#held_by + 1] = id, holders[index]
-  elseif call('SISMEMBER', keys.stalled, id) == 1 then
+  elseif is_scheduled or call('SISMEMBER', keys.stalled, id) == 1 then
     wanted[id] = index
     gone[#gone + 1] = id
   else
@@ -84,6 +93,10 @@ if #gone > 0 then
   call('HDEL', keys.cancelled, unpack(gone))
   call('ZREM', keys.published, unpack(gone))
   call('SREM', keys.stalled, unpack(gone))
+  call('ZREM', keys.scheduled, unpack(gone))
+  call('HDEL', keys.scheduleditems, unpack(gone))
+  call('ZREM', keys.unique, unpack(gone))
+  call('HDEL', keys.info, unpack(gone))
   for _, id in ipairs(gone) do
     removed[wanted[id]] = 1
   end

@@ -1,17 +1,20 @@
 -- Contract: job retry
---@ keys config ids published stalled cancelled
+--@ keys config ids published stalled cancelled paused
 -- ARGV: 1 id, 2 session, 3 call
 -- Returns 1. A job that is not stalled is an error.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include once
 --@ include feed
+--@ include waiting
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', keys.config, 'type'), 'job')
+local config = call('HMGET', keys.config, 'type', 'paused')
+local refusal = refuse(config[1], 'job')
 if refusal then
   return refusal
 end
+heed_pause(config[2])
 -- Refused here, before anything is written, where a key is of another type.
 call('ZCARD', keys.published)
 call('LLEN', keys.ids)

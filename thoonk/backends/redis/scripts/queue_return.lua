@@ -1,19 +1,22 @@
 -- Contract: queue return
---@ keys config ids items claimed holders tokens
+--@ keys config ids items claimed holders tokens paused
 -- ARGV: 1 token, then id, item, id, item ... in the order in which they were taken,
 --       then session and call
 -- Returns the count of those that wait again because of this.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include once
 --@ include feed
+--@ include waiting
 --@ include claim
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', keys.config, 'type'), 'queue')
+local config = call('HMGET', keys.config, 'type', 'paused')
+local refusal = refuse(config[1], 'queue')
 if refusal then
   return refusal
 end
+heed_pause(config[2])
 -- Refused here, before anything is written, where a key is of another type.
 call('LLEN', keys.ids)
 call('HLEN', keys.items)

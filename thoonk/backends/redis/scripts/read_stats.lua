@@ -1,17 +1,21 @@
 -- Contract: stats
 --@ keys config ids items publishes reserved published claimed stalled cancelled finishes
+--@ keys scheduled paused
 -- ARGV: 1 the feed's kind, or '' for the one that its type means
 -- Returns {type, items, publishes, waiting, claimed, stalled, failing, finished, and the ages in
--- ms of the oldest waiting, the oldest claim, the oldest item, the newest item}; -1 stands for
--- what there is not, or what the feed's kind does not have.
+-- ms of the oldest waiting, the oldest claim, the oldest item, the newest item, how many are
+-- scheduled, ms until the next of these is due, 1 when it is paused}; -1 stands for what there is
+-- not, or what the feed's kind does not have.
 -- Notices: none.
 --@ include feed
---@ include clock
-local type_name = call('HGET', keys.config, 'type')
+--@ include schedule
+local config = call('HMGET', keys.config, 'type', 'paused')
+local type_name = config[1]
 local refusal = refuse(type_name, ARGV[1] ~= '' and ARGV[1] or kind_of(type_name))
 if refusal then
   return refusal
 end
+heed_pause(config[2])
 local kind = kind_of(type_name) or ARGV[1]
 local time = now()
 
@@ -43,7 +47,7 @@ local stats = {
   type_name,
   call('HLEN', keys.items),
   count_in(call('GET', keys.publishes)),
-  -1, -1, -1, -1, -1, -1, -1, -1, -1,
+  -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
 }
 if kind == 'feed' then
   local newest = call('ZRANGE', keys.ids, -1, -1, 'WITHSCORES')[2]
@@ -53,11 +57,16 @@ elseif kind == 'queue' or kind == 'job' then
   stats[4] = call('LLEN', keys.ids) + call('LLEN', keys.reserved)
   stats[5] = call('ZCARD', keys.claimed)
   stats[10] = age(earliest(keys.claimed, nil, 1))
+  stats[15] = is_paused and 1 or 0
 end
 if kind == 'job' then
   stats[6] = call('SCARD', keys.stalled)
   stats[7] = call('HLEN', keys.cancelled)
   stats[8] = count_in(call('GET', keys.finishes))
+  stats[4] = stats[4] - bells()
+  stats[13] = call('ZCARD', keys.scheduled)
+  local next_one = call('ZRANGE', keys.scheduled, 0, 0, 'WITHSCORES')[2]
+  stats[14] = next_one and math.max(0, math.floor(number_of(next_one)) - time) or -1
   if stats[4] > 0 then
     -- One more than are claimed has one that waits among it. Where very many are, what is
     -- next must do.

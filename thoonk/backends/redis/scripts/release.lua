@@ -1,15 +1,17 @@
 -- Contract: release
---@ keys config ids claimed holders tokens
+--@ keys config ids claimed holders tokens paused
 -- ARGV: 1 token, then the ids that are meant; none: all
 -- Returns the ids that were taken under the token and wait again, as the next ones.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
+--@ include waiting
 --@ include claim
-local kind = call('HGET', keys.config, 'type')
-local refusal = refuse(kind, 'job') and refuse(kind, 'queue')
+local config = call('HMGET', keys.config, 'type', 'paused')
+local refusal = refuse(config[1], 'job') and refuse(config[1], 'queue')
 if refusal then
   return refusal
 end
+heed_pause(config[2])
 -- Refused here, before anything is written, where a key is of another type.
 call('LLEN', keys.ids)
 local meant = {}

@@ -73,7 +73,8 @@ end
 -- Give claimed jobs back, or stall those to which that has happened `max_failures` times.
 -- Answers the ids of those that wait again, and of those that are stalled. All claims are
 -- ended at once: the ids of a token are read and written once, however many are given back.
-local function requeue_or_stall(ids, max_failures)
+-- `put_off`, where there is one, is given the ids that would wait, and keeps them for later.
+local function requeue_or_stall(ids, max_failures, put_off)
   local waiting, stalled = {}, {}
   if #ids == 0 then
     return waiting, stalled
@@ -97,7 +98,11 @@ local function requeue_or_stall(ids, max_failures)
     call('SADD', keys.stalled, unpack(stalled))
   end
   if #waiting > 0 then
-    call('LPUSH', keys.ids, unpack(waiting))
+    if put_off then
+      put_off(waiting)
+    else
+      call('LPUSH', keys.ids, unpack(waiting))
+    end
   end
   return waiting, stalled
 end
@@ -127,6 +132,21 @@ local function expire(time, timeout, limit, back)
   return #seen / 2
 end
 
+-- Of the ids that were just taken at `since`, those that nobody had claimed before, with their items
+-- and what to write of their holders. A peer may have put an id into the list a second time.
+local function not_claimed_before(taken, items, since, holder)
+  local ids, rest, holders, seen = {}, {}, {}, {}
+  local times, before = claims_on(taken)
+  for index, id in ipairs(taken) do
+    if not seen[id] and not before[index] and text_of(number_of(times[index])) == since then
+      ids[#ids + 1], rest[#rest + 1] = id, items[index]
+      holders[#holders + 1], holders[#holders + 2] = id, holder
+      seen[id] = true
+    end
+  end
+  return ids, rest, holders
+end
+
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
 -- What a waiting taker has reserved, and perhaps died before it took, comes first with
 -- `recover_expired`, else last.
@@ -152,6 +172,9 @@ local function take(token, count, time, recover_expired)
   call('HLEN', keys.items)
   call('ZCARD', keys.claimed)
   call('HLEN', keys.holders)
+  if is_paused then
+    return taken, items
+  end
   local list = recover_expired and keys.reserved or keys.ids
   for _ = 1, 2 do
     while #taken < count do
@@ -169,15 +192,19 @@ local function take(token, count, time, recover_expired)
     end
     list = recover_expired and keys.ids or keys.reserved
   end
+  local since, holders = text_of(time), {}
+  local holder = token .. ' ' .. since
   if #taken > 0 then
-    local since = text_of(time)
-    local holder = token .. ' ' .. since
-    local times, holders = {}, {}
+    local times = {}
     for index, id in ipairs(taken) do
       times[2 * index - 1], times[2 * index] = since, id
       holders[2 * index - 1], holders[2 * index] = id, holder
     end
-    call('ZADD', keys.claimed, unpack(times))
+    if call('ZADD', keys.claimed, 'NX', unpack(times)) < #taken then
+      taken, items, holders = not_claimed_before(taken, items, since, holder)
+    end
+  end
+  if #taken > 0 then
     call('HSET', keys.holders, unpack(holders))
     call('HSET', keys.tokens, token, table.concat(taken, '\0'))
   end

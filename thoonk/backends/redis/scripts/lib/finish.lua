@@ -50,6 +50,7 @@ local function finish(completions, options)
   call('HLEN', keys.cancelled)
   call('ZCARD', keys.published)
   call('HLEN', keys.items)
+  call('HLEN', keys.info)
   call('ZCARD', keys.results)
   end_claims(ids, holders)
   call('HDEL', keys.cancelled, unpack(ids))
@@ -76,6 +77,7 @@ local function finish(completions, options)
     end
   end
   call('HDEL', keys.items, unpack(ids))
+  call('HDEL', keys.info, unpack(ids))
   if #notices > 0 then
     -- The index of results keeps no entry long after the result. More go than come.
     local past = call(

@@ -1,0 +1,33 @@
+-- Contract: job reschedule
+--@ keys config ids items published scheduled scheduleditems info paused
+-- ARGV: 1 id, 2 when it is due: ms from now behind a plus, or ms since 1970, 3 session, 4 call
+-- Returns 1 when it is scheduled, 0 when it is available now. A job that is not scheduled is an
+-- error.
+-- Notices: none; a blocked taker wakes by the push itself.
+--@ include once
+--@ include feed
+--@ include schedule
+--@ include info
+if answered then
+  return answered
+end
+local config = call('HMGET', keys.config, 'type', 'paused')
+local refusal = refuse(config[1], 'job')
+if refusal then
+  return refusal
+end
+heed_pause(config[2])
+local id, due = ARGV[1], due_at(ARGV[2])
+local before, item = call('ZSCORE', keys.scheduled, id), call('HGET', keys.scheduleditems, id)
+if not before or not item then
+  return redis.error_reply('NOTSCHEDULED 1')
+end
+call('HLEN', keys.info)
+due = math.floor(due) + number_of(before) % 1
+if due < now() + 1 then
+  make_available({id}, {math.min(due, now() + due % 1)})
+  return remember(0)
+end
+schedule({id}, {item}, {due})
+note(id, {'due', text_of(math.floor(due))})
+return remember(1)

@@ -1,0 +1,29 @@
+-- Where the ids of what waits are. While the feed is paused they are in another list, at which no
+-- taker looks. What a peer that does not know of pauses puts or gives back meanwhile, it pushes to
+-- the list of takers all the same: the inbox.
+local inbox, is_paused = keys.ids, false
+
+-- From here on `keys.ids` is the list of what waits. `flag` is the field `paused` of the
+-- configuration.
+local function heed_pause(flag)
+  is_paused = flag == '1'
+  if is_paused then
+    keys.ids = keys.paused
+  end
+end
+
+-- While paused, move up to `count` ids from the inbox to the end of what waits, and what a blocked
+-- taker has reserved to its beginning.
+local function empty_inbox(count)
+  if not is_paused then
+    return
+  end
+  local reserved = call('LPOP', keys.reserved, count)
+  if reserved and #reserved > 0 then
+    call('RPUSH', keys.ids, unpack(reserved))
+  end
+  local ids = call('RPOP', inbox, count)
+  if ids and #ids > 0 then
+    call('LPUSH', keys.ids, unpack(ids))
+  end
+end
