@@ -48,6 +48,8 @@ from thoonk.exceptions import (
     ItemDoesNotExist,
     ItemExists,
     ItemTooLarge,
+    JobFailed,
+    NoResult,
     NotClaimed,
     NotListening,
     NotScheduled,
@@ -72,7 +74,15 @@ from thoonk.notices import (
     Published,
     Retracted,
 )
-from thoonk.operations import FeedStats, JobCounts, MaintenanceReport, Outcome, Priority
+from thoonk.operations import (
+    FeedStats,
+    JobCounts,
+    JobInfo,
+    JobState,
+    MaintenanceReport,
+    Outcome,
+    Priority,
+)
 from thoonk.serializers import BINARY, JSON, PICKLE, TEXT, Serializer
 
 Pubsub = Thoonk
@@ -126,9 +136,13 @@ __all__ = [
     "ItemTooLarge",
     "Job",
     "JobCounts",
+    "JobFailed",
+    "JobInfo",
     "JobResult",
+    "JobState",
     "MaintenanceReport",
     "Moved",
+    "NoResult",
     "NotClaimed",
     "NotListening",
     "NotScheduled",

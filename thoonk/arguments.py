@@ -9,7 +9,7 @@ from typing import TypeVar
 from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
 from thoonk.exceptions import InvalidType, InvalidValue, WrongFeedType
 from thoonk.names import check_timeout
-from thoonk.operations import Due, IfExists, Priority
+from thoonk.operations import Due, IfExists, JobState, Priority
 
 T = TypeVar("T")
 
@@ -58,6 +58,34 @@ def check_if_exists(if_exists: object) -> IfExists:
     except ValueError:
         allowed = ", ".join(repr(choice.value) for choice in IfExists)
         raise InvalidValue(f"if_exists must be {allowed}, not {if_exists!r:.80}") from None
+
+
+def check_unique_for(unique_for: object, *, has_id: bool) -> float:
+    """Seconds of a ``unique_for`` argument; None is 0.
+
+    Raises:
+        InvalidType, InvalidValue: it is no duration, or no id is given that it could be of.
+    """
+    seconds = check_timeout(unique_for, "unique_for")
+    if seconds is not None and not has_id:
+        raise InvalidValue("unique_for is for ids of your own, and none is given")
+    return seconds or 0.0
+
+
+def check_state(state: object) -> JobState:
+    """`JobState` of a ``state`` argument, of jobs that are not finished.
+
+    Raises:
+        InvalidValue: there is no such state.
+    """
+    try:
+        found = JobState(state)
+    except ValueError:
+        found = JobState.FINISHED
+    if found is JobState.FINISHED:
+        allowed = ", ".join(repr(s.value) for s in JobState if s is not found)
+        raise InvalidValue(f"state must be one of {allowed}, not {state!r:.80}")
+    return found
 
 
 def check_kind(feed: str, stored: str | None, wanted: str, *, type: str) -> None:

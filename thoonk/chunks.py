@@ -12,6 +12,9 @@ E = TypeVar("E")
 CHUNK_BYTES = 1_000_000
 """Bytes of items that one operation of a bulk call has at most, unless one item has more."""
 
+MOST_ADDED = 400
+"""The most items that one operation puts under ids that may be taken: each is looked up."""
+
 MOST_RESULTS = 400
 """So many results one operation of a bulk call stores at most: each is a key of its own."""
 

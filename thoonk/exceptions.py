@@ -156,6 +156,31 @@ class NotScheduled(ItemError):
     template = "job {id!r} of feed {feed!r} is not scheduled"
 
 
+class JobFailed(ItemError):
+    """Whoever waits for the job's result waits in vain: the job is stalled.
+
+    Attributes:
+        reason: the text that was given as the reason; empty: none was.
+        error: the name of the class of the exception that was raised; empty: none was.
+    """
+
+    template = "job {id!r} of feed {feed!r} has failed and is stalled"
+
+    def __init__(self, feed: str, id: str, *, reason: str = "", error: str = "") -> None:
+        super().__init__(feed, id)
+        why = ": ".join(filter(None, (error, reason)))
+        if why:
+            self.args = (f"{self.args[0]}: {why}",)
+        self.reason = reason
+        self.error = error
+
+
+class NoResult(ItemError):
+    """The job has no result: it was finished without one, or retracted, or there was none."""
+
+    template = "job {id!r} of feed {feed!r} has no result: it ended without one, or is not there"
+
+
 class ItemExists(ItemError):
     """The id of a put is taken, and the put was to be refused then."""
 

@@ -158,6 +158,11 @@ def _check_priority(_: object, __: attrs.Attribute[Priority], value: Priority) -
         raise InvalidType(f"priority must be NORMAL or HIGH, not {value!r:.80}")
 
 
+def _check_state(_: object, __: attrs.Attribute[JobState], value: JobState) -> None:
+    if value is JobState.FINISHED:
+        raise InvalidValue(f"state must be one of jobs that are not finished, not {value!r:.80}")
+
+
 def _check_seconds(_: object, attribute: attrs.Attribute[float], value: float) -> None:
     if not 0 <= value <= LATEST:
         raise InvalidValue(f"{attribute.name} must be 0 to {LATEST:.0f}, not {value!r:.80}")
@@ -229,8 +234,8 @@ class Due:
     def __attrs_post_init__(self) -> None:
         if (self.delay is None) == (self.at is None):
             raise InvalidValue("a job is due after a delay or at a time, one of the two")
-        seconds = self.at if self.delay is None else self.delay
-        if seconds is None or not 0 <= seconds <= LATEST:
+        seconds = self.delay or self.at or 0.0
+        if not 0 <= seconds <= LATEST:
             raise InvalidValue(f"a time must be 0 to {LATEST:.0f} seconds, not {seconds!r:.80}")
 
 
@@ -288,6 +293,34 @@ class JobInfo:
     failures: int = 0
     failure: Failure | None = None
     has_result: bool = False
+
+
+@attrs.frozen
+class JobPage:
+    """Answer of `ReadJobPage`.
+
+    Attributes:
+        jobs: what is known of each. Whether it has a result is not asked.
+        items: their items.
+        cursor: what to ask with for the next page; empty: this was the last one.
+    """
+
+    jobs: tuple[JobInfo, ...]
+    items: tuple[bytes, ...]
+    cursor: str
+
+
+@attrs.frozen
+class Step:
+    """Answer of an operation that does much in short steps.
+
+    Attributes:
+        count: with how many it is done.
+        left: how many there are still.
+    """
+
+    count: int
+    left: int
 
 
 @attrs.frozen
@@ -746,6 +779,22 @@ class QueuePut(FeedOperation[None]):
 
 
 @attrs.frozen
+class QueueAdd(FeedOperation[tuple[Outcome, ...]]):
+    """Add entries as `QueuePut` does, under ids that may be taken; returns what became of each.
+
+    An id is taken while its item waits or is on its way, and for as long as the put under it
+    said by ``unique_for``. What is replaced keeps its place. Otherwise as `JobAdd`.
+    """
+
+    wakes_waiters: ClassVar[bool] = True
+
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
+    priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
+    if_exists: IfExists = IfExists.KEEP
+    unique_for: float = attrs.field(default=0.0, validator=_check_seconds)
+
+
+@attrs.frozen
 class TakeOperation(FeedOperation[Batch]):
     """An operation for which a backend can wait until it has something to answer.
 
@@ -893,6 +942,48 @@ class ReadJob(FeedOperation[JobInfo | None]):
     """What is known of a job; None where there is none, or one that is finished without result."""
 
     id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class ReadJobPage(FeedOperation[JobPage]):
+    """A part of the jobs in one state.
+
+    Scheduled ones come in the order of their times, claimed ones oldest first, waiting ones
+    as they will be taken, stalled ones in no order.
+
+    Attributes:
+        state: which jobs; not FINISHED.
+        count: how many at most. With large items a page has fewer.
+        cursor: of the page before.
+    """
+
+    state: JobState = attrs.field(validator=_check_state)
+    count: int = attrs.field(default=MOST, validator=_check_count)
+    cursor: str = ""
+
+
+@attrs.frozen
+class JobRetryAll(FeedOperation[Step]):
+    """Put stalled jobs back, ``count`` at most, as `JobRetry` does."""
+
+    wakes_waiters: ClassVar[bool] = True
+
+    count: int = attrs.field(default=MOST, validator=_check_count)
+
+
+@attrs.frozen
+class JobClear(FeedOperation[Step]):
+    """Remove jobs that are in a state, ``count`` at most, as `JobRetract` does."""
+
+    state: JobState = attrs.field(validator=_check_state)
+    count: int = attrs.field(default=MOST, validator=_check_count)
+
+
+@attrs.frozen
+class QueueClear(FeedOperation[Step]):
+    """Remove items of a queue, ``count`` at most, and as many that are on their way to takers."""
+
+    count: int = attrs.field(default=MOST, validator=_check_count)
 
 
 @attrs.frozen

@@ -24,13 +24,11 @@ from thoonk.operations import (
     HasItem,
     Operation,
     Page,
-    PauseFeed,
     ReadIds,
     ReadItem,
     ReadItems,
     ReadPage,
     ReadStats,
-    ResumeFeed,
     RetractSome,
     SomeRetracted,
 )
@@ -196,18 +194,6 @@ class AsyncCollection(AsyncOperators, Generic[T]):
         """
         stats: FeedStats = await self._execute(ReadStats(self.name, self.kind))
         return stats
-
-    async def _pause(self) -> bool:
-        """For queues and job feeds."""
-        paused: bool = await self._execute(PauseFeed(self.name))
-        return paused
-
-    async def _resume(self) -> bool:
-        """For queues and job feeds."""
-        resumed: bool | None = None
-        while resumed is None:
-            resumed = await self._execute(ResumeFeed(self.name))
-        return resumed
 
     async def _execute_many(
         self,

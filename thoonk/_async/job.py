@@ -3,29 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import ClassVar, TypeVar, overload
+
+import attrs
 
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
-from thoonk._async.collection import AsyncCollection
+from thoonk._async.line import AsyncLine
 from thoonk._async.taking import take
-from thoonk.arguments import check_due, check_if_exists, check_items, check_many, check_priority
-from thoonk.backends import AsyncBackend, AsyncSubscription
-from thoonk.chunks import MOST_RESULTS, chunked, entry_size
+from thoonk.arguments import (
+    check_due,
+    check_if_exists,
+    check_items,
+    check_many,
+    check_priority,
+    check_state,
+    check_unique_for,
+)
+from thoonk.backends import AsyncSubscription
+from thoonk.chunks import MOST_RESULTS, chunked
 from thoonk.codec import JobResult, PutResult
 from thoonk.config import JOB
 from thoonk.exceptions import (
     Empty,
     InvalidValue,
+    JobFailed,
+    NoResult,
     SerializerError,
     ThoonkError,
     UnsupportedOperation,
 )
 from thoonk.failures import failure_of
-from thoonk.names import check_id, check_timeout, new_id, new_token, shown
+from thoonk.names import check_id, new_id, new_token, shown
 from thoonk.notices import Finished, Gap
 from thoonk.operations import (
     MOST,
@@ -34,9 +45,11 @@ from thoonk.operations import (
     Due,
     Entry,
     Failed,
+    Failure,
     JobAdd,
     JobCancel,
     JobClaim,
+    JobClear,
     JobCounts,
     JobFail,
     JobFailures,
@@ -44,32 +57,37 @@ from thoonk.operations import (
     JobInfo,
     JobMaintain,
     JobMend,
+    JobPage,
     JobPut,
     JobReschedule,
     JobRetract,
     JobRetry,
+    JobRetryAll,
     JobStall,
+    JobState,
     MaintenanceReport,
     Mended,
-    Outcome,
     Priority,
     ReadItem,
     ReadItems,
     ReadJob,
+    ReadJobPage,
     ReadJobs,
     ReadResult,
     StoredResult,
     check_count,
 )
-from thoonk.serializers import Serializer
-from thoonk.waiting import Deadline, Throttle
+from thoonk.waiting import Deadline
 
 T = TypeVar("T")
 
 logger = logging.getLogger("thoonk.job")
 
+LOOK_EVERY = 0.5
+"""Seconds after which who waits for a result looks whether the job has failed: nobody is told."""
 
-class AsyncJob(AsyncCollection[T]):
+
+class AsyncJob(AsyncLine[T]):
     """Jobs wait, are claimed, and are gone once they are finished.
 
     A claim that is cancelled, or not finished within the configured ``claim_timeout``,
@@ -78,13 +96,6 @@ class AsyncJob(AsyncCollection[T]):
 
     type: ClassVar[str] = JOB
     kind: ClassVar[str] = JOB
-
-    NORMAL: ClassVar[Priority] = Priority.NORMAL
-    HIGH: ClassVar[Priority] = Priority.HIGH
-
-    def __init__(self, name: str, backend: AsyncBackend, serializer: Serializer[T]) -> None:
-        super().__init__(name, backend, serializer)
-        self._recovery = Throttle()
 
     @overload
     async def put(
@@ -147,17 +158,20 @@ class AsyncJob(AsyncCollection[T]):
             InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
         """
         which, due = check_priority(priority), check_due(delay, at)
-        choice, seconds = check_if_exists(if_exists), self._unique_for(unique_for, id)
+        choice, seconds = (
+            check_if_exists(if_exists),
+            check_unique_for(unique_for, has_id=id is not None),
+        )
         data = self._codec.encode(item)
         if id is None and due is None:
             fresh = Entry(new_id(), data)
             await self._execute(JobPut(self.name, (fresh,), which))
             return fresh.id
         entry = Entry(new_id() if id is None else check_id(id), data)
-        outcomes: tuple[Outcome, ...] = await self._execute(
-            JobAdd(self.name, (entry,), which, due, choice, seconds)
+        results = await self._add(
+            [entry], lambda chunk: JobAdd(self.name, chunk, which, due, choice, seconds)
         )
-        return PutResult(entry.id, outcomes[0])
+        return results[0]
 
     @overload
     async def put_many(
@@ -208,27 +222,16 @@ class AsyncJob(AsyncCollection[T]):
         which, due = check_priority(priority), check_due(delay, at)
         choice = check_if_exists(if_exists)
         given = isinstance(items, Mapping)
-        seconds = self._unique_for(unique_for, "" if given else None)
+        seconds = check_unique_for(unique_for, has_id=given)
         if isinstance(items, Mapping):
             entries = self._codec.entries_by_id(items)
         else:
             entries = self._codec.entries(items)
         if not given and due is None:
             return await self._put_many(entries, lambda chunk: JobPut(self.name, chunk, which))
-        answers: list[tuple[Outcome, ...]] = await self._execute_many(
-            chunked(entries, entry_size, MOST_RESULTS),
-            lambda chunk: JobAdd(self.name, chunk, which, due, choice, seconds),
-            lambda chunk, _: [entry.id for entry in chunk],
+        return await self._add(
+            entries, lambda chunk: JobAdd(self.name, chunk, which, due, choice, seconds)
         )
-        outcomes = itertools.chain.from_iterable(answers)
-        return [PutResult(e.id, outcome) for e, outcome in zip(entries, outcomes, strict=True)]
-
-    @staticmethod
-    def _unique_for(unique_for: float | None, id: str | None) -> float:
-        seconds = check_timeout(unique_for, "unique_for")
-        if seconds is not None and id is None:
-            raise InvalidValue("unique_for is for jobs with ids of your own")
-        return seconds or 0.0
 
     async def reschedule(
         self, id: str, delay: float | None = None, at: dt.datetime | None = None
@@ -254,18 +257,6 @@ class AsyncJob(AsyncCollection[T]):
         """
         await self.reschedule(id)
 
-    async def pause(self) -> bool:
-        """Let nobody take a job until `resume`; return whether that is new. (Contract: pause)
-
-        Jobs can be put, and those that are claimed can be finished. Who waits for a job
-        goes on to wait.
-        """
-        return await self._pause()
-
-    async def resume(self) -> bool:
-        """End a pause; return whether there was one. (Contract: resume)"""
-        return await self._resume()
-
     async def get_info(self, id: str) -> JobInfo | None:
         """What is known of a job: its state, its times, why it failed. (Contract: job info)
 
@@ -274,9 +265,44 @@ class AsyncJob(AsyncCollection[T]):
         info: JobInfo | None = await self._execute(ReadJob(self.name, id))
         return info
 
-    async def get_ids(self) -> list[str]:
-        """The ids of all jobs that are not finished, in no order. (Contract: get_ids)"""
+    async def get_ids(self, state: JobState | str | None = None) -> list[str]:
+        """The ids of all jobs that are not finished, or in a state. (Contract: get_ids, job pages)
+
+        Args:
+            state: ``"scheduled"``, ``"waiting"``, ``"claimed"`` or ``"stalled"``, in the
+                order of `jobs`; None: all four, in no order.
+
+        Raises:
+            InvalidValue: there is no such state.
+        """
+        if state is not None:
+            return [info.id async for info in self.jobs(state)]
         return [*await self._read(None, with_items=False)]
+
+    def jobs(self, state: JobState | str) -> AsyncIterator[JobInfo]:
+        """What is known of each job in a state, read in pages. (Contract: job pages)
+
+        Scheduled jobs come in the order of their times, claimed ones oldest first, waiting
+        ones as they will be taken, stalled ones in no order. What changes meanwhile may
+        be missing, or come twice. ``has_result`` is not asked.
+
+        Args:
+            state: as of `get_ids`.
+
+        Raises:
+            InvalidValue: there is no such state.
+        """
+        return self._jobs(check_state(state))
+
+    async def _jobs(self, state: JobState) -> AsyncIterator[JobInfo]:
+        operation = ReadJobPage(self.name, state)
+        while True:
+            page: JobPage = await self._execute(operation)
+            for info in page.jobs:
+                yield info
+            if not page.cursor:
+                break
+            operation = attrs.evolve(operation, cursor=page.cursor)
 
     async def get_item(self, id: str) -> T | None:
         """The item of a job, None when there is none. (Contract: get_item)
@@ -524,36 +550,74 @@ class AsyncJob(AsyncCollection[T]):
             timeout: seconds to wait; None and 0: for ever.
 
         Raises:
+            JobFailed: the job is stalled. The error tells why, where that is known.
+            NoResult: there is no such job (any more): it was finished without a result,
+                or retracted.
             Empty: there was no result in time.
         """
         deadline = Deadline(timeout)
-        stored: StoredResult | None = await self._execute(ReadResult(self.name, check_id(id)))
-        if stored is not None:
-            return self._codec.result(stored)
+        result = await self._result(id)
+        if result is not None:
+            return result
         query: bytes | None = await self._execute(ReadItem(self.name, id))
         subscription = await self._backend.listen(self.name)
         try:
             announced: bytes | None = None
+            is_gone = False
             while True:
                 # Looked up after subscribing, and again after whatever hid a notice.
-                stored = await self._execute(ReadResult(self.name, id))
-                if stored is None and announced is not None:
-                    stored = StoredResult(query, announced)  # a peer that stores none
-                if stored is not None:
-                    return self._codec.result(stored)
+                try:
+                    result = await self._result(id)
+                except NoResult:
+                    if is_gone and announced is None:
+                        raise
+                    is_gone = True  # what a peer stored nowhere is in a notice that comes
+                if result is None and announced is not None:
+                    result = self._codec.result(StoredResult(query, announced))
+                if result is not None:
+                    return result
                 announced = await self._announced_result(subscription, id, deadline)
         finally:
             await subscription.close()
 
+    async def get_result_nowait(self, id: str) -> JobResult[T]:
+        """What was asked of a job and its result, if it is there; raises as `get_result`."""
+        result = await self._result(id)
+        if result is None:
+            raise Empty(f"job {id!r} has no result yet")
+        return result
+
+    async def _result(self, id: str) -> JobResult[T] | None:
+        """The result; None: not yet. Raises what `get_result` does when none is to come."""
+        stored: StoredResult | None = await self._execute(ReadResult(self.name, check_id(id)))
+        if stored is not None:
+            return self._codec.result(stored)
+        try:
+            info: JobInfo | None = await self._execute(ReadJob(self.name, id))
+        except UnsupportedOperation:  # of a backend that does not tell
+            return None
+        if info is None:
+            raise NoResult(self.name, id)
+        if info.state is JobState.STALLED:
+            failure = info.failure or Failure("")
+            raise JobFailed(self.name, id, reason=failure.message, error=failure.error)
+        return None
+
     async def _announced_result(
         self, subscription: AsyncSubscription, id: str, deadline: Deadline
     ) -> bytes | None:
-        """The result in the notice of a job's end; None when notices may have been missed."""
+        """The result in the notice of a job's end; None when it is time to look again."""
+        left = deadline.remaining()
+        look = Deadline(LOOK_EVERY if left is None else min(left, LOOK_EVERY))
         while True:
             try:
-                notice = await subscription.get(deadline.remaining())
+                notice = await subscription.get(look.remaining())
             except Empty:
-                raise Empty(f"job {id!r} has no result within the timeout") from None
+                try:
+                    deadline.remaining()
+                except Empty:
+                    raise Empty(f"job {id!r} has no result within the timeout") from None
+                return None
             if isinstance(notice, Finished) and notice.id == id:
                 result: bytes = notice.result
                 return result
@@ -617,6 +681,39 @@ class AsyncJob(AsyncCollection[T]):
             NotStalled: the job is not stalled.
         """
         await self._execute(JobRetry(self.name, id))
+
+    async def retry_all(self) -> int:
+        """Make all stalled jobs available again; return how many. (Contract: job retry all)
+
+        Done in short steps, each atomic, in no particular order.
+        """
+        return await self._until_done(JobRetryAll(self.name))
+
+    async def retract_all(self, state: JobState | str) -> int:
+        """Remove all jobs in a state; return how many. (Contract: job clear)
+
+        Done in short steps, each atomic. A job that has left the state before its step
+        stays.
+
+        Args:
+            state: as of `get_ids`.
+
+        Raises:
+            InvalidValue: there is no such state.
+        """
+        return await self._until_done(JobClear(self.name, check_state(state)))
+
+    async def purge(self) -> int:
+        """Remove all jobs; return how many. (Contract: job clear)
+
+        The configuration, the counters and the results that are kept stay. Done in short
+        steps, each atomic. What is put meanwhile may stay, and so may a job that changes
+        its state at that moment.
+        """
+        removed = 0
+        for state in (JobState.SCHEDULED, JobState.WAITING, JobState.CLAIMED, JobState.STALLED):
+            removed += await self.retract_all(state)
+        return removed
 
     async def retract(self, id: str) -> bool:
         """Remove a job in whatever state; return whether it was there. (Contract: job retract)"""

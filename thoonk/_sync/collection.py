@@ -25,13 +25,11 @@ from thoonk.operations import (
     HasItem,
     Operation,
     Page,
-    PauseFeed,
     ReadIds,
     ReadItem,
     ReadItems,
     ReadPage,
     ReadStats,
-    ResumeFeed,
     RetractSome,
     SomeRetracted,
 )
@@ -195,18 +193,6 @@ class Collection(Operators, Generic[T]):
         """
         stats: FeedStats = self._execute(ReadStats(self.name, self.kind))
         return stats
-
-    def _pause(self) -> bool:
-        """For queues and job feeds."""
-        paused: bool = self._execute(PauseFeed(self.name))
-        return paused
-
-    def _resume(self) -> bool:
-        """For queues and job feeds."""
-        resumed: bool | None = None
-        while resumed is None:
-            resumed = self._execute(ResumeFeed(self.name))
-        return resumed
 
     def _execute_many(
         self,

@@ -4,22 +4,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from typing import ClassVar, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar, TypeVar, overload
 
-from thoonk._sync.collection import Collection
+from thoonk._sync.line import Line
 from thoonk._sync.taking import take
-from thoonk.arguments import check_priority
-from thoonk.backends import Backend
+from thoonk.arguments import check_if_exists, check_priority, check_unique_for
+from thoonk.codec import PutResult
 from thoonk.concurrency._sync import shielded
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
-from thoonk.names import new_id, new_token
+from thoonk.names import check_id, new_id, new_token
 from thoonk.operations import (
     Batch,
     Delivery,
     Entry,
     Priority,
+    QueueAdd,
+    QueueClear,
     QueueConfirm,
     QueuePut,
     QueueReturn,
@@ -27,62 +29,129 @@ from thoonk.operations import (
     Release,
     check_count,
 )
-from thoonk.serializers import Serializer
-from thoonk.waiting import Deadline, Throttle
+from thoonk.waiting import Deadline
 
 T = TypeVar("T")
 
 logger = logging.getLogger("thoonk.queue")
 
 
-class Queue(Collection[T]):
+class Queue(Line[T]):
     """First in, first out, high priority before normal. `get_ids` has the next one first."""
 
     type: ClassVar[str] = QUEUE
     kind: ClassVar[str] = QUEUE
 
-    NORMAL: ClassVar[Priority] = Priority.NORMAL
-    HIGH: ClassVar[Priority] = Priority.HIGH
+    @overload
+    def put(self, item: T, priority: Priority | None = None) -> str: ...
 
-    def __init__(self, name: str, backend: Backend, serializer: Serializer[T]) -> None:
-        super().__init__(name, backend, serializer)
-        self._recovery = Throttle()
+    @overload
+    def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: str | None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> PutResult: ...
 
-    def put(self, item: T, priority: Priority | None = None) -> str:
-        """Add an item; return its id. (Contract: queue put)
+    def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: str | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> PutResult | str:
+        """Add an item; return its id. (Contract: queue put, queue add)
+
+        An id of your own is taken while its item waits or is on its way to a taker, and for
+        as long as ``unique_for`` says.
 
         Args:
             item: what the feed's serializer takes.
             priority: ``queue.HIGH`` is taken before all that waits; None: ``NORMAL``.
-        """
-        entry = Entry(new_id(), self._codec.encode(item))
-        self._execute(QueuePut(self.name, (entry,), check_priority(priority)))
-        return entry.id
+            id: the item's id; None: a fresh one.
+            if_exists: what happens when the id is taken. ``"keep"``: nothing.
+                ``"replace"``: an item that waits becomes this one, in its place.
+                ``"refuse"``: `ItemExists`.
+            unique_for: seconds for which the id stays taken, also when the item is; None: no
+                longer than there is the item.
 
-    def put_many(self, items: Iterable[T], priority: Priority | None = None) -> list[str]:
-        """Add items, one after another as by `put`; return their ids.
-
-        Up to 1000 are one atomic step; of more, the steps before one that fails are done
-        (``done`` of the error).
+        Returns:
+            The id. Of one of your own the ``outcome`` says what happened: ADDED, KEPT or
+            REPLACED.
 
         Raises:
-            InvalidType, SerializerError: nothing was sent.
+            ItemExists: the id is taken, and ``if_exists`` is ``"refuse"``.
+            InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
+        """
+        which, choice = check_priority(priority), check_if_exists(if_exists)
+        seconds = check_unique_for(unique_for, has_id=id is not None)
+        data = self._codec.encode(item)
+        if id is None:
+            fresh = Entry(new_id(), data)
+            self._execute(QueuePut(self.name, (fresh,), which))
+            return fresh.id
+        results = self._add(
+            [Entry(check_id(id), data)],
+            lambda chunk: QueueAdd(self.name, chunk, which, choice, seconds),
+        )
+        return results[0]
+
+    @overload
+    def put_many(
+        self,
+        items: Mapping[str, T],
+        priority: Priority | None = None,
+        *,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> list[PutResult]: ...
+
+    @overload
+    def put_many(self, items: Iterable[T], priority: Priority | None = None) -> list[str]: ...
+
+    def put_many(
+        self,
+        items: Iterable[T] | Mapping[str, T],
+        priority: Priority | None = None,
+        *,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> list[PutResult] | list[str]:
+        """Add items, one after another as by `put`; return their ids.
+
+        Up to 1000 are one atomic step, 400 under ids of your own; of more, the steps before
+        one that fails are done (``done`` of the error).
+
+        Args:
+            items: what the feed's serializer takes; a mapping has ids of your own.
+            priority, if_exists, unique_for: as of `put`.
+
+        Raises:
+            InvalidType, InvalidValue, SerializerError: nothing was sent.
+            ItemExists: as of `put`. No item of its step was added.
             FeedDoesNotExist: it was deleted.
         """
-        which = check_priority(priority)
+        which, choice = check_priority(priority), check_if_exists(if_exists)
+        seconds = check_unique_for(unique_for, has_id=isinstance(items, Mapping))
+        if isinstance(items, Mapping):
+            return self._add(
+                self._codec.entries_by_id(items),
+                lambda chunk: QueueAdd(self.name, chunk, which, choice, seconds),
+            )
         entries = self._codec.entries(items)
         return self._put_many(entries, lambda chunk: QueuePut(self.name, chunk, which))
 
-    def pause(self) -> bool:
-        """Let nobody take an item until `resume`; return whether that is new. (Contract: pause)
+    def purge(self) -> int:
+        """Remove all items; return how many. The configuration stays. (Contract: queue clear)
 
-        Items can be put. Who waits for one goes on to wait.
+        Done in short steps, each atomic. What is put meanwhile may stay.
         """
-        return self._pause()
-
-    def resume(self) -> bool:
-        """End a pause; return whether there was one. (Contract: resume)"""
-        return self._resume()
+        return self._until_done(QueueClear(self.name))
 
     def get(self, timeout: float | None = None) -> T:
         """Take the next item, waiting until there is one. (Contract: queue get)

@@ -15,6 +15,7 @@ from thoonk.operations import (
     JobNext,
     JobPut,
     Operation,
+    QueueAdd,
     QueuePut,
     TakeOperation,
 )
@@ -75,7 +76,7 @@ class World:
         """Wake as many takers as the operation may have left items for."""
         if not operation.wakes_waiters or not isinstance(operation, FeedOperation):
             return
-        if isinstance(operation, QueuePut | JobPut | JobAdd):
+        if isinstance(operation, QueuePut | QueueAdd | JobPut | JobAdd):
             self.call(operation.feed, len(operation.entries))
         elif isinstance(operation, JobNext):
             self.call(operation.feed, len(operation.cancelled))

@@ -510,6 +510,21 @@ def _(op: ops.QueuePut, call: Call) -> Command[None]:
     return _script(op, call, arguments, _nothing)
 
 
+def _outcomes(reply: list[int]) -> tuple[ops.Outcome, ...]:
+    return tuple(map(ops.Outcome, reply))
+
+
+@_handles(ops.QueueAdd)
+def _(op: ops.QueueAdd, call: Call) -> Command[tuple[ops.Outcome, ...]]:
+    arguments: tuple[Word, ...] = (
+        int(op.priority),
+        op.if_exists.value,
+        math.ceil(op.unique_for * 1000),
+        *_entries(op.entries),
+    )
+    return _script(op, call, arguments, _outcomes, ids=[entry.id for entry in op.entries])
+
+
 @_handles(ops.QueueTake)
 def _(op: ops.QueueTake, call: Call) -> Command[ops.Batch]:
     arguments = (
@@ -560,9 +575,6 @@ def _due(due: ops.Due) -> bytes:
 
 @_handles(ops.JobAdd)
 def _(op: ops.JobAdd, call: Call) -> Command[tuple[ops.Outcome, ...]]:
-    def parse(reply: list[int]) -> tuple[ops.Outcome, ...]:
-        return tuple(map(ops.Outcome, reply))
-
     keys = keys_of(op.feed)
     arguments: tuple[Word, ...] = (
         int(op.priority),
@@ -573,7 +585,7 @@ def _(op: ops.JobAdd, call: Call) -> Command[tuple[ops.Outcome, ...]]:
     )
     ids = [entry.id for entry in op.entries]
     results = [keys.result(id) for id in ids]
-    return _script(op, call, arguments, parse, results=results, ids=ids)
+    return _script(op, call, arguments, _outcomes, results=results, ids=ids)
 
 
 @_handles(ops.JobFail)
@@ -610,29 +622,69 @@ def _(op: ops.ReadJob, call: Call) -> Command[ops.JobInfo | None]:
         if not reply:
             return None
         state, *times, failures, result, texts = reply
-        put, due, claimed = (_time(text) for text in times)
-        known = dict(text.partition(b"=")[::2] for text in texts.split(b"\0"))
-        failure = None
-        if known.get(b"failed"):
-            words = (known.get(name, b"") for name in (b"message", b"error", b"traceback"))
-            told = (word.decode("utf-8", "replace") for word in (*words, known.get(b"worker", b"")))
-            failure = ops.Failure(*told)
-        return ops.JobInfo(
-            op.id,
-            ops.JobState(decode_name(state)),
-            put=put or _time(known.get(b"put")),
-            due=due or _time(known.get(b"due")),
-            claimed=claimed,
-            failed=_time(known.get(b"failed")),
-            stalled=_time(known.get(b"stalled")),
-            failures=wire.count_of(failures),
-            failure=failure,
-            has_result=result > 0,
-        )
+        info = _info(op.id, decode_name(state), times, failures, texts)
+        return attrs.evolve(info, has_result=result > 0)
 
     keys = keys_of(op.feed)
     arguments = (encode_name(op.id),)
     return _script(op, call, arguments, parse, kind=JOB, results=[keys.result(op.id)], writes=False)
+
+
+@_handles(ops.ReadJobPage)
+def _(op: ops.ReadJobPage, call: Call) -> Command[ops.JobPage]:
+    def parse(reply: list[bytes]) -> ops.JobPage:
+        cursor, *words = reply
+        rows = [words[at : at + 7] for at in range(0, len(words), 7)]
+        jobs = (
+            _info(decode_name(id), op.state.value, times, failures, texts)
+            for id, _, *times, failures, texts in rows
+        )
+        return ops.JobPage(tuple(jobs), tuple(row[1] for row in rows), decode_name(cursor))
+
+    arguments = (op.state.value, encode_name(op.cursor), op.count, LARGE_PAGE)
+    return _script(op, call, arguments, parse, kind=JOB, writes=False)
+
+
+def _info(
+    id: str, state: str, times: Iterable[bytes], failures: bytes, texts: bytes
+) -> ops.JobInfo:
+    """What is known of a job, from the words of a reply."""
+    put, due, claimed = map(_time, times)
+    known = dict(text.partition(b"=")[::2] for text in texts.split(b"\0"))
+    failure = None
+    if known.get(b"failed"):
+        words = (known.get(name, b"") for name in (b"message", b"error", b"traceback", b"worker"))
+        failure = ops.Failure(*(word.decode("utf-8", "replace") for word in words))
+    return ops.JobInfo(
+        id,
+        ops.JobState(state),
+        put=put or _time(known.get(b"put")),
+        due=due or _time(known.get(b"due")),
+        claimed=claimed,
+        failed=_time(known.get(b"failed")),
+        stalled=_time(known.get(b"stalled")),
+        failures=wire.count_of(failures),
+        failure=failure,
+    )
+
+
+def _step(reply: list[int]) -> ops.Step:
+    return ops.Step(*reply)
+
+
+@_handles(ops.JobRetryAll)
+def _(op: ops.JobRetryAll, call: Call) -> Command[ops.Step]:
+    return _script(op, call, (op.count,), _step)
+
+
+@_handles(ops.JobClear)
+def _(op: ops.JobClear, call: Call) -> Command[ops.Step]:
+    return _script(op, call, (op.state.value, op.count), _step)
+
+
+@_handles(ops.QueueClear)
+def _(op: ops.QueueClear, call: Call) -> Command[ops.Step]:
+    return _script(op, call, (op.count,), _step)
 
 
 def _time(text: bytes | None) -> dt.datetime | None:

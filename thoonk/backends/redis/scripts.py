@@ -27,7 +27,8 @@ _COMMAND = re.compile(r"'([A-Z]+)'")
 _WRITES = frozenset(
     (
         *("DEL", "HDEL", "HINCRBY", "HSET", "INCR", "INCRBY", "LINSERT", "LPOP", "LPUSH", "LREM"),
-        *("LSET", "PEXPIRE", "RENAME", "RPOP", "RPUSH", "SADD", "SREM", "UNLINK", "ZADD", "ZREM"),
+        *("LSET", "PEXPIRE", "RENAME", "RPOP", "RPUSH", "SADD", "SPOP", "SREM", "UNLINK", "ZADD"),
+        "ZREM",
     )
 )
 

@@ -11,6 +11,7 @@
 --@ include feed
 --@ include size
 --@ include schedule
+--@ include unique
 --@ include info
 if answered then
   return answered
@@ -21,7 +22,6 @@ if refusal then
   return refusal
 end
 heed_pause(config[3])
-local if_exists, unique_for = ARGV[3], tonumber(ARGV[4])
 local ids = {}
 for index = 5, #ARGV, 2 do
   ids[#ids + 1] = ARGV[index]
@@ -36,7 +36,6 @@ call('ZCARD', keys.results)
 call('HLEN', keys.scheduleditems)
 local claimed = call('ZMSCORE', keys.claimed, unpack(ids))
 local scheduled = call('ZMSCORE', keys.scheduled, unpack(ids))
-local unique = call('ZMSCORE', keys.unique, unpack(ids))
 local stalled = call('SMISMEMBER', keys.stalled, unpack(ids))
 local time = now()
 local due = ARGV[2] ~= '' and math.floor(due_at(ARGV[2]))
@@ -47,35 +46,28 @@ local is_high = ARGV[1] == '1'
 
 -- What is there is looked at first, then comes what takes memory, and what is removed comes last: a
 -- server that is full refuses all of it.
-local outcomes, waits, dues = {}, {}, {}
+local is_there, waits, dues = {}, {}, {}
 for index, id in ipairs(ids) do
-  local is_there = scheduled[index] or call('HEXISTS', keys.items, id) == 1
-  outcomes[index] = 1
-  if is_there or unique[index] and number_of(unique[index]) > time then
-    if if_exists == 'refuse' then
-      return redis.error_reply('EXISTS ' .. index)
-    end
-    local is_replaced = if_exists == 'replace' and is_there and not claimed[index]
-    outcomes[index] = is_replaced and 2 or 0
-  end
+  is_there[index] = scheduled[index] or call('HEXISTS', keys.items, id) == 1
 end
-local fields, times, later, later_items, later_facts, untils = {}, {}, {}, {}, {}, {}
+local outcomes, refused = outcomes_of(ids, ARGV[3], is_there, claimed)
+if refused then
+  return refused
+end
+local fields, times, later, later_items = {}, {}, {}, {}
 for index, id in ipairs(ids) do
   local item = ARGV[3 + 2 * index + 1]
   local stays = outcomes[index] == 2 and not due and not scheduled[index] and stalled[index] == 0
   if outcomes[index] > 0 then
     if due then
       later[#later + 1], later_items[#later_items + 1] = id, item
-      dues[#dues + 1] = due + (is_high and 0.5 or 0)
+      dues[#dues + 1] = due + (is_high and 0.5 or 0) + #dues / 4096
     else
       fields[#fields + 1], fields[#fields + 2] = id, item
       if not stays then
         waits[#waits + 1] = id
         times[#times + 1], times[#times + 2] = text_of(time), id
       end
-    end
-    if unique_for > 0 then
-      untils[#untils + 1], untils[#untils + 2] = text_of(time + unique_for), id
     end
   end
 end
@@ -118,13 +110,5 @@ end
 for _, id in ipairs(later) do
   note(id, {'put', text_of(time), 'due', text_of(due)})
 end
-if #untils > 0 then
-  call('ZADD', keys.unique, unpack(untils))
-  -- More go than come.
-  local past = call(
-    'ZRANGEBYSCORE', keys.unique, '-inf', text_of(time), 'LIMIT', 0, 100 + #untils)
-  if #past > 0 then
-    call('ZREM', keys.unique, unpack(past))
-  end
-end
+keep_taken(ids, outcomes, tonumber(ARGV[4]))
 return remember(outcomes)

@@ -5,7 +5,7 @@
 -- Returns {cursor or '', {id ...}, {item ...}}.
 -- Notices: none.
 --@ include feed
---@ include clock
+--@ include page
 --@ include waiting
 local kind = ARGV[1]
 local config = call('HMGET', keys.config, 'type', 'paused')
@@ -52,73 +52,12 @@ if kind == 'job' then
   return {is_last and '' or 's0', ids, items}
 end
 
--- A cursor is the place of the id that was read last (its score in a feed, else its index and
--- the length of the list), and that id, with spaces between. Where it still stands there, the
--- next one is next to it. If not, `moved` finds where to go on.
-local function next_place(at, moved)
-  local place, id = string.match(cursor, kind == 'feed' and '^(%S+) (.*)$' or '^(%d+) %d+ (.*)$')
-  if not place then
-    return start
-  end
-  return at(id, place) or moved(id, place)
-end
-
--- What the places are, from the end at which reading begins.
-local cursor_of
+local cursor_of, _
 if kind == 'feed' then
-  local rank = reverse and 'ZREVRANK' or 'ZRANK'
-  start = next_place(function(id, score)
-    local now_at = call('ZSCORE', keys.ids, id)
-    return now_at and text_of(number_of(now_at)) == score and call(rank, keys.ids, id) + 1
-  end, function(_, score)
-    -- Removed or edited since: after all that stood before it.
-    local before, to = '-inf', score
-    if reverse then
-      before, to = score, '+inf'
-    end
-    return call('ZCOUNT', keys.ids, before, to)
-  end)
-  local rows = call(
-    reverse and 'ZREVRANGE' or 'ZRANGE', keys.ids, start, start + count - 1, 'WITHSCORES')
-  local scores = {}
-  for index = 1, #rows, 2 do
-    ids[#ids + 1] = rows[index]
-    scores[#scores + 1] = rows[index + 1]
-  end
-  cursor_of = function(index)
-    return text_of(number_of(scores[index])) .. ' ' .. ids[index]
-  end
+  ids, _, cursor_of = page_of_zset(keys.ids, cursor, start, count, reverse)
 else
   -- A queue is read from the right, where items are taken.
-  local from_right = reverse ~= (kind == 'queue')
-  local length_then = tonumber(string.match(cursor, '^%d+ (%d+) '))
-  start = next_place(function(id, place)
-    local index = from_right and -place - 1 or tonumber(place)
-    return call('LINDEX', keys.ids, index) == id and place + 1
-  end, function(id, place)
-    local length = call('LLEN', keys.ids)
-    local position = call('LPOS', keys.ids, id, 'RANK', from_right and -1 or 1)
-    if not position then
-      -- Removed, so that what stood next is in its place; and perhaps not alone: others that
-      -- are missing count as having stood before.
-      return math.max(0, place - math.max(0, length_then - length - 1))
-    end
-    if from_right then
-      position = length - 1 - position
-    end
-    return position + 1
-  end)
-  if from_right then
-    local rows = call('LRANGE', keys.ids, -(start + count), -(start + 1))
-    for index = #rows, 1, -1 do
-      ids[#ids + 1] = rows[index]
-    end
-  else
-    ids = call('LRANGE', keys.ids, start, start + count - 1)
-  end
-  cursor_of = function(index)
-    return string.format('%.0f %.0f ', start + index - 1, call('LLEN', keys.ids)) .. ids[index]
-  end
+  ids, cursor_of = page_of_list(keys.ids, cursor, start, count, reverse ~= (kind == 'queue'))
 end
 
 local read = #ids

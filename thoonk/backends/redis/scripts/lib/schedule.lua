@@ -1,5 +1,5 @@
--- Scheduled jobs: of each there is the time when it is due (`scheduled`: id -> ms, and a half more
--- where it will have high priority) and its item (`scheduleditems`). Before it is due its item is
+-- Scheduled jobs: of each there is the time when it is due (`scheduled`: id -> ms, a half more where
+-- it will have high priority, and less than that so that jobs of one step keep their order) and its item (`scheduleditems`). Before it is due its item is
 -- not among the others, where a peer would find a job that is in no state.
 --@ include clock
 --@ include waiting
@@ -54,7 +54,7 @@ local function make_available(ids, dues)
   local fields, times, normal, high = {}, {}, {}, {}
   for index, id in ipairs(ids) do
     if items[index] then
-      local list = dues[index] % 1 == 0 and normal or high
+      local list = dues[index] % 1 < 0.5 and normal or high
       list[#list + 1] = id
       fields[#fields + 1], fields[#fields + 2] = id, items[index]
       times[#times + 1], times[#times + 2] = text_of(math.floor(dues[index])), id
