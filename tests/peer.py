@@ -408,3 +408,18 @@ class Peer:
             pipe.zrem(self.key("claimed", feed), id)
             pipe.lrem(self.key("ids", feed), 1, id)
             pipe.execute()
+
+    def job_maintenance(self, feed: Text) -> None:
+        """Make available what is in no state."""
+        words = ("items", "ids", "claimed", "stalled")
+        items, ids, claimed, stalled = (self.key(word, feed) for word in words)
+
+        def work(pipe: Any) -> None:
+            known = {*pipe.lrange(ids, 0, -1), *pipe.zrange(claimed, 0, -1)}
+            known |= pipe.smembers(stalled)
+            lost = [id for id in pipe.hkeys(items) if id not in known]
+            pipe.multi()
+            for id in lost:
+                pipe.lpush(ids, id)
+
+        self._step(work, items, ids, claimed, stalled)

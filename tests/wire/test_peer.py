@@ -27,7 +27,7 @@ from thoonk import (
     Thoonk,
 )
 from thoonk import waiting as thoonk_waiting
-from thoonk.operations import QueueTake, Release
+from thoonk.operations import JobCounts, Outcome, QueueTake, Release
 from thoonk.testing._sync.helpers import Background, until
 
 NUL = "a\0b"
@@ -697,6 +697,177 @@ def test_a_job_that_a_peer_died_with_is_brought_back(peer: Peer, thoonk: Thoonk)
         job.get_nowait()
     assert job.maintenance().recovered == (id,)
     assert job.get_nowait().id == id
+
+
+# --- scheduled jobs -------------------------------------------------------------------------
+
+
+def test_a_peers_maintenance_does_not_make_a_scheduled_job_run_early(
+    world: World, peer: Peer, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    job.put("first")
+    id = job.put("later", delay=60)
+    assert peer.job_get("j")[1:] == (b"first", 0)
+    for _ in range(2):
+        peer.job_maintenance("j")
+        assert job.maintenance().recovered == ()
+        assert not world.raw.exists("feed.ids:j")
+        with pytest.raises(Empty):
+            job.get_nowait()
+    assert job.get_counts().scheduled == 1
+    job.run_now(id)
+    assert peer.job_get("j") == (id.encode(), b"later", 0)
+
+
+def test_a_peer_gets_a_job_that_is_due_once_a_taker_of_ours_has_looked(
+    peer: Peer, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    job.put_many({"1": "first", "2": "second"}, delay=0.05)
+
+    def ours() -> str | None:
+        try:
+            return job.get_nowait().id
+        except Empty:
+            return None
+
+    taken: list[str | None] = []
+    until(lambda: bool(taken.append(ours()) or taken[-1]))
+    assert taken[-1] == "1"
+    assert peer.job_get("j") == (b"2", b"second", 0)
+
+
+def test_an_empty_id_that_wakes_a_peer_is_not_counted_and_goes(
+    world: World, peer: Peer, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    for repair in (job.maintenance, job.get_nowait):
+        thoonk.set_config("j", {"claim_timeout": None if repair == job.maintenance else 60})
+        job.put("later", delay=60)
+        world.raw.lpush("feed.ids:j", "")  # where it was not the first
+        assert peer.job_get("j")[:2] == (b"", None)
+        assert world.raw.zrange("feed.claimed:j", 0, -1) == [b""]
+        assert job.get_counts().claimed == 0
+        assert (job.stats().claimed, job.stats().oldest_claimed) == (0, None)
+        world.raw.delete("feed.ids:j")
+        if repair == job.maintenance:
+            repair()
+        else:
+            with pytest.raises(Empty):
+                repair()
+        assert not world.raw.exists("feed.claimed:j", "feed.cancelled:j")
+
+
+def test_jobs_that_are_first_due_together_wake_a_taker(world: World, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    job.put_many({"b": "x", "a": "x"}, delay=60)
+    assert world.raw.lrange("feed.ids:j", 0, -1) == [b""]
+    assert job.get_counts().waiting == 0
+
+
+def test_scheduled_jobs_of_a_feed_that_a_peer_deletes_are_not_the_next_feeds(
+    world: World, peer: Peer, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    job.put("old", id="a", delay=0.001, unique_for=60)
+    job.pause()
+    job.put("old")
+    peer.delete("j")
+    assert world.raw.exists("feed.scheduled:j", "feed.unique:j", "feed.paused:j") == 3
+    again = thoonk.job("j")
+    with pytest.raises(Empty):
+        again.get(timeout=0.05)
+    assert again.put("new", id="a").outcome is Outcome.ADDED
+    assert again.get_nowait().item == "new"
+
+
+# --- pauses -----------------------------------------------------------------------------------
+
+
+def test_a_peer_takes_nothing_from_a_paused_queue_and_what_it_puts_is_next(
+    world: World, peer: Peer, thoonk: Thoonk
+) -> None:
+    queue = thoonk.queue("q")
+    queue.put("1")
+    queue.pause()
+    assert peer.queue_get("q", 0.05) is None
+    queue.put("2")
+    for item in ("3", "4"):
+        peer.queue_put("q", item)
+    with pytest.raises(Empty):
+        queue.get_nowait()
+    # Which has taken them along.
+    assert peer.queue_get("q", 0.05) is None
+    peer.queue_put("q", "5")
+    assert not world.raw.exists("feed.claimed:q")
+    queue.resume()
+    assert [queue.get_nowait(), peer.queue_get("q")] == ["1", b"2"]
+    assert [queue.get_nowait(), peer.queue_get("q"), queue.get_nowait()] == ["3", b"4", "5"]
+
+
+def test_a_peer_takes_no_job_of_a_paused_feed_and_what_it_puts_and_gives_back_is_not_lost(
+    peer: Peer, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    for item in ("1", "2"):
+        job.put(item)
+    assert peer.job_get("j")[1] == b"1"
+    (id,) = [id for id in job.get_ids() if job.get_item(id) == "1"]
+    job.pause()
+    assert peer.job_get("j", 0.05) is None
+    peer.job_put("j", "3")
+    peer.job_cancel("j", id)
+    with pytest.raises(Empty):
+        job.get_nowait()
+    assert job.get_counts().waiting == 3
+    job.resume()
+    assert [peer.job_get("j")[1:] for _ in range(3)] == [(b"2", 0), (b"3", 0), (b"1", 1)]
+
+
+def test_what_a_peer_puts_while_a_taker_of_ours_waits_for_the_end_of_a_pause_is_in_its_place(
+    world: World, peer: Peer, thoonk: Thoonk
+) -> None:
+    queue = thoonk.queue("q")
+    queue.put("1")
+    queue.pause()
+    taker = Background(queue.get, timeout=20)
+    until(is_blocked(world))
+    for item in ("2", "3"):
+        peer.queue_put("q", item)
+    if world.name != MEMORY:  # where a peer wakes nobody
+        until(lambda: world.raw.llen("feed.paused:q") == 3)
+        until(is_blocked(world))
+    queue.resume()
+    assert taker.result() == "1"
+    assert [queue.get_nowait(), queue.get_nowait()] == ["2", "3"]
+
+
+def test_a_job_that_a_peers_maintenance_puts_back_twice_is_not_run_twice_at_a_time(
+    peer: Peer, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    id = job.put("x")
+    job.pause()
+    peer.job_maintenance("j")
+    job.resume()
+    assert peer.client.lrange("feed.ids:j", 0, -1) == [id.encode()] * 2
+    claim = job.get_nowait()
+    with pytest.raises(Empty):
+        job.get_nowait()
+    claim.finish()
+    assert job.get_counts() == JobCounts(0, 0, 0, 1)
+
+
+def test_a_taker_that_has_waited_through_a_pause_learns_when_the_next_job_is_due(
+    world: World, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    job.pause()
+    job.put("later", delay=60)
+    assert not world.raw.exists("feed.ids:j")
+    job.resume()
+    assert world.raw.lrange("feed.ids:j", 0, -1) == [b""]
 
 
 # --- listening ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ end
 heed_pause(config[2])
 return {
   call('LLEN', keys.ids) + call('LLEN', keys.reserved) - bells(),
-  call('ZCARD', keys.claimed),
+  call('ZCARD', keys.claimed) - (call('ZSCORE', keys.claimed, '') and 1 or 0),
   call('SCARD', keys.stalled),
   count_in(call('GET', keys.finishes)),
   call('ZCARD', keys.scheduled),

@@ -1,5 +1,5 @@
 -- Contract: create (the configuration)
---@ keys config
+--@ keys config scheduled scheduleditems unique info paused
 -- ARGV: field, value, field, value ..., then session and call
 -- Returns 1 when created, {field, value ...} of what is there otherwise.
 -- Notices: none (register_feed announces).
@@ -17,4 +17,8 @@ if refusal then
   return refusal
 end
 call('HSET', keys.config, unpack(ARGV))
+-- Left over where a peer has deleted a feed of that name: its jobs are not for this one.
+for index = 2, #KEYS do
+  call('UNLINK', KEYS[index])
+end
 return remember(1)

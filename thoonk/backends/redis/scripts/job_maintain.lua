@@ -26,6 +26,8 @@ call('HLEN', keys.holders)
 call('HLEN', keys.tokens)
 local expired, stalled, recovered, discarded = {}, {}, {}, {}
 local timeout = (seconds_in(config[2]) or 0) * 1000
+-- A peer that was woken by an empty id may have claimed it.
+call('ZREM', keys.claimed, '')
 if timeout > 0 then
   local max_failures = count_in(config[3])
   repeat

@@ -75,6 +75,8 @@ local function go_on(where)
 end
 
 if phase == 'claims' then
+  -- A peer that was woken by an empty id may have claimed it.
+  call('ZREM', keys.claimed, '')
   local timeout = (seconds_in(config[2]) or 0) * 1000
   if timeout > 0 then
     local old = {}

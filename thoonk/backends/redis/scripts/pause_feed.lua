@@ -6,7 +6,6 @@
 --@ include once
 --@ include feed
 --@ include notify
---@ include waiting
 if answered then
   return answered
 end
@@ -28,10 +27,14 @@ while left and #left > 0 do
   call('RPUSH', keys.ids, unpack(left))
   left = call('LPOP', keys.paused, 1000)
 end
+-- What a blocked taker has reserved is next.
+local reserved = call('LPOP', keys.reserved, 1000)
+while reserved and #reserved > 0 do
+  call('RPUSH', keys.ids, unpack(reserved))
+  reserved = call('LPOP', keys.reserved, 1000)
+end
 if call('EXISTS', keys.ids) == 1 then
   call('RENAME', keys.ids, keys.paused)
 end
-heed_pause('1')
-empty_inbox(1000)
 call('PUBLISH', ARGV[2], ARGV[1])
 return remember(1)

@@ -33,7 +33,7 @@ local function earliest(key, others, limit)
     local rows = call(
       'ZRANGEBYSCORE', key, range[1], range[2], 'WITHSCORES', 'LIMIT', 0, limit)
     for index = 1, #rows, 2 do
-      if not others or not call('ZSCORE', others, rows[index]) then
+      if rows[index] ~= '' and not (others and call('ZSCORE', others, rows[index])) then
         local since = in_milliseconds(number_of(rows[index + 1]))
         found = math.min(found or since, since)
         break
@@ -55,8 +55,9 @@ if kind == 'feed' then
   stats[12] = age(newest and in_milliseconds(number_of(newest)))
 elseif kind == 'queue' or kind == 'job' then
   stats[4] = call('LLEN', keys.ids) + call('LLEN', keys.reserved)
-  stats[5] = call('ZCARD', keys.claimed)
-  stats[10] = age(earliest(keys.claimed, nil, 1))
+  -- A peer that was woken by an empty id may have claimed it.
+  stats[5] = call('ZCARD', keys.claimed) - (call('ZSCORE', keys.claimed, '') and 1 or 0)
+  stats[10] = age(earliest(keys.claimed, nil, 2))
   stats[15] = is_paused and 1 or 0
 end
 if kind == 'job' then

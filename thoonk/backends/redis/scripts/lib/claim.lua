@@ -110,6 +110,9 @@ end
 -- Call `back(id)` for up to `limit` claims that are older than `timeout` ms. Claims whose time
 -- has yet to come, for some clock was ahead, count as made now. Returns how many were looked at.
 local function expire(time, timeout, limit, back)
+  -- A peer that was woken by an empty id may have claimed it. And a server that is full refuses a
+  -- first write that takes memory: this takes none.
+  call('ZREM', keys.claimed, '')
   local seen = call(
     'ZRANGEBYSCORE', keys.claimed, '-inf', text_of(time - timeout), 'WITHSCORES', 'LIMIT', 0, limit)
   local ahead = call('ZREVRANGEBYSCORE', keys.claimed, '+inf', '(' .. text_of(time), 'WITHSCORES',
@@ -122,8 +125,6 @@ local function expire(time, timeout, limit, back)
     local since = math.min(time, in_milliseconds(number_of(seen[index + 1])))
     if since > time - timeout then
       -- Also a peer's claim in seconds, still young: rewritten, so that it sorts by its time.
-      -- A server that is full refuses a first write that takes memory: this takes none.
-      call('ZREM', keys.claimed, '')
       date(id, seen[index + 1], call('HGET', keys.holders, id), text_of(since))
     else
       back(id)

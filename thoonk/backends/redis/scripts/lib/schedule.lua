@@ -26,17 +26,15 @@ end
 -- Schedule the jobs `ids`; `items` and `dues` are theirs. A taker that is blocked knows when the job
 -- that came first was due: where one of these comes before that, it is woken.
 local function schedule(ids, items, dues)
-  local fields, times, first = {}, {}, 1
+  local fields, times, is_new = {}, {}, {}
   for index, id in ipairs(ids) do
     fields[2 * index - 1], fields[2 * index] = id, items[index]
     times[2 * index - 1], times[2 * index] = text_of(dues[index]), id
-    if dues[index] < dues[first] then
-      first = index
-    end
+    is_new[id] = true
   end
   call('HSET', keys.scheduleditems, unpack(fields))
   call('ZADD', keys.scheduled, unpack(times))
-  if call('ZRANK', keys.scheduled, ids[first]) == 0 then
+  if is_new[call('ZRANGE', keys.scheduled, 0, 0)[1]] then
     ring()
   end
 end

@@ -12,18 +12,16 @@ local function heed_pause(flag)
   end
 end
 
--- While paused, move up to `count` ids from the inbox to the end of what waits, and what a blocked
--- taker has reserved to its beginning.
+-- While paused, move up to `count` ids from the inbox to the end of what waits; before these, what
+-- a blocked taker has reserved, for that was in the inbox, too.
 local function empty_inbox(count)
   if not is_paused then
     return
   end
-  local reserved = call('LPOP', keys.reserved, count)
-  if reserved and #reserved > 0 then
-    call('RPUSH', keys.ids, unpack(reserved))
-  end
-  local ids = call('RPOP', inbox, count)
-  if ids and #ids > 0 then
-    call('LPUSH', keys.ids, unpack(ids))
+  for _, list in ipairs({keys.reserved, inbox}) do
+    local ids = call('RPOP', list, count)
+    if ids and #ids > 0 then
+      call('LPUSH', keys.ids, unpack(ids))
+    end
   end
 end
