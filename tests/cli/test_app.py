@@ -264,6 +264,9 @@ def test_commands_options_and_names_of_feeds_are_completed(
             thoonk.feed(name)
     assert completed(url, "co") == ["config", "completion", "conform"]
     assert completed(url, "job", "ret") == ["retract", "retry"]
+    assert completed(url, "job", "r") == ["reschedule", "result", "retract", "retry", "run-now"]
+    assert completed(url, "job", "put", "notes", "--if-exists", "r") == ["replace", "refuse"]
+    assert completed(url, "pause", "ne") == ["news"]
     assert "--high" in completed(url, "put", "--")
     assert completed(url, "publish", "n") == ["news", "notes"]
     assert completed(url, "stats", "news", "o") == ["other"]

@@ -193,3 +193,122 @@ def test_maintenance_mends_job_feeds(world: World, cli: Cli, thoonk: Thoonk) -> 
     assert cli("maintenance", "k", "--json").records == [
         {"feed": "k", "expired": [], "stalled": [], "recovered": [], "discarded": []}
     ]
+
+
+def test_jobs_are_put_for_later_and_run_when_asked(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    one, two = cli("job", "put", "j", "--delay", "600", "a\nb\n", "--lines").lines
+    (three,) = cli("job", "put", "j", "--at", "2999-12-24T18:00:00+01:00", "c").lines
+    (past,) = cli("job", "put", "j", "--at", "2020-01-01T00:00Z", "d").lines
+    assert job.get_counts() == JobCounts(1, 0, 0, 0, 3)
+    assert cli("job", "get", "j").lines == [past, "d"]
+    (info,) = cli("job", "show", "j", three, "--json").records
+    assert (info["state"], info["due"]) == ("scheduled", "2999-12-24T17:00:00.000+00:00")
+    cli("job", "run-now", "j", two)
+    assert cli("job", "get", "j").lines == [two, "b"]
+    assert "not scheduled" in cli("job", "run-now", "j", two, fails=5).err
+    cli("job", "reschedule", "j", one, three, "--delay", "0.05")
+    assert {cli("job", "get", "j").lines[1] for _ in range(2)} == {"a", "c"}
+    assert "not scheduled" in cli("job", "reschedule", "j", one, "--delay", "9", fails=5).err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["put", "j", "x", "--at", "tomorrow"],
+        ["put", "j", "x", "--at", "2999-12-24T18:00:00"],
+        ["put", "j", "x", "--at", "2999-12-24"],
+        ["put", "j", "x", "--at", "2999-12-24T18:00Z", "--delay", "1"],
+        ["put", "j", "x", "--delay", "-1"],
+        ["put", "j", "x", "--if-exists", "keep"],
+        ["put", "j", "x", "--unique-for", "5"],
+        ["put", "j", "x", "y", "--id", "one"],
+        ["put", "j", "x", "--id", ""],
+        ["reschedule", "j", "x"],
+        ["reschedule", "j", "x", "--at", "2999-12-24T18:00Z", "--delay", "1"],
+        ["cancel", "j", "x", "--at", "2999-12-24T18:00Z", "--delay", "1"],
+    ],
+    ids=" ".join,
+)
+def test_times_and_ids_that_make_no_sense_are_refused(
+    cli: Cli, thoonk: Thoonk, words: list[str]
+) -> None:
+    job = thoonk.job("j")
+    cli("job", *words, fails=2)
+    assert job.count() == 0
+
+
+def test_an_id_of_ones_own_and_what_happens_when_it_is_taken(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    put = ("job", "put", "j", "--id", "nightly")
+    assert cli(*put, "one").lines == ["nightly"]
+    done = cli(*put, "two")
+    assert done.lines == ["nightly"]
+    assert done.err == "Note: the id 'nightly' is taken; nothing was done\n"
+    assert cli(*put, "three", "--if-exists", "replace", "--json").records == [
+        {"id": "nightly", "outcome": "replaced"}
+    ]
+    assert "'nightly'" in cli(*put, "four", "--if-exists", "refuse", fails=5).err
+    assert job.get_all() == {"nightly": "three"}
+    cli("job", "retract", "j", "nightly")
+    assert cli(*put, "five", "--unique-for", "600", "--json").records == [
+        {"id": "nightly", "outcome": "added"}
+    ]
+    cli("job", "get", "j")
+    cli("job", "finish", "j", "nightly")
+    assert cli(*put, "six", "--json").records == [{"id": "nightly", "outcome": "kept"}]
+
+
+def test_why_a_job_failed_is_told(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j", {"max_failures": 9})
+    for id in "ab":
+        job.put(id, id=id)
+    cli("job", "get", "j")
+    cli("job", "get", "j")
+    cli("job", "cancel", "j", "a", "--reason", "no network", "--delay", "600")
+    cli("job", "stall", "j", "b", "--reason", "broken \x1b[31m file")
+    first, second = (
+        dict(line.split("\t") for line in cli("job", "show", "j", id).lines) for id in "ab"
+    )
+    assert (first["state"], first["failures"], first["message"]) == ("scheduled", "1", "no network")
+    assert first["due"].endswith("+00:00")
+    assert "stalled" not in first
+    assert (second["state"], second["message"]) == ("stalled", "broken \\x1b[31m file")
+    assert second["stalled"] == second["failed"]
+    cli("job", "show", "j", "c", fails=4)
+
+
+def test_a_traceback_is_shown_on_lines_of_its_own(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    id = job.put("x")
+    with pytest.raises(ZeroDivisionError), job.get():
+        raise ZeroDivisionError("by\nnothing")
+    lines = cli("job", "show", "j", id).lines
+    assert lines[0] == f"id\t{id}"
+    assert {"error\tZeroDivisionError", "message\tby\\nnothing", "failures\t1"} < {*lines}
+    assert lines[lines.index("traceback") + 1] == "Traceback (most recent call last):"
+    assert lines[-2:] == ["ZeroDivisionError: by", "nothing"]
+    (record,) = cli("job", "show", "j", id, "--json").records
+    assert record["state"] == "waiting"
+    assert record["claimed"] is None
+    assert record["failure"]["message"] == "by\nnothing"
+    assert record["failure"]["traceback"].endswith("by\nnothing\n")
+    job.get().finish("done")
+    (record,) = cli("job", "show", "j", id, "--json").records
+    assert (record["state"], record["has_result"], record["failure"]) == ("finished", True, None)
+
+
+def test_feeds_are_paused_and_resumed(cli: Cli, thoonk: Thoonk) -> None:
+    job, queue = thoonk.job("j"), thoonk.queue("q")
+    thoonk.feed("f")
+    cli("pause", "j", "q")
+    assert cli("pause", "j").err == "Note: 'j' is paused already\n"
+    cli("put", "q", "x")
+    cli("job", "put", "j", "x")
+    cli("get", "q", "--no-wait", fails=3)
+    cli("job", "get", "j", "--no-wait", fails=3)
+    cli("resume", "j", "q")
+    assert cli("resume", "q").err == "Note: 'q' is not paused\n"
+    assert (queue.get_nowait(), job.get_nowait().item) == ("x", "x")
+    cli("pause", "f", fails=5)
+    cli("resume", "nowhere", fails=4)

@@ -20,6 +20,9 @@ NOTHING = {
     "oldest_claimed": None,
     "oldest_item": None,
     "newest_item": None,
+    "scheduled": None,
+    "next_due": None,
+    "paused": None,
     "put_per_second": None,
     "done_per_second": None,
 }
@@ -50,9 +53,29 @@ def test_stats_tell_machines_what_there_is(cli: Cli, thoonk: Thoonk) -> None:
         "finished": 1,
         "oldest_item": None,
         "newest_item": None,
+        "scheduled": 0,
+        "next_due": None,
+        "paused": False,
         "put_per_second": None,
         "done_per_second": None,
     }
+
+
+def test_what_is_scheduled_and_paused(cli: Cli, thoonk: Thoonk) -> None:
+    job, queue = thoonk.job("j"), thoonk.queue("q")
+    job.put("x", delay=7200)
+    job.put("y")
+    queue.put("z")
+    queue.pause()
+    jobs, items = cli("stats", "--json").records
+    assert 7100 < jobs["next_due"] <= 7200
+    assert (jobs["waiting"], jobs["scheduled"], jobs["paused"]) == (1, 1, False)
+    assert (items["waiting"], items["scheduled"], items["paused"]) == (1, None, True)
+    assert [line.split("\t")[-3:] for line in cli("top", "--once").lines] == [
+        ["scheduled", "due", "paused"],
+        ["1", "2h", "-"],
+        ["-", "-", "yes"],
+    ]
 
 
 def test_rates_are_those_between_two_looks(cli: Cli, thoonk: Thoonk) -> None:
@@ -89,8 +112,11 @@ def test_rates_are_those_between_two_looks(cli: Cli, thoonk: Thoonk) -> None:
 def test_stats_and_top_print_one_table_in_a_pipe(cli: Cli, thoonk: Thoonk) -> None:
     thoonk.queue("a\tname").put("x")
     wanted = [
-        "feed\ttype\titems\twaiting\tclaimed\tstalled\tfailing\tin/s\tout/s\toldest\tclaim",
-        "a\\tname\tqueue\t1\t1\t0\t-\t-\t-\t-\t-\t-",
+        (
+            "feed\ttype\titems\twaiting\tclaimed\tstalled\tfailing\tin/s\tout/s\toldest\tclaim"
+            "\tscheduled\tdue\tpaused"
+        ),
+        "a\\tname\tqueue\t1\t1\t0\t-\t-\t-\t-\t-\t-\t-\t-\t-",
     ]
     assert cli("stats").lines == wanted
     assert cli("top", "--once").lines == wanted

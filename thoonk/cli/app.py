@@ -45,6 +45,8 @@ SECTIONS: Mapping[str, Section] = {
         "put": ("thoonk.cli.queues:put", "Put items into a queue."),
         "get": ("thoonk.cli.queues:get", "Take the next item of a queue."),
         "job": ("thoonk.cli.jobs:job", "Put jobs, claim and finish them, read results."),
+        "pause": ("thoonk.cli.queues:pause", "Let nobody take from queues or job feeds."),
+        "resume": ("thoonk.cli.queues:resume", "End a pause."),
         "work": ("thoonk.worker.cli:work", "Do jobs, with the functions of a program."),
     },
     "Watching over them": {

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
 
-from thoonk import Claim, Empty, FeedConfig, FeedDoesNotExist, JobResult, WrongFeedType
+from thoonk import (
+    Claim,
+    Empty,
+    FeedConfig,
+    FeedDoesNotExist,
+    ItemDoesNotExist,
+    JobResult,
+    WrongFeedType,
+)
 from thoonk.cli.items import retract_all
 from thoonk.cli.output import (
     item_fields,
@@ -25,10 +35,15 @@ from thoonk.cli.output import (
 from thoonk.cli.queues import high_option, waiting_for
 from thoonk.cli.sending import send_new
 from thoonk.cli.session import (
+    AN_ID,
     Command,
     Group,
     Seconds,
     Session,
+    as_name,
+    at_option,
+    check_one_time,
+    delay_option,
     id_argument,
     ids_argument,
     name_argument,
@@ -40,7 +55,7 @@ from thoonk.cli.session import (
 from thoonk.cli.values import check_item, items_argument, items_of, lines_option, result_argument
 from thoonk.config import JOB
 from thoonk.names import encode_name
-from thoonk.operations import Priority
+from thoonk.operations import Failure, IfExists, JobState, Outcome, Priority
 
 _SKIPPED = (FeedDoesNotExist, WrongFeedType)
 """Why a feed is passed over when none was named: it is gone, or no job feed."""
@@ -58,6 +73,10 @@ def job() -> None:
     """
 
 
+def _read_text(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else as_name(value)
+
+
 token_option = click.option(
     "--token", default="", metavar="TOKEN", help="Only if claimed under it (job get --json tells)."
 )
@@ -68,12 +87,65 @@ token_option = click.option(
 @items_argument
 @high_option
 @lines_option
+@delay_option
+@at_option
+@click.option("--id", metavar="ID", help="The job's id, of your own choice.", **AN_ID)
+@click.option(
+    "--if-exists",
+    type=click.Choice([choice.value for choice in IfExists]),
+    help="What happens when the ID is taken: nothing, a job not claimed is replaced, or an error. "
+    "[keep]",
+)
+@click.option(
+    "--unique-for",
+    type=Seconds(min=0),
+    metavar="SECONDS",
+    help="The ID stays taken so long, also when the job is finished.",
+)
 @pass_session
-def job_put(session: Session, name: str, items: tuple[bytes, ...], high: bool, lines: bool) -> None:
-    """Put jobs into a job feed; prints their ids. ITEM is as with put."""
+def job_put(
+    session: Session,
+    name: str,
+    items: tuple[bytes, ...],
+    high: bool,
+    lines: bool,
+    delay: float | None,
+    at: dt.datetime | None,
+    id: str | None,
+    if_exists: str | None,
+    unique_for: float | None,
+) -> None:
+    """Put jobs into a job feed; prints their ids. ITEM is as with put.
+
+    With --json and --id also the outcome: added, kept (the ID is taken) or replaced.
+    """
+    check_one_time(delay, at)
+    if id is None and (if_exists, unique_for) != (None, None):
+        raise click.UsageError("--if-exists and --unique-for are for a job with --id.")
     feed, config = session.open(name, JOB)
     given = items_of(items, lines=lines, config=config, name=name)
-    send_new(session, partial(feed.put_many, priority=Priority(high)), given)
+    priority = Priority(high)
+    if id is None:
+        send = partial(feed.put_many, priority=priority, delay=delay, at=at)
+        send_new(session, send, given)
+        return
+    if len(given) != 1:
+        raise click.UsageError("--id is for one item.")
+    put = feed.put(
+        given[0],
+        priority,
+        id=id,
+        delay=delay,
+        at=at,
+        if_exists=if_exists or IfExists.KEEP.value,
+        unique_for=unique_for,
+    )
+    if session.json:
+        write_json({"id": put, "outcome": put.outcome.name.lower()})
+    else:
+        write_line(put)
+        if put.outcome is Outcome.KEPT:
+            click.echo(f"Note: the id {printable(put)!r} is taken; nothing was done", err=True)
 
 
 @job.command("get")
@@ -151,28 +223,81 @@ def job_finish(
     feed.finish(id, result, timeout=keep, token=token)
 
 
+reason_option = click.option(
+    "--reason", metavar="TEXT", callback=_read_text, help="Why; job show tells it."
+)
+
+
 @job.command("cancel")
 @name_argument
 @ids_argument
 @token_option
+@delay_option
+@at_option
+@reason_option
 @pass_session
-def job_cancel(session: Session, name: str, ids: tuple[str, ...], token: str) -> None:
+def job_cancel(
+    session: Session,
+    name: str,
+    ids: tuple[str, ...],
+    token: str,
+    delay: float | None,
+    at: dt.datetime | None,
+    reason: str | None,
+) -> None:
     """Give claimed jobs back: they wait again, or are stalled after max_failures."""
+    check_one_time(delay, at)
     feed, _ = session.open(name, JOB)
     for id in ids:
-        feed.cancel(id, token=token)
+        feed.cancel(id, token=token, delay=delay, at=at, reason=reason)
 
 
 @job.command("stall")
 @name_argument
 @ids_argument
 @token_option
+@reason_option
 @pass_session
-def job_stall(session: Session, name: str, ids: tuple[str, ...], token: str) -> None:
+def job_stall(
+    session: Session, name: str, ids: tuple[str, ...], token: str, reason: str | None
+) -> None:
     """Take claimed jobs out of circulation, until they are retried."""
     feed, _ = session.open(name, JOB)
     for id in ids:
-        feed.stall(id, token=token)
+        feed.stall(id, token=token, reason=reason)
+
+
+@job.command("reschedule")
+@name_argument
+@ids_argument
+@delay_option
+@at_option
+@pass_session
+def job_reschedule(
+    session: Session,
+    name: str,
+    ids: tuple[str, ...],
+    delay: float | None,
+    at: dt.datetime | None,
+) -> None:
+    """Give scheduled jobs another time, with --delay or --at."""
+    check_one_time(delay, at)
+    if delay is None and at is None:
+        raise click.UsageError("Give --delay or --at. (job run-now makes jobs available now.)")
+    feed, _ = session.open(name, JOB)
+    for id in ids:
+        feed.reschedule(id, delay=delay, at=at)
+
+
+@job.command("run-now")
+@name_argument
+@ids_argument
+@pass_session
+def job_run_now(session: Session, name: str, ids: tuple[str, ...]) -> None:
+    """Make scheduled jobs available now."""
+    feed, _ = session.open(name, JOB)
+    for id in ids:
+        feed.run_now(id)
 
 
 @job.command("retry")
@@ -194,6 +319,55 @@ def job_retract(session: Session, name: str, ids: tuple[str, ...]) -> None:
     """Remove jobs in whatever state. Exit code 4 when one was not there."""
     feed, _ = session.open(name, JOB)
     retract_all(feed, ids)
+
+
+@job.command("show")
+@name_argument
+@id_argument
+@pass_session
+def job_show(session: Session, name: str, id: str) -> None:
+    """Tell what is known of the job ID: its state, its times, why it failed.
+
+    One field per line, with a tab behind its name; the traceback comes last, on lines of its
+    own. Times are the server's, in UTC. Exit code 4 when there is neither job nor result.
+    """
+    feed, _ = session.open(name, JOB)
+    info = feed.get_info(id)
+    if info is None:
+        raise ItemDoesNotExist(name, id)
+    if session.json:
+        write_json(attrs.asdict(info, value_serializer=_as_json))
+        return
+    failure = info.failure or Failure("")
+    fields = {
+        "id": id,
+        "state": info.state.value,
+        **{time: _as_text(getattr(info, time)) for time in _TIMES},
+        "failures": str(info.failures),
+        "error": failure.error,
+        "message": failure.message,
+        "worker": failure.worker,
+        "result": "yes" if info.has_result else "",
+    }
+    for field, text in fields.items():
+        if text:
+            write_line(f"{field}\t{printable(text)}")
+    if failure.traceback:
+        write_line("traceback")
+        write_line("\n".join(map(printable, failure.traceback.rstrip("\n").split("\n"))))
+
+
+_TIMES = ("put", "due", "claimed", "failed", "stalled")
+
+
+def _as_text(time: dt.datetime | None) -> str:
+    return "" if time is None else time.isoformat(timespec="milliseconds")
+
+
+def _as_json(_: object, __: object, value: Any) -> Any:
+    if isinstance(value, dt.datetime):
+        return _as_text(value)
+    return value.value if isinstance(value, JobState) else value
 
 
 @job.command("result")

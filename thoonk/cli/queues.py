@@ -10,9 +10,10 @@ from typing import TypeVar
 import click
 
 from thoonk import Empty, FeedConfig, OutcomeUnknown
-from thoonk.cli.output import item_fields, print_item, write_json
+from thoonk.cli.output import item_fields, print_item, printable, write_json
 from thoonk.cli.sending import send_new
 from thoonk.cli.session import (
+    A_FEED,
     Command,
     Session,
     name_argument,
@@ -21,7 +22,7 @@ from thoonk.cli.session import (
     timeout_option,
 )
 from thoonk.cli.values import items_argument, items_of, lines_option
-from thoonk.config import QUEUE
+from thoonk.config import JOB, QUEUE
 from thoonk.operations import Priority
 
 T = TypeVar("T")
@@ -97,3 +98,35 @@ def _print(session: Session, item: bytes, config: FeedConfig) -> None:
         write_json(item_fields(item))
     else:
         print_item(item, config.serializer)
+
+
+feeds_argument = click.argument("names", nargs=-1, required=True, metavar="NAME...", **A_FEED)
+
+
+@click.command(cls=Command)
+@feeds_argument
+@pass_session
+def pause(session: Session, names: tuple[str, ...]) -> None:
+    """Let nobody take from queues or job feeds, until resume.
+
+    Puts go on, and jobs that are claimed can be finished. Takers go on to wait.
+    """
+    for name in names:
+        feed, _ = session.open(name, QUEUE, JOB)
+        if not feed.pause():
+            _note(f"{printable(name)!r} is paused already")
+
+
+@click.command(cls=Command)
+@feeds_argument
+@pass_session
+def resume(session: Session, names: tuple[str, ...]) -> None:
+    """End a pause of queues or job feeds."""
+    for name in names:
+        feed, _ = session.open(name, QUEUE, JOB)
+        if not feed.resume():
+            _note(f"{printable(name)!r} is not paused")
+
+
+def _note(text: str) -> None:
+    click.echo(f"Note: {text}", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import math
 import os
@@ -207,3 +208,35 @@ timeout_option = click.option(
 no_wait_option = click.option(
     "--no-wait", is_flag=True, help="Do not wait at all; exit code 3 when nothing is there."
 )
+
+delay_option = click.option(
+    "--delay", type=Seconds(min=0), metavar="SECONDS", help="Not before so long from now."
+)
+
+
+def _read_time(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """A time as ISO 8601 has it, with its zone: the server may be in another one."""
+    if value is None or ctx.resilient_parsing:
+        return value
+    try:
+        time = dt.datetime.fromisoformat(value)
+    except ValueError:
+        message = f"{value!r} is no time such as 2030-12-24T18:00:00+01:00."
+        raise click.BadParameter(message, ctx, param) from None
+    if time.utcoffset() is None:
+        raise click.BadParameter(f"{value!r} has no zone, such as Z or +01:00.", ctx, param)
+    return time
+
+
+at_option = click.option(
+    "--at",
+    callback=_read_time,
+    metavar="TIME",
+    help="Not before that time: ISO 8601 with a zone, such as 2030-12-24T18:00Z.",
+)
+
+
+def check_one_time(delay: float | None, at: dt.datetime | None) -> None:
+    """Refuse --delay and --at together."""
+    if delay is not None and at is not None:
+        raise click.UsageError("Give --delay or --at, not both.")

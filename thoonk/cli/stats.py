@@ -38,13 +38,21 @@ COLUMNS = (
     "out/s",
     "oldest",
     "claim",
+    "scheduled",
+    "due",
+    "paused",
 )
+RARE = COLUMNS[-3:]
+"""Shown on a terminal only where a feed has something there."""
 NUMBERS = COLUMNS[2:]
 ROOM_FOR_ALL = 110
 """Columns that a terminal needs for the whole table; without them the types are left out."""
 ROOM_FOR_NAME = 12
 """Columns kept for the name of a feed, if it is that long; numbers make room for it."""
-DISPENSABLE = ("in/s", "out/s", "failing", "claim", "claimed", "oldest", "stalled")
+DISPENSABLE = (
+    *("in/s", "out/s", "failing", "claim", "due", "claimed", "oldest", "stalled"),
+    *("scheduled", "paused"),
+)
 """What is left out, in this order, until all others fit: a number that is cut short misleads."""
 
 UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
@@ -108,6 +116,9 @@ class Sample:
             _rate(self.done_per_second),
             _age(oldest),
             _age(stats.oldest_claimed),
+            "" if stats.scheduled is None else str(stats.scheduled),
+            _age(stats.next_due),
+            "yes" if stats.paused else "",
         ]
 
 
@@ -202,7 +213,8 @@ def top(session: Session, names: tuple[str, ...], interval: float, once: bool) -
 
     oldest is how long the oldest job has waited (of a feed: how old its first item is);
     claim is how old the oldest claim is; failing are jobs, not finished yet, that were
-    cancelled before.
+    cancelled before; due is how long until the first scheduled job is. The last three
+    columns are there when a feed has something to tell in them.
     """
     sampler = Sampler(session, names)
     if once:
@@ -237,16 +249,25 @@ def _live(sampler: Sampler, interval: float) -> None:
 def _table(samples: Sequence[Sample], caption: str | None = None) -> Table:
     rows = [sample.cells() for sample in samples]
     columns = [*COLUMNS]
+    for name in RARE:
+        where = columns.index(name)
+        if not any(row[where] not in ("", "0") for row in rows):
+            _drop(name, columns, rows)
     is_narrow = terminal().width < ROOM_FOR_ALL
     if is_narrow:
         # Names and numbers need the room.
         for name in ("type", *DISPENSABLE):
             if name != "type" and _width(columns, rows) <= terminal().width:
                 break
-            where = columns.index(name)
-            for row in (columns, *rows):
-                del row[where]
+            if name in columns:
+                _drop(name, columns, rows)
     return table(columns, rows, right=NUMBERS, long="feed", tight=is_narrow, caption=caption)
+
+
+def _drop(name: str, columns: list[str], rows: Iterable[list[str]]) -> None:
+    where = columns.index(name)
+    for row in (columns, *rows):
+        del row[where]
 
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
