@@ -6,6 +6,7 @@ The table below has rows for every operation. ``keys`` is the whole db afterward
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import re
 import time
 import uuid
@@ -24,6 +25,7 @@ from thoonk.backends.redis.commands import Call, Command, command_for
 from thoonk.exceptions import (
     FeedDoesNotExist,
     ItemDoesNotExist,
+    ItemExists,
     NotClaimed,
     NotStalled,
     WrongFeedType,
@@ -146,6 +148,16 @@ class Age:
         return isinstance(other, float) and self.seconds <= other < self.seconds + SECONDS
 
 
+@attrs.frozen(eq=False)
+class Moment:
+    """Equal to datetimes about now."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, dt.datetime) and Now().is_near(other.timestamp() * 1000)
+
+
 @attrs.frozen
 class Expiring:
     """A key that goes after so many seconds (within half a minute)."""
@@ -166,7 +178,19 @@ class AnyMark:
         return isinstance(other, str) and re.fullmatch(r"7\.\d+\.\d+", other) is not None
 
 
+@attrs.frozen(eq=False)
+class AnyOrderOfTimes:
+    """Equal to a sorted set of these ids, all from now."""
+
+    ids: tuple[bytes, ...]
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list) and sorted(id for id, _ in other) == sorted(self.ids)
+
+
 ANY_MARK: Any = AnyMark()
+MOMENT: Any = Moment()
 UNCHANGED = "unchanged"
 NOW = Now()
 ANNOUNCED = Announcement()
@@ -1772,6 +1796,206 @@ ROWS = [
         notices=((b"feed.retract:F", b"2"), (b"feed.retract:F", b"1")),
         answer=ops.SomeRetracted((True, True, False), "0 0"),
         keeps=b"N0,0,1,1,0",
+    ),
+    Row(
+        "an item under an id that is taken is kept, others are added",
+        ops.QueueAdd("F", (Entry("a", b"new"), Entry("b", b"B")), unique_for=100),
+        before=(queue(), queued("a")),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"b", b"a"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"B"},
+            b"feed.publishes:F": b"2",
+            b"feed.unique:F": [(b"b", Now(100))],
+        },
+        answer=(ops.Outcome.KEPT, ops.Outcome.ADDED),
+        keeps=b"N0,1",
+    ),
+    Row(
+        "an item that waits is replaced in its place, and one that is on its way is not",
+        ops.QueueAdd("F", (Entry("a", b"new"), Entry("b", b"new")), if_exists=ops.IfExists.REPLACE),
+        before=(queue(), queued("a", "b", "c"), QueueTake("F", "T")),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"c", b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"new", b"c": b"item c"},
+            b"feed.publishes:F": b"4",
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a"},
+        },
+        answer=(ops.Outcome.KEPT, ops.Outcome.REPLACED),
+        keeps=b"N0,2",
+    ),
+    Row(
+        "a put under an id that is taken is refused whole",
+        ops.QueueAdd("F", (Entry("b", b"x"), Entry("a", b"x")), if_exists=ops.IfExists.REFUSE),
+        before=(queue(), queued("a")),
+        raises=ItemExists,
+    ),
+    Row(
+        "an id stays taken when its item is gone",
+        ops.QueueAdd("F", (Entry("a", b"x"),), if_exists=ops.IfExists.REPLACE),
+        before=(queue(), (b"ZADD", "feed.unique:F", 9e12, "a")),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.unique:F": [(b"a", 9e12)],
+        },
+        answer=(ops.Outcome.KEPT,),
+        keeps=b"N0",
+    ),
+    Row(
+        "a queue is cleared, with what is on its way",
+        ops.QueueClear("F"),
+        before=(queue(), queued("a", "b", "c"), QueueTake("F", "T")),
+        keys={b"feed.config:F": QUEUE_CONFIG, b"feed.publishes:F": b"3"},
+        answer=ops.Step(3, 0),
+        keeps=b"N3,0",
+    ),
+    Row(
+        "a short step of clearing a queue",
+        ops.QueueClear("F", 1),
+        before=(queue(), queued("a", "b", "c")),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"c", b"b"],
+            b"feed.items:F": {b"b": b"item b", b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+        },
+        answer=ops.Step(1, 2),
+        keeps=b"N1,2",
+    ),
+    Row(
+        "stalled jobs are available again, without failures",
+        ops.JobRetryAll("F"),
+        before=(
+            job(max_failures="1"),
+            put("a", "b"),
+            JobClaim("F", "T", 1),
+            ops.JobCancel("F", "a", "T"),
+            (b"SADD", "feed.stalled:F", "gone"),
+        ),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"max_failures": b"1"},
+            b"feed.ids:F": [b"a", b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": AnyOrderOfTimes((b"a", b"b")),
+        },
+        answer=ops.Step(1, 0),
+        keeps=b"N1,0",
+    ),
+    Row(
+        "claimed jobs are removed, and the others stay",
+        ops.JobClear("F", ops.JobState.CLAIMED),
+        before=(job(), put("a", "b"), JobClaim("F", "T", 1)),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"b"],
+            b"feed.items:F": {b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"b", NOW)],
+        },
+        answer=ops.Step(1, 0),
+        keeps=b"N1,0",
+    ),
+    Row(
+        "waiting jobs are removed, the next ones first",
+        ops.JobClear("F", ops.JobState.WAITING, 1),
+        before=(job(), put("a", "b"), (b"ZADD", "feed.unique:F", 9e12, "a")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"b"],
+            b"feed.items:F": {b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"b", NOW)],
+        },
+        answer=ops.Step(1, 1),
+        keeps=b"N1,1",
+    ),
+    Row(
+        "scheduled jobs are removed",
+        ops.JobClear("F", ops.JobState.SCHEDULED),
+        before=(job(), ops.JobAdd("F", (Entry("a", b"A"),), due=ops.Due(delay=60))),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.publishes:F": b"1",
+        },
+        answer=ops.Step(1, 0),
+        keeps=b"N1,0",
+    ),
+    Row(
+        "stalled jobs are removed",
+        ops.JobClear("F", ops.JobState.STALLED),
+        before=(job(), put("a"), JobClaim("F", "T", 1), ops.JobStall("F", "a", "T")),
+        keys={b"feed.config:F": JOB_CONFIG, b"feed.publishes:F": b"1"},
+        answer=ops.Step(1, 0),
+        keeps=b"N1,0",
+    ),
+    Row(
+        "a page of the jobs that wait, the next one first",
+        ops.ReadJobPage("F", ops.JobState.WAITING),
+        before=(job(), put("a", "b")),
+        answer=ops.JobPage(
+            (
+                ops.JobInfo("a", ops.JobState.WAITING, put=MOMENT),
+                ops.JobInfo("b", ops.JobState.WAITING, put=MOMENT),
+            ),
+            (b"item a", b"item b"),
+            "",
+        ),
+    ),
+    Row(
+        "a page of the jobs that are claimed",
+        ops.ReadJobPage("F", ops.JobState.CLAIMED),
+        before=(job(), put("a", "b"), JobClaim("F", "T", 1)),
+        answer=ops.JobPage(
+            (ops.JobInfo("a", ops.JobState.CLAIMED, put=MOMENT, claimed=MOMENT),),
+            (b"item a",),
+            "",
+        ),
+    ),
+    Row(
+        "a page of the jobs that are stalled says why",
+        ops.ReadJobPage("F", ops.JobState.STALLED),
+        before=(
+            job(),
+            put("a", "b"),
+            JobClaim("F", "T", 1),
+            ops.JobFail("F", "a", "T", stall=True, failure=ops.Failure("why", worker="w")),
+        ),
+        answer=ops.JobPage(
+            (
+                ops.JobInfo(
+                    "a",
+                    ops.JobState.STALLED,
+                    put=MOMENT,
+                    failed=MOMENT,
+                    stalled=MOMENT,
+                    failure=ops.Failure("why", worker="w"),
+                ),
+            ),
+            (b"item a",),
+            "",
+        ),
+    ),
+    Row(
+        "a page of the jobs that are scheduled, the next one first",
+        ops.ReadJobPage("F", ops.JobState.SCHEDULED),
+        before=(
+            job(),
+            ops.JobAdd("F", (Entry("a", b"A"),), due=ops.Due(delay=15)),
+            ops.JobAdd("F", (Entry("b", b"B"),), due=ops.Due(delay=9)),
+        ),
+        answer=ops.JobPage(
+            (
+                ops.JobInfo("b", ops.JobState.SCHEDULED, put=MOMENT, due=MOMENT),
+                ops.JobInfo("a", ops.JobState.SCHEDULED, put=MOMENT, due=MOMENT),
+            ),
+            (b"B", b"A"),
+            "",
+        ),
     ),
     Row(
         "a feed is shortened by a step",
