@@ -105,6 +105,34 @@ def test_sending_taking_and_settling_have_their_kinds(thoonk: Thoonk, traces: Tr
     assert span.instrumentation_scope.name == "thoonk"
 
 
+def test_jobs_for_later_and_failures_are_of_these_kinds_too(thoonk: Thoonk, traces: Traces) -> None:
+    job = thoonk.job("job")
+    traces.spans()
+    job.put("four", id="mine")
+    span = traces.one()
+    assert (span.name, span.kind) == ("job_add job", KIND.PRODUCER)
+    assert span.attributes is not None
+    assert span.attributes["messaging.operation.type"] == "send"
+    assert span.attributes["messaging.message.id"] == "mine"
+    claim = job.get(timeout=5)
+    traces.spans()
+    claim.cancel(reason="secret", delay=60)
+    span = traces.one()
+    assert (span.name, span.kind) == ("job_fail job", KIND.CLIENT)
+    assert span.attributes is not None
+    assert span.attributes["messaging.operation.type"] == "settle"
+    assert span.attributes["messaging.message.id"] == "mine"
+    assert "secret" not in str(span.attributes)
+
+
+def test_reading_all_items_makes_a_span(thoonk: Thoonk, traces: Traces) -> None:
+    thoonk.job("job").get_all()
+    thoonk.queue("queue").get_all()
+    names = [span.name for span in traces.spans()]
+    assert names[2] == "read_jobs job"
+    assert names[-1].endswith("queue")
+
+
 def test_several_at_once_are_counted(thoonk: Thoonk, traces: Traces) -> None:
     thoonk.queue("queue")
     traces.spans()

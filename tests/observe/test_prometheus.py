@@ -51,6 +51,15 @@ def test_operations_are_timed_and_items_counted(watched: Watched) -> None:
     assert watched("jobs_taken_again_total", feed="job") == 1
 
 
+def test_a_put_that_did_nothing_is_not_counted(watched: Watched) -> None:
+    job = watched.thoonk.job("job")
+    job.put("x", id="mine", delay=60)
+    job.put("y", id="mine", if_exists="replace")
+    job.put("z", id="mine")
+    assert watched("operation_seconds_count", operation="job_add") == 3
+    assert watched("items_put_total", feed="job") == 2
+
+
 def test_errors_are_counted_by_their_class(watched: Watched) -> None:
     job = watched.thoonk.job("job")
     with pytest.raises(NotClaimed):
@@ -163,6 +172,24 @@ def test_feeds_are_read_when_they_are_asked_for(collected: Watched) -> None:
     assert collected("up") == 1
     collected.thoonk.delete_feed("job")
     assert collected("feed_items", **labels) is None
+
+
+def test_what_is_scheduled_and_paused_is_told(collected: Watched) -> None:
+    job, queue = collected.thoonk.job("job"), collected.thoonk.queue("queue")
+    labels = {"feed": "job", "type": "job"}
+    assert collected("feed_scheduled", **labels) == 0
+    assert collected("feed_next_due_seconds", **labels) is None
+    assert collected("feed_paused", **labels) == 0
+    job.put("x", delay=600)
+    assert collected("feed_scheduled", **labels) == 1
+    until = collected("feed_next_due_seconds", **labels)
+    assert until is not None
+    assert 500 < until <= 600
+    queue.pause()
+    assert collected("feed_paused", feed="queue", type="queue") == 1
+    assert collected("feed_scheduled", feed="queue", type="queue") is None
+    collected.thoonk.feed("feed")
+    assert collected("feed_paused", feed="feed", type="feed") is None
 
 
 def test_all_of_it_can_be_exposed(collected: Watched) -> None:

@@ -23,8 +23,10 @@ from thoonk.operations import (
     Batch,
     FeedPublish,
     FeedRetract,
+    JobAdd,
     JobCancel,
     JobExtend,
+    JobFail,
     JobFinish,
     JobPut,
     JobRetract,
@@ -54,10 +56,10 @@ __all__ = ["Traced", "Tracing", "received"]
 
 T = TypeVar("T")
 
-_SENDS = (FeedPublish, SortedInsert, SortedEdit, QueuePut, JobPut)
+_SENDS = (FeedPublish, SortedInsert, SortedEdit, QueuePut, JobPut, JobAdd)
 _SETTLES = (
     *(QueueConfirm, QueueReturn, Release, FeedRetract, SortedRetract),
-    *(JobFinish, JobExtend, JobCancel, JobStall, JobRetry, JobRetract),
+    *(JobFinish, JobExtend, JobCancel, JobFail, JobStall, JobRetry, JobRetract),
 )
 
 _REMEMBERED = 10_000

@@ -30,7 +30,7 @@ def feed_of(operation: Operation[Any]) -> str:
 def ids_of(operation: Operation[Any]) -> list[str]:
     """The ids that it names."""
     ids = [each.id for name in _WITH_IDS for each in getattr(operation, name, ())]
-    ids += getattr(operation, "ids", ())
+    ids += getattr(operation, "ids", None) or ()
     one = getattr(operation, "entry", operation)
     return [*ids, one.id] if hasattr(one, "id") else ids
 

@@ -25,10 +25,12 @@ from thoonk.operations import (
     Batch,
     FeedNames,
     FeedStats,
+    JobAdd,
     JobExtend,
     MaintenanceReport,
     Mended,
     Operation,
+    Outcome,
     ReadStats,
 )
 
@@ -132,7 +134,10 @@ class Metrics:
 
     def _answered(self, operation: Operation[Any], feed: str, answer: object) -> None:
         if items := items_of(operation):
-            self._put.labels(feed).inc(len(items))
+            kept = 0
+            if isinstance(operation, JobAdd) and isinstance(answer, tuple):
+                kept = answer.count(Outcome.KEPT)
+            self._put.labels(feed).inc(len(items) - kept)
         match answer:
             case Batch(entries=entries, lost=lost):
                 self._taken.labels(feed).inc(len(entries))
@@ -164,6 +169,9 @@ _GAUGES = {
     "oldest_claimed": "Seconds since the oldest claim was made or extended.",
     "oldest_item": "Seconds since the first item of a feed was published.",
     "newest_item": "Seconds since the last item of a feed was published.",
+    "scheduled": "Jobs that are available later.",
+    "next_due": "Seconds until the next of these is due.",
+    "paused": "Whether nobody may take from it.",
 }
 _COUNTERS = {
     "publishes": "Publishes, puts and edits so far.",
@@ -205,7 +213,7 @@ class FeedCollector(Collector):
         up.add_metric([], 1)
         yield up
         for name, help in _GAUGES.items():
-            unit = "_seconds" if name.startswith(("oldest", "newest")) else ""
+            unit = "_seconds" if name.startswith(("oldest", "newest", "next")) else ""
             gauge = GaugeMetricFamily(f"thoonk_feed_{name}{unit}", help, labels=_LABELS)
             yield _filled(gauge, name, stats)
         for name, help in _COUNTERS.items():
