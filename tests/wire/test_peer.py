@@ -27,7 +27,7 @@ from thoonk import (
     Thoonk,
 )
 from thoonk import waiting as thoonk_waiting
-from thoonk.operations import JobCounts, Outcome, QueueTake, Release
+from thoonk.operations import JobCounts, JobMaintain, Outcome, QueueTake, Release
 from thoonk.testing._sync.helpers import Background, until
 
 NUL = "a\0b"
@@ -780,6 +780,27 @@ def test_scheduled_jobs_of_a_feed_that_a_peer_deletes_are_not_the_next_feeds(
         again.get(timeout=0.05)
     assert again.put("new", id="a").outcome is Outcome.ADDED
     assert again.get_nowait().item == "new"
+
+
+def test_why_a_job_failed_that_a_peer_has_ended_is_forgotten_by_maintenance(
+    world: World, peer: Peer, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    ids = [job.put(item) for item in ("finished", "retracted", "waits")]
+    for _ in ids:
+        job.get_nowait().cancel(reason="no luck")
+    job.put("x", id="later", delay=60)
+    for _ in ids[:2]:
+        peer.job_get("j")
+    peer.job_finish("j", ids[0])
+    peer.job_retract("j", ids[1])
+    assert world.raw.hlen("feed.info:j") == 4
+    job.maintenance()
+    assert {*world.raw.hkeys("feed.info:j")} == {ids[2].encode(), b"later"}
+    peer.job_finish("j", peer.job_get("j")[0])
+    world.raw.delete("feed.scheduleditems:j")
+    job._backend.execute(JobMaintain("j"))
+    assert not world.raw.exists("feed.info:j")
 
 
 # --- pauses -----------------------------------------------------------------------------------

@@ -61,4 +61,9 @@ if #ids > 0 then
   call('ZREM', keys.unique, unpack(ids))
   call('HDEL', keys.info, unpack(ids))
 end
-return remember({#ids, left})
+local count = #ids
+for _, id in ipairs(ids) do
+  -- The empty id, which wakes takers, is no job.
+  count = id == '' and count - 1 or count
+end
+return remember({count, left})

@@ -1,6 +1,6 @@
 -- Contract: job maintenance
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
---@ keys paused
+--@ keys scheduleditems info paused
 -- ARGV: none
 -- Returns {ids of expired claims, ids stalled for their failures, ids recovered, ids discarded}.
 -- Notices: none; a blocked taker wakes by the push itself.
@@ -24,6 +24,8 @@ call('SCARD', keys.stalled)
 call('HLEN', keys.cancelled)
 call('HLEN', keys.holders)
 call('HLEN', keys.tokens)
+call('HLEN', keys.scheduleditems)
+call('HLEN', keys.info)
 local expired, stalled, recovered, discarded = {}, {}, {}, {}
 local timeout = (seconds_in(config[2]) or 0) * 1000
 -- A peer that was woken by an empty id may have claimed it.
@@ -83,9 +85,17 @@ if known ~= call('HLEN', keys.items) then
         call('HDEL', keys.items, lost)
         call('HDEL', keys.cancelled, lost)
         call('HDEL', keys.holders, lost)
+        call('HDEL', keys.info, lost)
         discarded[#discarded + 1] = lost
       end
     end
+  end
+end
+
+-- Nor do they know what else was noted of the jobs that they end.
+for _, known in ipairs(call('HKEYS', keys.info)) do
+  if call('HEXISTS', keys.items, known) + call('HEXISTS', keys.scheduleditems, known) == 0 then
+    call('HDEL', keys.info, known)
   end
 end
 return {expired, stalled, recovered, discarded}

@@ -1,7 +1,7 @@
 -- Contract: job maintenance
 -- One short step of it.
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
---@ keys paused
+--@ keys scheduleditems info paused
 -- ARGV: 1 where to go on ('' at the beginning), or 'suspects' and then ids
 -- Returns {where to go on or '', ids of expired claims, ids stalled for their failures, ids
 -- recovered, ids discarded, ids neither claimed nor stalled, ids that wait}. The last two are
@@ -29,6 +29,8 @@ call('SCARD', keys.stalled)
 call('HLEN', keys.cancelled)
 call('HLEN', keys.holders)
 call('HLEN', keys.tokens)
+call('HLEN', keys.scheduleditems)
+call('HLEN', keys.info)
 -- How many ids a step looks at, how many of a list it reads, how many elements of a list it
 -- compares (a single search may take more), and after how many bytes of items it ends.
 local MOST, LISTED, COMPARED, BYTES = 500, 5000, 250000, 1000000
@@ -58,6 +60,7 @@ if ARGV[1] == 'suspects' then
           call('HDEL', keys.items, id)
           call('HDEL', keys.cancelled, id)
           call('HDEL', keys.holders, id)
+          call('HDEL', keys.info, id)
           discarded[#discarded + 1] = id
         end
       end
@@ -125,6 +128,27 @@ if phase == 'holders' then
   left = left - #ids
   if step[1] ~= '0' then
     return go_on('holders ' .. step[1])
+  end
+  phase, at = 'info', '0'
+end
+
+-- Nor do they know what else was noted of the jobs that they end.
+if phase == 'info' then
+  local looked_at, size = 0, 0
+  repeat
+    local step = call('HSCAN', keys.info, at, 'COUNT', 10)
+    for index = 1, #step[2], 2 do
+      local id = step[2][index]
+      if call('HEXISTS', keys.items, id) + call('HEXISTS', keys.scheduleditems, id) == 0 then
+        call('HDEL', keys.info, id)
+      end
+      looked_at, size = looked_at + 1, size + #step[2][index + 1]
+    end
+    at = step[1]
+  until at == '0' or looked_at >= left or size >= BYTES
+  left = left - looked_at
+  if at ~= '0' then
+    return go_on('info ' .. at)
   end
   -- Looking at every item costs as much as there are: only when the numbers do not add up.
   local known = call('LLEN', keys.ids) + call('LLEN', keys.reserved) + call('ZCARD', keys.claimed)
