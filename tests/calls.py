@@ -9,7 +9,8 @@ from typing import Any
 import attrs
 import pytest
 
-from thoonk import Claim, Feed, FeedExists, Job, Queue, SortedFeed, Thoonk
+from thoonk import Claim, Empty, Feed, FeedExists, Job, Queue, SortedFeed, Thoonk
+from thoonk.operations import Failure
 
 
 class Nothing:
@@ -82,6 +83,73 @@ def finished(thoonk: Thoonk) -> tuple[Job[str], str]:
     opened, id = claimed(thoonk)
     opened.finish(id, "result")
     return opened, id
+
+
+def scheduled(thoonk: Thoonk) -> Job[str]:
+    opened = thoonk.job("f")
+    opened.put("x", id="a", delay=60)
+    return opened
+
+
+def due(thoonk: Thoonk) -> Job[str]:
+    opened = thoonk.job("f")
+    opened.put_many({"a": "x", "b": "y"}, delay=0.001)
+    while opened.stats().next_due:
+        pass
+    return opened
+
+
+def own_waiting(thoonk: Thoonk) -> Job[str]:
+    opened = thoonk.job("f")
+    opened.put("x", id="a")
+    return opened
+
+
+def own_claimed(thoonk: Thoonk) -> Job[str]:
+    opened = own_waiting(thoonk)
+    opened.get()
+    return opened
+
+
+def own_stalled(thoonk: Thoonk) -> Job[str]:
+    opened = own_waiting(thoonk)
+    opened.get().stall(reason="x")
+    return opened
+
+
+def claimed_often(thoonk: Thoonk) -> tuple[Job[str], str]:
+    opened = thoonk.job("f", {"max_failures": 1})
+    opened.put("x")
+    return opened, opened.get().id
+
+
+def paused_job(thoonk: Thoonk) -> Job[str]:
+    opened = own_waiting(thoonk)
+    opened.pause()
+    opened.put("y")
+    return opened
+
+
+def paused_empty(thoonk: Thoonk) -> Job[str]:
+    opened = scheduled(thoonk)
+    opened.pause()
+    return opened
+
+
+def paused_queue(thoonk: Thoonk) -> Queue[str]:
+    opened = queue(thoonk)
+    opened.pause()
+    return opened
+
+
+def get_nothing(opened: Queue[str] | Job[str]) -> None:
+    with contextlib.suppress(Empty):
+        opened.get_nowait()
+
+
+def raise_in(claim: Claim[str]) -> None:
+    with contextlib.suppress(ZeroDivisionError), claim:
+        raise ZeroDivisionError
 
 
 def enter_and_leave(block: contextlib.AbstractContextManager[Any]) -> None:
@@ -161,8 +229,7 @@ CALLS = [
         for kind, prepare, ids in (
             (Feed, feed, "ZRANGE"),
             (SortedFeed, sorted_feed, "LRANGE"),
-            (Queue, queue, "LRANGE"),
-            (Job, job, "HKEYS"),
+            (Queue, queue, "read_queue_ids"),
         )
         for method, word, call in (
             ("get_ids", ids, lambda f: f.get_ids()),
@@ -176,6 +243,22 @@ CALLS = [
             ("get_items", "HGETALL", lambda f: f.get_items()),
             ("get_items", "HMGET", lambda f: f.get_items(["1", "2"])),
             ("ids", "read_page", lambda f: set(f.ids())),
+            ("ids", "read_page", set),
+            ("items", "read_page", lambda f: dict(f.items())),
+        )
+    ),
+    *(
+        Call(f"Job.{method}", (word,), call, job)
+        for method, word, call in (
+            ("get_ids", "read_jobs", lambda f: f.get_ids()),
+            ("get_item", "read_jobs", lambda f: f.get_item("1")),
+            ("get_all", "read_jobs", lambda f: f.get_all()),
+            ("has_id", "read_jobs", lambda f: "1" in f),
+            ("count", "count_jobs", len),
+            ("stats", "read_stats", lambda f: f.stats()),
+            ("get_items", "read_jobs", lambda f: f.get_items()),
+            ("get_items", "read_jobs", lambda f: f.get_items(["1", "2"])),
+            ("get_info", "read_job", lambda f: f.get_info("1")),
             ("ids", "read_page", set),
             ("items", "read_page", lambda f: dict(f.items())),
         )
@@ -268,6 +351,51 @@ CALLS = [
     Call(
         "Job.get_failure_count", ("HGET",), lambda j, job_id: j.get_failure_count(job_id), claimed
     ),
+    # Jobs for later, and ids of one's own.
+    *(
+        Call("Job.put", ("job_add",), call, prepare)
+        for prepare in (job, scheduled, own_waiting, own_claimed, own_stalled, paused_job)
+        for call in (
+            lambda j: j.put("y", j.HIGH, id="a", if_exists="replace", unique_for=5),
+            lambda j: j.put("y", id="a", if_exists="replace", delay=60),
+        )
+    ),
+    Call("Job.put", ("job_add",), lambda j: j.put("y", delay=60), scheduled),
+    Call("Job.put_many", ("job_add",), lambda j: j.put_many(["y", "z"], delay=60), scheduled),
+    Call("Job.put_many", ("job_add",), lambda j: j.put_many({"a": "y", "b": "z"}), scheduled),
+    Call("Job.reschedule", ("job_reschedule",), lambda j: j.reschedule("a", 5), scheduled),
+    Call("Job.run_now", ("job_reschedule",), lambda j: j.run_now("a"), scheduled),
+    Call("Job.get_nowait", ("job_claim",), lambda j: j.get_nowait(), due),
+    Call("Job.retract", ("job_retract",), lambda j: j.retract("a"), scheduled),
+    Call("Job.retract_many", ("job_retract_some",), lambda j: j.retract_many(["a", "b"]), due),
+    # A failure with a reason, or with a time.
+    *(
+        Call("Job.cancel", ("job_fail",), call, prepare)
+        for prepare in (claimed, claimed_often)
+        for call in (
+            lambda j, job_id: j.cancel(job_id, reason="x"),
+            lambda j, job_id: j.cancel(job_id, delay=60),
+        )
+    ),
+    Call("Job.stall", ("job_fail",), lambda j, job_id: j.stall(job_id, reason="x"), claimed),
+    Call("Claim.cancel", ("job_fail",), lambda c: c.cancel(delay=5, reason="x"), claim),
+    Call("Claim.stall", ("job_fail",), lambda c: c.stall(reason="x"), claim),
+    Call("Claim.fail", ("job_cancel",), lambda c: c.fail(None, None), claim),
+    Call("Claim.fail", ("job_fail",), lambda c: c.fail(None, Failure("x")), claim),
+    Call("Claim.fail", ("job_fail",), raise_in, claim),
+    # Pauses.
+    Call("Job.pause", ("pause_feed",), lambda j: j.pause(), job),
+    Call("Job.pause", ("pause_feed",), lambda j: j.pause(), paused_job),
+    Call("Job.resume", ("resume_feed",), lambda j: j.resume(), job),
+    Call("Job.resume", ("resume_feed",), lambda j: j.resume(), paused_job),
+    Call("Job.resume", ("resume_feed",), lambda j: j.resume(), paused_empty),
+    Call("Job.put", ("job_put",), lambda j: j.put("y"), paused_job),
+    Call("Job.get_nowait", ("job_claim",), get_nothing, paused_job),
+    Call("Job.maintenance", ("job_mend",), lambda j: j.maintenance(), paused_job),
+    Call("Queue.pause", ("pause_feed",), lambda q: q.pause(), queue),
+    Call("Queue.resume", ("resume_feed",), lambda q: q.resume(), paused_queue),
+    Call("Queue.put", ("queue_put",), lambda q: q.put("y"), paused_queue),
+    Call("Queue.get_nowait", ("queue_take",), get_nothing, paused_queue),
     Call("Job.get_counts", ("count_jobs",), lambda j: j.get_counts(), job),
     Call("Job.maintenance", ("job_mend",), lambda j: j.maintenance(), job),
     Call("Claim.finish", ("job_finish",), lambda c: c.finish("r"), claim),

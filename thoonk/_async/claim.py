@@ -196,6 +196,15 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
             self.ended = True
             self.outbox.add(self._chosen_completion(), failed=failed)
 
+    async def _give_back(self, failure: Failure | None) -> None:
+        try:
+            await shielded(partial(self.fail, None, failure))
+        except UnsupportedOperation:  # of a backend that keeps no reasons
+            if self.outbox is not None:
+                self.settle(failed=True)
+            else:
+                await shielded(self.cancel)
+
     async def __aenter__(self) -> Self:
         self._pid = os.getpid()
         return self
@@ -215,11 +224,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
                 await self._end(JobFinish(self._feed, (self._chosen_completion(),)))
             return
         try:
-            await shielded(partial(self.fail, None, failure_of(error)))
-        except UnsupportedOperation:  # of a backend that keeps no reasons
-            self.settle(failed=True)
-            if not self.ended:
-                await shielded(self.cancel)
+            await self._give_back(failure_of(error))
         except ThoonkError as failure:
             # The error of the block matters more.
             if self.outbox is not None:

@@ -197,6 +197,15 @@ class Claim(tuple[str, T, int], Generic[T]):
             self.ended = True
             self.outbox.add(self._chosen_completion(), failed=failed)
 
+    def _give_back(self, failure: Failure | None) -> None:
+        try:
+            shielded(partial(self.fail, None, failure))
+        except UnsupportedOperation:  # of a backend that keeps no reasons
+            if self.outbox is not None:
+                self.settle(failed=True)
+            else:
+                shielded(self.cancel)
+
     def __enter__(self) -> Self:
         self._pid = os.getpid()
         return self
@@ -216,11 +225,7 @@ class Claim(tuple[str, T, int], Generic[T]):
                 self._end(JobFinish(self._feed, (self._chosen_completion(),)))
             return
         try:
-            shielded(partial(self.fail, None, failure_of(error)))
-        except UnsupportedOperation:  # of a backend that keeps no reasons
-            self.settle(failed=True)
-            if not self.ended:
-                shielded(self.cancel)
+            self._give_back(failure_of(error))
         except ThoonkError as failure:
             # The error of the block matters more.
             if self.outbox is not None:

@@ -35,18 +35,26 @@ _TYPES = {
     "finishes": "string",
     "holders": "hash",
     "idincr": "string",
+    "info": "hash",
     "items": "hash",
     RESULT: "list",
+    "paused": "list",
     "published": "zset",
     "publishes": "string",
     "reserved": "list",
     "results": "zset",
+    "scheduled": "zset",
+    "scheduleditems": "hash",
     "stalled": "set",
     "tokens": "hash",
+    "unique": "zset",
 }
 """The type of each key but ``feed.ids``, by its word."""
 
-_DATA = ("config", "items", "ids", "reserved", "claimed", "stalled", "published")
+_DATA = (
+    *("config", "items", "ids", "reserved", "claimed", "stalled", "published"),
+    *("scheduled", "scheduleditems", "paused"),
+)
 """What holds items or says where they are. All else is of no use without it."""
 
 UNLISTED = Check(

@@ -9,7 +9,15 @@ from conftest import World
 
 from contract.peek import everything
 from thoonk import AsyncThoonk, InvalidType, InvalidValue
-from thoonk.operations import JobClaim, JobFinish, JobNext, Release, TakeOperation
+from thoonk.operations import (
+    JobClaim,
+    JobFail,
+    JobFinish,
+    JobNext,
+    JobState,
+    Release,
+    TakeOperation,
+)
 from thoonk.testing._async.claims import filled, states
 from thoonk.testing._async.helpers import Background, pause, until
 from thoonk.testing._async.observed import AsyncObserved
@@ -66,7 +74,9 @@ async def test_whoever_wakes_a_loop_is_through_with_the_backend_when_the_loop_en
     assert events.count("woken") == len(events) - 1 > 0
 
 
-async def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> None:
+async def test_a_block_that_raises_in_the_loop_cancels_at_once_with_the_reason(
+    world: World,
+) -> None:
     async with AsyncThoonk(backend=world.url) as client:
         recording = AsyncObserved(client.backend)
         async with AsyncThoonk(backend=recording) as thoonk:
@@ -84,7 +94,13 @@ async def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: Worl
                         pass
             assert seen == [("good", 0), ("bad", 0), ("bad", 1)]
             assert await states(job) == (0, 0, 1, 1)
-            assert [type(op) for op in recording.sent[:4]] == [JobNext] * 4
+            ends = [op for op in recording.sent if not isinstance(op, JobNext | JobClaim)]
+            assert [type(op) for op in ends[:2]] == [JobFail] * 2
+            assert [op.failure.message for op in ends[:2]] == ["disk full"] * 2
+            info = await job.get_info((await job.get_ids())[0])
+            assert info is not None
+            assert (info.state, info.failures) == (JobState.STALLED, 2)
+            assert info.failure == ends[0].failure
 
 
 async def test_prefetch_claims_and_tells_in_batches(world: World) -> None:

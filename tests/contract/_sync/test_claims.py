@@ -10,7 +10,15 @@ from conftest import World
 
 from contract.peek import everything
 from thoonk import InvalidType, InvalidValue, Thoonk
-from thoonk.operations import JobClaim, JobFinish, JobNext, Release, TakeOperation
+from thoonk.operations import (
+    JobClaim,
+    JobFail,
+    JobFinish,
+    JobNext,
+    JobState,
+    Release,
+    TakeOperation,
+)
 from thoonk.testing._sync.claims import filled, states
 from thoonk.testing._sync.helpers import Background, pause, until
 from thoonk.testing._sync.observed import Observed
@@ -67,7 +75,9 @@ def test_whoever_wakes_a_loop_is_through_with_the_backend_when_the_loop_ends(
     assert events.count("woken") == len(events) - 1 > 0
 
 
-def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> None:
+def test_a_block_that_raises_in_the_loop_cancels_at_once_with_the_reason(
+    world: World,
+) -> None:
     with Thoonk(backend=world.url) as client:
         recording = Observed(client.backend)
         with Thoonk(backend=recording) as thoonk:
@@ -85,7 +95,13 @@ def test_a_block_that_raises_in_the_loop_cancels_with_the_next(world: World) -> 
                         pass
             assert seen == [("good", 0), ("bad", 0), ("bad", 1)]
             assert states(job) == (0, 0, 1, 1)
-            assert [type(op) for op in recording.sent[:4]] == [JobNext] * 4
+            ends = [op for op in recording.sent if not isinstance(op, JobNext | JobClaim)]
+            assert [type(op) for op in ends[:2]] == [JobFail] * 2
+            assert [op.failure.message for op in ends[:2]] == ["disk full"] * 2
+            info = job.get_info((job.get_ids())[0])
+            assert info is not None
+            assert (info.state, info.failures) == (JobState.STALLED, 2)
+            assert info.failure == ends[0].failure
 
 
 def test_prefetch_claims_and_tells_in_batches(world: World) -> None:

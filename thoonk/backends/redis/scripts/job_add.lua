@@ -28,6 +28,7 @@ for index = 5, #ARGV, 2 do
 end
 -- Refused here, before anything is written, where a key is of another type.
 call('LLEN', keys.ids)
+call('HLEN', keys.items)
 call('LLEN', keys.reserved)
 call('ZCARD', keys.published)
 call('HLEN', keys.cancelled)

@@ -68,6 +68,7 @@ end
 
 -- Looking at every item costs as much as there are: only when the numbers do not add up.
 local known = call('LLEN', keys.ids) + call('ZCARD', keys.claimed) + call('SCARD', keys.stalled)
+  - bells()
 if known ~= call('HLEN', keys.items) then
   local waiting = {}
   for _, waits in ipairs(call('LRANGE', keys.ids, 0, -1)) do

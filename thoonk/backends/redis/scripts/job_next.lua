@@ -30,6 +30,8 @@ call('HLEN', keys.cancelled)
 call('SCARD', keys.stalled)
 call('ZCARD', keys.published)
 call('HLEN', keys.tokens)
+call('ZCARD', keys.scheduled)
+call('HLEN', keys.scheduleditems)
 local last, lost = 6 + 5 * ARGV[6], {}
 if last > 6 then
   local completions, indexes = completions_in(7, last), nil

@@ -22,10 +22,14 @@ local before, item = call('ZSCORE', keys.scheduled, id), call('HGET', keys.sched
 if not before or not item then
   return redis.error_reply('NOTSCHEDULED 1')
 end
+-- Refused here, before anything is written, where a key is of another type.
 call('HLEN', keys.info)
-due = math.floor(due) + number_of(before) % 1
+call('LLEN', keys.ids)
+local high = number_of(before) % 1
+due = math.floor(due) + (high == high and high or 0) -- a peer may have left any number
 if due < now() + 1 then
-  make_available({id}, {math.min(due, now() + due % 1)})
+  make_available({id}, {now() + due % 1})
+  note(id, {'due', text_of(now())})
   return remember(0)
 end
 schedule({id}, {item}, {due})

@@ -39,6 +39,8 @@ call('LLEN', keys.reserved)
 call('HDEL', keys.items, '')
 local right, left, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ids = {unpack(ARGV, 4)}
+-- Also of a job that is finished: its id can be put again.
+call('ZREM', keys.unique, unpack(ids))
 local since, holders = claims_on(ids)
 local gone, claimed, held_by, wanted, waiting, removed = {}, {}, {}, {}, {}, {}
 for index, id in ipairs(ids) do
@@ -95,7 +97,6 @@ if #gone > 0 then
   call('SREM', keys.stalled, unpack(gone))
   call('ZREM', keys.scheduled, unpack(gone))
   call('HDEL', keys.scheduleditems, unpack(gone))
-  call('ZREM', keys.unique, unpack(gone))
   call('HDEL', keys.info, unpack(gone))
   for _, id in ipairs(gone) do
     removed[wanted[id]] = 1

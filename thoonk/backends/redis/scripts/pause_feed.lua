@@ -20,6 +20,7 @@ end
 -- Refused here, before anything is written, where a key is of another type.
 call('LLEN', keys.ids)
 call('LLEN', keys.reserved)
+call('LLEN', keys.paused)
 call('HSET', keys.config, 'paused', '1')
 -- Left over where a peer has deleted the feed, or the field.
 local left = call('LPOP', keys.paused, 1000)

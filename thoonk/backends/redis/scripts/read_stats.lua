@@ -67,7 +67,7 @@ if kind == 'job' then
   stats[4] = stats[4] - bells()
   stats[13] = call('ZCARD', keys.scheduled)
   local next_one = call('ZRANGE', keys.scheduled, 0, 0, 'WITHSCORES')[2]
-  stats[14] = next_one and math.max(0, math.floor(number_of(next_one)) - time) or -1
+  stats[14] = next_one and math.max(0, math.min(1e15, math.floor(number_of(next_one)) - time)) or -1
   if stats[4] > 0 then
     -- One more than are claimed has one that waits among it. Where very many are, what is
     -- next must do.

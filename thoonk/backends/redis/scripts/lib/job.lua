@@ -12,9 +12,16 @@ local function claim(claim_timeout, max_failures, count, token, recover_expired)
     taken, items = take(token, count, time, false)
   end
   if #taken == 0 then
+    call('ZCARD', keys.scheduled)
+    call('HLEN', keys.scheduleditems)
+    call('ZCARD', keys.published)
+    call('ZCARD', keys.claimed)
+    call('HLEN', keys.holders)
+    call('HLEN', keys.tokens)
+    call('HLEN', keys.items)
+    call('LLEN', keys.ids)
+    call('LLEN', keys.reserved)
     if timeout > 0 then
-      call('HLEN', keys.items)
-      call('LLEN', keys.reserved)
       local old = {}
       expire(time, timeout, 100, function(id)
         old[#old + 1] = id

@@ -18,11 +18,6 @@ local function ring()
   end
 end
 
--- How many elements of the list are no ids.
-local function bells()
-  return call('LPOS', keys.ids, '', 'RANK', -1, 'MAXLEN', 1000) and 1 or 0
-end
-
 -- Schedule the jobs `ids`; `items` and `dues` are theirs. A taker that is blocked knows when the job
 -- that came first was due: where one of these comes before that, it is woken.
 local function schedule(ids, items, dues)
@@ -84,5 +79,5 @@ local function bring_due(time, limit)
     make_available(ids, dues)
     next_one = call('ZRANGE', keys.scheduled, 0, 0, 'WITHSCORES')
   end
-  return next_one[2] and math.max(0, math.floor(number_of(next_one[2])) - time)
+  return next_one[2] and math.max(0, math.min(1e15, math.floor(number_of(next_one[2])) - time))
 end

@@ -8,8 +8,22 @@ local inbox, is_paused = keys.ids, false
 local function heed_pause(flag)
   is_paused = flag == '1'
   if is_paused then
+    -- Refused here, before anything is written, where a key is of another type.
+    call('LLEN', inbox)
+    call('LLEN', keys.paused)
     keys.ids = keys.paused
   end
+end
+
+-- How many elements of the lists of what waits are no ids: see `ring` in schedule.lua.
+local function bells()
+  local count = 0
+  for _, list in ipairs({keys.ids, keys.reserved}) do
+    if call('LPOS', list, '', 'RANK', -1, 'MAXLEN', 1000) then
+      count = count + 1
+    end
+  end
+  return count
 end
 
 -- While paused, move up to `count` ids from the inbox to the end of what waits; before these, what
