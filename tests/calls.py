@@ -142,6 +142,12 @@ def paused_queue(thoonk: Thoonk) -> Queue[str]:
     return opened
 
 
+def own_queue(thoonk: Thoonk) -> Queue[str]:
+    opened = thoonk.queue("f")
+    opened.put("x", id="a", unique_for=60)
+    return opened
+
+
 def get_nothing(opened: Queue[str] | Job[str]) -> None:
     with contextlib.suppress(Empty):
         opened.get_nowait()
@@ -396,6 +402,31 @@ CALLS = [
     Call("Queue.resume", ("resume_feed",), lambda q: q.resume(), paused_queue),
     Call("Queue.put", ("queue_put",), lambda q: q.put("y"), paused_queue),
     Call("Queue.get_nowait", ("queue_take",), get_nothing, paused_queue),
+    # All in one state.
+    *(
+        Call(f"Job.{method}", (word,), lambda j, c=call, s=state: c(j, s), prepare)
+        for state, prepare in (
+            ("scheduled", scheduled),
+            ("waiting", own_waiting),
+            ("claimed", own_claimed),
+            ("stalled", own_stalled),
+        )
+        for method, word, call in (
+            ("jobs", "read_job_page", lambda j, s: list(j.jobs(s))),
+            ("get_ids", "read_job_page", lambda j, s: j.get_ids(s)),
+            ("retract_all", "job_clear", lambda j, s: j.retract_all(s)),
+        )
+    ),
+    Call("Queue.purge", ("queue_clear",), lambda q: q.purge(), paused_queue),
+    *(
+        Call("Queue.put", ("queue_add",), call, prepare)
+        for prepare in (queue, own_queue, paused_queue)
+        for call in (
+            lambda q: q.put("z", q.HIGH, id="a", unique_for=5),
+            lambda q: q.put("z", id="a", if_exists="replace"),
+        )
+    ),
+    Call("Queue.put_many", ("queue_add",), lambda q: q.put_many({"a": "x", "b": "y"}), own_queue),
     Call("Job.get_counts", ("count_jobs",), lambda j: j.get_counts(), job),
     Call("Job.maintenance", ("job_mend",), lambda j: j.maintenance(), job),
     Call("Claim.finish", ("job_finish",), lambda c: c.finish("r"), claim),

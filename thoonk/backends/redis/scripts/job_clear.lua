@@ -7,7 +7,7 @@
 -- Notices: none.
 --@ include once
 --@ include feed
---@ include waiting
+--@ include schedule
 --@ include claim
 if answered then
   return answered
@@ -28,14 +28,26 @@ call('LLEN', keys.ids)
 call('LLEN', keys.reserved)
 call('HLEN', keys.scheduleditems)
 call('HLEN', keys.tokens)
-local state, most, ids, left = ARGV[1], tonumber(ARGV[2]), {}, nil
+call('HLEN', keys.holders)
+call('ZCARD', keys.claimed)
+call('SCARD', keys.stalled)
+call('ZCARD', keys.scheduled)
+local state, most, ids, left, is_rung = ARGV[1], tonumber(ARGV[2]), {}, nil, false
 if state == 'waiting' then
   for _, list in ipairs({keys.reserved, keys.ids}) do
     for _, id in ipairs(most > #ids and call('RPOP', list, most - #ids) or {}) do
-      ids[#ids + 1] = id
+      if id == '' then
+        is_rung = true
+      else
+        ids[#ids + 1] = id
+      end
     end
   end
-  left = call('LLEN', keys.ids) + call('LLEN', keys.reserved)
+  if is_rung and call('ZCARD', keys.scheduled) > 0 then
+    -- Whom it is to wake may be about to block.
+    ring()
+  end
+  left = call('LLEN', keys.ids) + call('LLEN', keys.reserved) - bells()
 elseif state == 'stalled' then
   ids = call('SPOP', keys.stalled, most)
   left = call('SCARD', keys.stalled)
@@ -47,6 +59,8 @@ elseif state == 'scheduled' then
   end
   left = call('ZCARD', keys.scheduled)
 else
+  -- A peer that was woken by an empty id may have claimed it.
+  call('ZREM', keys.claimed, '')
   ids = call('ZRANGE', keys.claimed, 0, most - 1)
   if #ids > 0 then
     local _, holders = claims_on(ids)

@@ -1,6 +1,7 @@
 -- Scheduled jobs: of each there is the time when it is due (`scheduled`: id -> ms, a half more where
--- it will have high priority, and less than that so that jobs of one step keep their order) and its item (`scheduleditems`). Before it is due its item is
--- not among the others, where a peer would find a job that is in no state.
+-- it will have high priority, and less than that so that jobs of one step keep their order) and its
+-- item (`scheduleditems`). Before it is due its item is not among the others, where a peer would
+-- find a job that is in no state.
 --@ include clock
 --@ include waiting
 
