@@ -139,7 +139,7 @@ def test_a_result_that_is_not_there_is_waited_for(cli: Cli, thoonk: Thoonk) -> N
     job = thoonk.job("j")
     id = job.put("query")
     done = cli("job", "result", "j", id, "--no-wait", fails=3)
-    assert done.err == f"Error: job {id!r} has no result\n"
+    assert done.err == f"Error: job {id!r} has no result yet\n"
     cli("job", "result", "j", id, "--timeout", "0.05", fails=3)
     claim = job.get()
     cli("job", "finish", "j", claim.id, "answer", "--keep", "0")
@@ -296,6 +296,58 @@ def test_a_traceback_is_shown_on_lines_of_its_own(cli: Cli, thoonk: Thoonk) -> N
     job.get().finish("done")
     (record,) = cli("job", "show", "j", id, "--json").records
     assert (record["state"], record["has_result"], record["failure"]) == ("finished", True, None)
+
+
+def test_jobs_are_listed_by_state(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    for id in "abc":
+        job.put(id, id=id)
+    job.put("d", id="d", delay=600)
+    job.get().stall(reason=ValueError("not a\tpicture"))
+    job.get()
+    rows = [line.split("\t") for line in cli("job", "list", "j").lines]
+    assert [(row[0], row[1]) for row in rows] == [
+        ("d", "scheduled"),
+        ("c", "waiting"),
+        ("b", "claimed"),
+        ("a", "stalled"),
+    ]
+    assert all(row[2].endswith("+00:00") for row in rows)
+    assert rows[3][3:] == ["0", "ValueError: not a\\tpicture"]
+    (record,) = cli("job", "list", "j", "--state", "stalled", "--json").records
+    assert (record["id"], record["failure"]["error"]) == ("a", "ValueError")
+    assert cli("job", "list", "j", "--state", "waiting").lines[0].startswith("c\twaiting\t")
+    cli("job", "list", "j", "--state", "finished", fails=2)
+
+
+def test_all_stalled_jobs_are_retried_and_all_of_a_state_removed(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    job.put_many("abc"[i] for i in range(3))
+    for claim in job.get_many(3):
+        claim.stall()
+    cli("job", "retry", "j", fails=2)
+    cli("job", "retry", "j", "x", "--all", fails=2)
+    assert cli("job", "retry", "j", "--all").lines == ["3"]
+    assert job.get_counts() == JobCounts(3, 0, 0, 0)
+    cli("job", "retract", "j", fails=2)
+    cli("job", "retract", "j", "x", "--state", "waiting", fails=2)
+    job.get()
+    assert cli("job", "retract", "j", "--state", "waiting").lines == ["2"]
+    assert job.get_counts() == JobCounts(0, 1, 0, 0)
+    assert cli("purge", "j").lines == ["1"]
+    assert job.get_counts() == JobCounts(0, 0, 0, 0)
+    thoonk.queue("q").put_many(["a", "b"])
+    assert cli("purge", "q", "--yes").lines == ["2"]
+    thoonk.feed("f")
+    cli("purge", "f", fails=5)
+
+
+def test_a_job_that_failed_has_no_result(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    id = job.put("x")
+    job.get().stall(reason="no such picture")
+    assert "no such picture" in cli("job", "result", "j", id, fails=1).err
+    assert "has no result" in cli("job", "result", "j", "unknown", fails=4).err
 
 
 def test_feeds_are_paused_and_resumed(cli: Cli, thoonk: Thoonk) -> None:

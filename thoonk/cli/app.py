@@ -47,6 +47,7 @@ SECTIONS: Mapping[str, Section] = {
         "job": ("thoonk.cli.jobs:job", "Put jobs, claim and finish them, read results."),
         "pause": ("thoonk.cli.queues:pause", "Let nobody take from queues or job feeds."),
         "resume": ("thoonk.cli.queues:resume", "End a pause."),
+        "purge": ("thoonk.cli.queues:purge", "Remove all items of a queue, or all jobs."),
         "work": ("thoonk.worker.cli:work", "Do jobs, with the functions of a program."),
     },
     "Watching over them": {

@@ -13,7 +13,6 @@ import click
 
 from thoonk import (
     Claim,
-    Empty,
     FeedConfig,
     FeedDoesNotExist,
     ItemDoesNotExist,
@@ -40,6 +39,7 @@ from thoonk.cli.session import (
     Group,
     Seconds,
     Session,
+    any_ids_argument,
     as_name,
     at_option,
     check_one_time,
@@ -60,8 +60,7 @@ from thoonk.operations import Failure, IfExists, JobState, Outcome, Priority
 _SKIPPED = (FeedDoesNotExist, WrongFeedType)
 """Why a feed is passed over when none was named: it is gone, or no job feed."""
 
-AT_ONCE = 0.001
-"""Seconds: the shortest time that the library waits for a result."""
+STATES = [state.value for state in JobState if state is not JobState.FINISHED]
 
 
 @click.group(cls=Group)
@@ -302,23 +301,59 @@ def job_run_now(session: Session, name: str, ids: tuple[str, ...]) -> None:
 
 @job.command("retry")
 @name_argument
-@ids_argument
+@any_ids_argument
+@click.option("--all", "every", is_flag=True, help="All that are stalled now.")
 @pass_session
-def job_retry(session: Session, name: str, ids: tuple[str, ...]) -> None:
-    """Make stalled jobs available again."""
+def job_retry(session: Session, name: str, ids: tuple[str, ...], every: bool) -> None:
+    """Make stalled jobs available again; with --all prints how many."""
+    if bool(ids) is every:
+        raise click.UsageError("Give the IDs of jobs, or --all.")
     feed, _ = session.open(name, JOB)
+    if every:
+        write_line(str(feed.retry_all()))
     for id in ids:
         feed.retry(id)
 
 
 @job.command("retract")
 @name_argument
-@ids_argument
+@any_ids_argument
+@click.option(
+    "--state", type=click.Choice(STATES), help="All jobs that are in this state, instead of IDs."
+)
 @pass_session
-def job_retract(session: Session, name: str, ids: tuple[str, ...]) -> None:
-    """Remove jobs in whatever state. Exit code 4 when one was not there."""
+def job_retract(session: Session, name: str, ids: tuple[str, ...], state: str | None) -> None:
+    """Remove jobs. Exit code 4 when one was not there; with --state prints how many there were."""
+    if bool(ids) is (state is not None):
+        raise click.UsageError("Give the IDs of jobs, or --state.")
     feed, _ = session.open(name, JOB)
-    retract_all(feed, ids)
+    if state is not None:
+        write_line(str(feed.retract_all(state)))
+    else:
+        retract_all(feed, ids)
+
+
+@job.command("list")
+@name_argument
+@click.option("--state", type=click.Choice(STATES), help="Only jobs that are in this state.")
+@pass_session
+def job_list(session: Session, name: str, state: str | None) -> None:
+    """List jobs: for each its id, its state, since or until when, its failures, and why it failed.
+
+    Scheduled jobs come in the order of their times, waiting ones as they will be taken, claimed
+    ones oldest first, stalled ones in no order. Fields are separated by tabs.
+    """
+    feed, _ = session.open(name, JOB)
+    for which in STATES if state is None else (state,):
+        for info in feed.jobs(which):
+            if session.json:
+                write_json(attrs.asdict(info, value_serializer=_as_json))
+                continue
+            failure = info.failure or Failure("")
+            time = getattr(info, _TIME_OF[info.state])
+            why = ": ".join(filter(None, (failure.error, failure.message)))
+            fields = (info.id, info.state.value, _as_text(time), str(info.failures), why)
+            write_line("\t".join(map(printable, fields)))
 
 
 @job.command("show")
@@ -358,6 +393,13 @@ def job_show(session: Session, name: str, id: str) -> None:
 
 
 _TIMES = ("put", "due", "claimed", "failed", "stalled")
+_TIME_OF = {
+    JobState.SCHEDULED: "due",
+    JobState.WAITING: "put",
+    JobState.CLAIMED: "claimed",
+    JobState.STALLED: "stalled",
+}
+"""Which time of a job a list shows."""
 
 
 def _as_text(time: dt.datetime | None) -> str:
@@ -379,21 +421,17 @@ def _as_json(_: object, __: object, value: Any) -> Any:
 def job_result(session: Session, name: str, id: str, timeout: float | None, no_wait: bool) -> None:
     """Print the result of the job ID. Waits until there is one, and leaves it there.
 
+    Exit code 1 and the reason when the job has failed and is stalled, 4 when it has ended
+    without a result, or there is none.
+
     In a pipe these are the result's bytes and nothing else; none at all where the job was
     finished with a result that is no value (None). With --json also what was asked.
     """
     feed, config = session.open(name, JOB)
 
-    def now() -> JobResult[bytes]:
-        try:
-            result: JobResult[bytes] = feed.get_result(id, timeout=AT_ONCE)
-        except Empty:
-            raise Empty(f"job {id!r} has no result") from None
-        return result
-
-    found = waiting_for(
+    found: JobResult[bytes] = waiting_for(
         f"the result of {printable(id)}",
-        now,
+        lambda: feed.get_result_nowait(id),
         lambda: feed.get_result(id, timeout=timeout),
         no_wait=no_wait,
     )

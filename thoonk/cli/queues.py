@@ -10,7 +10,7 @@ from typing import TypeVar
 import click
 
 from thoonk import Empty, FeedConfig, OutcomeUnknown
-from thoonk.cli.output import item_fields, print_item, printable, write_json
+from thoonk.cli.output import item_fields, print_item, printable, write_json, write_line
 from thoonk.cli.sending import send_new
 from thoonk.cli.session import (
     A_FEED,
@@ -126,6 +126,21 @@ def resume(session: Session, names: tuple[str, ...]) -> None:
         feed, _ = session.open(name, QUEUE, JOB)
         if not feed.resume():
             _note(f"{printable(name)!r} is not paused")
+
+
+@click.command(cls=Command)
+@name_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_session
+def purge(session: Session, name: str, yes: bool) -> None:
+    """Remove all items of a queue, or all jobs; prints how many. The configuration stays.
+
+    At a terminal it asks first.
+    """
+    feed, _ = session.open(name, QUEUE, JOB)
+    question = f"Remove all {feed.count()} items of {printable(name)!r}?"
+    if yes or not sys.stdin.isatty() or click.confirm(question, err=True):
+        write_line(str(feed.purge()))
 
 
 def _note(text: str) -> None:

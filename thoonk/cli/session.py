@@ -197,6 +197,7 @@ AN_ID: dict[str, Any] = {"callback": _checked("item id")}
 name_argument = click.argument("name", **A_FEED)
 names_argument = click.argument("names", nargs=-1, metavar="[NAME]...", **A_FEED)
 id_argument = click.argument("id", **AN_ID)
+any_ids_argument = click.argument("ids", nargs=-1, metavar="[ID...]", **AN_ID)
 ids_argument = click.argument("ids", nargs=-1, required=True, metavar="ID...", **AN_ID)
 
 timeout_option = click.option(
