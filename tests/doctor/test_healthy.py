@@ -21,6 +21,7 @@ from thoonk import (
     FeedDoesNotExist,
     FeedExists,
     NotClaimed,
+    NotScheduled,
     NotStalled,
     Thoonk,
     ThoonkError,
@@ -89,6 +90,25 @@ def everything(thoonk: Thoonk) -> None:
     job.finish_many([claim.id for claim in many])
     job.get_result(finished.id, timeout=5)
     job.maintenance()
+    job.put("later", delay=600)
+    job.put("later", job.HIGH, delay=600, id="mine", unique_for=600)
+    job.put("another", id="mine", if_exists="replace", delay=500)
+    job.put("short", delay=0.01)
+    job.reschedule("mine", delay=700)
+    job.run_now(job.put("now", delay=600))
+    claims = job.get_many(3, timeout=5)
+    claims[0].cancel(reason="why", delay=600)
+    claims[1].cancel(reason=ValueError("why"))
+    claims[2].stall(reason="why")
+    job.put("first of all", delay=100)  # perhaps with an empty id, which wakes a taker
+    paused, held = thoonk.job("paused"), thoonk.queue("held")
+    for line in (paused, held):
+        line.put("x")
+        line.pause()
+        line.put("y")
+    queue.pause()
+    queue.put("z")
+    queue.resume()
     for name in ("gone", "here"):
         thoonk.create_feed(name, {"type": "job"})
     thoonk.delete_feed("gone")
@@ -99,7 +119,9 @@ def test_after_every_operation_there_is_nothing_to_be_found(server: servers.Serv
         everything(thoonk)
         report = examine(server.url, ignore=IGNORED)
         assert report.findings == ()
-        assert {size.feed for size in report.sizes} == {"feed", "sorted", "queue", "job", "here"}
+        assert {size.feed for size in report.sizes} == {
+            *("feed", "sorted", "queue", "job", "here", "paused", "held"),
+        }
         assert all(size.bytes > 0 for size in report.sizes)
         thoonk.delete_feed("job")
         assert examine(server.url, ignore=IGNORED).findings == ()
@@ -174,6 +196,37 @@ def put_jobs(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
         yield
 
 
+def put_jobs_for_later(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
+    job = thoonk.job("job", {"claim_timeout": 0.2, "max_failures": 2})
+    for number in itertools.count():
+        if job.count() > 200:
+            time.sleep(0.005)
+            yield
+            continue
+        id = random.choice(["one", "two", None])
+        job.put(
+            str(number),
+            id=id,
+            delay=random.random() / 10,
+            if_exists=random.choice(["keep", "replace"]),
+            unique_for=None if id is None else 0.05,
+        )
+        with contextlib.suppress(NotScheduled):
+            job.reschedule("one", delay=random.random() / 10)
+        yield
+
+
+def pause_and_resume(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
+    job, queue = thoonk.job("job"), thoonk.queue("queue")
+    while True:
+        for line in (job, queue):
+            line.pause()
+            time.sleep(random.random() / 20)
+            line.resume()
+        time.sleep(random.random() / 5)
+        yield
+
+
 def work(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
     job = thoonk.job("job", {"claim_timeout": 0.2, "max_failures": 2})
     while True:
@@ -181,9 +234,11 @@ def work(thoonk: Thoonk, _: redis.Redis) -> Iterator[None]:
             claim = job.get(timeout=0.5)
             match random.randrange(8):
                 case 0:
-                    claim.cancel()
+                    claim.cancel(
+                        reason=random.choice(["why", None]), delay=random.choice([None, 0.01, 0.1])
+                    )
                 case 1:
-                    claim.stall()
+                    claim.stall(reason="why")
                 case 2:
                     claim.extend()
                     claim.finish("result", timeout=random.choice([0, 0.05, 100]))
@@ -304,6 +359,8 @@ def work_as_a_peer(_: Thoonk, raw: redis.Redis) -> Iterator[None]:
 
 ROLES = {
     put_jobs: 1,
+    put_jobs_for_later: 1,
+    pause_and_resume: 1,
     work: 3,
     work_in_a_loop: 2,
     retry_jobs: 1,

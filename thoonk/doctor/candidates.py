@@ -8,14 +8,17 @@ from typing import Any
 import attrs
 
 from thoonk.backends.redis.wire import count_of, keys_of
-from thoonk.doctor import catalogue, claims, results, states
+from thoonk.doctor import catalogue, claims, results, schedule, states
 from thoonk.doctor.item_state import Fault, Feed, ItemState
 from thoonk.doctor.probe import Reply, Words, text_of_reply, words
 from thoonk.doctor.reader import Scan, reads_of, state_of
 from thoonk.names import decode_name, encode_name
 
-RULES = (*states.RULES, *claims.RULES)
+RULES = (*states.RULES, *claims.RULES, *schedule.RULES)
 """All rules about the state of an id."""
+
+PAUSED = b"1"
+"""What the field ``paused`` of the configuration is while a feed is paused."""
 
 
 @attrs.define(eq=False)
@@ -107,9 +110,11 @@ def _of_feed(
     def rule_now(replies: Sequence[Reply], now: float) -> Iterable[Fault | None]:
         if replies[0] != type_name:
             return ()
-        return rule(replies[1:], attrs.evolve(feed, now=now))
+        is_paused = replies[1] == PAUSED
+        return rule(replies[2:], attrs.evolve(feed, now=now, is_paused=is_paused))
 
-    reads = [words("HGET", feed.keys.config, "type"), *reads]
+    config = feed.keys.config
+    reads = [words("HGET", config, "type"), words("HGET", config, "paused"), *reads]
     return Candidate(feed.name, subject, reads, rule_now, **more)
 
 
@@ -179,7 +184,7 @@ def of_result(feed: Feed, id: bytes) -> Candidate:
         decode_name(id),
         [words("ZSCORE", feed.keys.results, id), words("LLEN", key), words("PTTL", key)],
         lambda replies, feed: [results.result_rule(feed, id, replies)],
-        fixed=3,  # the type, and the first two of these
+        fixed=4,  # the two of the feed, and the first two of these
     )
 
 

@@ -56,17 +56,17 @@ def late(state: ItemState, feed: Feed) -> Fault | None:
     """A claim past its time. (Contract: job maintenance since 2, queue get since 2)"""
     if not state.item or not state.is_late(feed):
         return None
-    if state.waiting or state.reserved or state.stalled:
+    if state.in_lists or state.stalled or state.later:
         return None  # first it has to be in one state
     keys, id = feed.keys, state.id
     writes: list[Words] = [words("ZREM", keys.claimed, id), words("HDEL", keys.holders, id)]
     most = feed.config.max_failures or 0
     if feed.kind != JOB:
-        writes.append(words("RPUSH", keys.ids, id))
+        writes.append(words("RPUSH", feed.waiting_key, id))
     elif most and state.failures + 1 >= most:
         writes += [words("ZREM", keys.published, id), words("SADD", keys.stalled, id)]
     else:
-        writes.append(words("LPUSH", keys.ids, id))
+        writes.append(words("LPUSH", feed.waiting_key, id))
     if feed.kind == JOB:
         writes.append(words("HSET", keys.cancelled, id, state.failures + 1))
     return Fault(LATE, "claims past their time", tuple(writes))
@@ -76,7 +76,7 @@ def future(state: ItemState, feed: Feed) -> Fault | None:
     """A claim of a time that has yet to come. (Contract: Order and time)"""
     if not state.item or state.claimed is None or not state.is_ahead(feed):
         return None
-    if state.waiting or state.reserved or state.stalled:
+    if state.in_lists or state.stalled:
         return None  # first it has to be in one state
     now = text_of_time(feed.now)
     writes = [words("ZADD", feed.keys.claimed, "XX", now, state.id)]
@@ -107,11 +107,11 @@ def reserved(state: ItemState, feed: Feed) -> Fault | None:
     """An id that was on the way to a taker, for too long."""
     if not state.item or not state.reserved or state.claimed is not None or state.stalled:
         return None
-    if state.waiting or state.reserved > 1:
+    if state.in_lists > 1:
         return None  # see `twice`
     writes = (
         words("LREM", feed.keys.reserved, 1, state.id),
-        words("RPUSH", feed.keys.ids, state.id),
+        words("RPUSH", feed.waiting_key, state.id),
     )
     return Fault(RESERVED, "ids left in feed.reserved", writes)
 

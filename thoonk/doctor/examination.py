@@ -12,7 +12,7 @@ import redis
 
 from thoonk.backends.redis.wire import DELFEED, FEEDS, NEWFEED, keys_of
 from thoonk.config import JOB, KIND_OF_TYPE, SORTED_FEED
-from thoonk.doctor import candidates, catalogue, claims, results, server, states
+from thoonk.doctor import candidates, catalogue, claims, results, schedule, server, states
 from thoonk.doctor.candidates import Candidate
 from thoonk.doctor.findings import Check, Finding, Report, Severity, Size, in_order
 from thoonk.doctor.item_state import Fault, Feed
@@ -42,7 +42,7 @@ MORE = Check(
 
 CHECKS: Mapping[str, Check] = {
     check.name: check
-    for module in (server, catalogue, states, claims, results)
+    for module in (server, catalogue, states, schedule, claims, results)
     for check in vars(module).values()
     if isinstance(check, Check)
 } | {MORE.name: MORE}
@@ -245,7 +245,8 @@ class Examination:
             self._notes.append(Finding(catalogue.OWN_TYPE, says, name))
         elif not wrong_types:
             config = catalogue.sensible(fields)
-            feed = Feed(name, kind, keys_of(name), config, self._now())
+            is_paused = fields.get("paused", "").encode() == candidates.PAUSED
+            feed = Feed(name, kind, keys_of(name), config, self._now(), is_paused)
             try:
                 yield from [*self._of_items(feed, found), *self._of_results(feed, found, stored)]
             except redis.exceptions.ResponseError as error:
@@ -262,7 +263,7 @@ class Examination:
     def _of_items(self, feed: Feed, words: set[str]) -> Iterator[Candidate]:
         scan = Scan.of(self._probe, feed, words)
         items, claimed = scan.found["items"], scan.found.get("claimed", {})
-        self._items[feed.name] = len(items)
+        self._items[feed.name] = len(items) + len(scan.found.get("scheduleditems", ()))
         endless = claims.endless_rule(feed, claimed)
         if endless is not None:
             self._notes.append(Finding(endless.check, endless.says, feed.name))

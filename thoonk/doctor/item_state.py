@@ -45,6 +45,7 @@ class Feed:
     Attributes:
         kind: which of the four shapes it has.
         now: the server's time in ms, when it was looked at.
+        is_paused: whether nobody may take from it.
     """
 
     name: str
@@ -52,6 +53,12 @@ class Feed:
     keys: Keys
     config: FeedConfig
     now: float = 0.0
+    is_paused: bool = False
+
+    @property
+    def waiting_key(self) -> bytes:
+        """The list of what waits."""
+        return self.keys.paused if self.is_paused else self.keys.ids
 
     @property
     def timeout(self) -> float | None:
@@ -69,29 +76,44 @@ class ItemState:
         item: whether it has an item.
         waiting: how often it is in ``feed.ids``.
         reserved: how often it is in ``feed.reserved``.
+        paused: how often it is in ``feed.paused``.
         score: its score in the ``feed.ids`` of a feed.
         claimed: its score in ``feed.claimed``.
         stalled: whether it is in ``feed.stalled``.
         published: its score in ``feed.published``.
         cancelled: how often it was cancelled, as it is stored.
         holder: its entry in ``feed.holders``.
+        due: its score in ``feed.scheduled``.
+        later: whether it has an item in ``feed.scheduleditems``.
+        unique: its score in ``feed.unique``.
+        info: whether it has an entry in ``feed.info``.
     """
 
     id: bytes
     item: bool = False
     waiting: int = 0
     reserved: int = 0
+    paused: int = 0
     score: float | None = None
     claimed: float | None = None
     stalled: bool = False
     published: float | None = None
     cancelled: bytes | None = None
     holder: bytes | None = None
+    due: float | None = None
+    later: bool = False
+    unique: float | None = None
+    info: bool = False
+
+    @property
+    def in_lists(self) -> int:
+        """How often it waits."""
+        return self.waiting + self.reserved + self.paused
 
     @property
     def is_known(self) -> bool:
-        """Whether it is in any state."""
-        return bool(self.waiting or self.reserved or self.claimed is not None or self.stalled)
+        """Whether it is in any state but scheduled."""
+        return bool(self.in_lists or self.claimed is not None or self.stalled)
 
     @property
     def failures(self) -> int:

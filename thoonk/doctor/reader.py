@@ -65,14 +65,19 @@ class _Place:
 
 _PLACES = (
     _Place("items", "item", _ITEMS, (FEED, SORTED_FEED, QUEUE, JOB)),
+    _Place("scheduleditems", "later", _ITEMS, (JOB,)),
+    _Place("unique", "unique", _SCORES, (JOB,)),
+    _Place("info", "info", _ITEMS, (JOB,)),
     _Place("stalled", "stalled", _SET, (JOB,)),
     _Place("published", "published", _SCORES, (JOB,)),
     _Place("cancelled", "cancelled", _HASH, (JOB,)),
     _Place("tokens", "", _HASH, (QUEUE, JOB)),
     _Place("holders", "holder", _HASH, (QUEUE, JOB)),
     _Place("claimed", "claimed", _SCORES, (QUEUE, JOB)),
+    _Place("scheduled", "due", _SCORES, (JOB,)),
     _Place("ids", "score", _SCORES, (FEED,)),
     _Place("ids", "waiting", _LIST, (SORTED_FEED, QUEUE, JOB)),
+    _Place("paused", "paused", _LIST, (QUEUE, JOB)),
     _Place("reserved", "reserved", _LIST, (QUEUE, JOB)),
 )
 """In the order of a scan. Items come first and lists last: an id that is put or finished

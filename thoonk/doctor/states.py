@@ -68,7 +68,7 @@ NO_TIME = Check(
 STALE = Check(
     "stale",
     Severity.WARNING,
-    "entries of feed.published or feed.cancelled of jobs that are over take memory",
+    "entries of feed.published, feed.cancelled or feed.info of jobs that are over take memory",
     "Repair",
     "the entries are removed",
 )
@@ -99,7 +99,11 @@ COUNT = Check(
 def _off_lists(state: ItemState, feed: Feed) -> list[Words]:
     return [
         words("LREM", key, 0, state.id)
-        for key, count in ((feed.keys.ids, state.waiting), (feed.keys.reserved, state.reserved))
+        for key, count in (
+            (feed.keys.ids, state.waiting),
+            (feed.keys.reserved, state.reserved),
+            (feed.keys.paused, state.paused),
+        )
         if count
     ]
 
@@ -113,21 +117,24 @@ def _of_no_claim(state: ItemState, feed: Feed) -> list[Words]:
 
 def lost(state: ItemState, feed: Feed) -> Fault | None:
     """An item of a queue or a job that was on its way to a taker when that died."""
-    if not state.item or state.is_known or feed.kind not in (QUEUE, JOB):
+    if not state.item or state.is_known or state.later or feed.kind not in (QUEUE, JOB):
         return None
     if feed.kind == JOB and state.published is None:
         return None
     push = "LPUSH" if feed.kind == JOB else "RPUSH"
-    return Fault(LOST, "in no state", (words(push, feed.keys.ids, state.id),))
+    return Fault(LOST, "in no state", (words(push, feed.waiting_key, state.id),))
 
 
 def retracted(state: ItemState, feed: Feed) -> Fault | None:
     """The item of a job that a peer has retracted."""
     if not state.item or state.is_known or feed.kind != JOB or state.published is not None:
         return None
+    if state.later:
+        return None  # see `scheduled_too`
+    keys = feed.keys
     writes = [
         words("HDEL", key, state.id)
-        for key in (feed.keys.items, feed.keys.cancelled, feed.keys.holders)
+        for key in (keys.items, keys.cancelled, keys.holders, keys.info)
     ]
     return Fault(RETRACTED, "items of retracted jobs", tuple(writes))
 
@@ -145,6 +152,10 @@ def no_item(state: ItemState, feed: Feed) -> Fault | None:
     """An id in some state whose item is not there."""
     if state.item or not (state.is_known or state.score is not None):
         return None
+    if state.later:
+        return None  # see `scheduled_too`
+    if state.id == b"" and feed.kind == JOB and state.claimed is None and not state.stalled:
+        return None  # it wakes a taker that is to look when the next job is due
     says = "ids without item"
     keys, id = feed.keys, state.id
     match feed.kind:
@@ -167,13 +178,14 @@ def no_item(state: ItemState, feed: Feed) -> Fault | None:
             words("SREM", keys.stalled, id),
             words("ZREM", keys.published, id),
             words("HDEL", keys.cancelled, id),
+            words("HDEL", keys.info, id),
         ]
     return Fault(NO_ITEM, says, tuple(writes))
 
 
 def two_states(state: ItemState, feed: Feed) -> Fault | None:
     """An id that waits, is claimed, is stalled: more than one of these."""
-    waits = state.waiting + state.reserved > 0
+    waits = state.in_lists > 0
     is_claimed = state.claimed is not None
     if not state.item or waits + is_claimed + state.stalled < 2:  # noqa: PLR2004
         return None
@@ -201,10 +213,10 @@ def two_states(state: ItemState, feed: Feed) -> Fault | None:
 
 def twice(state: ItemState, feed: Feed) -> Fault | None:
     """An id that is more than once among those that wait, or in a sorted feed."""
-    total = state.waiting + state.reserved
+    total = state.in_lists
     if not state.item or total < 2 or state.claimed is not None or state.stalled:  # noqa: PLR2004
         return None
-    ids, reserved, id = feed.keys.ids, feed.keys.reserved, state.id
+    ids, paused, reserved, id = feed.keys.ids, feed.keys.paused, feed.keys.reserved, state.id
     writes: list[Words] = []
     if feed.kind == SORTED_FEED:
         writes.append(words("LREM", ids, 1 - total, id))
@@ -212,16 +224,23 @@ def twice(state: ItemState, feed: Feed) -> Fault | None:
         # Those are taken first, from the right.
         if state.waiting:
             writes.append(words("LREM", ids, 0, id))
+        if state.paused:
+            writes.append(words("LREM", paused, 0, id))
         if state.reserved > 1:
             writes.append(words("LREM", reserved, state.reserved - 1, id))
+    elif state.waiting and state.paused:
+        writes.append(words("LREM", ids if feed.is_paused else paused, 0, id))
+        more = (state.paused if feed.is_paused else state.waiting) - 1
+        if more:
+            writes.append(words("LREM", feed.waiting_key, more, id))
     else:
-        writes.append(words("LREM", ids, total - 1, id))
+        writes.append(words("LREM", ids if state.waiting else paused, total - 1, id))
     return Fault(TWICE, "more than once in feed.ids", tuple(writes))
 
 
 def no_time(state: ItemState, feed: Feed) -> Fault | None:
     """A job that waits or is claimed and has no time."""
-    in_circulation = state.waiting or state.reserved or state.claimed is not None
+    in_circulation = state.in_lists or state.claimed is not None
     if feed.kind != JOB or not state.item or state.published is not None or state.stalled:
         return None
     if not in_circulation:
@@ -232,13 +251,15 @@ def no_time(state: ItemState, feed: Feed) -> Fault | None:
 
 def stale(state: ItemState, feed: Feed) -> Fault | None:
     """What is left of a job that is over."""
-    if feed.kind != JOB or state.is_known or state.item:
+    if feed.kind != JOB or state.is_known or state.item or state.later:
         return None
     writes = []
     if state.published is not None:
         writes.append(words("ZREM", feed.keys.published, state.id))
     if state.cancelled is not None:
         writes.append(words("HDEL", feed.keys.cancelled, state.id))
+    if state.info:
+        writes.append(words("HDEL", feed.keys.info, state.id))
     return Fault(STALE, "entries of jobs that are over", tuple(writes)) if writes else None
 
 
@@ -250,6 +271,7 @@ def seconds(state: ItemState, feed: Feed) -> Fault | None:
             (feed.keys.ids, state.score),
             (feed.keys.published, state.published),
             (feed.keys.claimed, state.claimed),
+            (feed.keys.scheduled, state.due),
         )
         if time is not None and is_time(time) and time < SECONDS_BELOW
     ]

@@ -1,0 +1,147 @@
+"""Rules about jobs that are available later, ids that stay taken, and feeds that are paused."""
+
+from __future__ import annotations
+
+from thoonk.doctor.findings import Check, Severity
+from thoonk.doctor.item_state import NO_TIME_BELOW, Fault, Feed, ItemState, Rule, text_of_time
+from thoonk.doctor.probe import words
+from thoonk.operations import LATEST
+
+NO_DUE = Check(
+    "no-due",
+    Severity.ERROR,
+    "these jobs have an item in feed.scheduleditems and no time in feed.scheduled: they never run",
+    "Repair",
+    "they are due now",
+)
+NOT_SCHEDULED = Check(
+    "not-scheduled",
+    Severity.WARNING,
+    "an id in feed.scheduled without an item in feed.scheduleditems: it is passed over when it is "
+    "due, and taken until then",
+    "Repair, and put the job again: nothing can bring an item back",
+    "the ids are removed",
+)
+SCHEDULED_TOO = Check(
+    "scheduled-too",
+    Severity.ERROR,
+    "a job is scheduled and there now: it may run twice, or early",
+    "Look at both items, in feed.items and feed.scheduleditems, and remove one of them",
+    "where the one that is there now is in no state, it is removed",
+)
+WRONG_DUE = Check(
+    "wrong-due",
+    Severity.WARNING,
+    "what stands in feed.scheduled is no time: the job would run early, or never",
+    "Repair, and look who wrote it",
+    "they are due now",
+)
+WRONG_UNIQUE = Check(
+    "wrong-unique",
+    Severity.WARNING,
+    "what stands in feed.unique is no time: the id would stay taken for ever, or not at all",
+    "Repair, and look who wrote it",
+    "the ids are free",
+)
+LEFT_PAUSED = Check(
+    "left-paused",
+    Severity.ERROR,
+    "the feed is not paused, but these are in feed.paused, where nobody takes them",
+    "Pause the feed and resume it, which is quick for any number; or repair",
+    "they wait again, as the next ones",
+)
+NOT_PAUSED = Check(
+    "not-paused",
+    Severity.WARNING,
+    "the feed is paused, but these are in feed.ids, where peers that know of no pauses take them",
+    "A taker of this library moves them when it looks; or repair",
+    "they wait for the end of the pause",
+)
+
+_LATEST_DUE = LATEST * 1000 + 1000
+"""Ms since 1970: what is above is no time that anybody can have asked for."""
+
+_LATEST_UNIQUE = 2 * _LATEST_DUE
+"""The same of an id that stays taken for as long as can be asked for, from now on."""
+
+
+def no_due(state: ItemState, feed: Feed) -> Fault | None:
+    """An item that waits for a time which is not there."""
+    if not state.later or state.due is not None or state.item or state.is_known:
+        return None
+    write = words("ZADD", feed.keys.scheduled, "NX", text_of_time(feed.now), state.id)
+    return Fault(NO_DUE, "jobs that are due at no time", (write,))
+
+
+def not_scheduled(state: ItemState, feed: Feed) -> Fault | None:
+    """A time at which nothing is due."""
+    if state.due is None or state.later:
+        return None
+    write = words("ZREM", feed.keys.scheduled, state.id)
+    return Fault(NOT_SCHEDULED, "scheduled ids without item", (write,))
+
+
+def scheduled_too(state: ItemState, feed: Feed) -> Fault | None:
+    """A scheduled job that is among the available ones, too."""
+    if not state.later or not (state.item or state.is_known):
+        return None
+    if state.is_known or state.due is None:
+        return Fault(SCHEDULED_TOO, "scheduled and available")  # which one is meant?
+    writes = (
+        words("HDEL", feed.keys.items, state.id),
+        words("ZREM", feed.keys.published, state.id),
+    )
+    return Fault(SCHEDULED_TOO, "scheduled, with a second item", writes)
+
+
+def wrong_due(state: ItemState, feed: Feed) -> Fault | None:
+    """A number that is no time at which a job can be due."""
+    if not state.later or state.due is None or NO_TIME_BELOW <= state.due <= _LATEST_DUE:
+        return None
+    write = words("ZADD", feed.keys.scheduled, "XX", text_of_time(feed.now), state.id)
+    return Fault(WRONG_DUE, "due at what is no time", (write,))
+
+
+def wrong_unique(state: ItemState, feed: Feed) -> Fault | None:
+    """A number that is no time until which an id can be taken."""
+    if state.unique is None or NO_TIME_BELOW <= state.unique <= _LATEST_UNIQUE:
+        return None
+    write = words("ZREM", feed.keys.unique, state.id)
+    return Fault(WRONG_UNIQUE, "taken until what is no time", (write,))
+
+
+def left_paused(state: ItemState, feed: Feed) -> Fault | None:
+    """What waits for the end of a pause that is over."""
+    if feed.is_paused or not state.item or state.paused != 1:
+        return None
+    if state.in_lists > 1 or state.claimed is not None or state.stalled:
+        return None  # first it has to be in one state, once
+    writes = (
+        words("LREM", feed.keys.paused, 1, state.id),
+        words("RPUSH", feed.keys.ids, state.id),
+    )
+    return Fault(LEFT_PAUSED, "left in feed.paused", writes)
+
+
+def not_paused(state: ItemState, feed: Feed) -> Fault | None:
+    """What waits at the wrong place during a pause."""
+    if not feed.is_paused or not state.item or state.waiting != 1:
+        return None
+    if state.in_lists > 1 or state.claimed is not None or state.stalled:
+        return None  # first it has to be in one state, once
+    writes = (
+        words("LREM", feed.keys.ids, 1, state.id),
+        words("LPUSH", feed.keys.paused, state.id),
+    )
+    return Fault(NOT_PAUSED, "in feed.ids although it is paused", writes)
+
+
+RULES: tuple[Rule, ...] = (
+    no_due,
+    not_scheduled,
+    scheduled_too,
+    wrong_due,
+    wrong_unique,
+    left_paused,
+    not_paused,
+)
