@@ -11,7 +11,7 @@ import attrs
 
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
-from thoonk._async.line import AsyncLine
+from thoonk._async.takeable import AsyncTakeable
 from thoonk._async.taking import take
 from thoonk.arguments import (
     check_due,
@@ -87,7 +87,7 @@ LOOK_EVERY = 0.5
 """Seconds after which who waits for a result looks whether the job has failed: nobody is told."""
 
 
-class AsyncJob(AsyncLine[T]):
+class AsyncJob(AsyncTakeable[T]):
     """Jobs wait, are claimed, and are gone once they are finished.
 
     A claim that is cancelled, or not finished within the configured ``claim_timeout``,

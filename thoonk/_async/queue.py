@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, TypeVar, overload
 
-from thoonk._async.line import AsyncLine
+from thoonk._async.takeable import AsyncTakeable
 from thoonk._async.taking import take
 from thoonk.arguments import check_if_exists, check_priority, check_unique_for
 from thoonk.codec import PutResult
@@ -35,7 +35,7 @@ T = TypeVar("T")
 logger = logging.getLogger("thoonk.queue")
 
 
-class AsyncQueue(AsyncLine[T]):
+class AsyncQueue(AsyncTakeable[T]):
     """First in, first out, high priority before normal. `get_ids` has the next one first."""
 
     type: ClassVar[str] = QUEUE

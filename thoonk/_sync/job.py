@@ -12,7 +12,7 @@ import attrs
 
 from thoonk._sync.claim import Claim
 from thoonk._sync.claims import Claims
-from thoonk._sync.line import Line
+from thoonk._sync.takeable import Takeable
 from thoonk._sync.taking import take
 from thoonk.arguments import (
     check_due,
@@ -88,7 +88,7 @@ LOOK_EVERY = 0.5
 """Seconds after which who waits for a result looks whether the job has failed: nobody is told."""
 
 
-class Job(Line[T]):
+class Job(Takeable[T]):
     """Jobs wait, are claimed, and are gone once they are finished.
 
     A claim that is cancelled, or not finished within the configured ``claim_timeout``,

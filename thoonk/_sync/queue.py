@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, TypeVar, overload
 
-from thoonk._sync.line import Line
+from thoonk._sync.takeable import Takeable
 from thoonk._sync.taking import take
 from thoonk.arguments import check_if_exists, check_priority, check_unique_for
 from thoonk.codec import PutResult
@@ -36,7 +36,7 @@ T = TypeVar("T")
 logger = logging.getLogger("thoonk.queue")
 
 
-class Queue(Line[T]):
+class Queue(Takeable[T]):
     """First in, first out, high priority before normal. `get_ids` has the next one first."""
 
     type: ClassVar[str] = QUEUE
