@@ -26,7 +26,9 @@ from thoonk.exceptions import (
     FeedDoesNotExist,
     ItemDoesNotExist,
     ItemExists,
+    ItemTooLarge,
     NotClaimed,
+    NotScheduled,
     NotStalled,
     WrongFeedType,
 )
@@ -49,13 +51,19 @@ SECONDS = 30
 
 @attrs.frozen(eq=False)
 class Now:
-    """Equal to times (ms) that are about now, or about so many seconds after it."""
+    """Equal to times (ms) that are about now, or about so many seconds after it.
+
+    With ``fraction`` only to those that have it behind the whole milliseconds.
+    """
 
     after: float = 0
+    fraction: float | None = None
     __hash__ = None  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, int | float) and self.is_near(other)
+        if not isinstance(other, int | float) or self.fraction not in (None, other % 1):
+            return False
+        return self.is_near(other)
 
     def is_near(self, value: float) -> bool:
         return abs(value - (time.time() + self.after) * 1000) < SECONDS * 1000
@@ -73,6 +81,35 @@ class Holder:
             return False
         token, _, since = other.rpartition(b" ")
         return token == self.token and since.isdigit() and Now().is_near(int(since))
+
+
+class Facts:
+    """Equal to what is stored of a job: these names, with these texts or times in ms."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, **facts: bytes | float | Now) -> None:
+        self._facts = facts
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, bytes):
+            return False
+        texts = [text.partition(b"=") for text in other.split(b"\0")]
+        return {name.decode(): text for name, _, text in texts} == {
+            name: fact if isinstance(fact, bytes) else Digits(fact)
+            for name, fact in self._facts.items()
+        }
+
+
+@attrs.frozen(eq=False)
+class Digits:
+    """Equal to a time in ms as text."""
+
+    time: float | Now
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, bytes) and other.isdigit() and self.time == int(other)
 
 
 class AnyOrder:
@@ -215,6 +252,14 @@ class OldInSeconds(Old):
         return (b"ZADD", f"feed.{self.word}:F", time.time() - self.seconds, self.id)
 
 
+class OldHigh(Old):
+    """The same with the half millisecond of high priority."""
+
+    def command(self) -> tuple[Any, ...]:
+        word, key, time, id = super().command()
+        return (word, key, time + 0.5, id)
+
+
 Step = ops.Operation[Any] | tuple[Any, ...] | Old
 
 
@@ -268,6 +313,12 @@ def put(*ids: str) -> Step:
     return ops.JobPut("F", tuple(Entry(id, b"item " + id.encode()) for id in ids))
 
 
+def later(id: str, age: float, priority: Priority = Priority.NORMAL) -> Step:
+    """A job that is scheduled; it was due so long ago, or is due in so many seconds below 0."""
+    entry = Entry(id, b"item " + id.encode())
+    return ops.JobAdd("F", (entry,), priority, ops.Due(delay=60 if age > 0 else -age))
+
+
 def old(word: str, id: str, seconds: float = 60) -> Step:
     """Dates a time in a sorted set back, from the moment in which it is done."""
     return Old(word, id, seconds)
@@ -278,6 +329,9 @@ SORTED_CONFIG = {b"type": b"sorted_feed"}
 QUEUE_CONFIG = {b"type": b"queue"}
 JOB_CONFIG = {b"type": b"job"}
 BINARY = bytes(range(256))
+LATE = 4_000_000_000.0
+"""A time in the year 2096."""
+SCHEDULED = later("a", -60)
 
 ROWS = [
     # --- the list of names -----------------------------------------------------------------
@@ -426,14 +480,14 @@ ROWS = [
             (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
         ),
         answer=ops.FeedStats(
-            "queue", items=4, publishes=4, waiting=3, claimed=1, oldest_claimed=Age(5)
+            "queue", 4, 4, waiting=3, claimed=1, oldest_claimed=Age(5), paused=False
         ),
     ),
     Row(
         "stats of an empty job feed",
         ops.ReadStats("F"),
         before=(job(),),
-        answer=ops.FeedStats("job", 0, 0, waiting=0, claimed=0, stalled=0, failing=0, finished=0),
+        answer=ops.FeedStats("job", 0, 0, 0, 0, 0, 0, 0, scheduled=0, paused=False),
     ),
     Row(
         "stats of a job feed; what is claimed does not wait",
@@ -463,6 +517,8 @@ ROWS = [
             finished=1,
             oldest_waiting=Age(700),
             oldest_claimed=Age(500),
+            scheduled=0,
+            paused=False,
         ),
     ),
     Row(
@@ -479,6 +535,8 @@ ROWS = [
             failing=0,
             finished=0,
             oldest_claimed=Age(),
+            scheduled=0,
+            paused=False,
         ),
     ),
     Row(
@@ -507,13 +565,15 @@ ROWS = [
             finished=0,
             oldest_waiting=Age(70),
             oldest_claimed=Age(),
+            scheduled=0,
+            paused=False,
         ),
     ),
     Row(
         "stats of a type of somebody's own, whose kind is known",
         ops.ReadStats("F", "queue"),
         before=(ops.CreateFeed("F", {"type": "mine"}), queued("a")),
-        answer=ops.FeedStats("mine", items=1, publishes=1, waiting=1, claimed=0),
+        answer=ops.FeedStats("mine", 1, 1, waiting=1, claimed=0, paused=False),
     ),
     Row(
         "stats of a type of somebody's own, whose kind is not",
@@ -2010,6 +2070,835 @@ ROWS = [
         notices=((b"feed.retract:F", b"a"), (b"feed.retract:F", b"b")),
         answer=("a", "b"),
         keeps=b"Sa\0b",
+    ),
+    # --- jobs for later, and under ids of the caller's own --------------------------------
+    Row(
+        "a scheduled job has its item apart from the others, and wakes who waits",
+        ops.JobAdd("F", (Entry("a", b"1"), Entry("b", b"2")), due=ops.Due(delay=600)),
+        before=(job(),),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.publishes:F": b"2",
+            b"feed.scheduled:F": [(b"a", Now(600, 0)), (b"b", Now(600, 1 / 4096))],
+            b"feed.scheduleditems:F": {b"a": b"1", b"b": b"2"},
+            b"feed.info:F": {
+                b"a": Facts(put=NOW, due=Now(600)),
+                b"b": Facts(put=NOW, due=Now(600)),
+            },
+        },
+        answer=(ops.Outcome.ADDED, ops.Outcome.ADDED),
+        keeps=b"N1,1",
+    ),
+    Row(
+        "one that is not due first wakes nobody, and where one waits nobody has to be woken",
+        ops.JobAdd("F", (Entry("b", b"2"),), Priority.HIGH, ops.Due(at=LATE)),
+        before=(job(), put("x"), SCHEDULED),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"x"],
+            b"feed.items:F": {b"x": b"item x"},
+            b"feed.publishes:F": b"3",
+            b"feed.published:F": [(b"x", NOW)],
+            b"feed.scheduled:F": [(b"a", Now(60, 0)), (b"b", LATE * 1000 + 0.5)],
+            b"feed.scheduleditems:F": {b"a": b"item a", b"b": b"2"},
+            b"feed.info:F": {
+                b"a": Facts(put=NOW, due=Now(60)),
+                b"b": Facts(put=NOW, due=LATE * 1000),
+            },
+        },
+        answer=(ops.Outcome.ADDED,),
+        keeps=b"N1",
+    ),
+    Row(
+        "a time that is past is now, and the id stays taken as long as it is said",
+        ops.JobAdd("F", (Entry("b", b"2"),), due=ops.Due(at=1e9), unique_for=300),
+        before=(job(), put("a"), (b"ZADD", "feed.unique:F", 5, "past", 9e12, "other")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"b", b"a"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"2"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
+            b"feed.unique:F": [(b"b", Now(300)), (b"other", 9e12)],
+        },
+        answer=(ops.Outcome.ADDED,),
+        keeps=b"N1",
+    ),
+    Row(
+        "ids that are taken are kept, in whatever state, and their time does not begin anew",
+        ops.JobAdd(
+            "F",
+            tuple(Entry(id, b"new") for id in ("waiting", "claimed", "stalled", "a", "done")),
+            due=ops.Due(delay=900),
+            unique_for=900,
+        ),
+        before=(
+            job(),
+            put("claimed", "stalled", "waiting"),
+            JobClaim("F", "T", 2),
+            ops.JobStall("F", "stalled"),
+            SCHEDULED,
+            (b"ZADD", "feed.unique:F", 9e12, "done"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"waiting"],
+            b"feed.items:F": {
+                b"waiting": b"item waiting",
+                b"claimed": b"item claimed",
+                b"stalled": b"item stalled",
+            },
+            b"feed.publishes:F": b"4",
+            b"feed.published:F": [(b"claimed", NOW), (b"waiting", NOW)],
+            b"feed.claimed:F": [(b"claimed", NOW)],
+            b"feed.holders:F": {b"claimed": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"claimed"},
+            b"feed.stalled:F": {b"stalled"},
+            b"feed.scheduled:F": [(b"a", Now(60, 0))],
+            b"feed.scheduleditems:F": {b"a": b"item a"},
+            b"feed.info:F": {b"a": Facts(put=NOW, due=Now(60))},
+            b"feed.unique:F": [(b"done", 9e12)],
+        },
+        answer=(ops.Outcome.KEPT,) * 5,
+        keeps=b"N0,0,0,0,0",
+    ),
+    Row(
+        "replaced for now: one that waits keeps its place, others join, a claimed one is kept",
+        ops.JobAdd(
+            "F",
+            tuple(Entry(id, b"new") for id in ("waiting", "claimed", "stalled", "a", "done")),
+            if_exists=ops.IfExists.REPLACE,
+        ),
+        before=(
+            job(),
+            put("stalled", "claimed", "waiting", "last"),
+            JobClaim("F", "T", 2),
+            ops.JobFail("F", "stalled", "T", stall=True, failure=ops.Failure("why")),
+            SCHEDULED,
+            (b"HSET", b"feed.cancelled:F", b"waiting", b"2", b"stalled", b"1"),
+            (b"ZADD", "feed.unique:F", 9e12, "done"),
+            (b"HSET", "feed.info:F", "waiting", "failed=1"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"a", b"stalled", b"last", b"waiting"],
+            b"feed.items:F": {
+                b"waiting": b"new",
+                b"claimed": b"item claimed",
+                b"stalled": b"new",
+                b"a": b"new",
+                b"last": b"item last",
+            },
+            b"feed.publishes:F": b"8",
+            b"feed.published:F": AnyOrderOfTimes(
+                (b"claimed", b"waiting", b"stalled", b"a", b"last")
+            ),
+            b"feed.claimed:F": [(b"claimed", NOW)],
+            b"feed.holders:F": {b"claimed": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"claimed"},
+            b"feed.unique:F": [(b"done", 9e12)],
+        },
+        answer=(
+            *(ops.Outcome.REPLACED, ops.Outcome.KEPT, ops.Outcome.REPLACED, ops.Outcome.REPLACED),
+            ops.Outcome.KEPT,
+        ),
+        keeps=b"N2,0,2,2,0",
+    ),
+    Row(
+        "replaced for later: all go from where they were",
+        ops.JobAdd(
+            "F",
+            tuple(Entry(id, b"new") for id in ("waiting", "reserved", "stalled", "a")),
+            Priority.HIGH,
+            due=ops.Due(delay=900),
+            if_exists=ops.IfExists.REPLACE,
+        ),
+        before=(
+            job(),
+            put("stalled", "reserved", "waiting", "last"),
+            JobClaim("F", "T"),
+            ops.JobStall("F", "stalled"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            SCHEDULED,
+            (b"HSET", b"feed.cancelled:F", b"waiting", b"2"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"last"],
+            b"feed.items:F": {b"last": b"item last"},
+            b"feed.publishes:F": b"9",
+            b"feed.published:F": [(b"last", NOW)],
+            b"feed.scheduled:F": [
+                (b"waiting", Now(900, 0.5)),
+                (b"reserved", Now(900, 0.5 + 1 / 4096)),
+                (b"stalled", Now(900, 0.5 + 2 / 4096)),
+                (b"a", Now(900, 0.5 + 3 / 4096)),
+            ],
+            b"feed.scheduleditems:F": dict.fromkeys(
+                (b"waiting", b"reserved", b"stalled", b"a"), b"new"
+            ),
+            b"feed.info:F": dict.fromkeys(
+                (b"waiting", b"reserved", b"stalled", b"a"), Facts(put=NOW, due=Now(900))
+            ),
+        },
+        answer=(ops.Outcome.REPLACED,) * 4,
+        keeps=b"N2,2,2,2",
+    ),
+    Row(
+        "an id that is free again: the result of its earlier job goes",
+        ops.JobAdd("F", (Entry("a", b"new"),), Priority.HIGH),
+        before=(
+            job(),
+            put("a", "b"),
+            JobClaim("F", "T"),
+            ops.JobFinish("F", (Completion("a", has_result=True, result=b"r"),)),
+            (b"ZADD", "feed.unique:F", 1e12, "a"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"b", b"a"],
+            b"feed.items:F": {b"a": b"new", b"b": b"item b"},
+            b"feed.publishes:F": b"3",
+            b"feed.finishes:F": b"1",
+            b"feed.published:F": AnyOrderOfTimes((b"a", b"b")),
+            b"feed.unique:F": [(b"a", 1e12)],
+        },
+        answer=(ops.Outcome.ADDED,),
+        keeps=b"N1",
+    ),
+    Row(
+        "jobs of which one has an id that is taken are refused whole",
+        ops.JobAdd("F", (Entry("b", b"x"), Entry("a", b"x")), if_exists=ops.IfExists.REFUSE),
+        before=(job(), SCHEDULED),
+        raises=ItemExists,
+    ),
+    Row(
+        "jobs are refused for an id that stays taken, too",
+        ops.JobAdd("F", (Entry("a", b"x"),), if_exists=ops.IfExists.REFUSE),
+        before=(job(), (b"ZADD", "feed.unique:F", 9e12, "a")),
+        raises=ItemExists,
+    ),
+    Row(
+        "jobs that are too large are refused whole",
+        ops.JobAdd("F", (Entry("b", b"x"), Entry("a", b"xxxx")), due=ops.Due(delay=60)),
+        before=(job(max_item_size="3"),),
+        raises=ItemTooLarge,
+    ),
+    Row(
+        "whoever claims brings in what is due: the oldest first, high priority before normal",
+        JobClaim("F", "T"),
+        before=(
+            job(),
+            put("x"),
+            later("low", 30),
+            later("lower", 10),
+            later("high", 20, Priority.HIGH),
+            later("young", -500),
+            *(old("scheduled", id, age) for id, age in (("low", 30), ("lower", 10))),
+            OldHigh("scheduled", "high", 20),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"lower", b"low", b"x"],
+            b"feed.items:F": {
+                b"x": b"item x",
+                b"low": b"item low",
+                b"lower": b"item lower",
+                b"high": b"item high",
+            },
+            b"feed.publishes:F": b"5",
+            b"feed.published:F": AnyOrderOfTimes((b"x", b"low", b"lower", b"high")),
+            b"feed.claimed:F": [(b"high", NOW)],
+            b"feed.holders:F": {b"high": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"high"},
+            b"feed.scheduled:F": [(b"young", Now(500, 0))],
+            b"feed.scheduleditems:F": {b"young": b"item young"},
+            b"feed.info:F": Any,
+        },
+        answer=ops.Batch((ops.Delivery("high", b"item high", 0),), None),
+    ),
+    Row(
+        "who gets the last job while others are scheduled wakes one who waits",
+        JobClaim("F", "T"),
+        before=(job(), put("x"), SCHEDULED),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.items:F": {b"x": b"item x"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"x", NOW)],
+            b"feed.claimed:F": [(b"x", NOW)],
+            b"feed.holders:F": {b"x": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"x"},
+            b"feed.scheduled:F": [(b"a", Now(60, 0))],
+            b"feed.scheduleditems:F": {b"a": b"item a"},
+            b"feed.info:F": {b"a": Facts(put=NOW, due=Now(60))},
+        },
+        answer=ops.Batch((ops.Delivery("x", b"item x", 0),), None),
+    ),
+    Row(
+        "who gets nothing is told when the next job is due, and takes no empty id",
+        JobClaim("F", "T"),
+        before=(job(claim_timeout="600"), SCHEDULED),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"claim_timeout": b"600"},
+            b"feed.publishes:F": b"1",
+            b"feed.scheduled:F": [(b"a", Now(60, 0))],
+            b"feed.scheduleditems:F": {b"a": b"item a"},
+            b"feed.info:F": {b"a": Facts(put=NOW, due=Now(60))},
+        },
+        answer=ops.Batch((), About(60)),
+    ),
+    Row(
+        "what is claimed already is not claimed by a second element of the list",
+        JobClaim("F", "U", 2),
+        before=(job(), put("a", "b"), JobClaim("F", "T"), (b"RPUSH", b"feed.ids:F", b"a")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"a", NOW), (b"b", NOW)],
+            b"feed.claimed:F": [(b"a", NOW), (b"b", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T"), b"b": Holder(b"U")},
+            b"feed.tokens:F": {b"T": b"a", b"U": b"b"},
+        },
+        answer=ops.Batch((ops.Delivery("b", b"item b", 0),), None),
+    ),
+    Row(
+        "a scheduled job gets another time, and keeps its priority",
+        ops.JobReschedule("F", "a", ops.Due(delay=900)),
+        before=(job(), put("x"), later("a", -60, Priority.HIGH)),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"x"],
+            b"feed.items:F": {b"x": b"item x"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"x", NOW)],
+            b"feed.scheduled:F": [(b"a", Now(900, 0.5))],
+            b"feed.scheduleditems:F": {b"a": b"item a"},
+            b"feed.info:F": {b"a": Facts(put=NOW, due=Now(900))},
+        },
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "one that comes first now wakes who waits",
+        ops.JobReschedule("F", "b", ops.Due(delay=30)),
+        before=(job(), SCHEDULED, later("b", -90), (b"DEL", b"feed.ids:F")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.publishes:F": b"2",
+            b"feed.scheduled:F": [(b"b", Now(30, 0)), (b"a", Now(60, 0))],
+            b"feed.scheduleditems:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.info:F": {
+                b"a": Facts(put=NOW, due=Now(60)),
+                b"b": Facts(put=NOW, due=Now(30)),
+            },
+        },
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "a scheduled job is available at once",
+        ops.JobReschedule("F", "a", ops.Due(delay=0)),
+        before=(job(), put("x"), SCHEDULED),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"a", b"x"],
+            b"feed.items:F": {b"x": b"item x", b"a": b"item a"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": AnyOrderOfTimes((b"a", b"x")),
+            b"feed.info:F": {b"a": Facts(put=NOW, due=NOW)},
+        },
+        answer=False,
+        keeps=b"n0",
+    ),
+    Row(
+        "one of high priority is available at once, and next",
+        ops.JobReschedule("F", "a", ops.Due(at=0)),
+        before=(job(), put("x"), later("a", -60, Priority.HIGH)),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"x", b"a"],
+            b"feed.items:F": {b"x": b"item x", b"a": b"item a"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": AnyOrderOfTimes((b"a", b"x")),
+            b"feed.info:F": {b"a": Facts(put=NOW, due=NOW)},
+        },
+        answer=False,
+        keeps=b"n0",
+    ),
+    Row(
+        "a job that waits is not scheduled",
+        ops.JobReschedule("F", "x", ops.Due(delay=900)),
+        before=(job(), put("x")),
+        raises=NotScheduled,
+    ),
+    Row(
+        "scheduled jobs are retracted, and their ids are free",
+        ops.JobRetract("F", ("a", "x")),
+        before=(job(), put("x"), SCHEDULED, (b"ZADD", "feed.unique:F", 9e12, "a", 9e12, "b")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.publishes:F": b"2",
+            b"feed.unique:F": [(b"b", 9e12)],
+        },
+        answer=(True, True),
+        keeps=b"N1,1",
+    ),
+    Row(
+        "a short step retracts scheduled jobs, and frees the ids of those that are gone",
+        ops.RetractSome("F", "job", ("a", "x", "done")),
+        before=(
+            job(),
+            put("x"),
+            SCHEDULED,
+            (b"ZADD", "feed.unique:F", 9e12, "a", 9e12, "b", 9e12, "done"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.publishes:F": b"2",
+            b"feed.unique:F": [(b"b", 9e12)],
+        },
+        answer=ops.SomeRetracted((True, True, False), "0 0"),
+        keeps=b"N0,0,1,1,0",
+    ),
+    Row(
+        "what is finished frees no id that stays taken, and nothing more is known of it",
+        ops.JobFinish("F", (Completion("a", "T"),)),
+        before=(
+            job(),
+            ops.JobAdd("F", (Entry("a", b"x"),), unique_for=900),
+            JobClaim("F", "T"),
+            (b"HSET", "feed.info:F", "a", "failed=1"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.publishes:F": b"1",
+            b"feed.finishes:F": b"1",
+            b"feed.unique:F": [(b"a", Now(900))],
+        },
+        keeps=b"n1",
+    ),
+    # --- why a job failed ------------------------------------------------------------------
+    Row(
+        "a job that failed waits again, and why is kept",
+        ops.JobFail("F", "a", "T", failure=ops.Failure("b\0é", "E", "line\n", "w")),
+        before=(
+            job(),
+            put("a", "b"),
+            JobClaim("F", "T"),
+            (b"HSET", "feed.info:F", "a", "error=Old\0colour=blue\0traceback=old\0due=7"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"a", b"b"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": AnyOrderOfTimes((b"a", b"b")),
+            b"feed.cancelled:F": {b"a": b"1"},
+            b"feed.info:F": {
+                b"a": Facts(
+                    colour=b"blue",
+                    due=b"7",
+                    failed=NOW,
+                    put=NOW,
+                    error=b"E",
+                    message="b\N{REPLACEMENT CHARACTER}é".encode(),
+                    traceback=b"line\n",
+                    worker=b"w",
+                )
+            },
+        },
+        answer=ops.Failed.WAITING,
+        keeps=b"n0",
+    ),
+    Row(
+        "a job that failed too often is stalled, whatever delay was asked for",
+        ops.JobFail("F", "a", "T", ops.Due(delay=60), failure=ops.Failure("why")),
+        before=(job(max_failures="1"), put("a"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"max_failures": b"1"},
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+            b"feed.cancelled:F": {b"a": b"1"},
+            b"feed.stalled:F": {b"a"},
+            b"feed.info:F": {
+                b"a": Facts(put=NOW, failed=NOW, stalled=NOW, message=b"why"),
+            },
+        },
+        answer=ops.Failed.STALLED,
+        keeps=b"n1",
+    ),
+    Row(
+        "a job that failed is scheduled, with what was known of it",
+        ops.JobFail("F", "a", "T", ops.Due(delay=60)),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            (b"HSET", "feed.info:F", "a", "put=5\0message=old"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.publishes:F": b"1",
+            b"feed.cancelled:F": {b"a": b"1"},
+            b"feed.scheduled:F": [(b"a", Now(60, 0))],
+            b"feed.scheduleditems:F": {b"a": b"item a"},
+            b"feed.info:F": {b"a": Facts(put=b"5", failed=NOW, due=Now(60))},
+        },
+        answer=ops.Failed.SCHEDULED,
+        keeps=b"n2",
+    ),
+    Row(
+        "a time that is past lets a job that failed wait",
+        ops.JobFail("F", "a", "T", ops.Due(at=1e9)),
+        before=(job(), put("a"), JobClaim("F", "T")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"a"],
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+            b"feed.published:F": [(b"a", NOW)],
+            b"feed.cancelled:F": {b"a": b"1"},
+            b"feed.info:F": {b"a": Facts(put=NOW, failed=NOW)},
+        },
+        answer=ops.Failed.WAITING,
+        keeps=b"n0",
+    ),
+    Row(
+        "a job is stalled with a reason, and has not failed once more",
+        ops.JobFail("F", "a", "T", stall=True, failure=ops.Failure("why", worker="w")),
+        before=(job(), put("a", "b"), JobClaim("F", "T", 2)),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"b", NOW)],
+            b"feed.claimed:F": [(b"b", NOW)],
+            b"feed.holders:F": {b"b": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"b"},
+            b"feed.stalled:F": {b"a"},
+            b"feed.info:F": {
+                b"a": Facts(put=NOW, failed=NOW, stalled=NOW, message=b"why", worker=b"w"),
+            },
+        },
+        answer=ops.Failed.STALLED,
+        keeps=b"n1",
+    ),
+    Row(
+        "a failure under another token is refused",
+        ops.JobFail("F", "a", "U", ops.Due(delay=60), failure=ops.Failure("why")),
+        before=(job(), put("a"), JobClaim("F", "T")),
+        raises=NotClaimed,
+    ),
+    Row(
+        "what is known of a job that failed and is scheduled",
+        ops.ReadJob("F", "a"),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            ops.JobFail(
+                "F", "a", "T", ops.Due(delay=15), failure=ops.Failure("why", "E", "t", "w")
+            ),
+        ),
+        answer=ops.JobInfo(
+            "a",
+            ops.JobState.SCHEDULED,
+            put=MOMENT,
+            due=MOMENT,
+            failed=MOMENT,
+            failures=1,
+            failure=ops.Failure("why", "E", "t", "w"),
+        ),
+    ),
+    Row(
+        "what is known of a job that is claimed, for the second time",
+        ops.ReadJob("F", "a"),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            ops.JobCancel("F", "a"),
+            JobClaim("F", "U"),
+        ),
+        answer=ops.JobInfo("a", ops.JobState.CLAIMED, put=MOMENT, claimed=MOMENT, failures=1),
+    ),
+    Row(
+        "what is known of a job that is finished: that it has a result",
+        ops.ReadJob("F", "a"),
+        before=(
+            job(),
+            put("a"),
+            JobClaim("F", "T"),
+            ops.JobFinish("F", (Completion("a", has_result=True, result=b"r"),)),
+        ),
+        answer=ops.JobInfo("a", ops.JobState.FINISHED, has_result=True),
+    ),
+    Row("of no job nothing is known", ops.ReadJob("F", "a"), before=(job(), put("b")), answer=None),
+    Row(
+        "facts that a peer left and that make no sense are passed over",
+        ops.ReadJob("F", "a"),
+        before=(
+            job(),
+            put("a"),
+            (b"HSET", "feed.info:F", "a", "put=soon\0due=1e999\0\0=\0nothing\0failed=nan"),
+            (b"ZADD", "feed.published:F", "inf", "a"),
+            (b"HSET", "feed.cancelled:F", "a", "often"),
+        ),
+        answer=ops.JobInfo("a", ops.JobState.WAITING, failure=ops.Failure("")),
+    ),
+    Row(
+        "jobs that are not finished, with their items",
+        ops.ReadJobs("F", with_items=True),
+        before=(job(), put("x"), SCHEDULED),
+        answer={"x": b"item x", "a": b"item a"},
+    ),
+    Row(
+        "of some ids those that there are",
+        ops.ReadJobs("F", ("a", "ø", "x")),
+        before=(job(), put("x"), SCHEDULED),
+        answer={"a": None, "x": None},
+    ),
+    Row(
+        "a page of jobs has scheduled ones, too",
+        ops.ReadPage("F", "job"),
+        before=(job(), put("x"), SCHEDULED),
+        answer=ops.Page(("x", "a"), (), ""),
+    ),
+    Row(
+        "a page of jobs ends where the scheduled ones begin",
+        ops.ReadPage("F", "job", with_items=True),
+        before=(job(), put("x"), SCHEDULED),
+        answer=ops.Page(("x",), (b"item x",), "s0"),
+    ),
+    Row(
+        "and goes on with these",
+        ops.ReadPage("F", "job", with_items=True, cursor="s0"),
+        before=(job(), put("x"), SCHEDULED),
+        answer=ops.Page(("a",), (b"item a",), ""),
+    ),
+    Row(
+        "scheduled jobs are counted, and the empty id is not",
+        ops.CountJobs("F"),
+        before=(job(), SCHEDULED),
+        answer=ops.JobCounts(0, 0, 0, 0, 1),
+    ),
+    Row(
+        "an empty id that a taker has reserved is not counted",
+        ops.CountJobs("F"),
+        before=(job(), SCHEDULED, (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F")),
+        answer=ops.JobCounts(0, 0, 0, 0, 1),
+    ),
+    Row(
+        "stats of scheduled jobs",
+        ops.ReadStats("F"),
+        before=(job(), SCHEDULED, ops.PauseFeed("F")),
+        answer=ops.FeedStats(
+            "job", 0, 1, 0, 0, 0, 0, 0, scheduled=1, next_due=About(60), paused=True
+        ),
+    ),
+    Row(
+        "a lost job is found though an empty id makes up for it",
+        ops.JobMaintain("F"),
+        before=(job(), put("x"), SCHEDULED, (b"DEL", "feed.ids:F"), (b"RPUSH", "feed.ids:F", "")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b"x", b""],
+            b"feed.items:F": {b"x": b"item x"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": [(b"x", NOW)],
+            b"feed.scheduled:F": Any,
+            b"feed.scheduleditems:F": Any,
+            b"feed.info:F": Any,
+        },
+        answer=ops.MaintenanceReport(recovered=("x",)),
+    ),
+    # --- pauses ------------------------------------------------------------------------------
+    Row(
+        "what waits in a feed that is paused is out of all takers' reach",
+        ops.PauseFeed("F"),
+        before=(
+            job(),
+            put("a", "b", "c"),
+            (b"RPOPLPUSH", b"feed.ids:F", b"feed.reserved:F"),
+            (b"RPUSH", b"feed.paused:F", b"left", b"over"),
+        ),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"paused": b"1"},
+            b"feed.paused:F": [b"c", b"b", b"left", b"over", b"a"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b", b"c": b"item c"},
+            b"feed.publishes:F": b"3",
+            b"feed.published:F": AnyOrderOfTimes((b"a", b"b", b"c")),
+        },
+        notices=((b"conffeed", ANNOUNCED),),
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "what is paused already is not paused again",
+        ops.PauseFeed("F"),
+        before=(queue(), queued("a"), ops.PauseFeed("F")),
+        answer=False,
+        keeps=b"n0",
+    ),
+    Row(
+        "a feed cannot be paused",
+        ops.PauseFeed("F"),
+        before=(feed(),),
+        raises=WrongFeedType,
+    ),
+    Row("what is not there cannot be paused", ops.PauseFeed("F"), raises=FeedDoesNotExist),
+    Row(
+        "what is put in a pause waits behind what was there",
+        queued("b"),
+        before=(queue(), queued("a"), ops.PauseFeed("F")),
+        keys={
+            b"feed.config:F": {**QUEUE_CONFIG, b"paused": b"1"},
+            b"feed.paused:F": [b"b", b"a"],
+            b"feed.items:F": {b"a": b"item a", b"b": b"item b"},
+            b"feed.publishes:F": b"2",
+        },
+        keeps=b"n1",
+    ),
+    Row(
+        "nothing is taken in a pause, and what a peer has put is moved",
+        QueueTake("F", "T"),
+        before=(
+            queue(),
+            queued("a"),
+            ops.PauseFeed("F"),
+            (b"LPUSH", b"feed.ids:F", b"p", b"q"),
+        ),
+        keys={
+            b"feed.config:F": {**QUEUE_CONFIG, b"paused": b"1"},
+            b"feed.paused:F": [b"q", b"p", b"a"],
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+        },
+        answer=Batch((), None),
+    ),
+    Row(
+        "a job that is due in a pause is brought in, and nobody gets it",
+        JobClaim("F", "T"),
+        before=(job(), put("x"), later("a", 5), old("scheduled", "a"), ops.PauseFeed("F")),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"paused": b"1"},
+            b"feed.paused:F": [b"a", b"x"],
+            b"feed.items:F": {b"a": b"item a", b"x": b"item x"},
+            b"feed.publishes:F": b"2",
+            b"feed.published:F": AnyOrderOfTimes((b"a", b"x")),
+            b"feed.info:F": Any,
+        },
+        answer=Batch((), None),
+    ),
+    Row(
+        "a pause ends: what waits is where it was, before what a peer has put meanwhile",
+        ops.ResumeFeed("F"),
+        before=(
+            queue(),
+            queued("a"),
+            ops.PauseFeed("F"),
+            (b"LPUSH", b"feed.ids:F", b"p", b"q"),
+        ),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"q", b"p", b"a"],
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+        },
+        notices=((b"conffeed", ANNOUNCED),),
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "a pause ends: who waits is woken to learn when the next job is due",
+        ops.ResumeFeed("F"),
+        before=(job(), SCHEDULED, (b"DEL", "feed.ids:F"), ops.PauseFeed("F")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.publishes:F": b"1",
+            b"feed.scheduled:F": Any,
+            b"feed.scheduleditems:F": Any,
+            b"feed.info:F": Any,
+        },
+        notices=((b"conffeed", ANNOUNCED),),
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "what is not paused is not resumed",
+        ops.ResumeFeed("F"),
+        before=(queue(), queued("a")),
+        answer=False,
+        keeps=b"n0",
+    ),
+    Row(
+        "where a peer has put very much the pause does not end yet",
+        ops.ResumeFeed("F"),
+        before=(
+            queue(),
+            ops.PauseFeed("F"),
+            (b"LPUSH", b"feed.ids:F", *(b"%d" % number for number in range(15_001))),
+        ),
+        keys={
+            b"feed.config:F": {**QUEUE_CONFIG, b"paused": b"1"},
+            b"feed.ids:F": [b"15000"],
+            b"feed.paused:F": [b"%d" % number for number in reversed(range(15_000))],
+        },
+        answer=None,
+        keeps=b"n2",
+    ),
+    Row(
+        "jobs that wait in a pause are cleared, too",
+        ops.JobClear("F", ops.JobState.WAITING),
+        before=(job(), put("x"), SCHEDULED, ops.PauseFeed("F")),
+        keys={
+            b"feed.config:F": {**JOB_CONFIG, b"paused": b"1"},
+            b"feed.publishes:F": b"2",
+            b"feed.scheduled:F": Any,
+            b"feed.scheduleditems:F": Any,
+            b"feed.info:F": Any,
+        },
+        answer=ops.Step(1, 0),
+        keeps=b"N1,0",
+    ),
+    Row(
+        "an empty id is no job that is cleared, and stays to wake who waits",
+        ops.JobClear("F", ops.JobState.WAITING),
+        before=(job(), SCHEDULED),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.publishes:F": b"1",
+            b"feed.scheduled:F": Any,
+            b"feed.scheduleditems:F": Any,
+            b"feed.info:F": Any,
+        },
+        answer=ops.Step(0, 0),
+        keeps=b"N0,0",
+    ),
+    Row(
+        "the ids of what is cleared from a queue are free",
+        ops.QueueClear("F"),
+        before=(
+            queue(),
+            queued("a", "b"),
+            QueueTake("F", "T"),
+            (b"ZADD", "feed.unique:F", 9e12, "a", 9e12, "b", 9e12, "c"),
+        ),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.publishes:F": b"2",
+            b"feed.unique:F": [(b"c", 9e12)],
+        },
+        answer=ops.Step(2, 0),
+        keeps=b"N2,0",
     ),
 ]
 
