@@ -6,6 +6,7 @@ import functools
 import os
 import socket
 import traceback
+from types import TracebackType
 
 from thoonk.exceptions import InvalidType
 from thoonk.operations import Failure
@@ -15,6 +16,24 @@ LONGEST_MESSAGE = 1_000
 
 LONGEST_TRACEBACK = 8_000
 """Characters of a traceback that are kept: the last ones, which tell where it happened."""
+
+CALLERS = tuple(
+    os.path.join(os.path.dirname(__file__), folder, "")  # noqa: PTH118, PTH120 - as in a frame
+    for folder in ("worker", "concurrency")
+)
+"""Folders with the modules that call functions of users."""
+
+
+def is_of_callers(file: str) -> bool:
+    """Whether a frame with code of that file calls functions of users, and is none of theirs."""
+    return file.startswith(CALLERS)
+
+
+def users_part(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from the first frame of a user's function on; None where there is none."""
+    while trace is not None and is_of_callers(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return trace
 
 
 def failure_of(
@@ -38,10 +57,26 @@ def failure_of(
     trace = ""
     if with_traceback:
         try:
-            trace = "".join(traceback.format_exception(reason))[-LONGEST_TRACEBACK:]
+            trace = _formatted(reason)[-LONGEST_TRACEBACK:]
         except Exception as error:  # noqa: BLE001 - what an exception's own methods raise
             trace = f"(no traceback: {type(error).__name__})"
     return Failure(_message(reason)[:LONGEST_MESSAGE], type(reason).__qualname__, trace, worker)
+
+
+def _formatted(error: BaseException) -> str:
+    """Its traceback, and those of what it came of, without the frames that called the function."""
+    shown = traceback.TracebackException.from_exception(error)
+    left, seen = [shown], set()
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        while each.stack and is_of_callers(each.stack[0].filename):
+            del each.stack[0]
+        left += [other for other in (each.__cause__, each.__context__) if other is not None]
+        left += getattr(each, "exceptions", None) or []
+    return "".join(shown.format())
 
 
 def _message(error: BaseException) -> str:

@@ -140,24 +140,24 @@ class Claim(tuple[str, T, int], Generic[T]):
 
     def stall(self, *, reason: str | BaseException | None = None) -> None:
         """As `Job.stall`, for this claim."""
-        failure = failure_of(reason)
-        if failure is None:
-            self._end(JobStall(self._feed, self.id, self.token))
-        else:
-            self._end(JobFail(self._feed, self.id, self.token, stall=True, failure=failure))
+        self.fail(None, failure_of(reason), stall=True)
 
-    def fail(self, due: Due | None, failure: Failure | None) -> Failed:
-        """Give the job back, as `cancel` does; say what became of it. For workers.
+    def fail(self, due: Due | None, failure: Failure | None, *, stall: bool = False) -> Failed:
+        """End the claim as `cancel` or `stall` does; say what became of the job. For workers.
 
         Raises:
             NotClaimed: the claim has been lost.
+            UnsupportedOperation: the backend knows neither delays nor reasons. It takes a
+                claim that is ended without them.
         """
-        if due is None and failure is None:
-            stalled = self._backend.execute(JobCancel(self._feed, self.id, self.token))
-            failed = Failed.STALLED if stalled else Failed.WAITING
-        else:
-            operation = JobFail(self._feed, self.id, self.token, due, failure=failure)
+        failed = Failed.STALLED if stall else Failed.WAITING
+        if due is not None or failure is not None:
+            operation = JobFail(self._feed, self.id, self.token, due, stall, failure)
             failed = self._backend.execute(operation)
+        elif stall:
+            self._backend.execute(JobStall(self._feed, self.id, self.token))
+        elif self._backend.execute(JobCancel(self._feed, self.id, self.token)):
+            failed = Failed.STALLED
         self.ended = True
         return failed
 
@@ -187,7 +187,7 @@ class Claim(tuple[str, T, int], Generic[T]):
     def _chosen_completion(self) -> Completion:
         return self._completion or Completion(self.id, self.token)
 
-    def _end(self, operation: JobFinish | JobStall | JobFail) -> None:
+    def _end(self, operation: JobFinish) -> None:
         self._backend.execute(operation)
         self.ended = True
 

@@ -151,7 +151,7 @@ class Claims(Generic[T]):
             # Whoever interrupts the wait uses the backend, which may be closed after this.
             wait_event(self._interrupted, 5.0)
         self._outbox.flush()
-        # Not the whole of the token: a worker may keep some of it for another attempt.
+        # Not the whole of the token: of what has been ended the backend has been told.
         left = [claim for claim in self._hand if not claim.ended]
         current = self._current
         if current is not None and current.outbox is self._outbox and not current.ended:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from thoonk.backends import Backend
-from thoonk.exceptions import ThoonkError
-from thoonk.operations import GetConfig, HasItem, ReadResult
+from thoonk.exceptions import ThoonkError, UnsupportedOperation
+from thoonk.operations import GetConfig, HasItem, ReadJobs, ReadResult
 
 WHY = {
     "feed_deleted": "its feed was deleted",
@@ -20,10 +20,18 @@ WHY = {
 def reason_of(backend: Backend, feed: str, id: str) -> str:
     """A key of `WHY`, as far as the backend can tell now."""
     try:
-        if backend.execute(HasItem(feed, id)):
+        if _is_there(backend, feed, id):
             return "claim_lost"
         if backend.execute(ReadResult(feed, id)) is not None:
             return "finished"
         return "retracted" if backend.execute(GetConfig(feed)) else "feed_deleted"
     except ThoonkError:
         return ""
+
+
+def _is_there(backend: Backend, feed: str, id: str) -> bool:
+    """Whether there is the job, perhaps scheduled for later by now."""
+    try:
+        return bool(backend.execute(ReadJobs(feed, (id,))))
+    except UnsupportedOperation:
+        return backend.execute(HasItem(feed, id))

@@ -72,6 +72,7 @@ class Handler:
     heartbeat: bool = attrs.field(default=True, validator=_flag)
     result: bool | None = attrs.field(default=None, validator=_flag)
     result_timeout: float | None = attrs.field(default=None, validator=_seconds)
+    store_traceback: bool = attrs.field(default=True, validator=_flag)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what cannot be had together."""

@@ -14,21 +14,16 @@ TAKEN, ENDED       the handler has ended it itself                 that, by the 
                    it has returned, or raised `Discard`            finished, with the next claim
                    it raised `Stall`, or its result cannot be      stalled, at once
                    stored
-                   it has failed for the last time                 cancelled, at once: which
-                                                                   stalls it
-                   it has failed, without a delay, or while the    cancelled, with the next claim
-                   worker stops
+                   it has failed, or is over its time limit        failed, at once: the server
+                                                                   schedules or stalls it
+                   the server was away then                        cancelled, with the next
+                                                                   claim, without the delay
                    its loop has failed, and begins anew            cancelled, as the loop ends
-                   the grace of a stop is over                     released, which is no failure;
-                                                                   cancelled, if over its limit
-TAKEN, PARKED      it has failed, and is to be tried again later   nothing: it stays claimed
-PARKED, ENDED      the heartbeat: its next attempt is due, or the  cancelled, at once
-                   worker stops
-                   the heartbeat: its claim is lost                nothing
+                   the grace of a stop is over                     released, which is no failure
 =================  ==============================================  ============================
 
-While a job is RUNNING or PARKED the heartbeat extends its claim. When the server says that the
-claim is lost, a running handler goes on, but whatever is told of its end will be refused.
+While a job is RUNNING the heartbeat extends its claim. When the server says that the claim is lost,
+a running handler goes on, but whatever is told of its end will be refused.
 """
 
 from __future__ import annotations
@@ -68,8 +63,6 @@ class JobState(enum.Enum):
     """Its slot: the handler works on it."""
     TAKEN = enum.auto()
     """Whoever has taken it out of the slot, and decides how it ends."""
-    PARKED = enum.auto()
-    """The heartbeat, until its next attempt is due."""
     ENDED = enum.auto()
     """Nobody: how it ended is told, or is told by the loop over claims."""
 
@@ -84,7 +77,6 @@ class RunningJob(Generic[C]):
         began: when it was begun, by the monotonic clock.
         extended: when its time began anew.
         is_lost: whether it is known to be somebody else's by now.
-        due: when the next attempt may be made, once it is parked.
     """
 
     claim: C
@@ -92,7 +84,6 @@ class RunningJob(Generic[C]):
     began: float = attrs.field(factory=time.monotonic)
     extended: float = attrs.field(factory=time.monotonic)
     is_lost: bool = False
-    due: float = 0.0
     state: JobState = attrs.field(default=JobState.RUNNING, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
 
@@ -114,13 +105,8 @@ class RunningJob(Generic[C]):
             self.state = JobState.TAKEN
             return True
 
-    def park(self, delay: float) -> None:
-        """TAKEN to PARKED, for so many seconds."""
-        self.due = time.monotonic() + delay
-        self.state = JobState.PARKED
-
     def end(self) -> None:
-        """TAKEN or PARKED to ENDED."""
+        """TAKEN to ENDED."""
         self.state = JobState.ENDED
 
     def log(

@@ -84,6 +84,7 @@ class BaseWorker(abc.ABC, Generic[C]):
         processes: int = 0,
         grace: float = 30.0,
         max_jobs: int | None = None,
+        store_traceback: bool = True,
     ) -> None:
         """A worker without handlers; nothing is connected yet.
 
@@ -96,6 +97,7 @@ class BaseWorker(abc.ABC, Generic[C]):
             processes: how many processes do that; 0: this one.
             grace: seconds that jobs may take once the worker is to stop.
             max_jobs: a process that has done about so many jobs is replaced; None: never.
+            store_traceback: what handlers do that do not say (see `handle`).
 
         Raises:
             InvalidValue, InvalidType: an argument is not allowed.
@@ -114,6 +116,11 @@ class BaseWorker(abc.ABC, Generic[C]):
             raise InvalidType(f"max_jobs must be an int, not {type(max_jobs).__name__}")
         if max_jobs is not None and max_jobs < 1:
             raise InvalidValue(f"max_jobs must be 1 or more, not {max_jobs}")
+        if not isinstance(store_traceback, bool):
+            raise InvalidType(
+                f"store_traceback must be True or False, not {type(store_traceback).__name__}"
+            )
+        self.store_traceback = store_traceback
         self._handlers: dict[str, Handler] = {}
         self._shutdown = _ShutdownLevel()
 
@@ -142,7 +149,7 @@ class BaseWorker(abc.ABC, Generic[C]):
             retries: how often a job is tried again before it is stalled. Stored as
                 ``max_failures``, one more. None: as the feed is configured, else 3.
             backoff: seconds between the first failure and the next attempt, doubled with
-                each one more; 0: at once.
+                each one more; 0: at once. The server keeps the time.
             max_backoff: seconds that this may come to.
             time_limit: seconds that a job may take. A `Worker` needs ``processes`` for it.
             claim_timeout: seconds after which the job of a worker that has died comes back.
@@ -150,10 +157,16 @@ class BaseWorker(abc.ABC, Generic[C]):
             heartbeat: False: a job that is not done within ``claim_timeout`` is another's.
             result: whether what the function returns is stored; None: unless it is None.
             result_timeout: seconds that results are kept; None: as the feed is configured.
+            store_traceback: whether the traceback of an exception is kept with the job that
+                failed, for `thoonk.Job.get_info`. It shows lines of the program, and what
+                an exception's text says, which may hold secrets. The text itself is kept in
+                any case. None: as the worker says.
 
         Raises:
             InvalidValue, InvalidType: an argument is not allowed, or the feed has a handler.
         """
+        if options.get("store_traceback") is None:
+            options["store_traceback"] = self.store_traceback
         handler = make_handler(feed, function, asynchronous=self._asynchronous, **options)
         if feed in self._handlers:
             raise InvalidValue(f"the feed {feed!r} has a handler already")

@@ -9,12 +9,11 @@ from typing import Any
 
 import attrs
 
-from thoonk import AsyncClaim, AsyncJob, AsyncThoonk
+from thoonk import AsyncJob, AsyncThoonk
 from thoonk.config import FeedConfig
 from thoonk.exceptions import FeedDoesNotExist, ThoonkError
 from thoonk.worker._async.slot import AsyncSlot
 from thoonk.worker.handlers import Handler
-from thoonk.worker.running_job import RunningJob
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -40,8 +39,6 @@ class Consumer:
         looked: when the configuration was read, by the monotonic clock.
         generation: counts how often the feed was made anew in such a way that what is taken
             from it has to be begun anew, too.
-        parked: the jobs that wait for their next attempt.
-        unparked: how many no longer do.
     """
 
     handler: Handler
@@ -52,19 +49,11 @@ class Consumer:
     slots: list[AsyncSlot] = attrs.field(factory=list)
     looked: float = attrs.field(factory=time.monotonic)
     generation: int = 0
-    parked: dict[RunningJob[AsyncClaim[Any]], None] = attrs.field(factory=dict)
-    unparked: int = 0
 
     @property
     def feed(self) -> str:
         """The feed's name."""
         return self.handler.feed
-
-    def end_parked(self, job: RunningJob[AsyncClaim[Any]]) -> None:
-        """The backend has been told of a parked job, or it is somebody else's."""
-        job.end()
-        self.unparked += 1  # first: what is to be done again is seen by one of the two
-        self.parked.pop(job, None)
 
 
 def _wanted(handler: Handler) -> dict[str, float]:

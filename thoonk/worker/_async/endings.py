@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import attrs
+
 from thoonk import AsyncClaim, AsyncThoonk
-from thoonk.concurrency._async import Event, wait_event
-from thoonk.exceptions import InvalidType, NotClaimed, SerializerError, ThoonkError
+from thoonk.exceptions import (
+    FeedDoesNotExist,
+    InvalidType,
+    NotClaimed,
+    SerializerError,
+    ThoonkError,
+    UnsupportedOperation,
+)
+from thoonk.failures import LONGEST_TRACEBACK, failure_of, users_part
+from thoonk.operations import Due, Failed, Failure
 from thoonk.worker._async.consumer import Consumer, refresh
-from thoonk.worker.outcomes import Discard, Retry, Stall
+from thoonk.worker.outcomes import Discard, Outcome, Retry, Stall
+from thoonk.worker.retries import Retries
 from thoonk.worker.running_job import JobState, RunningJob
 
 Job: TypeAlias = RunningJob[AsyncClaim[Any]]
 
-MOST_PARKED = 10_000
-"""So many failed jobs wait for their next attempt; with more, no further ones are begun."""
-
-LOOK_AGAIN = 0.1
-"""Seconds until it is looked again whether there are fewer."""
-
-OURS = ("thoonk.worker.", "thoonk.concurrency.")
-"""Modules that call handlers."""
-
 
 def _trace(error: BaseException) -> Any:
     """What a logger takes as ``exc_info``, from the handler on."""
-    trace = error.__traceback__
-    # A program that is run as a script has no __package__, and one that is exec'd no __name__.
-    while trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith(OURS):
-        trace = trace.tb_next
-    return type(error), error, trace or error.__traceback__
+    return type(error), error, users_part(error.__traceback__) or error.__traceback__
 
 
 def _said(error: BaseException) -> str:
@@ -42,15 +40,24 @@ def _said(error: BaseException) -> str:
         return f"<{type(error).__name__} without a repr>"
 
 
-class AsyncEndings:
-    """Ends or parks jobs that were taken."""
+def _failure(consumer: Consumer, error: BaseException, where: str = "") -> Failure | None:
+    """What is kept with the job."""
+    with_traceback = consumer.handler.store_traceback
+    if isinstance(error, Outcome) and not (error.__cause__ or error.__context__):
+        with_traceback = False  # nothing has gone wrong
+    failure = failure_of(error, with_traceback=with_traceback)
+    if failure is not None and with_traceback and where:
+        failure = attrs.evolve(failure, traceback=where[-LONGEST_TRACEBACK:])
+    return failure
 
-    def __init__(
-        self, thoonk: AsyncThoonk, is_stopping: Event, count_parked: Callable[[], int]
-    ) -> None:
+
+class AsyncEndings:
+    """Ends jobs that were taken."""
+
+    def __init__(self, thoonk: AsyncThoonk, retries: Retries | None) -> None:
+        """``retries`` is told of what is to be done again; None: nobody waits for it."""
         self._thoonk = thoonk
-        self._is_stopping = is_stopping
-        self._count_parked = count_parked
+        self._retries = retries
 
     async def returned(self, consumer: Consumer, job: Job, value: Any) -> None:
         """The handler has returned: the loop over claims finishes the job."""
@@ -61,11 +68,17 @@ class AsyncEndings:
                 job.claim.set_result(value, handler.result_timeout)
             except (SerializerError, InvalidType) as error:
                 # To do it again would come to the same.
-                await self._stall(job, f"its result cannot be stored: {error}")
+                reason = f"its result cannot be stored: {error}"
+                await self._stall(job, reason, failure_of(reason))
         job.end()
 
-    async def failed(self, consumer: Consumer, job: Job, error: BaseException) -> None:
-        """The handler has raised, or is over its time limit and does not end."""
+    async def failed(
+        self, consumer: Consumer, job: Job, error: BaseException, where: str = ""
+    ) -> None:
+        """The handler has raised, or is over its time limit and does not end.
+
+        ``where`` it is then, as a traceback.
+        """
         if job.claim.ended:
             job.log(
                 logging.ERROR,
@@ -76,16 +89,20 @@ class AsyncEndings:
         elif isinstance(error, Discard):
             job.log(logging.INFO, "job_discarded", "Job %s of %r discarded: %s", error)
         elif isinstance(error, Stall):
-            await self._stall(job, str(error))
-        elif not (await self._is_last(consumer, job) and await self._fail_finally(job, error)):
-            await self._try_again(consumer, job, error)
+            await self._stall(job, str(error), _failure(consumer, error))
+        else:
+            await self._fail(consumer, job, error, _failure(consumer, error, where))
         if job.state is JobState.TAKEN:
             job.end()
 
-    async def _stall(self, job: Job, reason: str) -> None:
+    async def _stall(self, job: Job, reason: str, failure: Failure | None) -> None:
         try:
-            await job.claim.stall()
+            try:
+                await job.claim.fail(None, failure, stall=True)
+            except UnsupportedOperation:  # of a backend that keeps no reasons
+                await job.claim.fail(None, None, stall=True)
         except NotClaimed:
+            job.claim.ended = True
             job.log(
                 logging.WARNING,
                 "job_lost",
@@ -104,57 +121,59 @@ class AsyncEndings:
         else:
             job.log(logging.ERROR, "job_stalled", "Job %s of %r stalled: %s", reason)
 
-    async def _is_last(self, consumer: Consumer, job: Job) -> bool:
-        """Whether the backend stalls a job that has failed in this attempt."""
-        if not job.attempt >= consumer.max_failures > 0:
-            return False
-        try:
-            # What it has allowed before may not hold any more.
-            await refresh(self._thoonk, consumer)
-        except ThoonkError:
-            return False  # it is asked again after the delay
-        return job.attempt >= consumer.max_failures > 0
-
-    async def _fail_finally(self, job: Job, error: BaseException) -> bool:
-        """Cancel it, so that it is stalled; False: the backend was not to be reached."""
-        event, becomes = "job_stalled", "it is stalled"
-        try:
-            # A backend that is older than this library does not tell.
-            if await job.claim.cancel() is False:
-                event, becomes = "job_failed", "it is available again: it was not stalled"
-        except NotClaimed:
-            event, becomes = "job_lost", "it was lost before"
-        except ThoonkError as failure:
-            text = "Job %s of %r not stalled yet: %s"
-            job.log(logging.WARNING, "job_not_given_back", text, failure)
-            return False
-        text = "Job %s of %r failed on attempt %d; %s"
-        job.log(logging.ERROR, event, text, job.attempt, becomes, exc_info=_trace(error))
-        return True
-
-    async def _try_again(self, consumer: Consumer, job: Job, error: BaseException) -> None:
-        """At once, or park it until its time has come."""
-        asked = isinstance(error, Retry)
+    async def _fail(
+        self, consumer: Consumer, job: Job, error: BaseException, failure: Failure | None
+    ) -> None:
+        """Give it back, to be tried again after a delay unless it has failed too often."""
         delay = error.delay if isinstance(error, Retry) else None
         if delay is None:
             delay = consumer.handler.delay(job.attempt)
+        if job.attempt >= consumer.max_failures > 0:
+            # The backend is to stall it now. A feed that was made anew may not say so any more.
+            with contextlib.suppress(ThoonkError):
+                await refresh(self._thoonk, consumer)
+        event, becomes = await self._what_becomes(job, delay, failure)
+        asked = isinstance(error, Retry)
         job.log(
-            logging.WARNING,
-            "job_failed",
-            "Job %s of %r failed on attempt %d; retrying in %.1f s: %s",
+            logging.ERROR if event in {"job_stalled", "job_lost"} else logging.WARNING,
+            event,
+            "Job %s of %r failed on attempt %d; %s: %s",
             job.attempt,
-            delay,
+            becomes,
             error if asked else _said(error),
             exc_info=None if asked else _trace(error),
-            delay=delay,
+            **({"delay": delay} if event == "job_failed" else {}),
         )
-        if not delay or self._is_stopping.is_set():
+
+    async def _what_becomes(
+        self, job: Job, delay: float, failure: Failure | None
+    ) -> tuple[str, str]:
+        """Give it back; the event, and what became of the job."""
+        try:
+            failed = await self._give_back(job, delay, failure)
+        except (NotClaimed, FeedDoesNotExist):
+            job.claim.ended = True
+            return "job_lost", "it was lost before"
+        except ThoonkError as refusal:
+            becomes = "is given back with the next claim, without a delay"
+            if job.claim.outbox is None:
+                becomes = "comes back when its claim has run out"
             job.claim.settle(failed=True)
-            return
-        # It stays claimed until it may be tried again. So nothing has to be stored about it,
-        # and when this process dies it comes back.
-        job.claim.outbox = None  # the loop has nothing to do with it any more
-        job.park(delay)
-        consumer.parked[job] = None
-        while self._count_parked() > MOST_PARKED and not self._is_stopping.is_set():
-            await wait_event(self._is_stopping, LOOK_AGAIN)
+            return "job_not_given_back", f"it {becomes} ({refusal})"
+        if failed is Failed.SCHEDULED and self._retries is not None:
+            self._retries.add(job.feed, job.claim.id, delay)
+        return {
+            Failed.STALLED: ("job_stalled", "it is stalled"),
+            Failed.SCHEDULED: ("job_failed", f"retrying in {delay:.1f} s"),
+            Failed.WAITING: ("job_failed", "it is available again"),
+            None: ("job_failed", "it is available again; the backend knows no delays"),
+        }[failed]
+
+    @staticmethod
+    async def _give_back(job: Job, delay: float, failure: Failure | None) -> Failed | None:
+        """What became of it; None: a backend that is older does not say."""
+        try:
+            return await job.claim.fail(Due(delay=delay) if delay else None, failure)
+        except UnsupportedOperation:
+            failed = await job.claim.fail(None, None)
+            return failed if failed is Failed.STALLED else None

@@ -1,10 +1,10 @@
 """Runs the jobs of one process: loops over claims, with a heartbeat beside them.
 
 - The *executor*, one for each process, starts the loops, and ends them and the process.
-- A *consumer* is a feed: its handler, what it is configured with, and its parked jobs.
+- A *consumer* is a feed: its handler, and what it is configured with.
 - A *slot* is one loop over the claims of a consumer: a thread or task that calls the handler.
-- A *running job* is a claim in a slot, or one that is parked. Who moves it on, and ends it, is told
-  in `thoonk.worker.running_job`; how it ends, in ``endings``; what goes on beside it, in
+- A *running job* is a claim in a slot. Who moves it on, and ends it, is told in
+  `thoonk.worker.running_job`; how it ends, in ``endings``; what goes on beside it, in
   ``heartbeat``.
 """
 
@@ -21,13 +21,15 @@ from typing import Any
 
 from thoonk import AsyncThoonk
 from thoonk.concurrency._async import Background, Event, wait_event
-from thoonk.exceptions import Closed, FeedDoesNotExist, ThoonkError
+from thoonk.exceptions import Closed, FeedDoesNotExist, ThoonkError, UnsupportedOperation
+from thoonk.operations import MOST, ReadJobs
 from thoonk.worker._async.consumer import Consumer, open_consumer, reopen
 from thoonk.worker._async.endings import AsyncEndings, Job
 from thoonk.worker._async.heartbeat import AsyncWorkerHeartbeat
 from thoonk.worker._async.slot import AsyncSlot, Standstill
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
+from thoonk.worker.retries import Retries
 from thoonk.worker.running_job import RunningJob
 from thoonk.worker.shutdown import Shutdown, StopReason
 
@@ -41,6 +43,9 @@ BURST_WAIT = 0.1
 
 OUTAGE_PAUSE = 1.0
 """Seconds until a loop that has failed tries again."""
+
+LOOK_AT_RETRIES = 1.0
+"""Seconds after which a burst that waits for jobs looks whether they are still there."""
 
 GIVE_BACK_WITHIN = 5.0
 """Seconds to tell the backend of what has not ended in time."""
@@ -87,19 +92,14 @@ class AsyncExecutor:
         self._is_stopping = Event()
         self._is_over = Event()
         self._changed = Event()
-        self._endings = AsyncEndings(thoonk, self._is_stopping, self._count_parked)
+        self._retries = Retries() if burst else None
+        self._looked_at_retries = time.monotonic()
+        self._endings = AsyncEndings(thoonk, self._retries)
 
     @property
     def is_stuck(self) -> bool:
         """Whether there are handlers that have not ended."""
         return bool(self._working or self._given_up)
-
-    def _count_parked(self) -> int:
-        return sum(len(consumer.parked) for consumer in self._consumers)
-
-    def _round(self) -> int:
-        """How often there was more to do again than what waited."""
-        return sum(consumer.unparked for consumer in self._consumers)
 
     async def open(self) -> None:
         """Open the feeds. Done by `run`; before, to see whether it can be done.
@@ -122,7 +122,7 @@ class AsyncExecutor:
         """
         self._shutdown = shutdown
         await self.open()
-        beats = AsyncWorkerHeartbeat(self._thoonk, self._consumers, self._is_stopping)
+        beats = AsyncWorkerHeartbeat(self._thoonk, self._consumers)
         heartbeat = Background(beats.run, "thoonk-worker-heartbeat")
         self._start()
         standstill = Standstill(TICK)
@@ -166,7 +166,7 @@ class AsyncExecutor:
         if job is None:
             return
         (consumer,) = [consumer for consumer in self._consumers if slot in consumer.slots]
-        self._tell_overdue(slot, job)
+        where = self._tell_overdue(slot, job)
         self._given_up.add(slot)
         self._working.discard(slot)
         self._slots.remove(slot)
@@ -179,27 +179,31 @@ class AsyncExecutor:
             len(self._given_up),
             extra={**job.fields, "event": "handler_given_up"},
         )
-        ending = functools.partial(self._end_given_up, consumer, slot, job)
+        ending = functools.partial(self._end_overdue, consumer, slot, job, where)
         self._loops.append(Background(ending, "thoonk-worker-clear"))
         self._start_loop(consumer)
 
-    async def _end_given_up(self, consumer: Consumer, slot: AsyncSlot, job: Job) -> None:
+    async def _end_overdue(self, consumer: Consumer, slot: AsyncSlot, job: Job, where: str) -> None:
         error = TimeLimitExceeded(consumer.handler.time_limit or 0.0)
         try:
-            await self._endings.failed(consumer, job, error)
+            await self._endings.failed(consumer, job, error, where)
             await slot.clear()
         except ThoonkError as failure:
             text = "Job %s of %r comes back when its claim has run out: %s"
             job.log(logging.WARNING, "job_not_given_back", text, failure)
 
     @staticmethod
-    def _tell_overdue(slot: AsyncSlot, job: Job) -> None:
+    def _tell_overdue(slot: AsyncSlot, job: Job) -> str:
+        """Log where its handler is, and return it. The job is no affair of its loop any more."""
         slot.is_given_up = True
+        job.claim.outbox = None
+        where = slot.where()
         text = "Job %s of %r not done within the time limit of %g s; it is here:\n%s"
-        job.log(logging.ERROR, "job_overdue", text, slot.handler.time_limit, slot.where())
+        job.log(logging.ERROR, "job_overdue", text, slot.handler.time_limit, where)
+        return where
 
     def _stop(self) -> None:
-        """Take no more jobs. The heartbeat gives back those that wait for their next attempt."""
+        """Take no more jobs."""
         self._is_stopping.set()
         for slot in self._slots:
             if slot.claims is not None:
@@ -216,6 +220,7 @@ class AsyncExecutor:
     async def _clear(self) -> None:
         """Give back what has not ended."""
         left: set[AsyncSlot] = set()
+        steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for consumer in self._consumers:
             for slot in consumer.slots:
                 overdue = slot.is_overdue
@@ -223,20 +228,20 @@ class AsyncExecutor:
                 if job is None:
                     continue
                 left.add(slot)
-                slot.interrupt()
                 if overdue:
-                    # Counts as an attempt, which is told when the slot is cleared.
-                    job.claim.settle(failed=True)
-                    self._tell_overdue(slot, job)
+                    where = self._tell_overdue(slot, job)
+                    steps.append(functools.partial(self._end_overdue, consumer, slot, job, where))
                 else:
                     text = "Job %s of %r given back unfinished"
                     job.log(logging.WARNING, "job_given_back", text)
-                job.end()
+                    job.end()
+                    steps.append(slot.clear)
+                slot.interrupt()
         deadline = time.monotonic() + GIVE_BACK_WITHIN
-        clearing = [Background(slot.clear, "thoonk-worker-clear") for slot in left]
+        clearing = [Background(step, "thoonk-worker-clear") for step in steps]
         for background in clearing:
             await background.join(max(0.0, deadline - time.monotonic()))
-        while (self._working - left or self._count_parked()) and time.monotonic() < deadline:
+        while self._working - left and time.monotonic() < deadline:
             # They have no job any more, and tell how the last ones ended.
             if await wait_event(self._changed, TICK):
                 self._changed.clear()
@@ -288,7 +293,8 @@ class AsyncExecutor:
 
     async def _work(self, consumer: Consumer, slot: AsyncSlot) -> None:
         """Do one job after another, until the loop is to end or to be begun anew."""
-        began_in, generation = self._round(), consumer.generation
+        retries = self._retries
+        began_in, generation = retries.look()[1] if retries else 0, consumer.generation
         slot.prefetch = slot.tuner.prefetch
         claims = consumer.job_feed.claims(
             BURST_WAIT if self._burst else None, prefetch=slot.prefetch
@@ -300,6 +306,8 @@ class AsyncExecutor:
         async with claims:
             async for claim in claims:
                 slot.idle_in = None
+                if retries is not None:
+                    retries.drop(consumer.feed, [claim.id])
                 job = RunningJob(claim, consumer.feed)
                 if not await self._do(consumer, slot, job):
                     break
@@ -311,13 +319,24 @@ class AsyncExecutor:
                 if begins_anew:
                     claims.stop()
         begins_anew = begins_anew or consumer.generation != generation
-        if self._burst and not begins_anew and not self._is_over.is_set():
+        if retries is not None and not begins_anew and not self._is_over.is_set():
             slot.idle_in = began_in
-            # First whether jobs are parked: one that no longer is, is in the round.
-            if not self._count_parked() and all(
-                slot.idle_in == self._round() for slot in self._slots
-            ):
+            await self._drop_lost(retries)
+            is_one_to_come, round = retries.look()
+            if not is_one_to_come and all(slot.idle_in == round for slot in self._slots):
                 self._end(StopReason.DONE)
+
+    async def _drop_lost(self, retries: Retries) -> None:
+        """Do not wait for jobs that were retracted, or done elsewhere."""
+        if time.monotonic() - self._looked_at_retries < LOOK_AT_RETRIES:
+            return
+        self._looked_at_retries = time.monotonic()
+        for consumer in self._consumers:
+            if ids := retries.of(consumer.feed)[:MOST]:
+                with contextlib.suppress(UnsupportedOperation):
+                    read = ReadJobs(consumer.feed, tuple(ids))
+                    there = await self._thoonk.backend.execute(read)
+                    retries.drop(consumer.feed, {*ids} - there.keys())
 
     async def _do(self, consumer: Consumer, slot: AsyncSlot, job: Job) -> bool:
         """Do one job; False when it was taken out of the slot meanwhile."""

@@ -100,9 +100,11 @@ class AsyncSlot:
             async with asyncio.timeout(limit) as timeout:
                 self._timeout = timeout
                 return await steps
-        except TimeoutError:
+        except TimeoutError as error:
             if limit is not None and timeout.expired():
-                raise TimeLimitExceeded(limit) from None
+                # With where it was cancelled.
+                where = error.__cause__.__traceback__ if error.__cause__ else None
+                raise TimeLimitExceeded(limit).with_traceback(where) from None
             raise
         except asyncio.CancelledError as error:
             if self.held and not (self._task and self._task.cancelling()):

@@ -10,12 +10,11 @@ from typing import Any
 
 import attrs
 
-from thoonk import Claim, Job, Thoonk
+from thoonk import Job, Thoonk
 from thoonk.config import FeedConfig
 from thoonk.exceptions import FeedDoesNotExist, ThoonkError
 from thoonk.worker._sync.slot import Slot
 from thoonk.worker.handlers import Handler
-from thoonk.worker.running_job import RunningJob
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -41,8 +40,6 @@ class Consumer:
         looked: when the configuration was read, by the monotonic clock.
         generation: counts how often the feed was made anew in such a way that what is taken
             from it has to be begun anew, too.
-        parked: the jobs that wait for their next attempt.
-        unparked: how many no longer do.
     """
 
     handler: Handler
@@ -53,19 +50,11 @@ class Consumer:
     slots: list[Slot] = attrs.field(factory=list)
     looked: float = attrs.field(factory=time.monotonic)
     generation: int = 0
-    parked: dict[RunningJob[Claim[Any]], None] = attrs.field(factory=dict)
-    unparked: int = 0
 
     @property
     def feed(self) -> str:
         """The feed's name."""
         return self.handler.feed
-
-    def end_parked(self, job: RunningJob[Claim[Any]]) -> None:
-        """The backend has been told of a parked job, or it is somebody else's."""
-        job.end()
-        self.unparked += 1  # first: what is to be done again is seen by one of the two
-        self.parked.pop(job, None)
 
 
 def _wanted(handler: Handler) -> dict[str, float]:
