@@ -151,7 +151,8 @@ def test_its_log_names_feed_and_job(commands: Commands, client: Thoonk) -> None:
     client.job("b").retry(id)
     command = commands.start("app:worker", "--burst")
     assert command.ends() == 0
-    assert f"Job {id} of 'b' failed on attempt 1; it is stalled: OSError('disk full')\nTraceback" in command.log
+    told = f"Job {id} of 'b' failed on attempt 1; it is stalled: OSError('disk full')\nTraceback"
+    assert told in command.log
 
 
 def test_a_url_in_the_program_counts_and_the_option_overrides_it(
