@@ -219,14 +219,22 @@ def test_a_process_that_is_over_its_time_limit_is_replaced(
             return str(os.getpid())
     """)
     jobs = client.job("j")
-    jobs.put_many(["hangs", "a", "b"])
+    hangs, *_ = jobs.put_many(["hangs", "a", "b"])
     command = commands.start("app:worker")
     becomes(jobs, 0, 0, 1, 2)
+    info = jobs.get_info(hangs)
+    assert info is not None
+    assert info.failures == 2
+    assert info.failure is not None
+    assert info.failure.error == "TimeLimitExceeded"
+    assert info.failure.message == "not done within the time limit of 1 s"
+    assert 'app.py", line' in info.failure.traceback
+    assert "executor.py" not in info.failure.traceback
     id = jobs.put("c")
     pid = jobs.get_result(id, timeout=20).result
     assert [int(pid)] == command.children()
     assert "here_it_is = 1" in command.log or "while item" in command.log
-    assert command.log.count("not done within the time limit of 1 s") == 2
+    assert command.log.count("not done within the time limit of 1 s; it is here") == 2
     command.signal(signal.SIGTERM)
     assert command.ends() == 0
 

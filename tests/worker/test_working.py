@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import World
 
-from thoonk import AsyncThoonk, Claim, Empty, FeedConfig, JobCounts, Thoonk
+from thoonk import AsyncThoonk, Claim, Empty, FeedConfig, JobCounts, NoResult, Thoonk
 from thoonk.worker import AsyncWorker, Discard, Retry, Stall, Worker
 
 from .conftest import Workers, becomes, poll, states
@@ -63,7 +63,7 @@ def test_which_results_are_stored(
     for name, id in ids.items():
         try:
             assert jobs.get_result(id, timeout=0.05).result == values[name]
-        except Empty:
+        except NoResult:
             continue
         found.append(name)
     assert found == stored
@@ -82,7 +82,7 @@ def test_results_are_kept_as_long_as_it_says(workers: Workers, thoonk: Thoonk) -
 def is_gone(jobs: Any, id: str) -> bool:
     try:
         jobs.get_result(id, timeout=0.01)
-    except Empty:
+    except NoResult:
         return True
     return False
 
