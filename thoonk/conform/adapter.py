@@ -7,6 +7,7 @@ users of the library, so what brings them is executed on its backend.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -17,10 +18,12 @@ import redis
 
 from thoonk import Thoonk, notices
 from thoonk import operations as ops
+from thoonk._sync.taking import take
 from thoonk.backends import Backend, Subscription, open_backend
 from thoonk.backends.redis import errors, open_client
 from thoonk.backends.redis.commands import Call, command_for
 from thoonk.backends.redis.wire import new_instance
+from thoonk.config import JOB
 from thoonk.conform.values import Template, decode, encode
 from thoonk.exceptions import (
     Empty,
@@ -29,13 +32,18 @@ from thoonk.exceptions import (
     InvalidType,
     InvalidValue,
     ItemDoesNotExist,
+    ItemExists,
     ItemTooLarge,
+    JobFailed,
+    NoResult,
     NotClaimed,
+    NotScheduled,
     NotStalled,
     ThoonkError,
     WrongFeedType,
 )
 from thoonk.names import decode_name, encode_name, new_id, new_token
+from thoonk.waiting import Deadline
 
 R = TypeVar("R")
 Arguments = Mapping[str, Any]
@@ -47,6 +55,8 @@ CODES: tuple[tuple[type[ThoonkError], str], ...] = (
     (ItemDoesNotExist, "no item"),
     (NotClaimed, "not claimed"),
     (NotStalled, "not stalled"),
+    (NotScheduled, "not scheduled"),
+    (ItemExists, "exists"),
     (InvalidValue, "invalid"),
     (InvalidType, "invalid"),
 )
@@ -89,6 +99,39 @@ def completion_of(job: Arguments) -> ops.Completion:
         result=None if job.get("result") is None else decode(job["result"]),
         timeout=job.get("timeout"),
     )
+
+
+def due_of(given: Arguments) -> ops.Due | None:
+    """When a job is due, from its JSON; None: at once."""
+    if "at" in given:
+        return ops.Due(at=given["at"] / 1000)
+    return ops.Due(delay=given["delay"]) if "delay" in given else None
+
+
+def failure_of(given: Arguments) -> ops.Failure | None:
+    """Why a job failed, from its JSON."""
+    names = ("message", "error", "traceback", "worker")
+    return ops.Failure(*(given.get(name, "") for name in names))
+
+
+def info_as_json(info: ops.JobInfo) -> dict[str, Template]:
+    """What is known of a job, without its id. Times are in ms, or null."""
+    failure = info.failure or ops.Failure("")
+    return {
+        "state": info.state.value,
+        **{name: in_ms(getattr(info, name)) for name in TIMES},
+        "failures": info.failures,
+        **{name: text or None for name, text in attrs.asdict(failure).items()},
+        "has_result": info.has_result,
+    }
+
+
+TIMES = ("put", "due", "claimed", "failed", "stalled")
+
+
+def in_ms(time: dt.datetime | None) -> int | None:
+    """A time as the server has it."""
+    return None if time is None else round(time.timestamp() * 1000)
 
 
 class Adapter:
@@ -145,6 +188,8 @@ class Adapter:
         return {"names": [*map(as_json, self.execute(ops.FeedNames(), given))]}
 
     def get_ids(self, feed: str, given: Arguments) -> Template:
+        if given["type"] == JOB:
+            return {"ids": [*map(as_json, self.execute(ops.ReadJobs(feed), given))]}
         return {"ids": [*map(as_json, self.execute(ops.ReadIds(feed, given["type"]), given))]}
 
     def page(self, feed: str, given: Arguments) -> Template:
@@ -161,12 +206,13 @@ class Adapter:
         return {"ids": [*map(as_json, found.ids)], "cursor": as_json(found.cursor)}
 
     def get_item(self, feed: str, given: Arguments) -> Template:
-        item = self.execute(ops.ReadItem(feed, name_of(given["id"])), given)
+        id = name_of(given["id"])
+        item = self.execute(ops.ReadJobs(feed, (id,), with_items=True), given).get(id)
         return {"item": None if item is None else encode(item)}
 
     def get_all(self, feed: str, given: Arguments) -> Template:
-        items = self.execute(ops.ReadItems(feed), given)
-        return {"items": [[as_json(id), encode(item)] for id, item in items.items()]}
+        items = self.execute(ops.ReadJobs(feed, with_items=True), given)
+        return {"items": [[as_json(id), encode(item or b"")] for id, item in items.items()]}
 
     def snapshot_page(self, feed: str, given: Arguments) -> Template:
         found = self.execute(
@@ -191,6 +237,12 @@ class Adapter:
             "ids": [*map(as_json, found.ids)],
             "items": [[as_json(id), encode(item)] for id, item in found.items.items()],
         }
+
+    def pause(self, feed: str, given: Arguments) -> Template:
+        return {"paused": self.execute(ops.PauseFeed(feed), given)}
+
+    def resume(self, feed: str, given: Arguments) -> Template:
+        return {"resumed": self.execute(ops.ResumeFeed(feed), given)}
 
     def listen(self, feed: str | None, _: Arguments) -> Template:
         if self.heard is not None:
@@ -260,6 +312,19 @@ class Adapter:
         self.execute(ops.QueuePut(feed, (entry,), priority), given)
         return {"id": as_json(entry.id)}
 
+    def queue_add(self, feed: str, given: Arguments) -> Template:
+        operation = ops.QueueAdd(
+            feed,
+            entries_of(given["entries"]),
+            PRIORITIES[given.get("priority", "normal")],
+            ops.IfExists(given.get("if_exists", "keep")),
+            given.get("unique_for", 0.0),
+        )
+        return {"outcomes": [*self.execute(operation, given)]}
+
+    def queue_clear(self, feed: str, given: Arguments) -> Template:
+        return attrs.asdict(self.execute(ops.QueueClear(feed, given["count"]), given))
+
     def queue_get(self, feed: str, given: Arguments) -> Template:
         queue = self.thoonk.queue(feed, serializer="binary")
         try:
@@ -270,7 +335,10 @@ class Adapter:
 
     def _take(self, operation: ops.TakeOperation, given: Arguments) -> Template:
         if "timeout" in given:
-            taken = self.backend.wait(operation, given["timeout"])
+            try:
+                taken = take(self.backend, operation, Deadline(given["timeout"]))
+            except Empty:
+                taken = ops.Batch(())
         else:
             taken = self.execute(operation, given)
         return {
@@ -306,6 +374,61 @@ class Adapter:
         priority = PRIORITIES[given.get("priority", "normal")]
         self.execute(ops.JobPut(feed, (entry,), priority), given)
         return {"id": as_json(entry.id)}
+
+    def job_add(self, feed: str, given: Arguments) -> Template:
+        operation = ops.JobAdd(
+            feed,
+            entries_of(given["entries"]),
+            PRIORITIES[given.get("priority", "normal")],
+            due_of(given),
+            ops.IfExists(given.get("if_exists", "keep")),
+            given.get("unique_for", 0.0),
+        )
+        return {"outcomes": [*self.execute(operation, given)]}
+
+    def job_fail(self, feed: str, given: Arguments) -> Template:
+        operation = ops.JobFail(
+            feed,
+            name_of(given["id"]),
+            name_of(given.get("token", "")),
+            due_of(given),
+            given.get("stall", False),
+            failure_of(given),
+        )
+        return {"outcome": self.execute(operation, given)}
+
+    def job_reschedule(self, feed: str, given: Arguments) -> Template:
+        due = due_of(given)
+        assert due is not None  # noqa: S101
+        operation = ops.JobReschedule(feed, name_of(given["id"]), due)
+        return {"scheduled": self.execute(operation, given)}
+
+    def job_info(self, feed: str, given: Arguments) -> Template:
+        info = self.execute(ops.ReadJob(feed, name_of(given["id"])), given)
+        return {"found": False} if info is None else {"found": True, **info_as_json(info)}
+
+    def job_page(self, feed: str, given: Arguments) -> Template:
+        found = self.execute(
+            ops.ReadJobPage(
+                feed,
+                ops.JobState(given["state"]),
+                given["count"],
+                name_of(given.get("cursor", "")),
+            ),
+            given,
+        )
+        jobs = [
+            {"id": as_json(info.id), "item": encode(item), **info_as_json(info)}
+            for info, item in zip(found.jobs, found.items, strict=True)
+        ]
+        return {"jobs": jobs, "cursor": as_json(found.cursor)}
+
+    def job_retry_all(self, feed: str, given: Arguments) -> Template:
+        return attrs.asdict(self.execute(ops.JobRetryAll(feed, given["count"]), given))
+
+    def job_clear(self, feed: str, given: Arguments) -> Template:
+        state = ops.JobState(given["state"])
+        return attrs.asdict(self.execute(ops.JobClear(feed, state, given["count"]), given))
 
     def job_get(self, feed: str, given: Arguments) -> Template:
         token = name_of(given["token"]) if "token" in given else new_token()
@@ -355,6 +478,7 @@ class Adapter:
             "claimed": counts.claimed,
             "stalled": counts.stalled,
             "finished": counts.finished,
+            "scheduled": counts.scheduled,
         }
 
     def stats(self, feed: str, given: Arguments) -> Template:
@@ -370,7 +494,7 @@ class Adapter:
             job = self.thoonk.job(feed, serializer="binary")
             try:
                 query, result = job.get_result(id, given["timeout"])
-            except Empty:
+            except (Empty, JobFailed, NoResult):
                 return {"found": False}
             stored: ops.StoredResult | None = ops.StoredResult(query, result)
         else:

@@ -16,6 +16,7 @@ from thoonk.conform.values import (
     decode,
     encode,
     is_bytes,
+    is_time,
     matches_number,
     matches_text,
     number,
@@ -215,6 +216,12 @@ def answer(expected: Template, found: Any, context: MatchContext) -> Iterator[Di
 
 def _answer_matches(expected: Template, found: Any, context: MatchContext) -> bool:
     match expected:
+        case {"until": when}:
+            left = (number(when, context) - context.answered_at) / 1000
+            took = (context.answered_at - context.asked_at) / 1000
+            return _is_number(found) and left - 0.002 <= found <= left + took + 0.002
+        case dict() if is_time(expected):
+            return _is_number(found) and matches_number(expected, found, context, {})
         case {"age": since}:
             age = (context.answered_at - number(since, context)) / 1000
             took = (context.answered_at - context.asked_at) / 1000

@@ -12,11 +12,11 @@ from thoonk.conform import compare
 from thoonk.conform.compare import Difference
 from thoonk.conform.peer import Peer, PeerFailed
 from thoonk.conform.sandbox import Sandbox
-from thoonk.conform.values import MatchContext, Template, encode, show, text
+from thoonk.conform.values import MatchContext, Template, encode, is_time, number, show, text
 from thoonk.conform.vector import FEATURES, LEVELS, Step, Vector, operations
 from thoonk.exceptions import BackendError, InvalidValue
 
-CONTRACT = "2.0"
+CONTRACT = "2.1"
 """The version of contract.txt that the vectors are of."""
 
 
@@ -123,7 +123,7 @@ class Runner:
 
     def _tried(self, vector: Vector) -> Outcome:
         context = self._sandbox.prepare(vector.before)
-        for number, step in enumerate(vector.steps, 1):
+        for place, step in enumerate(vector.steps, 1):
             try:
                 differences = tuple(self._step(step, context))
             except PeerFailed as error:
@@ -132,7 +132,7 @@ class Runner:
                     self._peer = None
                 differences = (Difference("the peer", "an answer", str(error)),)
             if differences:
-                return Outcome(vector, step=number, differences=differences)
+                return Outcome(vector, step=place, differences=differences)
         return Outcome(vector)
 
     def _step(self, step: Step, context: MatchContext) -> Iterator[Difference]:
@@ -179,6 +179,8 @@ def _concrete(template: Template, context: MatchContext) -> Any:
             return encode(text(template, context))
         case {"base64": _}:
             return template
+        case dict() if is_time(template):
+            return number(template, context)
         case dict():
             return {name: _concrete(value, context) for name, value in template.items()}
         case list():

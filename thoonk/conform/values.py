@@ -147,6 +147,8 @@ def text(template: Template, context: MatchContext) -> bytes:
     Raises:
         ValueError: they cannot be known beforehand.
     """
+    if isinstance(template, dict) and "unordered" in template:
+        return b"\0".join(text(part, context) for part in template["unordered"])
     pattern: list[bytes | Check] = []
     _collect(template, context, pattern)
     if not all(isinstance(part, bytes) for part in pattern):
@@ -156,14 +158,22 @@ def text(template: Template, context: MatchContext) -> bytes:
 
 def matches_text(template: Template, actual: bytes, context: MatchContext) -> bool:
     """Whether bytes are what the template says. Binds what the peer has chosen."""
+    if isinstance(template, dict) and "unordered" in template:
+        left = actual.split(b"\0")
+        for part in template["unordered"]:
+            found = next((piece for piece in left if matches_text(part, piece, context)), None)
+            if found is None:
+                return False
+            left.remove(found)
+        return not left
     parts: list[bytes | Check] = []
     _collect(template, context, parts)
     pattern = b"".join(re.escape(p) if isinstance(p, bytes) else b"(.*)" for p in parts)
-    found = re.fullmatch(pattern, actual, re.DOTALL)
-    if found is None:
+    match = re.fullmatch(pattern, actual, re.DOTALL)
+    if match is None:
         return False
     checks = [part for part in parts if not isinstance(part, bytes)]
-    return all(check(group) for check, group in zip(checks, found.groups(), strict=True))
+    return all(check(group) for check, group in zip(checks, match.groups(), strict=True))
 
 
 def _collect(template: Template, context: MatchContext, parts: list[bytes | Check]) -> None:
@@ -172,12 +182,13 @@ def _collect(template: Template, context: MatchContext, parts: list[bytes | Chec
         case {"join": list(inner)}:
             for part in inner:
                 _collect(part, context, parts)
-        case {"fresh id": str(name)}:
-            parts.append(context.bound.get(name) or _fresh(name, context, b"\0"))
-        case {"fresh token": str(name)}:
-            parts.append(context.bound.get(name) or _fresh(name, context, b"\0 "))
+        case {"fresh id": str(name)} | {"fresh token": str(name)}:
+            forbidden = b"\0" if "fresh id" in template else b"\0 "
+            parts.append(context.bound.get(name) or _fresh(name, context, forbidden))
         case {"any": "text"}:
             parts.append(lambda _: True)
+        case {"now": int()}:
+            parts.append(lambda group: _is_time(template, group, context))
         case {"now in seconds": 0}:
             parts.append(lambda group: _is_now_in_seconds(group, context))
         case {"score": [key, member]}:
@@ -204,6 +215,10 @@ def _fresh(name: str, context: MatchContext, forbidden: bytes) -> Check:
         return True
 
     return check
+
+
+def _is_time(template: Template, group: bytes, context: MatchContext) -> bool:
+    return group.isdigit() and matches_number(template, int(group), context, {})
 
 
 def _is_now_in_seconds(group: bytes, context: MatchContext) -> bool:

@@ -3,8 +3,9 @@
 -- ARGV: the feed's name, the operation, session and call ('' and '' for none), then its own.
 
 local config, ids, items, publishes, idincr, published, claimed, stalled, cancelled, finishes,
-  reserved, holders, tokens, results, answers = unpack(KEYS)
-local FIRST_RESULT = 16
+  reserved, holders, tokens, results, answers, scheduled, scheduled_items, unique, info,
+  paused = unpack(KEYS)
+local FIRST_RESULT = 21
 local F = table.remove(ARGV, 1)
 local name = table.remove(ARGV, 1)
 local session = table.remove(ARGV, 1)
@@ -73,6 +74,110 @@ local function must_fit(item)
   end
 end
 
+-- --- pauses ----------------------------------------------------------------------------------
+
+-- The list at which takers block. While the feed is paused `ids` is another one.
+local inbox, is_paused = ids, false
+do
+  local fields = call('HMGET', config, 'type', 'paused')
+  local shape = SHAPES[fields[1] or '']
+  is_paused = fields[2] == '1' and shape ~= 'feed' and shape ~= 'sorted'
+  ids = is_paused and paused or ids
+end
+
+-- What older peers have put or given back meanwhile.
+local function bring_along()
+  for _, list in ipairs({reserved, inbox}) do
+    local id = call('RPOP', list)
+    while id do
+      call('LPUSH', paused, id)
+      id = call('RPOP', list)
+    end
+  end
+end
+
+-- --- scheduled jobs ----------------------------------------------------------------------------
+
+local function ring()
+  if not is_paused and call('LLEN', ids) == 0 then
+    call('RPUSH', ids, '')
+  end
+end
+
+-- When the next one is due, as a number, and its id.
+local function next_scheduled()
+  local first = call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
+  return tonumber(first[2] or ''), first[1]
+end
+
+-- Several have one time, and stay in their order.
+local function schedule(jobs, due)
+  local is_new = {}
+  for index, job in ipairs(jobs) do
+    call('HSET', scheduled_items, job.id, job.item)
+    call('ZADD', scheduled, text(due + (index - 1) / 4096), job.id)
+    is_new[job.id] = true
+  end
+  local _, first = next_scheduled()
+  if is_new[first] then
+    ring()
+  end
+end
+
+local function make_available(id, due)
+  local item = call('HGET', scheduled_items, id)
+  call('ZREM', scheduled, id)
+  call('HDEL', scheduled_items, id)
+  call('HSET', items, id, item)
+  call('ZADD', published, text(math.floor(due)), id)
+  call(due % 1 < 0.5 and 'LPUSH' or 'RPUSH', ids, id)
+end
+
+local function bring_due()
+  local rows = call('ZRANGEBYSCORE', scheduled, '-inf', '(' .. text(now() + 1), 'WITHSCORES')
+  for index = 1, #rows, 2 do
+    make_available(rows[index], tonumber(rows[index + 1]))
+  end
+end
+
+-- A time asked for: '' for at once, ms since 1970, or ms from now behind a plus. Nil: it is now.
+local function due_at(asked)
+  if asked == '' then
+    return nil
+  end
+  local time = now()
+  local delay = string.match(asked, '^%+(.*)')
+  local due = math.floor(delay and time + tonumber(delay) or tonumber(asked))
+  return due > time and due or nil, due
+end
+
+-- --- what else is known of a job -----------------------------------------------------------------
+
+local function facts_of(id)
+  local facts = {}
+  for part in string.gmatch((call('HGET', info, id) or '') .. '\0', '(.-)%z') do
+    local word, value = string.match(part, '^(.-)=(.*)$')
+    if word then
+      facts[word] = value
+    end
+  end
+  return facts
+end
+
+-- An empty text removes what was known.
+local function note(id, new)
+  local facts, parts = facts_of(id), {}
+  for word, value in pairs(new) do
+    facts[word] = value
+  end
+  for word, value in pairs(facts) do
+    if value ~= '' then
+      table.insert(parts, word .. '=' .. value)
+    end
+  end
+  call('HSET', info, id, table.concat(parts, '\0'))
+end
+
 -- --- taking ------------------------------------------------------------------------------------
 
 local function split(list)
@@ -134,13 +239,13 @@ local function take(token, count)
     return taken
   end
   local time = text(now())
-  while #new < count do
+  while not is_paused and #new < count do
     local id = call('RPOP', reserved) or call('RPOP', ids)
     if not id then
       break
     end
     local item = call('HGET', items, id)
-    if item then
+    if item and not call('ZSCORE', claimed, id) then
       call('ZADD', claimed, time, id)
       call('HSET', holders, id, token .. ' ' .. time)
       table.insert(new, id)
@@ -191,14 +296,62 @@ local function wake(timeout)
   return math.max(0, math.min(timeout, milliseconds(oldest[2]) + timeout - now()))
 end
 
-local function requeue_or_stall(id)
+local function stall(id)
+  end_claims(id)
+  call('ZREM', published, id)
+  call('SADD', stalled, id)
+end
+
+-- Whether it is stalled. If not, it waits, until it is due if there is such a time.
+local function requeue_or_stall(id, due)
   end_claims(id)
   local failures, limit = call('HINCRBY', cancelled, id, 1), setting('max_failures')
   if limit > 0 and failures >= limit then
+    stall(id)
+    return true
+  elseif due then
+    local item = call('HGET', items, id)
     call('ZREM', published, id)
-    call('SADD', stalled, id)
+    call('HDEL', items, id)
+    schedule({{id = id, item = item}}, due)
   else
     call('LPUSH', ids, id)
+  end
+  return false
+end
+
+local function give_back_expired(timeout)
+  -- A peer that was woken by the bell may have claimed it.
+  call('ZREM', claimed, '')
+  if timeout > 0 then
+    each_expired(timeout, function(id)
+      requeue_or_stall(id)
+    end)
+  end
+end
+
+-- Ids that may be taken: what is to be done with each, 0 nothing, 1 add, 2 replace.
+local function outcomes_of(jobs, if_exists)
+  local outcomes = {}
+  for index, job in ipairs(jobs) do
+    local is_there = call('HEXISTS', items, job.id) + call('HEXISTS', scheduled_items, job.id) > 0
+    local taken_until = tonumber(call('ZSCORE', unique, job.id) or '')
+    outcomes[index] = 1
+    if is_there or taken_until and taken_until > now() then
+      if if_exists == 'refuse' then
+        refuse('EXISTS')
+      end
+      local free = is_there and not call('ZSCORE', claimed, job.id)
+      outcomes[index] = if_exists == 'replace' and free and 2 or 0
+    end
+  end
+  return outcomes
+end
+
+local function stay_taken(id, time)
+  if time > 0 then
+    call('ZADD', unique, text(now() + time), id)
+    call('ZREMRANGEBYSCORE', unique, '-inf', text(now()))
   end
 end
 
@@ -272,6 +425,8 @@ operations['create'] = function(...)
     return 0, 'nothing done'
   end
   call('HSET', config, ...)
+  -- Left over by an older peer's delete.
+  call('DEL', scheduled, scheduled_items, unique, info, paused)
   return 1
 end
 
@@ -324,6 +479,72 @@ operations['set config'] = function(instance, ...)
   return 1
 end
 
+operations['pause'] = function(instance)
+  must_be('queue', 'job')
+  if is_paused then
+    return 0
+  end
+  call('HSET', config, 'paused', '1')
+  for _, list in ipairs({paused, reserved}) do
+    for _, id in ipairs(call('LRANGE', list, 0, -1)) do
+      call('RPUSH', ids, id)
+    end
+    call('DEL', list)
+  end
+  if call('EXISTS', ids) == 1 then
+    call('RENAME', ids, paused)
+  end
+  call('PUBLISH', 'conffeed', F .. '\0' .. instance)
+  return 1
+end
+
+operations['resume'] = function(instance)
+  must_be('queue', 'job')
+  if not is_paused then
+    return 0
+  end
+  bring_along()
+  call('HDEL', config, 'paused')
+  is_paused, ids = false, inbox
+  if call('EXISTS', paused) == 1 then
+    call('RENAME', paused, ids)
+  elseif SHAPES[call('HGET', config, 'type')] == 'job' and call('EXISTS', scheduled, claimed) > 0 then
+    ring()
+  end
+  call('PUBLISH', 'conffeed', F .. '\0' .. instance)
+  return 1
+end
+
+operations['ids of jobs'] = function()
+  local found = call('HKEYS', items)
+  for _, id in ipairs(call('HKEYS', scheduled_items)) do
+    table.insert(found, id)
+  end
+  return found
+end
+
+operations['item'] = function(id)
+  return call('HGET', items, id) or call('HGET', scheduled_items, id)
+end
+
+operations['items'] = function()
+  local found = call('HGETALL', items)
+  for _, word in ipairs(call('HGETALL', scheduled_items)) do
+    table.insert(found, word)
+  end
+  return found
+end
+
+-- How many ids wait, and how many are claimed. The bell is none.
+local function waiting()
+  local bell = call('LPOS', ids, '') and 1 or 0
+  return call('LLEN', ids) + call('LLEN', reserved) - bell
+end
+
+local function claims()
+  return call('ZCARD', claimed) - (call('ZSCORE', claimed, '') and 1 or 0)
+end
+
 -- In milliseconds since; '' for what there is not.
 local function age(since)
   return since and math.max(0, math.floor(now() - milliseconds(since))) or ''
@@ -342,14 +563,19 @@ operations['stats'] = function()
     tell('oldest_item', age(call('ZRANGE', ids, 0, 0, 'WITHSCORES')[2]))
     tell('newest_item', age(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2]))
   elseif shape == 'queue' or shape == 'job' then
-    tell('waiting', call('LLEN', ids) + call('LLEN', reserved))
-    tell('claimed', call('ZCARD', claimed))
-    tell('oldest_claimed', age(call('ZRANGE', claimed, 0, 0, 'WITHSCORES')[2]))
+    tell('waiting', waiting())
+    tell('claimed', claims())
+    tell('paused', is_paused and 1 or 0)
+    local first = call('ZRANGE', claimed, 0, 1, 'WITHSCORES')
+    tell('oldest_claimed', age(first[first[1] == '' and 4 or 2]))
   end
   if shape == 'job' then
     tell('stalled', call('SCARD', stalled))
     tell('failing', call('HLEN', cancelled))
     tell('finished', counted(call('GET', finishes)))
+    tell('scheduled', call('ZCARD', scheduled))
+    local due = next_scheduled()
+    tell('next_due', due and math.max(0, math.floor(due) - now()) or '')
     local oldest
     for _, id in ipairs(call('ZRANGE', published, 0, 999)) do
       oldest = oldest or not call('ZSCORE', claimed, id) and call('ZSCORE', published, id)
@@ -363,12 +589,21 @@ end
 operations['page'] = function(shape, count, reverse, cursor)
   must_be(shape)
   if shape == 'job' then
-    local step = call('HSCAN', items, cursor == '' and '0' or cursor, 'COUNT', count)
-    local found = {}
-    for index = 1, #step[2], 2 do
-      table.insert(found, step[2][index])
+    -- Those that are scheduled come last: their cursors begin with an s.
+    local later, at = string.match(cursor, '^(s?)(%d*)$')
+    local found, next_at = {}, at
+    for _, list in ipairs(later == '' and {items, scheduled_items} or {scheduled_items}) do
+      later = list == scheduled_items and 's' or ''
+      local step = call('HSCAN', list, next_at == '' and '0' or next_at, 'COUNT', count)
+      for index = 1, #step[2], 2 do
+        table.insert(found, step[2][index])
+      end
+      next_at = step[1]
+      if next_at ~= '0' then
+        return {later .. next_at, found}
+      end
     end
-    return {step[1] == '0' and '' or step[1], found}
+    return {'', found}
   end
   count = tonumber(count)
   local found = {}
@@ -572,6 +807,51 @@ operations['queue put'] = function(id, item, push)
   return 1
 end
 
+local function entries_of(words)
+  local entries = {}
+  for index = 1, #words, 2 do
+    must_fit(words[index + 1])
+    table.insert(entries, {id = words[index], item = words[index + 1]})
+  end
+  return entries
+end
+
+operations['queue add'] = function(push, if_exists, stay, ...)
+  must_be('queue')
+  local entries = entries_of({...})
+  local outcomes = outcomes_of(entries, if_exists)
+  for index, entry in ipairs(entries) do
+    if outcomes[index] > 0 then
+      call('HSET', items, entry.id, entry.item)
+      call('INCR', publishes)
+      stay_taken(entry.id, tonumber(stay))
+    end
+    if outcomes[index] == 1 then
+      call(push, ids, entry.id)
+    end
+  end
+  return outcomes
+end
+
+operations['queue clear'] = function(count)
+  must_be('queue')
+  local gone = call('ZRANGE', claimed, 0, count - 1)
+  for _, id in ipairs(gone) do
+    end_claims(id)
+  end
+  for _ = 1, count do
+    local id = call('RPOP', reserved) or call('RPOP', ids)
+    if not id then
+      break
+    end
+    table.insert(gone, id)
+  end
+  for _, id in ipairs(gone) do
+    call('HDEL', items, id)
+  end
+  return {#gone, call('LLEN', ids) + call('LLEN', reserved) + call('ZCARD', claimed)}
+end
+
 local CONFIRM_WITHIN = 10000
 
 operations['queue take'] = function(token, count)
@@ -583,6 +863,9 @@ operations['queue take'] = function(token, count)
   end)
   for _, id in ipairs(late) do
     call('RPUSH', ids, id)
+  end
+  if is_paused then
+    bring_along()
   end
   local taken = take(token, tonumber(count))
   return {wake(CONFIRM_WITHIN), taken}
@@ -648,15 +931,23 @@ end
 operations['job get'] = function(token, count)
   must_be('job')
   local timeout = setting('claim_timeout') * 1000
-  if timeout > 0 then
-    each_expired(timeout, requeue_or_stall)
+  give_back_expired(timeout)
+  if is_paused then
+    bring_along()
   end
+  bring_due()
   local taken = take(token, tonumber(count))
+  local due = next_scheduled()
+  if due and #taken > 0 then
+    ring()
+  end
   local failures = {}
   for index = 1, #taken, 2 do
     table.insert(failures, counted(call('HGET', cancelled, taken[index])))
   end
-  return {timeout > 0 and wake(timeout) or -1, taken, failures}
+  local left = timeout > 0 and wake(timeout) or math.huge
+  left = math.min(left, due and math.floor(due) - now() or math.huge)
+  return {left < math.huge and math.max(0, left) or -1, taken, failures}
 end
 
 operations['job extend'] = function(...)
@@ -693,6 +984,7 @@ local function finish(id, kind, result, seconds, key)
     say('job.finish', id, result)
   end
   call('HDEL', items, id)
+  call('HDEL', info, id)
 end
 
 -- For each job: id, token, and how it is finished.
@@ -743,10 +1035,183 @@ end
 operations['job stall'] = function(id, token)
   must_be('job')
   must_be_held(id, token)
-  end_claims(id)
-  call('ZREM', published, id)
-  call('SADD', stalled, id)
+  stall(id)
   return 1
+end
+
+-- How: stall, '' for at once, or when it is due.
+operations['job fail'] = function(id, token, how, message, kind, traceback, worker)
+  must_be('job')
+  must_be_held(id, token)
+  local facts = {
+    failed = text(now()), message = message, error = kind, traceback = traceback, worker = worker,
+  }
+  local put, outcome = call('ZSCORE', published, id), 0
+  if put and not facts_of(id).put then
+    facts.put = text(milliseconds(put))
+  end
+  if how == 'stall' then
+    stall(id)
+    outcome = 1
+  else
+    local due = due_at(how)
+    if requeue_or_stall(id, due) then
+      outcome = 1
+    elseif due then
+      outcome, facts.due = 2, text(due)
+    end
+  end
+  if outcome == 1 then
+    facts.stalled = text(now())
+  end
+  note(id, facts)
+  return outcome
+end
+
+operations['job add'] = function(push, when, if_exists, stay, ...)
+  must_be('job')
+  local jobs = entries_of({...})
+  local outcomes, due, later = outcomes_of(jobs, if_exists), due_at(when), {}
+  for index, job in ipairs(jobs) do
+    local id = job.id
+    job.is_scheduled = call('ZSCORE', scheduled, id)
+    job.is_stalled = call('SISMEMBER', stalled, id) == 1
+    if outcomes[index] > 0 and due then
+      table.insert(later, job)
+    elseif outcomes[index] > 0 then
+      call('HSET', items, id, job.item)
+      if outcomes[index] == 1 or job.is_scheduled or job.is_stalled then
+        call('ZADD', published, text(now()), id)
+        call(push, ids, id)
+      end
+    end
+  end
+  if #later > 0 then
+    schedule(later, due + (push == 'RPUSH' and 0.5 or 0))
+  end
+  for index, job in ipairs(jobs) do
+    local id = job.id
+    if outcomes[index] > 0 then
+      call('INCR', publishes)
+      call('DEL', KEYS[FIRST_RESULT - 1 + index])
+      call('ZREM', results, id)
+      call('HDEL', cancelled, id)
+      call('HDEL', info, id)
+      call('SREM', stalled, id)
+      if due then
+        call('HDEL', items, id)
+        call('ZREM', published, id)
+        if call('LREM', ids, 1, id) == 0 then
+          call('LREM', reserved, 1, id)
+        end
+        note(id, {put = text(now()), due = text(due)})
+      else
+        call('ZREM', scheduled, id)
+        call('HDEL', scheduled_items, id)
+      end
+      stay_taken(id, tonumber(stay))
+    end
+  end
+  return outcomes
+end
+
+operations['job reschedule'] = function(id, when)
+  must_be('job')
+  local before = call('ZSCORE', scheduled, id)
+  if not before then
+    refuse('NOTSCHEDULED')
+  end
+  local more, due, asked = before % 1, due_at(when)
+  if not due then
+    make_available(id, asked + more)
+    return 0
+  end
+  schedule({{id = id, item = call('HGET', scheduled_items, id)}}, due + more)
+  note(id, {due = text(due)})
+  return 1
+end
+
+-- Field, value, field, value ...
+local function tell_of(id, state)
+  local facts, found = facts_of(id), {}
+  facts.put = call('ZSCORE', published, id) or facts.put
+  if state == 'scheduled' then
+    facts.due = call('ZSCORE', scheduled, id)
+  elseif state == 'claimed' then
+    facts.claimed = call('ZSCORE', claimed, id)
+  end
+  facts.state, facts.failures = state, call('HGET', cancelled, id) or '0'
+  for word, value in pairs(facts) do
+    table.insert(found, word)
+    table.insert(found, value)
+  end
+  return found
+end
+
+operations['job info'] = function(id)
+  must_be('job')
+  local state, has_result = nil, call('EXISTS', KEYS[FIRST_RESULT])
+  if call('HEXISTS', scheduled_items, id) == 1 then
+    state = 'scheduled'
+  elseif call('HEXISTS', items, id) == 1 then
+    state = call('ZSCORE', claimed, id) and 'claimed'
+      or call('SISMEMBER', stalled, id) == 1 and 'stalled' or 'waiting'
+  elseif has_result == 1 then
+    state = 'finished'
+  end
+  return {has_result, state and tell_of(id, state) or {}}
+end
+
+-- The ids of the jobs in one state, as they are read.
+local function in_state(state)
+  local found = {}
+  if state == 'scheduled' then
+    return call('ZRANGE', scheduled, 0, -1)
+  elseif state == 'claimed' then
+    return call('ZRANGE', claimed, 0, -1)
+  elseif state == 'stalled' then
+    return call('SMEMBERS', stalled)
+  end
+  for _, list in ipairs({reserved, ids}) do
+    local listed = call('LRANGE', list, 0, -1)
+    for index = #listed, 1, -1 do
+      table.insert(found, listed[index])
+    end
+  end
+  return found
+end
+
+-- A cursor is the last id: short, but what has gone meanwhile begins anew. Enough for an example.
+operations['job page'] = function(state, count, cursor)
+  must_be('job')
+  local all, found, last = in_state(state), {}, ''
+  local first = 1
+  for index, id in ipairs(all) do
+    first = id == cursor and index + 1 or first
+  end
+  for index = first, math.min(#all, first + count - 1) do
+    local id = all[index]
+    local item = call('HGET', state == 'scheduled' and scheduled_items or items, id)
+    if item then
+      table.insert(found, {id, item, tell_of(id, state)})
+    end
+    last = index < #all and id or ''
+  end
+  return {last, found}
+end
+
+operations['job retry all'] = function(count)
+  must_be('job')
+  local again = 0
+  for _, id in ipairs(call('SPOP', stalled, count)) do
+    if call('HEXISTS', items, id) == 1 then
+      call('HDEL', cancelled, id)
+      call('LPUSH', ids, id)
+      call('ZADD', published, text(now()), id)
+      again = again + 1
+    end
+  end
+  return {again, call('SCARD', stalled)}
 end
 
 operations['job retry'] = function(id)
@@ -762,8 +1227,11 @@ end
 
 operations['job retract'] = function(id)
   must_be('job')
-  local removed = call('HDEL', items, id)
+  local removed = math.max(call('HDEL', items, id), call('HDEL', scheduled_items, id))
   call('HDEL', cancelled, id)
+  call('HDEL', info, id)
+  call('ZREM', unique, id)
+  call('ZREM', scheduled, id)
   call('ZREM', published, id)
   call('SREM', stalled, id)
   end_claims(id)
@@ -773,20 +1241,31 @@ operations['job retract'] = function(id)
   return removed
 end
 
+operations['job clear'] = function(state, count)
+  must_be('job')
+  local gone = 0
+  for index, id in ipairs(in_state(state)) do
+    if index <= tonumber(count) then
+      gone = gone + operations['job retract'](id)
+    end
+  end
+  return {gone, #in_state(state)}
+end
+
 operations['job counts'] = function()
   must_be('job')
   return {
-    call('LLEN', ids) + call('LLEN', reserved), call('ZCARD', claimed), call('SCARD', stalled),
-    counted(call('GET', finishes)),
+    waiting(), claims(), call('SCARD', stalled), counted(call('GET', finishes)),
+    call('ZCARD', scheduled),
   }
 end
 
 operations['job maintenance'] = function()
   must_be('job')
-  local timeout = setting('claim_timeout') * 1000
-  if timeout > 0 then
-    each_expired(timeout, requeue_or_stall)
+  if is_paused then
+    bring_along()
   end
+  give_back_expired(setting('claim_timeout') * 1000)
   for _, id in ipairs(call('LRANGE', reserved, 0, -1)) do
     call('RPUSH', ids, id)
   end
@@ -808,6 +1287,11 @@ operations['job maintenance'] = function()
       call('HDEL', items, id)
       call('HDEL', cancelled, id)
       call('HDEL', holders, id)
+    end
+  end
+  for _, id in ipairs(call('HKEYS', info)) do
+    if call('HEXISTS', items, id) + call('HEXISTS', scheduled_items, id) == 0 then
+      call('HDEL', info, id)
     end
   end
   return 1

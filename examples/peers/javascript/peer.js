@@ -16,6 +16,13 @@ const encodeAll = (list) =>
   );
 const decodeAll = (list) =>
   list.map((part) => (Array.isArray(part) ? decodeAll(part) : decode(part)));
+const encodeFields = (fields) =>
+  Object.fromEntries(
+    Object.entries(fields).map(([name, value]) => [
+      name,
+      Buffer.isBuffer(value) ? encode(value) : value,
+    ]),
+  );
 const maybe = (change, value) => (value === null || value === undefined ? value : change(value));
 
 let thoonk;
@@ -36,6 +43,8 @@ const operations = {
       (await thoonk.getConfig(a.feed)).map(([name, value]) => [name.toString(), encode(value)]),
     ),
   }),
+  pause: async (a, once) => ({ paused: await thoonk.pause(a.feed, once) }),
+  resume: async (a, once) => ({ resumed: await thoonk.resume(a.feed, once) }),
   get_names: async () => ({ names: encodeAll(await thoonk.getNames()) }),
   get_ids: async (a) => ({ ids: encodeAll(await thoonk.getIds(a.feed, a.type)) }),
   get_item: async (a) => ({ item: maybe(encode, await thoonk.getItem(a.feed, a.id)) }),
@@ -69,12 +78,33 @@ const operations = {
     removed: await thoonk.sortedRetract(a.feed, a.id, once),
   }),
   "queue put": async (a, once) => ({ id: encode(await thoonk.put("queue", a, once)) }),
+  "queue add": async (a, once) => ({
+    outcomes: await thoonk.add("queue", a.feed, a.entries, a, once),
+  }),
+  "queue clear": (a, once) => thoonk.some("queue clear", a.feed, [a.count], once),
   "queue get": async (a) => ({ item: maybe(encode, await thoonk.queueGet(a.feed, a.timeout)) }),
   "queue take": (a) => taken("queue", a),
   "queue confirm": (a, once) => thoonk.confirm(a.feed, a.token, a.ids, once),
   "queue return": (a, once) => thoonk.return(a.feed, a.token, a.entries, once),
   release: (a) => thoonk.release(a.feed, a.token, a.ids),
   "job put": async (a, once) => ({ id: encode(await thoonk.put("job", a, once)) }),
+  "job add": async (a, once) => ({
+    outcomes: await thoonk.add("job", a.feed, a.entries, a, once),
+  }),
+  "job fail": async (a, once) => ({ outcome: await thoonk.fail(a.feed, a.id, a, once) }),
+  "job reschedule": async (a, once) => ({
+    scheduled: await thoonk.reschedule(a.feed, a.id, a, once),
+  }),
+  async "job info"(a) {
+    const info = await thoonk.info(a.feed, a.id);
+    return info ? { found: true, ...encodeFields(info) } : { found: false };
+  },
+  async "job page"(a) {
+    const { jobs, cursor } = await thoonk.jobPage(a.feed, a.state, a.count, a.cursor ?? "");
+    return { jobs: jobs.map(encodeFields), cursor: encode(cursor) };
+  },
+  "job retry all": (a, once) => thoonk.some("job retry all", a.feed, [a.count], once),
+  "job clear": (a, once) => thoonk.some("job clear", a.feed, [a.state, a.count], once),
   "job get": (a) => taken("job", a),
   "job extend": async (a, once) => ({ extended: await thoonk.extend(a.feed, a.jobs, once) }),
   async "job next"(a) {

@@ -25,6 +25,11 @@ const KEYS = [
   "tokens",
   "results",
   "answers",
+  "scheduled",
+  "scheduleditems",
+  "unique",
+  "info",
+  "paused",
 ];
 const EVENTS = {
   "feed.publish": "publish",
@@ -188,17 +193,21 @@ export class Thoonk {
 
   async getIds(feed, type) {
     if (type === "feed") return this.#send("ZRANGE", this.#key("ids", feed), 0, -1);
-    if (type === "job") return this.#send("HKEYS", this.#key("items", feed));
-    const ids = await this.#send("LRANGE", this.#key("ids", feed), 0, -1);
-    return type === "queue" ? ids.reverse() : ids;
+    if (type === "job") return this.run(feed, "ids of jobs");
+    if (type === "queue") {
+      const paused = (await this.#send("HGET", this.#key("config", feed), "paused"))?.toString();
+      const list = paused === "1" ? "paused" : "ids";
+      return (await this.#send("LRANGE", this.#key(list, feed), 0, -1)).reverse();
+    }
+    return this.#send("LRANGE", this.#key("ids", feed), 0, -1);
   }
 
   getItem(feed, id) {
-    return this.#send("HGET", this.#key("items", feed), id);
+    return this.run(feed, "item", [id]);
   }
 
   async getAll(feed) {
-    return pairs(await this.#send("HGETALL", this.#key("items", feed)));
+    return pairs(await this.run(feed, "items"));
   }
 
   // The next ids, and the cursor to go on with: "" when these were the last.
@@ -215,9 +224,22 @@ export class Thoonk {
     return Object.fromEntries(
       fields.map(([name, value]) => [
         name.toString(),
-        /^(oldest|newest)_/.test(name) ? seconds(value) : value,
+        name.toString() === "paused"
+          ? value === 1
+          : /^(oldest_|newest_|next_due)/.test(name)
+            ? seconds(value)
+            : value,
       ]),
     );
+  }
+
+  // Whether this call has changed it.
+  async pause(feed, once) {
+    return (await this.run(feed, "pause", [this.instance], { once })) === 1;
+  }
+
+  async resume(feed, once) {
+    return (await this.run(feed, "resume", [this.instance], { once })) === 1;
   }
 
   // Known are pairs of an id and the first 32 hex digits of its item's SHA-1.
@@ -278,6 +300,24 @@ export class Thoonk {
     const push = priority === "high" ? "RPUSH" : "LPUSH";
     await this.run(feed, `${kind} put`, [id, item, push], { once });
     return bytes(id);
+  }
+
+  // Entries are pairs of an id and an item; the ids may be taken. Jobs may be due after a delay,
+  // in seconds, or at a time, in ms. For each: 0 kept, 1 added, 2 replaced.
+  add(kind, feed, entries, given = {}, once = {}) {
+    const { priority = "normal", if_exists = "keep", unique_for = 0 } = given;
+    const ids = entries.map(([id]) => id);
+    this.check(...ids);
+    const words = [priority === "high" ? "RPUSH" : "LPUSH"];
+    if (kind === "job") words.push(due(given));
+    words.push(if_exists, Math.ceil(unique_for * 1000), ...entries.flat());
+    return this.run(feed, `${kind} add`, words, { once, results: kind === "job" ? ids : [] });
+  }
+
+  // Some of those that there are: how many went, or are available again, and how many are left.
+  async some(operation, feed, words, once) {
+    const [count, left] = await this.run(feed, operation, words, { once });
+    return { count, left };
   }
 
   // The first step of a queue's get, or the get of a job: ids and items under a token, and
@@ -346,6 +386,29 @@ export class Thoonk {
     return this.run(feed, `job ${how}`, [id, token], { once });
   }
 
+  // Cancels, or stalls, and tells why: 0 it waits, 1 it is stalled, 2 it is scheduled.
+  fail(feed, id, given, once) {
+    const { token = "", stall = false, message = "", error = "", traceback = "", worker = "" } = given;
+    const words = [id, token, stall ? "stall" : due(given), message, error, traceback, worker];
+    return this.run(feed, "job fail", words, { once });
+  }
+
+  // Whether it is still scheduled.
+  async reschedule(feed, id, given, once) {
+    return (await this.run(feed, "job reschedule", [id, due(given)], { once })) === 1;
+  }
+
+  // Null where there is no such job.
+  async info(feed, id) {
+    const [hasResult, told] = await this.run(feed, "job info", [id], { results: [id] });
+    return told.length === 0 ? null : { ...known(told), has_result: hasResult === 1 };
+  }
+
+  async jobPage(feed, state, count, cursor) {
+    const [next, rows] = await this.run(feed, "job page", [state, count, cursor]);
+    return { cursor: next, jobs: rows.map(([id, item, told]) => ({ id, item, ...known(told) })) };
+  }
+
   retry(feed, id, once) {
     return this.run(feed, "job retry", [id], { once });
   }
@@ -355,8 +418,8 @@ export class Thoonk {
   }
 
   async counts(feed) {
-    const [waiting, claimed, stalled, finished] = await this.run(feed, "job counts");
-    return { waiting, claimed, stalled, finished };
+    const [waiting, claimed, stalled, finished, scheduled] = await this.run(feed, "job counts");
+    return { waiting, claimed, stalled, finished, scheduled };
   }
 
   maintain(feed) {
@@ -435,6 +498,21 @@ export class Thoonk {
   }
 }
 
+// When a job is due, as operations.lua has it.
+function due({ delay, at }) {
+  if (at !== undefined) return Math.round(at);
+  return delay === undefined ? "" : `+${delay * 1000}`;
+}
+
+// What is told of a job. Times are numbers, of whole ms.
+function known(told) {
+  const facts = Object.fromEntries(pairs(told).map(([name, value]) => [name.toString(), value]));
+  for (const name of ["put", "due", "claimed", "failed", "stalled", "failures"])
+    facts[name] = facts[name] === undefined ? null : Math.floor(Number(facts[name].toString()));
+  for (const name of ["message", "error", "traceback", "worker"]) facts[name] ??= null;
+  return { ...facts, state: facts.state.toString() };
+}
+
 const endings = (jobs) =>
   jobs.flatMap(({ id, token = "", result, timeout = "" }) => {
     const kind = result === undefined ? "" : result === null ? "none" : "some";
@@ -467,6 +545,8 @@ const CODES = {
   NOITEM: "no item",
   NOTCLAIMED: "not claimed",
   NOTSTALLED: "not stalled",
+  NOTSCHEDULED: "not scheduled",
+  EXISTS: "exists",
   OVERTAKEN: "overtaken",
 };
 

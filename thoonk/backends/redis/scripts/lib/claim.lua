@@ -133,19 +133,42 @@ local function expire(time, timeout, limit, back)
   return #seen / 2
 end
 
--- Of the ids that were just taken at `since`, those that nobody had claimed before, with their items
--- and what to write of their holders. A peer may have put an id into the list a second time.
-local function not_claimed_before(taken, items, since, holder)
-  local ids, rest, holders, seen = {}, {}, {}, {}
-  local times, before = claims_on(taken)
-  for index, id in ipairs(taken) do
+-- Of the ids that were just claimed at `since`, those that nobody had claimed before, and their
+-- items. A peer may have put an id into the list a second time. `seen` are those of this step.
+local function not_claimed_before(claimed, items, since, seen)
+  local ids, rest = {}, {}
+  local times, before = claims_on(claimed)
+  for index, id in ipairs(claimed) do
     if not seen[id] and not before[index] and text_of(number_of(times[index])) == since then
       ids[#ids + 1], rest[#rest + 1] = id, items[index]
-      holders[#holders + 1], holders[#holders + 2] = id, holder
       seen[id] = true
     end
   end
-  return ids, rest, holders
+  return ids, rest
+end
+
+-- Claim those of `ids` that have an item and are not claimed yet; add them to `taken` and `items`.
+local function claim_free(ids, taken, items, since)
+  local free, found, times = {}, {}, {}
+  for index, item in ipairs(call('HMGET', keys.items, unpack(ids))) do
+    local id = ids[index]
+    -- An id without item was removed by a peer that left it in the list. Of what is no valid
+    -- id nobody could end the claim.
+    if item and not string.find(id, '%z') and id ~= '' then
+      free[#free + 1], found[#found + 1] = id, item
+      times[#times + 1], times[#times + 2] = since, id
+    end
+  end
+  if #free > 0 and call('ZADD', keys.claimed, 'NX', unpack(times)) < #free then
+    local seen = {}
+    for _, id in ipairs(taken) do
+      seen[id] = true
+    end
+    free, found = not_claimed_before(free, found, since, seen)
+  end
+  for index, id in ipairs(free) do
+    taken[#taken + 1], items[#items + 1] = id, found[index]
+  end
 end
 
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
@@ -176,6 +199,7 @@ local function take(token, count, time, recover_expired)
   if is_paused then
     return taken, items
   end
+  local since = text_of(time)
   local list = recover_expired and keys.reserved or keys.ids
   for _ = 1, 2 do
     while #taken < count do
@@ -183,29 +207,15 @@ local function take(token, count, time, recover_expired)
       if not ids or #ids == 0 then
         break
       end
-      for index, item in ipairs(call('HMGET', keys.items, unpack(ids))) do
-        -- An id without item was removed by a peer that left it in the list. Of what is no
-        -- valid id nobody could end the claim.
-        if item and not string.find(ids[index], '%z') and ids[index] ~= '' then
-          taken[#taken + 1], items[#items + 1] = ids[index], item
-        end
-      end
+      claim_free(ids, taken, items, since)
     end
     list = recover_expired and keys.ids or keys.reserved
   end
-  local since, holders = text_of(time), {}
-  local holder = token .. ' ' .. since
   if #taken > 0 then
-    local times = {}
+    local holders, holder = {}, token .. ' ' .. since
     for index, id in ipairs(taken) do
-      times[2 * index - 1], times[2 * index] = since, id
       holders[2 * index - 1], holders[2 * index] = id, holder
     end
-    if call('ZADD', keys.claimed, 'NX', unpack(times)) < #taken then
-      taken, items, holders = not_claimed_before(taken, items, since, holder)
-    end
-  end
-  if #taken > 0 then
     call('HSET', keys.holders, unpack(holders))
     call('HSET', keys.tokens, token, table.concat(taken, '\0'))
   end
