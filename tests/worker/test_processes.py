@@ -246,14 +246,19 @@ def test_a_process_that_cannot_even_notice_is_killed(commands: Commands, client:
 
         worker = Worker(processes=1, grace=0)
 
-        @worker.handles("j", time_limit=0.5, retries=0, claim_timeout=1)
+        @worker.handles("j", time_limit=0.5, retries=0, claim_timeout=600)
         def handler(item):
             re.match(r"(a+)+b", item)  # for ever, and no other thread runs meanwhile
     """)
     jobs = client.job("j")
-    jobs.put("a" * 60)
+    id = jobs.put("a" * 60)
     command = commands.start("app:worker")
     becomes(jobs, 0, 0, 1, 0, seconds=40)
+    info = jobs.get_info(id)
+    assert info is not None
+    assert info.failure is not None
+    assert info.failure.error == "TimeLimitExceeded"
+    assert info.failure.message.startswith("not done within its time limit; process ")
     jobs.put("b")
     becomes(jobs, 0, 0, 1, 1)
     assert "hangs, and is killed" in command.log
@@ -429,3 +434,61 @@ def test_a_worker_that_forks_beside_other_threads_says_so(
     assert command.log.count("Fork with other threads running: busy-one;") == has_threads
     assert command.log.count("Fork with other threads running") == has_threads
     assert states(client.job("j")) == (0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("kind", ["threads", "tasks"])
+def test_the_job_of_a_process_that_dies_is_tried_again_after_its_delay_and_says_why(
+    commands: Commands, client: Thoonk, kind: str
+) -> None:
+    is_async = kind == "tasks"
+    commands.write(f"""
+        import os, signal
+        from thoonk.worker import {"AsyncWorker" if is_async else "Worker"} as Kind
+
+        worker = Kind(processes=1, concurrency=1)
+
+        @worker.handles("j", backoff=1, retries=1, claim_timeout=600)
+        {"async " * is_async}def handler(item):
+            if item == "kills":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if item == "exits":
+                os._exit(7)
+            return item
+    """)
+    jobs = client.job("j")
+    ids = jobs.put_many(["kills", "exits", "good"])
+    command = commands.start("app:worker")
+    becomes(jobs, 0, 0, 2, 1, seconds=40)
+    for id, how in zip(ids, ["signal 9", "exit code 7"], strict=False):
+        info = jobs.get_info(id)
+        assert info is not None
+        assert info.failures == 2
+        assert info.failure is not None
+        *_, pid = info.failure.worker.split(":")
+        assert info.failure.message == f"its process {pid} died ({how})"
+        assert info.failure.error == info.failure.traceback == ""
+    assert f"Job {ids[0]} of 'j' failed on attempt 1; retrying in " in command.log
+    assert f"Job {ids[0]} of 'j' failed on attempt 2; it is stalled: its process" in command.log
+    command.signal(signal.SIGTERM)
+    assert command.ends() == 0, command.log
+
+
+def test_a_burst_waits_for_what_a_process_has_scheduled_that_was_replaced(
+    commands: Commands, client: Thoonk
+) -> None:
+    commands.write("""
+        from thoonk.worker import Worker
+
+        worker = Worker(processes=1)
+
+        @worker.handles("j", prefetch=1, backoff=3, max_backoff=3)
+        def handler(item, claim):
+            if not claim.cancelled:
+                raise OSError
+    """)
+    jobs = client.job("j")
+    jobs.put_many(["a", "b"])
+    command = commands.start("app:worker", "--burst", "--max-jobs", "2")
+    assert command.ends() == 0, command.log
+    assert states(jobs) == (0, 0, 0, 2)
+    assert "replaced" in command.log

@@ -41,6 +41,10 @@ def test_a_job_whose_result_the_server_refuses_is_stalled_and_the_others_are_fin
             becomes(jobs, 0, 0, 2, 3, seconds=60)
         assert sorted(done) == ["L", "L", "a", "b", "c"]
         assert jobs.get_result(ids[4], timeout=5).result == "c"
+        info = jobs.get_info(ids[1])
+        assert info is not None
+        assert info.failure is not None
+        assert info.failure.message.startswith("its result cannot be stored: the server refuses ")
     refused = [record for record in caplog.records if record.levelname == "ERROR"]
     assert [record.id for record in refused] == [ids[1], ids[3]]
     assert all("it is stalled: the server refuses" in record.message for record in refused)

@@ -240,9 +240,13 @@ def test_an_item_that_cannot_be_read_is_stalled(workers: Workers, thoonk: Thoonk
     worker = workers()
     workers.handle(worker, "j", lambda item: None, serializer="json")
     raw = thoonk.job("j", serializer="binary")
-    raw.put_many([b"1", b"{", b"2"])
+    _, unreadable, _ = raw.put_many([b"1", b"{", b"2"])
     worker.run(burst=True)
     assert states(raw) == (0, 0, 1, 2)
+    info = raw.get_info(unreadable)
+    assert info is not None
+    assert info.failure is not None
+    assert info.failure.error == "SerializerError"
 
 
 class OddError(BaseException):

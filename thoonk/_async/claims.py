@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk._async.claim import AsyncClaim
+from thoonk._async.failing import fail
 from thoonk._async.outbox import FLUSH_AFTER, AsyncOutbox
 from thoonk._async.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import AsyncBackend, AsyncInterruptible
@@ -40,6 +41,7 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
 )
+from thoonk.failures import failure_of
 from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import (
     MOST,
@@ -48,7 +50,7 @@ from thoonk.operations import (
     GetConfig,
     JobClaim,
     JobExtend,
-    JobStall,
+    JobFail,
     Release,
     check_count,
 )
@@ -221,8 +223,10 @@ class AsyncClaims(Generic[T]):
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
                 becomes = "stalled"
+                failure = failure_of(error, with_traceback=False)
+                operation = JobFail(feed, entry.id, token, stall=True, failure=failure)
                 try:
-                    await self._backend.execute(JobStall(feed, entry.id, token))
+                    await fail(self._backend, operation)
                 except NotClaimed:
                     becomes = "lost before it could be stalled"
                 logger.error(  # noqa: TRY400

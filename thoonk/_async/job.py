@@ -11,6 +11,7 @@ import attrs
 
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
+from thoonk._async.failing import fail
 from thoonk._async.takeable import AsyncTakeable
 from thoonk._async.taking import take
 from thoonk.arguments import (
@@ -413,7 +414,10 @@ class AsyncJob(AsyncTakeable[T]):
                 failure = error
                 extra = {"event": "job_unreadable", "feed": self.name, "id": entry.id}
                 try:
-                    await self._execute(JobCancel(self.name, entry.id, operation.token))
+                    why = failure_of(error, with_traceback=False)
+                    await fail(
+                        self._backend, JobFail(self.name, entry.id, operation.token, failure=why)
+                    )
                 except ThoonkError as refusal:
                     # The others are claimed all the same, and the caller's.
                     logger.warning(

@@ -7,12 +7,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from thoonk._async.failing import fail
 from thoonk._async.lost import WHY, reason_of
 from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import Lock
 from thoonk.exceptions import BackendError, ItemTooLarge, NotClaimed, ThoonkError, is_refusal
+from thoonk.failures import failure_of
 from thoonk.names import new_token, shown
-from thoonk.operations import MOST, Batch, ClaimRef, Completion, JobCancel, JobNext, JobStall
+from thoonk.operations import MOST, Batch, ClaimRef, Completion, JobFail, JobNext
 from thoonk.waiting import Throttle
 
 logger = logging.getLogger("thoonk.job")
@@ -118,14 +120,12 @@ class AsyncOutbox:
 
     async def _refused(self, end: Completion | ClaimRef, error: ThoonkError) -> None:
         """The backend refuses how a job ended; to tell it again would come to the same."""
-        if isinstance(error, ItemTooLarge):
-            operation: JobStall | JobCancel = JobStall(self._feed, end.id, end.token)
-            becomes = "it is stalled"
-        else:
-            operation = JobCancel(self._feed, end.id, end.token)
-            becomes = "that counts as a failed attempt"
+        is_final = isinstance(error, ItemTooLarge)
+        becomes = "it is stalled" if is_final else "that counts as a failed attempt"
+        failure = failure_of(f"its result cannot be stored: {error}")
+        operation = JobFail(self._feed, end.id, end.token, stall=is_final, failure=failure)
         try:
-            await self._backend.execute(operation)
+            await fail(self._backend, operation)
         except NotClaimed:
             becomes = "it was lost before"
         except ThoonkError as failure:

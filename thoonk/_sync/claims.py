@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from thoonk._sync.claim import Claim
+from thoonk._sync.failing import fail
 from thoonk._sync.outbox import FLUSH_AFTER, Outbox
 from thoonk._sync.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import Backend, Interruptible
@@ -41,6 +42,7 @@ from thoonk.exceptions import (
     SerializerError,
     ThoonkError,
 )
+from thoonk.failures import failure_of
 from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import (
     MOST,
@@ -49,7 +51,7 @@ from thoonk.operations import (
     GetConfig,
     JobClaim,
     JobExtend,
-    JobStall,
+    JobFail,
     Release,
     check_count,
 )
@@ -222,8 +224,10 @@ class Claims(Generic[T]):
                 item = self._codec.decode(entry.item)
             except SerializerError as error:
                 becomes = "stalled"
+                failure = failure_of(error, with_traceback=False)
+                operation = JobFail(feed, entry.id, token, stall=True, failure=failure)
                 try:
-                    self._backend.execute(JobStall(feed, entry.id, token))
+                    fail(self._backend, operation)
                 except NotClaimed:
                     becomes = "lost before it could be stalled"
                 logger.error(  # noqa: TRY400

@@ -12,6 +12,7 @@ import attrs
 
 from thoonk._sync.claim import Claim
 from thoonk._sync.claims import Claims
+from thoonk._sync.failing import fail
 from thoonk._sync.takeable import Takeable
 from thoonk._sync.taking import take
 from thoonk.arguments import (
@@ -410,7 +411,8 @@ class Job(Takeable[T]):
                 failure = error
                 extra = {"event": "job_unreadable", "feed": self.name, "id": entry.id}
                 try:
-                    self._execute(JobCancel(self.name, entry.id, operation.token))
+                    why = failure_of(error, with_traceback=False)
+                    fail(self._backend, JobFail(self.name, entry.id, operation.token, failure=why))
                 except ThoonkError as refusal:
                     # The others are claimed all the same, and the caller's.
                     logger.warning(

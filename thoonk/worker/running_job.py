@@ -16,6 +16,8 @@ TAKEN, ENDED       the handler has ended it itself                 that, by the 
                    stored
                    it has failed, or is over its time limit        failed, at once: the server
                                                                    schedules or stalls it
+                   its process has died: the supervisor has seen   failed, by the process that
+                   what it was at                                  takes its place
                    the server was away then                        cancelled, with the next
                                                                    claim, without the delay
                    its loop has failed, and begins anew            cancelled, as the loop ends

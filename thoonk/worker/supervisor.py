@@ -7,10 +7,11 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 import attrs
 
 from thoonk.exceptions import ThoonkError
+from thoonk.worker.outcomes import TimeLimitExceeded
+from thoonk.worker.report import Legacy, Orphan, Report
 from thoonk.worker.shutdown import Shutdown, StopReason
 from thoonk.worker.signals import STOPPING, Noted, held_back, taken
 
@@ -36,9 +39,8 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_RECYCLE = 64
 
-TellDeadline = Callable[[int, float], None]
-Work = Callable[[Callable[[], Shutdown], TellDeadline], StopReason]
-"""What a process does: it asks the one how far to shut down, and tells the other deadlines."""
+Work = Callable[[Callable[[], Shutdown], Report, Legacy], StopReason]
+"""What a process does: it asks how far to shut down, and reports; others have left it something."""
 
 
 @attrs.define
@@ -46,28 +48,42 @@ class Child:
     """A process, and what it tells its supervisor.
 
     Attributes:
-        deadlines: until when the jobs in its slots have to be done, by the monotonic clock; 0
-            where there is no limit.
+        overdue: the slots whose jobs have made it hang, for which it was killed.
     """
 
     process: BaseProcess
-    deadlines: Any
+    report: Report
     started: float
     is_killed: bool = False
+    overdue: Sequence[int] = ()
+
+    def orphans(self, how: str) -> list[Orphan]:
+        """The jobs that it was at when it died, and why they failed."""
+        orphans = []
+        for slot, orphan in self.report.orphans().items():
+            error, reason = "", f"its process {self.process.pid} died ({how})"
+            if slot in self.overdue:
+                error = TimeLimitExceeded.__name__
+                reason = f"not done within its time limit; process {self.process.pid} was killed"
+            elif self.overdue:
+                reason = f"its process {self.process.pid} was killed, for another job hung in it"
+            worker = f"{socket.gethostname()}:{self.process.pid}"
+            orphans.append(attrs.evolve(orphan, error=error, reason=reason, worker=worker))
+        return orphans
 
 
 class Supervisor:
     """Starts processes, replaces those that end, and ends them when it is to stop."""
 
     def __init__(
-        self, work: Work, *, processes: int, slots: int, grace: float, burst: bool = False
+        self, work: Work, *, processes: int, slots: Sequence[str], grace: float, burst: bool = False
     ) -> None:
         """Nothing is started yet.
 
         Args:
             work: what each process does.
             processes: how many.
-            slots: how many jobs each does at once.
+            slots: for each job that one of them does at once, the name of its feed.
             grace: seconds that they take to end, at most.
             burst: they end by themselves when all is done.
         """
@@ -82,6 +98,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._missing = processes
         self._start_at = 0.0
+        self._legacy = Legacy()
         self._mask: set[Any] = set()
         self._shutdown: Callable[[], Shutdown] = lambda: Shutdown.NONE
 
@@ -107,9 +124,12 @@ class Supervisor:
         flush()
         while self._missing:
             self._missing -= 1
-            deadlines = self._context.RawArray("d", self._slots)
+            report = Report(self._context, self._slots)
+            legacy, self._legacy = self._legacy, Legacy()
+            # Also where it dies before it has told of any.
+            report.retries_until = legacy.retries_until
             process = self._context.Process(
-                target=self._be_a_child, args=(os.getpid(), deadlines), name="thoonk-worker"
+                target=self._be_a_child, args=(os.getpid(), report, legacy), name="thoonk-worker"
             )
             # Until it has handlers of its own.
             with held_back() as self._mask:
@@ -119,7 +139,7 @@ class Supervisor:
                 process.pid,
                 extra={"event": "process_started", "pid": process.pid},
             )
-            self._children.append(Child(process, deadlines, time.monotonic()))
+            self._children.append(Child(process, report, time.monotonic()))
 
     def _look_after(self) -> None:
         """Wait a moment; see who has ended, and who does not come to an end."""
@@ -129,9 +149,8 @@ class Supervisor:
             if child.process.exitcode is not None:
                 self._children.remove(child)
                 self._replace(child, now)
-            elif not child.is_killed and any(
-                0 < deadline < now - self._grace - OVERDUE for deadline in child.deadlines
-            ):
+            elif not child.is_killed and (overdue := child.report.overdue(self._grace + OVERDUE)):
+                child.overdue = overdue
                 logger.error(
                     "Process %d hangs, and is killed",
                     child.process.pid,
@@ -151,6 +170,8 @@ class Supervisor:
             )
             return
         self._missing += 1
+        until = max(self._legacy.retries_until, child.report.retries_until)
+        self._legacy = attrs.evolve(self._legacy, retries_until=until)
         if code == EXIT_RECYCLE:
             logger.info(
                 "Process %d replaced",
@@ -158,11 +179,15 @@ class Supervisor:
                 extra={"event": "process_replaced", "pid": child.process.pid},
             )
             return
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        orphans = child.orphans(how)
+        self._legacy = attrs.evolve(self._legacy, orphans=(*self._legacy.orphans, *orphans))
         logger.warning(
-            "Process %d died (%s) and is replaced; its jobs come back when their claims "
-            "have run out",
+            "Process %d died (%s) and is replaced; of its jobs those fail now that it was at (%d), "
+            "others come back when their claims have run out",
             child.process.pid,
-            f"signal {-code}" if code is not None and code < 0 else f"exit code {code}",
+            how,
+            len(orphans),
             extra={"event": "process_died", "pid": child.process.pid},
         )
         if now - child.started < QUICK_END:
@@ -184,30 +209,27 @@ class Supervisor:
 
     # --- in a child ---------------------------------------------------------------------
 
-    def _be_a_child(self, parent: int, deadlines: Any) -> None:
+    def _be_a_child(self, parent: int, report: Report, legacy: Legacy) -> None:
         # Ctrl-C goes to all of a terminal's processes. Each takes no more jobs, and the supervisor
         # tells how long the others may take.
         noted = Noted()
         with taken(dict.fromkeys(STOPPING, noted)):
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-            code = self._work_as_a_child(parent, deadlines, noted)
+            code = self._work_as_a_child(parent, report, legacy, noted)
         logging.shutdown()
         flush()
         # At once: a handler that hangs must not keep the process.
         os._exit(code)
 
-    def _work_as_a_child(self, parent: int, deadlines: Any, noted: Noted) -> int:
+    def _work_as_a_child(self, parent: int, report: Report, legacy: Legacy, noted: Noted) -> int:
         def shutdown() -> Shutdown:
             told = Shutdown(self._level.value)
             if told is Shutdown.NONE and (noted.numbers or os.getppid() != parent):
                 return Shutdown.WARM
             return told
 
-        def tell_deadline(slot: int, deadline: float) -> None:
-            deadlines[slot] = deadline
-
         try:
-            reason = self._work(shutdown, tell_deadline)
+            reason = self._work(shutdown, report, legacy)
         except ThoonkError as error:
             logger.error(  # noqa: TRY400
                 "Process %d cannot work: %s",

@@ -19,9 +19,10 @@ from thoonk.operations import check_count
 from thoonk.worker._async.executor import AsyncExecutor
 from thoonk.worker._sync.executor import Executor
 from thoonk.worker.handlers import Handler, make_handler
+from thoonk.worker.report import Legacy, Report
 from thoonk.worker.shutdown import Shutdown, StopReason
 from thoonk.worker.signals import STOPPING, Noted, taken
-from thoonk.worker.supervisor import Supervisor, TellDeadline
+from thoonk.worker.supervisor import Supervisor
 from thoonk.worker.values import check_seconds
 
 C = TypeVar("C", Thoonk, AsyncThoonk)
@@ -66,7 +67,8 @@ class _Task:
     handlers: list[Handler]
     shutdown: Callable[[], Shutdown]
     burst: bool
-    tell_deadline: TellDeadline | None = None
+    report: Report | None = None
+    legacy: Legacy = attrs.field(factory=Legacy)
 
 
 class BaseWorker(abc.ABC, Generic[C]):
@@ -246,7 +248,8 @@ class BaseWorker(abc.ABC, Generic[C]):
             "concurrency": self._loops(),
             "burst": task.burst,
             "max_jobs": self.max_jobs if self.processes else None,
-            "tell_deadline": task.tell_deadline,
+            "report": task.report,
+            "legacy": task.legacy,
         }
 
     def _url(self) -> C | str:
@@ -263,9 +266,9 @@ class BaseWorker(abc.ABC, Generic[C]):
         self._open(handlers)
         loops = self._loops()
         supervisor = Supervisor(
-            lambda shutdown, tell: self._work(_Task(handlers, shutdown, burst, tell)),
+            lambda shutdown, *told: self._work(_Task(handlers, shutdown, burst, *told)),
             processes=self.processes,
-            slots=sum(handler.concurrency or loops for handler in handlers),
+            slots=[each.feed for each in handlers for _ in range(each.concurrency or loops)],
             grace=self.grace,
             burst=burst,
         )

@@ -29,6 +29,7 @@ from thoonk.worker._async.heartbeat import AsyncWorkerHeartbeat
 from thoonk.worker._async.slot import AsyncSlot, Standstill
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
+from thoonk.worker.report import Legacy, Report
 from thoonk.worker.retries import Retries
 from thoonk.worker.running_job import RunningJob
 from thoonk.worker.shutdown import Shutdown, StopReason
@@ -62,7 +63,8 @@ class AsyncExecutor:
         *,
         burst: bool = False,
         max_jobs: int | None = None,
-        tell_deadline: Callable[[int, float], None] | None = None,
+        report: Report | None = None,
+        legacy: Legacy | None = None,
     ) -> None:
         """Tell what to work on; it begins with `run`.
 
@@ -72,15 +74,17 @@ class AsyncExecutor:
             concurrency: how many jobs of each feed are done at once.
             burst: end when there is no job.
             max_jobs: end after that many.
-            tell_deadline: is told for each slot (by its number) until when its job has to
-                be done, 0 when there is no such time.
+            report: is told for each slot (by its number) the job that it is at; None: there
+                is no supervisor.
+            legacy: what processes before this one have left.
         """
         self._thoonk = thoonk
         self._handlers = handlers
         self._concurrency = concurrency
         self._burst = burst
         self._max_jobs = max_jobs
-        self._tell_deadline = tell_deadline
+        self._report = report
+        self._legacy = legacy or Legacy()
         self._consumers: list[Consumer] = []
         self._slots: list[AsyncSlot] = []
         self._loops: list[Background] = []
@@ -92,7 +96,7 @@ class AsyncExecutor:
         self._is_stopping = Event()
         self._is_over = Event()
         self._changed = Event()
-        self._retries = Retries() if burst else None
+        self._retries = Retries(self._legacy.retries_until) if burst else None
         self._looked_at_retries = time.monotonic()
         self._endings = AsyncEndings(thoonk, self._retries)
 
@@ -124,6 +128,9 @@ class AsyncExecutor:
         await self.open()
         beats = AsyncWorkerHeartbeat(self._thoonk, self._consumers)
         heartbeat = Background(beats.run, "thoonk-worker-heartbeat")
+        for orphan in self._legacy.orphans:
+            await self._endings.orphaned(orphan, self._handlers)
+        self._report_retries()
         self._start()
         standstill = Standstill(TICK)
         try:
@@ -132,7 +139,7 @@ class AsyncExecutor:
                 if shutdown() is not Shutdown.NONE:
                     break
                 overdue = [slot for slot in self._slots if slot.is_overdue]
-                if overdue and self._tell_deadline is not None:
+                if overdue and self._report is not None:
                     self._stop_reason = StopReason.RECYCLE
                     break
                 for slot in overdue:
@@ -344,8 +351,10 @@ class AsyncExecutor:
         error: BaseException | None = None
         value = None
         slot.job = job
-        if limit is not None and self._tell_deadline is not None:
-            self._tell_deadline(self._slots.index(slot), job.began + limit)
+        report = self._report
+        if report is not None:
+            number, claim = self._slots.index(slot), job.claim
+            report.begin(number, claim.id, claim.token, job.attempt, limit)
         try:
             with self._in_trace(job):
                 value = await slot.call(job)
@@ -355,17 +364,23 @@ class AsyncExecutor:
             error = raised
         if not job.take():
             return False
-        if limit is not None and self._tell_deadline is not None:
-            self._tell_deadline(self._slots.index(slot), 0.0)
+        if report is not None:
+            report.end(self._slots.index(slot))
         if error is not None:
             await self._endings.failed(consumer, job, error)
         else:
             await self._endings.returned(consumer, job, value)
+        self._report_retries()
         if logger.isEnabledFor(logging.DEBUG):
             seconds = time.monotonic() - job.began
             text = "Job %s of %r took %.3f s"
             job.log(logging.DEBUG, "job_done", text, seconds, seconds=seconds)
         return True
+
+    def _report_retries(self) -> None:
+        """Whoever takes this process's place in a burst waits for them."""
+        if self._report is not None and self._retries is not None:
+            self._report.retries_until = self._retries.until
 
     def _in_trace(self, job: Job) -> AbstractContextManager[Any]:
         """A block to call the handler in: with the job's trace, and seen by observers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import attrs
@@ -19,11 +20,16 @@ from thoonk.exceptions import (
     UnsupportedOperation,
 )
 from thoonk.failures import LONGEST_TRACEBACK, failure_of, users_part
-from thoonk.operations import Due, Failed, Failure
+from thoonk.names import shown
+from thoonk.operations import Due, Failed, Failure, JobFail
 from thoonk.worker._sync.consumer import Consumer, refresh
+from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import Discard, Outcome, Retry, Stall
+from thoonk.worker.report import Orphan
 from thoonk.worker.retries import Retries
 from thoonk.worker.running_job import JobState, RunningJob
+
+logger = logging.getLogger("thoonk.worker")
 
 Job: TypeAlias = RunningJob[Claim[Any]]
 
@@ -174,3 +180,41 @@ class Endings:
         except UnsupportedOperation:
             failed = job.claim.fail(None, None)
             return failed if failed is Failed.STALLED else None
+
+    def orphaned(self, orphan: Orphan, handlers: Iterable[Handler]) -> None:
+        """Fail a job whose process has died, in its place."""
+        (handler,) = [each for each in handlers if each.feed == orphan.feed]
+        delay = handler.delay(orphan.attempt)
+        failure = Failure(orphan.reason, orphan.error, worker=orphan.worker)
+        operation = JobFail(
+            orphan.feed,
+            orphan.id,
+            orphan.token,
+            Due(delay=delay) if delay else None,
+            failure=failure,
+        )
+        level, event, becomes = logging.WARNING, "job_failed", "it is available again"
+        try:
+            failed = self._thoonk.backend.execute(operation)
+        except (NotClaimed, FeedDoesNotExist):
+            return  # it had ended before, or its claim had
+        except ThoonkError as error:
+            event, becomes = "job_not_given_back", f"it comes back with its claim's time: {error}"
+        else:
+            if failed is Failed.STALLED:
+                level, event, becomes = logging.ERROR, "job_stalled", "it is stalled"
+            elif failed is Failed.SCHEDULED:
+                becomes = f"retrying in {delay:.1f} s"
+                if self._retries is not None:
+                    self._retries.add(orphan.feed, orphan.id, delay)
+        fields = {"feed": orphan.feed, "id": orphan.id, "attempt": orphan.attempt}
+        logger.log(
+            level,
+            "Job %s of %r failed on attempt %d; %s: %s",
+            shown(orphan.id),
+            orphan.feed,
+            orphan.attempt,
+            becomes,
+            orphan.reason,
+            extra={**fields, "event": event},
+        )

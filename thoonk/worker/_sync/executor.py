@@ -30,6 +30,7 @@ from thoonk.worker._sync.heartbeat import WorkerHeartbeat
 from thoonk.worker._sync.slot import Slot, Standstill
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
+from thoonk.worker.report import Legacy, Report
 from thoonk.worker.retries import Retries
 from thoonk.worker.running_job import RunningJob
 from thoonk.worker.shutdown import Shutdown, StopReason
@@ -63,7 +64,8 @@ class Executor:
         *,
         burst: bool = False,
         max_jobs: int | None = None,
-        tell_deadline: Callable[[int, float], None] | None = None,
+        report: Report | None = None,
+        legacy: Legacy | None = None,
     ) -> None:
         """Tell what to work on; it begins with `run`.
 
@@ -73,15 +75,17 @@ class Executor:
             concurrency: how many jobs of each feed are done at once.
             burst: end when there is no job.
             max_jobs: end after that many.
-            tell_deadline: is told for each slot (by its number) until when its job has to
-                be done, 0 when there is no such time.
+            report: is told for each slot (by its number) the job that it is at; None: there
+                is no supervisor.
+            legacy: what processes before this one have left.
         """
         self._thoonk = thoonk
         self._handlers = handlers
         self._concurrency = concurrency
         self._burst = burst
         self._max_jobs = max_jobs
-        self._tell_deadline = tell_deadline
+        self._report = report
+        self._legacy = legacy or Legacy()
         self._consumers: list[Consumer] = []
         self._slots: list[Slot] = []
         self._loops: list[Background] = []
@@ -93,7 +97,7 @@ class Executor:
         self._is_stopping = Event()
         self._is_over = Event()
         self._changed = Event()
-        self._retries = Retries() if burst else None
+        self._retries = Retries(self._legacy.retries_until) if burst else None
         self._looked_at_retries = time.monotonic()
         self._endings = Endings(thoonk, self._retries)
 
@@ -125,6 +129,9 @@ class Executor:
         self.open()
         beats = WorkerHeartbeat(self._thoonk, self._consumers)
         heartbeat = Background(beats.run, "thoonk-worker-heartbeat")
+        for orphan in self._legacy.orphans:
+            self._endings.orphaned(orphan, self._handlers)
+        self._report_retries()
         self._start()
         standstill = Standstill(TICK)
         try:
@@ -133,7 +140,7 @@ class Executor:
                 if shutdown() is not Shutdown.NONE:
                     break
                 overdue = [slot for slot in self._slots if slot.is_overdue]
-                if overdue and self._tell_deadline is not None:
+                if overdue and self._report is not None:
                     self._stop_reason = StopReason.RECYCLE
                     break
                 for slot in overdue:
@@ -343,8 +350,10 @@ class Executor:
         error: BaseException | None = None
         value = None
         slot.job = job
-        if limit is not None and self._tell_deadline is not None:
-            self._tell_deadline(self._slots.index(slot), job.began + limit)
+        report = self._report
+        if report is not None:
+            number, claim = self._slots.index(slot), job.claim
+            report.begin(number, claim.id, claim.token, job.attempt, limit)
         try:
             with self._in_trace(job):
                 value = slot.call(job)
@@ -354,17 +363,23 @@ class Executor:
             error = raised
         if not job.take():
             return False
-        if limit is not None and self._tell_deadline is not None:
-            self._tell_deadline(self._slots.index(slot), 0.0)
+        if report is not None:
+            report.end(self._slots.index(slot))
         if error is not None:
             self._endings.failed(consumer, job, error)
         else:
             self._endings.returned(consumer, job, value)
+        self._report_retries()
         if logger.isEnabledFor(logging.DEBUG):
             seconds = time.monotonic() - job.began
             text = "Job %s of %r took %.3f s"
             job.log(logging.DEBUG, "job_done", text, seconds, seconds=seconds)
         return True
+
+    def _report_retries(self) -> None:
+        """Whoever takes this process's place in a burst waits for them."""
+        if self._report is not None and self._retries is not None:
+            self._report.retries_until = self._retries.until
 
     def _in_trace(self, job: Job) -> AbstractContextManager[Any]:
         """A block to call the handler in: with the job's trace, and seen by observers."""
