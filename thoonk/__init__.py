@@ -83,6 +83,7 @@ from thoonk.operations import (
     Outcome,
     Priority,
 )
+from thoonk.schedules import PeriodicJob
 from thoonk.serializers import BINARY, JSON, PICKLE, TEXT, Serializer
 
 Pubsub = Thoonk
@@ -150,6 +151,7 @@ __all__ = [
     "Notice",
     "Outcome",
     "OutcomeUnknown",
+    "PeriodicJob",
     "Priority",
     "Published",
     "Pubsub",

@@ -323,6 +323,52 @@ class Step:
     left: int
 
 
+class IfMissed(enum.Enum):
+    """What becomes of periodic jobs for whose times nobody has looked for more than a minute."""
+
+    ONCE = "once"
+    SKIP = "skip"
+
+
+@attrs.frozen
+class Schedule:
+    """A job that is put again and again, and when.
+
+    Attributes:
+        name: of the schedule; one job has the id NAME@MS, its time in ms since 1970.
+        item: of the jobs.
+        every: seconds between two of them, from when the schedule is made; None: ``cron`` says.
+        cron: a cron expression.
+        tz: the name of the time zone in which that is meant.
+        if_missed: what becomes of jobs whose times are over. ONCE: of many, one is put, under
+            the last of the times. SKIP: none is.
+        priority: of the jobs.
+    """
+
+    name: str = attrs.field(validator=_check_id)
+    item: bytes = attrs.field(validator=_check_item)
+    every: float | None = None
+    cron: str = ""
+    tz: str = ""
+    if_missed: IfMissed = IfMissed.ONCE
+    priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
+
+
+@attrs.frozen
+class ScheduleStatus:
+    """A schedule, and when it is due.
+
+    Attributes:
+        schedule: the schedule.
+        next: when it is due next, in seconds since 1970; None: nobody has said.
+        later: the times after that, as far as they are known.
+    """
+
+    schedule: Schedule
+    next: float | None
+    later: tuple[float, ...]
+
+
 @attrs.frozen
 class CreateResult:
     """Answer of `CreateFeed`: was it created by this call, and what is configured now."""
@@ -423,7 +469,7 @@ class FeedStats:
         oldest_item: seconds since the first item of a feed was published.
         newest_item: seconds since the last item of a feed was published.
         scheduled: jobs whose time has yet to come.
-        next_due: seconds until the next of these is due.
+        next_due: seconds until the next of these, or of the feed's schedules, is due.
         paused: whether a queue or job feed is paused.
     """
 
@@ -984,6 +1030,51 @@ class QueueClear(FeedOperation[Step]):
     """Remove items of a queue, ``count`` at most, and as many that are on their way to takers."""
 
     count: int = attrs.field(default=MOST, validator=_check_count)
+
+
+@attrs.frozen
+class JobSchedule(FeedOperation[bool]):
+    """Put a job again and again; returns whether that is new, or another than before.
+
+    Where just this schedule is there under its name, it goes on as it is.
+
+    Attributes:
+        schedule: what to put, and when.
+        times: for a schedule without ``every`` when it is due, in seconds since 1970: the
+            first times, in order. `JobSetRuns` tells of more.
+    """
+
+    schedule: Schedule
+    times: tuple[float, ...] = attrs.field(default=(), validator=_check_most)
+
+
+@attrs.frozen
+class JobSetRuns(FeedOperation[bool]):
+    """Tell when a schedule is due; returns False when it is another by now: nothing is done.
+
+    Attributes:
+        schedule: as it was read.
+        times: the next times, in order. Those up to the next one that is known are passed over.
+    """
+
+    wakes_waiters: ClassVar[bool] = True
+
+    schedule: Schedule
+    times: tuple[float, ...] = attrs.field(validator=_check_many)
+
+
+@attrs.frozen
+class JobUnschedule(FeedOperation[bool]):
+    """Remove a schedule; returns whether there was one. Jobs that it has put stay."""
+
+    name: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class ReadSchedules(FeedOperation[tuple[ScheduleStatus, ...]]):
+    """The schedules of a feed: of ``names`` those that there are, or all."""
+
+    names: tuple[str, ...] = attrs.field(default=(), validator=_check_most)
 
 
 @attrs.frozen

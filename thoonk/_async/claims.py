@@ -218,6 +218,7 @@ class AsyncClaims(Generic[T]):
                 return False
             finally:
                 self._waiting = None
+        await renew_after(self._backend, feed, batch.entries)
         for entry in batch.entries:
             try:
                 item = self._codec.decode(entry.item)

@@ -219,6 +219,7 @@ class Claims(Generic[T]):
                 return False
             finally:
                 self._waiting = None
+        renew_after(self._backend, feed, batch.entries)
         for entry in batch.entries:
             try:
                 item = self._codec.decode(entry.item)

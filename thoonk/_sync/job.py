@@ -13,6 +13,7 @@ import attrs
 from thoonk._sync.claim import Claim
 from thoonk._sync.claims import Claims
 from thoonk._sync.failing import fail
+from thoonk._sync.renewal import renew_after
 from thoonk._sync.takeable import Takeable
 from thoonk._sync.taking import take
 from thoonk.arguments import (
@@ -65,8 +66,10 @@ from thoonk.operations import (
     JobRetract,
     JobRetry,
     JobRetryAll,
+    JobSchedule,
     JobStall,
     JobState,
+    JobUnschedule,
     MaintenanceReport,
     Mended,
     Priority,
@@ -76,6 +79,8 @@ from thoonk.operations import (
     ReadJobPage,
     ReadJobs,
     ReadResult,
+    ReadSchedules,
+    ScheduleStatus,
     StoredResult,
     check_count,
 )
@@ -234,6 +239,84 @@ class Job(Takeable[T]):
         return self._add(
             entries, lambda chunk: JobAdd(self.name, chunk, which, due, choice, seconds)
         )
+
+    def schedule(
+        self,
+        name: str,
+        item: T,
+        *,
+        every: float | None = None,
+        cron: str | None = None,
+        tz: str = "UTC",
+        if_missed: str = "once",
+        priority: Priority | None = None,
+    ) -> bool:
+        """Put a job again and again. (Contract: job schedule)
+
+        The schedule is kept with the feed. Each job is put once, however many workers and
+        clients there are, by whoever looks for a job when it is due; none of them has to be
+        there all the time. Any number of programs may make the same schedule, each time that
+        they begin: one that is there already goes on as it is.
+
+        Args:
+            name: of the schedule; each job has the id NAME@MS, its time in ms since 1970.
+            item: of the jobs; what the feed's serializer takes.
+            every: seconds between two jobs, 0.1 or more, the first of them from now.
+            cron: a cron expression instead, such as ``"0 3 * * *"``; needs the extra ``cron``.
+            tz: the name of the time zone in which it is meant, such as ``"Europe/Berlin"``.
+            if_missed: what happens when nobody has looked for more than a minute.
+                ``"once"``: of the jobs that should have been put, the last one is.
+                ``"skip"``: none is.
+            priority: of the jobs; None: ``NORMAL``.
+
+        Returns:
+            Whether it is new, or was another before. Jobs that were put already stay.
+
+        Raises:
+            InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
+            BackendNotInstalled: a cron expression needs the extra ``cron``.
+        """
+        schedule = make_schedule(
+            name,
+            self._codec.encode(item),
+            every=every,
+            cron=cron,
+            tz=tz,
+            if_missed=if_missed,
+            priority=check_priority(priority),
+        )
+        times = next_times(schedule, dt.datetime.now(dt.UTC)) if cron is not None else ()
+        is_new: bool = self._execute(JobSchedule(self.name, schedule, times))
+        return is_new
+
+    def unschedule(self, name: str) -> bool:
+        """Remove a schedule; return whether there was one. (Contract: job unschedule)
+
+        Jobs that it has put stay.
+        """
+        was_there: bool = self._execute(JobUnschedule(self.name, check_id(name)))
+        return was_there
+
+    def schedules(self) -> list[PeriodicJob[T]]:
+        """The schedules of the feed, by name. (Contract: schedules)
+
+        Raises:
+            SerializerError: an item's bytes are not what the serializer writes.
+        """
+        found: tuple[ScheduleStatus, ...] = self._execute(ReadSchedules(self.name))
+        return [
+            PeriodicJob(
+                status.schedule.name,
+                self._codec.decode(status.schedule.item),
+                status.schedule.every,
+                status.schedule.cron,
+                status.schedule.tz,
+                status.schedule.if_missed.value,
+                status.schedule.priority,
+                None if status.next is None else dt.datetime.fromtimestamp(status.next, dt.UTC),
+            )
+            for status in sorted(found, key=lambda status: status.schedule.name)
+        ]
 
     def reschedule(
         self, id: str, delay: float | None = None, at: dt.datetime | None = None
@@ -402,6 +485,7 @@ class Job(Takeable[T]):
         return JobClaim(self.name, new_token(), count, recover_expired=recover_expired)
 
     def _claims(self, operation: JobClaim, taken: Batch) -> list[Claim[T]]:
+        renew_after(self._backend, self.name, batch.entries)
         claims: list[Claim[T]] = []
         failure: SerializerError | None = None
         for entry in taken.entries:

@@ -697,6 +697,71 @@ def _time(text: bytes | None) -> dt.datetime | None:
         return None
 
 
+def _schedule(schedule: ops.Schedule) -> bytes:
+    """A schedule as it is stored."""
+    texts = {
+        "every": "" if schedule.every is None else f"{schedule.every * 1000:.0f}",
+        "cron": schedule.cron,
+        "tz": schedule.tz,
+        "missed": schedule.if_missed.value,
+        "priority": schedule.priority.name.lower(),
+    }
+    head = "".join(f"{name}={text}\0" for name, text in texts.items() if text)
+    return encode_name(head) + b"item=" + schedule.item
+
+
+def _times(times: Iterable[float]) -> str:
+    return " ".join(f"{time * 1000:.0f}" for time in times)
+
+
+@_handles(ops.JobSchedule)
+def _(op: ops.JobSchedule, call: Call) -> Command[bool]:
+    schedule = op.schedule
+    arguments = (encode_name(schedule.name), _schedule(schedule), _times(op.times))
+    return _script(op, call, arguments, bool)
+
+
+@_handles(ops.JobSetRuns)
+def _(op: ops.JobSetRuns, call: Call) -> Command[bool]:
+    schedule = op.schedule
+    arguments = (encode_name(schedule.name), _schedule(schedule), _times(op.times))
+    return _script(op, call, arguments, bool)
+
+
+@_handles(ops.JobUnschedule)
+def _(op: ops.JobUnschedule, call: Call) -> Command[bool]:
+    return _script(op, call, (encode_name(op.name),), bool)
+
+
+@_handles(ops.ReadSchedules)
+def _(op: ops.ReadSchedules, call: Call) -> Command[tuple[ops.ScheduleStatus, ...]]:
+    def parse(reply: list[bytes]) -> tuple[ops.ScheduleStatus, ...]:
+        rows = (reply[at : at + 4] for at in range(0, len(reply), 4))
+        return tuple(found for row in rows if (found := _status(*row)) is not None)
+
+    return _script(op, call, tuple(_ids(op.names)), parse, kind=JOB, writes=False)
+
+
+def _status(name: bytes, stored: bytes, due: bytes, later: bytes) -> ops.ScheduleStatus | None:
+    """A schedule, from the words of a reply; None where a peer has left something else."""
+    head, _, item = (b"\0" + stored).partition(b"\0item=")
+    texts = dict(text.partition("=")[::2] for text in decode_name(head).split("\0"))
+    try:
+        schedule = ops.Schedule(
+            decode_name(name),
+            item,
+            float(texts["every"]) / 1000 if texts.get("every") else None,
+            texts.get("cron", ""),
+            texts.get("tz", ""),
+            ops.IfMissed(texts.get("missed", "once")),
+            ops.Priority.HIGH if texts.get("priority") == "high" else ops.Priority.NORMAL,
+        )
+        times = tuple(int(word) / 1000 for word in later.split())
+        return ops.ScheduleStatus(schedule, float(due) / 1000 if due else None, times)
+    except ValueError:
+        return None
+
+
 @_handles(ops.PauseFeed)
 def _(op: ops.PauseFeed, call: Call) -> Command[bool]:
     arguments = (wire.announcement(op.feed, call.instance), wire.CONFFEED)

@@ -61,6 +61,9 @@ class Keys:
     scheduleditems: bytes
     unique: bytes
     info: bytes
+    schedules: bytes
+    runs: bytes
+    runtimes: bytes
     paused: bytes
     publish: bytes
     edit: bytes

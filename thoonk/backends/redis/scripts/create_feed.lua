@@ -1,5 +1,5 @@
 -- Contract: create (the configuration)
---@ keys config scheduled scheduleditems unique info paused
+--@ keys config scheduled scheduleditems unique info schedules runs runtimes paused
 -- ARGV: field, value, field, value ..., then session and call
 -- Returns 1 when created, {field, value ...} of what is there otherwise.
 -- Notices: none (register_feed announces).

@@ -1,6 +1,6 @@
 -- Contract: job get
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
---@ keys scheduled scheduleditems paused
+--@ keys scheduled scheduleditems schedules runs runtimes publishes paused
 -- ARGV: 1 how many at most, 2 token, 3 recover_expired (1) or not (0)
 -- Returns {ms until a claim may run out or a job is due, or -1, {id ...}, {item ...}, {times cancelled ...}}.
 -- With a token that has claimed before: the same again.

@@ -1,6 +1,6 @@
 -- Contract: job next
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens finishes
---@ keys results scheduled scheduleditems info paused result[]
+--@ keys results scheduled scheduleditems schedules runs runtimes publishes info paused result[]
 -- ARGV: 1 how many to claim at most, 2 token for them, 3 recover_expired (1) or not (0), 4 finish
 --       channel, 5 default of result_timeout in ms, 6 how many jobs are finished, then for each
 --       of these five words, see lib/finish.lua, then for each that is cancelled id and token

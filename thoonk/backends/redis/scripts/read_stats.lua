@@ -1,6 +1,6 @@
 -- Contract: stats
 --@ keys config ids items publishes reserved published claimed stalled cancelled finishes
---@ keys scheduled paused
+--@ keys scheduled runs paused
 -- ARGV: 1 the feed's kind, or '' for the one that its type means
 -- Returns {type, items, publishes, waiting, claimed, stalled, failing, finished, and the ages in
 -- ms of the oldest waiting, the oldest claim, the oldest item, the newest item, how many are
@@ -66,8 +66,11 @@ if kind == 'job' then
   stats[8] = count_in(call('GET', keys.finishes))
   stats[4] = stats[4] - bells()
   stats[13] = call('ZCARD', keys.scheduled)
-  local next_one = call('ZRANGE', keys.scheduled, 0, 0, 'WITHSCORES')[2]
-  stats[14] = next_one and math.max(0, math.min(1e15, math.floor(number_of(next_one)) - time)) or -1
+  local due = math.huge
+  for _, key in ipairs({keys.scheduled, keys.runs}) do
+    due = math.min(due, number_of(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or 'inf'))
+  end
+  stats[14] = due < math.huge and math.max(0, math.min(1e15, math.floor(due) - time)) or -1
   if stats[4] > 0 then
     -- One more than are claimed has one that waits among it. Where very many are, what is
     -- next must do.

@@ -1,7 +1,14 @@
+--@ include schedule
+--@ include runs
+
+-- The lesser of two numbers of which there may be none.
+local function sooner(first, second)
+  return first and second and math.min(first, second) or first or second
+end
+
 -- Claim up to `count` jobs for `token`. Claims that have expired come back before that, and jobs that
 -- are due, with `recover_expired` or when nothing waits. Answers {ms until a claim may run out or a
 -- job is due, or -1, ids, items, how often each was cancelled}.
---@ include schedule
 local function claim(claim_timeout, max_failures, count, token, recover_expired)
   local time, wake = now(), -1
   local timeout = (seconds_in(claim_timeout) or 0) * 1000
@@ -13,6 +20,9 @@ local function claim(claim_timeout, max_failures, count, token, recover_expired)
   end
   if #taken == 0 then
     call('ZCARD', keys.scheduled)
+    call('ZCARD', keys.runs)
+    call('HLEN', keys.schedules)
+    call('HLEN', keys.runtimes)
     call('HLEN', keys.scheduleditems)
     call('ZCARD', keys.published)
     call('ZCARD', keys.claimed)
@@ -29,7 +39,7 @@ local function claim(claim_timeout, max_failures, count, token, recover_expired)
       requeue_or_stall(old, count_in(max_failures))
     end
     empty_inbox(1000)
-    until_due = bring_due(time, 100)
+    until_due = sooner(bring_due(time, 100), bring_runs(time, 100))
     taken, items = take(token, count, time, true)
   end
   if #taken > 0 and until_due then
