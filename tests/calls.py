@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 from thoonk import Claim, Empty, Feed, FeedExists, Job, Queue, SortedFeed, Thoonk
-from thoonk.operations import Failure
+from thoonk.operations import Failure, JobSchedule, Schedule
 
 
 class Nothing:
@@ -190,6 +190,14 @@ def with_result(thoonk: Thoonk) -> Thoonk:
     return thoonk
 
 
+def with_a_run(thoonk: Thoonk) -> Job[str]:
+    """A job of a schedule of which few times are known is due."""
+    opened = thoonk.job("f")
+    schedule = Schedule("s", b"x", cron="0 3 * * *", tz="UTC")
+    thoonk.backend.execute(JobSchedule("f", schedule, (1.7e9, 4e9)))
+    return opened
+
+
 CALLS = [
     # Creating, opening and deleting are of the list of names and of the feed: two steps.
     Call("Thoonk.create_feed", OPENED, lambda t: t.create_feed("f", {"max_length": 50})),
@@ -347,6 +355,15 @@ CALLS = [
     Call("Job.get_result_nowait", ("LRANGE",), lambda j, id: j.get_result_nowait(id), finished),
     Call("Job.jobs", ("read_job_page",), lambda j: [*j.jobs("waiting")], job),
     Call("Job.get_ids", ("read_job_page",), lambda j: j.get_ids("stalled"), job),
+    Call("Job.schedule", ("job_schedule",), lambda j: j.schedule("s", "x", every=9), job),
+    Call("Job.unschedule", ("job_unschedule",), lambda j: j.unschedule("s"), job),
+    Call("Job.schedules", ("read_schedules",), lambda j: j.schedules(), job),
+    Call(
+        "Job.get_nowait",
+        ("job_claim", "read_schedules", "job_set_runs"),
+        lambda j: j.get_nowait(),
+        with_a_run,
+    ),
     Call("Job.retry_all", ("job_retry_all",), lambda j, _: j.retry_all(), stalled),
     Call("Job.retract_all", ("job_clear",), lambda j, _: j.retract_all("stalled"), stalled),
     Call("Job.purge", ("job_clear",) * 4, lambda j: j.purge(), job),

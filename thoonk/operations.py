@@ -1044,6 +1044,8 @@ class JobSchedule(FeedOperation[bool]):
             first times, in order. `JobSetRuns` tells of more.
     """
 
+    wakes_waiters: ClassVar[bool] = True
+
     schedule: Schedule
     times: tuple[float, ...] = attrs.field(default=(), validator=_check_most)
 

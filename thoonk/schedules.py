@@ -79,9 +79,7 @@ def make_schedule(
             raise InvalidType(f"{what} must be a str, not {type(text).__name__}")
         if "\0" in text:
             raise InvalidValue(f"{what} must not contain a NUL: {text!r:.80}")
-    schedule = Schedule(
-        check_id(name), item, cron=cron, tz=tz, if_missed=missed, priority=priority
-    )
+    schedule = Schedule(check_id(name), item, cron=cron, tz=tz, if_missed=missed, priority=priority)
     next_times(schedule, dt.datetime.now(dt.UTC), 1)
     return schedule
 
@@ -97,7 +95,7 @@ def next_times(schedule: Schedule, after: dt.datetime, count: int = TOLD) -> tup
         BackendNotInstalled: this needs the extra ``cron``.
     """
     try:
-        from cronsim import CronSim, CronSimError
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415 - in an extra
     except ImportError as error:
         raise BackendNotInstalled(
             "cron expressions need a package that is missing: pip install 'thoonk[cron]'"

@@ -226,6 +226,16 @@ class AnyOrderOfTimes:
         return isinstance(other, list) and sorted(id for id, _ in other) == sorted(self.ids)
 
 
+class RunOf(str):
+    """Equal to ids of periodic jobs of that schedule."""
+
+    __slots__ = ()
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and re.fullmatch(f"{self!s}@\\d{{13}}", other) is not None
+
+
 ANY_MARK: Any = AnyMark()
 MOMENT: Any = Moment()
 UNCHANGED = "unchanged"
@@ -2056,6 +2066,179 @@ ROWS = [
             (b"B", b"A"),
             "",
         ),
+    ),
+    Row(
+        "a schedule is made, and is due after its interval",
+        ops.JobSchedule("F", ops.Schedule("s", b"a\0b", every=1000)),
+        before=(job(), (b"HSET", "feed.runtimes:F", "s", "9")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.schedules:F": {b"s": b"every=1000000\0missed=once\0priority=normal\0item=a\0b"},
+            b"feed.runs:F": [(b"s", Now(1000))],
+        },
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "a schedule that is there already goes on as it is",
+        ops.JobSchedule("F", ops.Schedule("s", b"x", cron="0 3 * * *", tz="UTC"), (5e9, 6e9)),
+        before=(
+            job(),
+            ops.JobSchedule("F", ops.Schedule("s", b"x", cron="0 3 * * *", tz="UTC"), (4e9,)),
+        ),
+        answer=False,
+        keeps=b"n0",
+    ),
+    Row(
+        "a schedule under the same name is another",
+        ops.JobSchedule(
+            "F",
+            ops.Schedule(
+                "s",
+                b"x",
+                cron="0 3 * * *",
+                tz="UTC",
+                if_missed=ops.IfMissed.SKIP,
+                priority=Priority.HIGH,
+            ),
+            (5e9, 6e9, 7e9),
+        ),
+        before=(job(), ops.JobSchedule("F", ops.Schedule("s", b"x", every=1000))),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.schedules:F": {
+                b"s": b"cron=0 3 * * *\0tz=UTC\0missed=skip\0priority=high\0item=x"
+            },
+            b"feed.runs:F": [(b"s", 5e12)],
+            b"feed.runtimes:F": {b"s": b"6000000000000 7000000000000"},
+        },
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "more times of a schedule are told",
+        ops.JobSetRuns("F", ops.Schedule("s", b"x", cron="c"), (4e9, 5e9, 6e9)),
+        before=(job(), ops.JobSchedule("F", ops.Schedule("s", b"x", cron="c"), (5e9,))),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.schedules:F": {b"s": b"cron=c\0missed=once\0priority=normal\0item=x"},
+            b"feed.runs:F": [(b"s", 5e12)],
+            b"feed.runtimes:F": {b"s": b"6000000000000"},
+        },
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "a schedule of which no times were left goes on",
+        ops.JobSetRuns("F", ops.Schedule("s", b"x", cron="c"), (1.0, 5e9, 6e9)),
+        before=(
+            job(),
+            ops.JobSchedule("F", ops.Schedule("s", b"x", cron="c"), (5e9,)),
+            (b"DEL", "feed.runs:F", "feed.ids:F"),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.schedules:F": {b"s": b"cron=c\0missed=once\0priority=normal\0item=x"},
+            b"feed.runs:F": [(b"s", 5e12)],
+            b"feed.runtimes:F": {b"s": b"6000000000000"},
+        },
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "a schedule that is another by now is told no times",
+        ops.JobSetRuns("F", ops.Schedule("s", b"old", cron="c"), (6e9,)),
+        before=(job(), ops.JobSchedule("F", ops.Schedule("s", b"x", cron="c"), (5e9,))),
+        answer=False,
+        keeps=b"n0",
+    ),
+    Row(
+        "a schedule is removed",
+        ops.JobUnschedule("F", "s"),
+        before=(job(), ops.JobSchedule("F", ops.Schedule("s", b"x", cron="c"), (5e9, 6e9))),
+        keys={b"feed.config:F": JOB_CONFIG, b"feed.ids:F": [b""]},
+        answer=True,
+        keeps=b"n1",
+    ),
+    Row(
+        "a schedule that was not there",
+        ops.JobUnschedule("F", "s"),
+        (job(),),
+        keeps=b"n0",
+        answer=False,
+    ),
+    Row(
+        "schedules are read",
+        ops.ReadSchedules("F"),
+        before=(
+            job(),
+            ops.JobSchedule("F", ops.Schedule("s", b"x", cron="c", tz="UTC"), (5e9, 6e9)),
+        ),
+        answer=(ops.ScheduleStatus(ops.Schedule("s", b"x", cron="c", tz="UTC"), 5e9, (6e9,)),),
+    ),
+    Row(
+        "a job of a schedule is put when it is due, and the next one is known",
+        JobClaim("F", "T"),
+        before=(
+            job(),
+            ops.JobSchedule("F", ops.Schedule("s", b"x", cron="c"), (5e9, 6e9)),
+            Old("runs", "s", 5),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.items:F": Any,
+            b"feed.published:F": Any,
+            b"feed.publishes:F": b"1",
+            b"feed.claimed:F": Any,
+            b"feed.holders:F": Any,
+            b"feed.tokens:F": Any,
+            b"feed.schedules:F": {b"s": b"cron=c\0missed=once\0priority=normal\0item=x"},
+            b"feed.runs:F": [(b"s", 6e12)],
+            b"feed.runtimes:F": {b"s": b""},
+        },
+        answer=Batch((Delivery(RunOf("s"), b"x"),)),
+    ),
+    Row(
+        "of many jobs that were missed one is put",
+        JobClaim("F", "T", 5),
+        before=(
+            job(),
+            ops.JobSchedule("F", ops.Schedule("s", b"x", every=600)),
+            Old("runs", "s", 6000),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.ids:F": [b""],
+            b"feed.items:F": Any,
+            b"feed.published:F": Any,
+            b"feed.publishes:F": b"1",
+            b"feed.claimed:F": Any,
+            b"feed.holders:F": Any,
+            b"feed.tokens:F": Any,
+            b"feed.schedules:F": Any,
+            b"feed.runs:F": [(b"s", Now(600))],
+        },
+        answer=Batch((Delivery(RunOf("s"), b"x"),)),
+    ),
+    Row(
+        "a job that was missed is skipped",
+        JobClaim("F", "T", 5),
+        before=(
+            job(),
+            ops.JobSchedule("F", ops.Schedule("s", b"x", every=600, if_missed=ops.IfMissed.SKIP)),
+            Old("runs", "s", 6100),
+        ),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.schedules:F": Any,
+            b"feed.runs:F": [(b"s", Now(500))],
+        },
+        answer=Batch((), About(500)),
     ),
     Row(
         "a feed is shortened by a step",

@@ -28,6 +28,7 @@ from typing import Generic, Self, TypeVar
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.failing import fail
 from thoonk._async.outbox import FLUSH_AFTER, AsyncOutbox
+from thoonk._async.renewal import renew_after
 from thoonk._async.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import AsyncBackend, AsyncInterruptible
 from thoonk.codec import Codec

@@ -83,6 +83,7 @@ from thoonk.operations import (
     StoredResult,
     check_count,
 )
+from thoonk.schedules import PeriodicJob, make_schedule, next_times
 from thoonk.waiting import Deadline
 
 T = TypeVar("T")
@@ -488,7 +489,7 @@ class AsyncJob(AsyncTakeable[T]):
         return JobClaim(self.name, new_token(), count, recover_expired=recover_expired)
 
     async def _claims(self, operation: JobClaim, taken: Batch) -> list[AsyncClaim[T]]:
-        await renew_after(self._backend, self.name, batch.entries)
+        await renew_after(self._backend, self.name, taken.entries)
         claims: list[AsyncClaim[T]] = []
         failure: SerializerError | None = None
         for entry in taken.entries:

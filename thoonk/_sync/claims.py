@@ -29,6 +29,7 @@ from typing import Generic, Self, TypeVar
 from thoonk._sync.claim import Claim
 from thoonk._sync.failing import fail
 from thoonk._sync.outbox import FLUSH_AFTER, Outbox
+from thoonk._sync.renewal import renew_after
 from thoonk._sync.taking import OUTAGE_PAUSE, wait_for
 from thoonk.backends import Backend, Interruptible
 from thoonk.codec import Codec

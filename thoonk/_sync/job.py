@@ -84,6 +84,7 @@ from thoonk.operations import (
     StoredResult,
     check_count,
 )
+from thoonk.schedules import PeriodicJob, make_schedule, next_times
 from thoonk.waiting import Deadline
 
 T = TypeVar("T")
@@ -485,7 +486,7 @@ class Job(Takeable[T]):
         return JobClaim(self.name, new_token(), count, recover_expired=recover_expired)
 
     def _claims(self, operation: JobClaim, taken: Batch) -> list[Claim[T]]:
-        renew_after(self._backend, self.name, batch.entries)
+        renew_after(self._backend, self.name, taken.entries)
         claims: list[Claim[T]] = []
         failure: SerializerError | None = None
         for entry in taken.entries:

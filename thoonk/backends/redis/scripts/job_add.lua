@@ -73,7 +73,7 @@ for index, id in ipairs(ids) do
   end
 end
 if #later > 0 then
-  schedule(later, later_items, dues)
+  schedule_jobs(later, later_items, dues)
 end
 if #fields > 0 then
   call('HSET', keys.items, unpack(fields))

@@ -48,7 +48,7 @@ else
     outcome = 2
     call('ZREM', keys.published, id)
     call('HDEL', keys.items, id)
-    schedule({id}, {item}, {math.floor(due)})
+    schedule_jobs({id}, {item}, {math.floor(due)})
     facts[#facts + 1], facts[#facts + 2] = 'due', text_of(math.floor(due))
   end
   local _, stalled = requeue_or_stall({id}, count_in(config[2]), put_off)

@@ -32,6 +32,6 @@ if due < now() + 1 then
   note(id, {'due', text_of(now())})
   return remember(0)
 end
-schedule({id}, {item}, {due})
+schedule_jobs({id}, {item}, {due})
 note(id, {'due', text_of(math.floor(due))})
 return remember(1)

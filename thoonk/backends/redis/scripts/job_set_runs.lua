@@ -23,18 +23,16 @@ call('LLEN', keys.ids)
 if call('HGET', keys.schedules, name) ~= ARGV[2] then
   return remember(0)
 end
-local due = call('ZSCORE', keys.runs, name)
-local times = ARGV[3]
-local first, rest = string.match(times, '^(%d+) ?(.*)$')
--- Some of the times may have come while they were sent.
-while first and tonumber(first) <= (due and number_of(due) or now()) do
-  first, rest = string.match(rest, '^(%d+) ?(.*)$')
+local due, times = call('ZSCORE', keys.runs, name), {}
+for text in string.gmatch(ARGV[3], '%d+') do
+  -- Some of the times may have come while they were sent.
+  if tonumber(text) > (due and number_of(due) or now()) then
+    times[#times + 1] = text
+  end
 end
-if due then
-  rest = first and (first .. ' ' .. rest) or ''
-end
-call('HSET', keys.runtimes, name, rest or '')
-if not due and first then
+local first = not due and table.remove(times, 1)
+call('HSET', keys.runtimes, name, table.concat(times, ' '))
+if first then
   call('ZADD', keys.runs, first, name)
   if call('ZRANK', keys.runs, name) == 0 then
     ring()

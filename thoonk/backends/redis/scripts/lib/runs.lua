@@ -66,7 +66,8 @@ local function bring_runs(time, limit)
         local push = value_in(schedule, 'priority') == 'high' and 'RPUSH' or 'LPUSH'
         for _, at in ipairs(times) do
           local id = string.format('%s@%.0f', name, at)
-          if call('HSETNX', keys.items, id, item) == 1 then
+          if call('HEXISTS', keys.items, id) == 0 then
+            call('HSET', keys.items, id, item)
             redis.pcall('INCRBY', keys.publishes, 1) -- what is no number is left
             call('ZADD', keys.published, text_of(at), id)
             call(push, keys.ids, id)

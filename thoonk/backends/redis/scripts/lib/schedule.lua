@@ -21,7 +21,7 @@ end
 
 -- Schedule the jobs `ids`; `items` and `dues` are theirs. A taker that is blocked knows when the job
 -- that came first was due: where one of these comes before that, it is woken.
-local function schedule(ids, items, dues)
+local function schedule_jobs(ids, items, dues)
   local fields, times, is_new = {}, {}, {}
   for index, id in ipairs(ids) do
     fields[2 * index - 1], fields[2 * index] = id, items[index]
