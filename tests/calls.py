@@ -194,7 +194,7 @@ def with_a_run(thoonk: Thoonk) -> Job[str]:
     """A job of a schedule of which few times are known is due."""
     opened = thoonk.job("f")
     schedule = Schedule("s", b"x", cron="0 3 * * *", tz="UTC")
-    thoonk.backend.execute(JobSchedule("f", schedule, (1.7e9, 4e9)))
+    opened._execute(JobSchedule(opened.name, schedule, (1.7e9, 4e9)))
     return opened
 
 
