@@ -137,7 +137,17 @@ class Endings:
             # The backend is to stall it now. A feed that was made anew may not say so any more.
             with contextlib.suppress(ThoonkError):
                 refresh(self._thoonk, consumer)
-        event, becomes = self._what_becomes(job, delay, failure)
+        try:
+            failed = self._give_back(job, delay, failure)
+        except (NotClaimed, FeedDoesNotExist):
+            job.claim.ended = True
+            event, becomes = "job_lost", "it was lost before"
+        except ThoonkError as refusal:
+            event, becomes = "job_not_given_back", self._settle(job, refusal)
+        else:
+            event, becomes = "job_failed", self._becomes(job.feed, job.claim.id, failed, delay)
+            if failed is Failed.STALLED:
+                event = "job_stalled"
         asked = isinstance(error, Retry)
         job.log(
             logging.ERROR if event in {"job_stalled", "job_lost"} else logging.WARNING,
@@ -150,27 +160,25 @@ class Endings:
             **({"delay": delay} if event == "job_failed" else {}),
         )
 
-    def _what_becomes(self, job: Job, delay: float, failure: Failure | None) -> tuple[str, str]:
-        """Give it back; the event, and what became of the job."""
-        try:
-            failed = self._give_back(job, delay, failure)
-        except (NotClaimed, FeedDoesNotExist):
-            job.claim.ended = True
-            return "job_lost", "it was lost before"
-        except ThoonkError as refusal:
-            becomes = "is given back with the next claim, without a delay"
-            if job.claim.outbox is None:
-                becomes = "comes back when its claim has run out"
-            job.claim.settle(failed=True)
-            return "job_not_given_back", f"it {becomes} ({refusal})"
+    def _becomes(self, feed: str, id: str, failed: Failed | None, delay: float) -> str:
+        """What becomes of a job that was given back, for the log."""
         if failed is Failed.SCHEDULED and self._retries is not None:
-            self._retries.add(job.feed, job.claim.id, delay)
+            self._retries.add(feed, id, delay)
         return {
-            Failed.STALLED: ("job_stalled", "it is stalled"),
-            Failed.SCHEDULED: ("job_failed", f"retrying in {delay:.1f} s"),
-            Failed.WAITING: ("job_failed", "it is available again"),
-            None: ("job_failed", "it is available again; the backend knows no delays"),
+            Failed.STALLED: "it is stalled",
+            Failed.SCHEDULED: f"retrying in {delay:.1f} s",
+            Failed.WAITING: "it is available again",
+            None: "it is available again; the backend knows no delays",
         }[failed]
+
+    @staticmethod
+    def _settle(job: Job, refusal: ThoonkError) -> str:
+        """Leave it to the loop, where it is still the loop's, to tell the backend."""
+        becomes = "is given back with the next claim, without a delay"
+        if job.claim.outbox is None:
+            becomes = "comes back when its claim has run out"
+        job.claim.settle(failed=True)
+        return f"it {becomes} ({refusal})"
 
     @staticmethod
     def _give_back(job: Job, delay: float, failure: Failure | None) -> Failed | None:
@@ -193,20 +201,17 @@ class Endings:
             Due(delay=delay) if delay else None,
             failure=failure,
         )
-        level, event, becomes = logging.WARNING, "job_failed", "it is available again"
+        level, event = logging.WARNING, "job_failed"
         try:
             failed = self._thoonk.backend.execute(operation)
         except (NotClaimed, FeedDoesNotExist):
             return  # it had ended before, or its claim had
         except ThoonkError as error:
-            event, becomes = "job_not_given_back", f"it comes back with its claim's time: {error}"
+            event, becomes = "job_not_given_back", f"it comes back later ({error})"
         else:
+            becomes = self._becomes(orphan.feed, orphan.id, failed, delay)
             if failed is Failed.STALLED:
-                level, event, becomes = logging.ERROR, "job_stalled", "it is stalled"
-            elif failed is Failed.SCHEDULED:
-                becomes = f"retrying in {delay:.1f} s"
-                if self._retries is not None:
-                    self._retries.add(orphan.feed, orphan.id, delay)
+                level, event = logging.ERROR, "job_stalled"
         fields = {"feed": orphan.feed, "id": orphan.id, "attempt": orphan.attempt}
         logger.log(
             level,
