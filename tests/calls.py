@@ -449,6 +449,8 @@ CALLS = [
     Call("Claim.finish", ("job_finish",), lambda c: c.finish("r"), claim),
     Call("Claim.cancel", ("job_cancel",), lambda c: c.cancel(), claim),
     Call("Claim.stall", ("job_stall",), lambda c: c.stall(), claim),
+    Call("Claim.progress", ("job_progress",), lambda c: c.progress(0.5, "half"), claim),
+    Call("Claim.check", (), lambda c: c.check(), claim),
     Call("Claim.extend", ("job_extend",), lambda c: c.extend(), claim),
     Call("Claim.finish", ("job_finish",), enter_and_leave, claim),
     # It asks how often to beat, when it is not told.

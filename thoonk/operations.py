@@ -158,6 +158,13 @@ def _check_priority(_: object, __: attrs.Attribute[Priority], value: Priority) -
         raise InvalidType(f"priority must be NORMAL or HIGH, not {value!r:.80}")
 
 
+def _check_fraction(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidType(f"{attribute.name} must be a number, not {type(value).__name__}")
+    if not 0 <= value <= 1:
+        raise InvalidValue(f"{attribute.name} must be 0 to 1, not {value!r:.80}")
+
+
 def _check_state(_: object, __: attrs.Attribute[JobState], value: JobState) -> None:
     if value is JobState.FINISHED:
         raise InvalidValue(f"state must be one of jobs that are not finished, not {value!r:.80}")
@@ -281,6 +288,9 @@ class JobInfo:
         failures: how often it failed since it was put or retried.
         failure: why it failed last.
         has_result: whether there is a result under its id.
+        progress: how far it is or was, 0 to 1, as its worker has said.
+        doing: what was done then.
+        progressed: when that was said.
     """
 
     id: str
@@ -293,6 +303,9 @@ class JobInfo:
     failures: int = 0
     failure: Failure | None = None
     has_result: bool = False
+    progress: float | None = None
+    doing: str = ""
+    progressed: dt.datetime | None = None
 
 
 @attrs.frozen
@@ -966,6 +979,28 @@ class JobReschedule(FeedOperation[bool]):
 
     id: str = attrs.field(validator=_check_id)
     due: Due
+
+
+@attrs.frozen
+class JobProgress(FeedOperation[None]):
+    """Note how far a claimed job is. `NotClaimed`: as `JobFinish`.
+
+    Attributes:
+        fraction: 0 to 1.
+        text: what is done just now.
+    """
+
+    id: str = attrs.field(validator=_check_id)
+    token: str
+    fraction: float = attrs.field(validator=_check_fraction)
+    text: str = ""
+
+
+@attrs.frozen
+class JobHolds(FeedOperation[tuple[bool, ...]]):
+    """Whether claims still hold. Nothing is changed."""
+
+    claims: tuple[ClaimRef, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen

@@ -2241,6 +2241,36 @@ ROWS = [
         answer=Batch((), About(500)),
     ),
     Row(
+        "how far a job is",
+        ops.JobProgress("F", "a", "T", 0.25, "resizing"),
+        before=(job(), put("a"), JobClaim("F", "T", 1), (b"HSET", "feed.info:F", "a", "x=1")),
+        keys={
+            b"feed.config:F": JOB_CONFIG,
+            b"feed.items:F": {b"a": b"item a"},
+            b"feed.publishes:F": b"1",
+            b"feed.published:F": [(b"a", NOW)],
+            b"feed.claimed:F": [(b"a", NOW)],
+            b"feed.holders:F": {b"a": Holder(b"T")},
+            b"feed.tokens:F": {b"T": b"a"},
+            b"feed.info:F": {
+                b"a": Facts((b"x=1", b"progressed=NOW", b"progress=0.25", b"doing=resizing"))
+            },
+        },
+        keeps=b"n1",
+    ),
+    Row(
+        "how far a job is that is another's",
+        ops.JobProgress("F", "a", "U", 0.25),
+        before=(job(), put("a"), JobClaim("F", "T", 1)),
+        raises=NotClaimed,
+    ),
+    Row(
+        "which claims hold",
+        ops.JobHolds("F", (ClaimRef("a", "T"), ClaimRef("b", "T"), ClaimRef("a", "U"))),
+        before=(job(), put("a", "b"), JobClaim("F", "T", 1)),
+        answer=(True, False, False),
+    ),
+    Row(
         "a feed is shortened by a step",
         ops.FeedTrim("F", 1),
         before=(feed(), publish("a", "b", "c")),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import time
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
@@ -17,8 +18,8 @@ from thoonk.arguments import check_due
 from thoonk.backends import Backend
 from thoonk.codec import Codec
 from thoonk.concurrency._sync import shielded
-from thoonk.exceptions import NotClaimed, ThoonkError, UnsupportedOperation
-from thoonk.failures import failure_of
+from thoonk.exceptions import InvalidType, NotClaimed, ThoonkError, UnsupportedOperation
+from thoonk.failures import LONGEST_MESSAGE, failure_of
 from thoonk.names import check_timeout, shown
 from thoonk.operations import (
     ClaimRef,
@@ -31,12 +32,16 @@ from thoonk.operations import (
     JobExtend,
     JobFail,
     JobFinish,
+    JobProgress,
     JobStall,
 )
 
 T = TypeVar("T")
 
 logger = logging.getLogger("thoonk.job")
+
+PROGRESS_EVERY = 0.5
+"""Seconds between two tellings of how far a job is."""
 
 
 class Claim(tuple[str, T, int], Generic[T]):
@@ -49,6 +54,7 @@ class Claim(tuple[str, T, int], Generic[T]):
     Attributes:
         token: what entitles to end this claim. A secret between the worker and the backend.
         ended: whether it was ended through this object.
+        lost: whether a worker has seen that it does not hold any more. See `check`.
         origin: what came with the item beside it, where the serializer keeps that: the trace
             context of who put it (see `thoonk.observe.opentelemetry.received`); else None.
         outbox: of the loop that the claim is of, which tells the backend how it ended; None:
@@ -59,11 +65,13 @@ class Claim(tuple[str, T, int], Generic[T]):
     _backend: Backend
     _codec: Codec[T]
     ended: bool
+    lost: bool
     outbox: Outbox | None
     token: str
     origin: Any
     _completion: Completion | None
     _pid: int
+    _progressed: float
 
     def __new__(
         cls,
@@ -82,7 +90,9 @@ class Claim(tuple[str, T, int], Generic[T]):
         self.origin = codec.origin()
         self._completion = None
         self.ended = False
+        self.lost = False
         self.outbox = None
+        self._progressed = -PROGRESS_EVERY
         return self
 
     def __repr__(self) -> str:
@@ -160,6 +170,39 @@ class Claim(tuple[str, T, int], Generic[T]):
             failed = Failed.STALLED
         self.ended = True
         return failed
+
+    def progress(self, fraction: float, text: str = "") -> None:
+        """Tell how far the job is: `Job.get_info` shows it. (Contract: job progress)
+
+        Told at most twice a second: what comes sooner is left out, but for the end (1.0).
+
+        Args:
+            fraction: 0 to 1.
+            text: what is done just now.
+
+        Raises:
+            NotClaimed: the claim has been lost; there is no use in going on.
+            InvalidValue, InvalidType: it is no such number, or no text.
+        """
+        self.check()
+        if not isinstance(text, str):
+            raise InvalidType(f"text must be a str, not {type(text).__name__}")
+        operation = JobProgress(self._feed, self.id, self.token, fraction, text[:LONGEST_MESSAGE])
+        now = time.monotonic()
+        if fraction == 1 or now - self._progressed >= PROGRESS_EVERY:
+            self._progressed = now
+            self._backend.execute(operation)
+
+    def check(self) -> None:
+        """Raise when it is known that the claim has been lost: there is no use in going on.
+
+        Asks nobody. A worker looks every second, and sets ``lost``.
+
+        Raises:
+            NotClaimed: the job was retracted, is stalled, or somebody else's.
+        """
+        if self.lost:
+            raise NotClaimed(self._feed, self.id)
 
     def extend(self) -> None:
         """Start the claim's ``claim_timeout`` anew. (Contract: job extend)

@@ -588,16 +588,33 @@ def _(op: ops.JobAdd, call: Call) -> Command[tuple[ops.Outcome, ...]]:
     return _script(op, call, arguments, _outcomes, results=results, ids=ids)
 
 
+def _text(text: str) -> bytes:
+    """A text as it is kept with a job: without NUL."""
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text.encode("utf-8", "backslashreplace")
+
+
 @_handles(ops.JobFail)
 def _(op: ops.JobFail, call: Call) -> Command[ops.Failed]:
     facts: list[bytes] = []
     for name in ("error", "message", "traceback", "worker"):
         # What an earlier failure has left is not for this one.
-        text = getattr(op.failure, name, "").replace("\0", "\N{REPLACEMENT CHARACTER}")
-        facts += [name.encode(), text.encode("utf-8", "backslashreplace")]
+        facts += [name.encode(), _text(getattr(op.failure, name, ""))]
     what = b"stall" if op.stall else b"" if op.due is None else _due(op.due)
     arguments = (encode_name(op.id), encode_name(op.token), what, *facts)
     return _script(op, call, arguments, ops.Failed, ids=(op.id,))
+
+
+@_handles(ops.JobProgress)
+def _(op: ops.JobProgress, call: Call) -> Command[None]:
+    facts = (b"progress", f"{op.fraction:.6g}", b"doing", _text(op.text))
+    arguments: tuple[Word, ...] = (encode_name(op.id), encode_name(op.token), *facts)
+    return _script(op, call, arguments, _nothing, ids=(op.id,))
+
+
+@_handles(ops.JobHolds)
+def _(op: ops.JobHolds, call: Call) -> Command[tuple[bool, ...]]:
+    return _script(op, call, _held(op.claims), _flags, writes=False)
 
 
 @_handles(ops.JobReschedule)
@@ -665,7 +682,18 @@ def _info(
         stalled=_time(known.get(b"stalled")),
         failures=wire.count_of(failures),
         failure=failure,
+        progress=_fraction(known.get(b"progress")),
+        doing=known.get(b"doing", b"").decode("utf-8", "replace"),
+        progressed=_time(known.get(b"progressed")),
     )
+
+
+def _fraction(text: bytes | None) -> float | None:
+    try:
+        number = float(text or b"")
+    except ValueError:
+        return None
+    return number if 0 <= number <= 1 else None
 
 
 def _step(reply: list[int]) -> ops.Step:
