@@ -2253,7 +2253,7 @@ ROWS = [
             b"feed.holders:F": {b"a": Holder(b"T")},
             b"feed.tokens:F": {b"T": b"a"},
             b"feed.info:F": {
-                b"a": Facts((b"x=1", b"progressed=NOW", b"progress=0.25", b"doing=resizing"))
+                b"a": Facts(x=b"1", progressed=NOW, progress=b"0.25", doing=b"resizing")
             },
         },
         keeps=b"n1",
