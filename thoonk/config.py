@@ -55,6 +55,14 @@ def _check_count(name: str, value: object) -> int | None:
     return value
 
 
+def _check_flag(name: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("0", "1"):
+        return value == "1"
+    raise InvalidValue(f"{name} must be True or False, not {value!r:.80}")
+
+
 def check_seconds(name: str, value: object) -> float:
     """Return a duration in seconds; 0 stands for none.
 
@@ -93,6 +101,7 @@ _CHECKS: Mapping[str, Callable[[str, object], int | float | str | None]] = {
     "claim_timeout": check_seconds,
     "max_failures": _check_count,
     "result_timeout": check_seconds,
+    "events": _check_flag,
 }
 
 
@@ -109,6 +118,7 @@ class FeedConfig(Mapping[str, Any]):
         claim_timeout: seconds until an unfinished claim of a job ends; None or 0: never.
         max_failures: a job that was cancelled this often is stalled; None or 0: never.
         result_timeout: seconds that job results are kept; 0: for ever; None: one day.
+        events: whether what happens to jobs is told; None: it is not.
         extra: further fields, as text, as some peer may have set them.
     """
 
@@ -120,6 +130,7 @@ class FeedConfig(Mapping[str, Any]):
     claim_timeout: float | None = None
     max_failures: int | None = None
     result_timeout: float | None = None
+    events: bool | None = None
     extra: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
     @property
@@ -201,6 +212,6 @@ def _field(name: str, value: object) -> str | None:
 
 def _to_text(value: float | str | None) -> str:
     # repr of a float that is whole would be "30.0", which old peers do not read as a number.
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, bool | float) and float(value).is_integer():
         return str(int(value))
     return str(value)

@@ -9,10 +9,13 @@ from thoonk.notices import (
     Edited,
     Finished,
     Gap,
+    JobEvent,
     Moved,
     Notice,
+    Progressed,
     Published,
     Retracted,
+    Scheduled,
 )
 
 EVENTS = frozenset(EVENT_OF.values()) - {"config"}
@@ -46,6 +49,12 @@ def event_and_arguments(notice: Notice) -> tuple[str, tuple[object, ...]]:
             return "position", (feed, id, position)
         case Retracted(feed, id):
             return "retract", (feed, id)
+        case Scheduled(feed, id, due):
+            return "schedule", (feed, id, due)
+        case Progressed(feed, id, fraction, text):
+            return "progress", (feed, id, fraction, text)
+        case JobEvent(feed, id):
+            return EVENT_OF[type(notice)], (feed, id)
         case Configured(feed):
             return f"config:{feed}", (feed,)
         case Gap(feed):

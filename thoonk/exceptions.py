@@ -181,6 +181,12 @@ class NoResult(ItemError):
     template = "job {id!r} of feed {feed!r} has no result: it ended without one, or is not there"
 
 
+class JobRetracted(NoResult):
+    """The job was retracted while somebody waited for its result."""
+
+    template = "job {id!r} of feed {feed!r} was retracted"
+
+
 class ItemExists(ItemError):
     """The id of a put is taken, and the put was to be refused then."""
 

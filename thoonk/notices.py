@@ -38,7 +38,10 @@ class Edited(Notice, Generic[T]):
 
 @attrs.frozen
 class Retracted(Notice):
-    """An item was removed, also one that was pushed out by ``max_length``."""
+    """An item was removed, also one that was pushed out by ``max_length``.
+
+    Of a job feed: a job was removed (with ``events``).
+    """
 
     id: str
 
@@ -60,6 +63,63 @@ class Finished(Notice, Generic[T]):
 
     id: str
     result: T
+
+
+@attrs.frozen
+class JobEvent(Notice):
+    """Something happened to the job ``id`` of a feed that is configured with ``events``."""
+
+    id: str
+
+
+@attrs.frozen
+class Put(JobEvent):
+    """A job is available: it was put, or was scheduled and is due."""
+
+
+@attrs.frozen
+class Scheduled(JobEvent):
+    """A job is scheduled, until ``due``: seconds since 1970, by the backend's clock."""
+
+    due: float
+
+
+@attrs.frozen
+class Claimed(JobEvent):
+    """A job was claimed."""
+
+
+@attrs.frozen
+class Progressed(JobEvent):
+    """A job is so far: ``fraction`` is 0 to 1, ``text`` what is done just now."""
+
+    fraction: float
+    text: str
+
+
+@attrs.frozen
+class Ended(JobEvent):
+    """A job was finished without a result. (With one: `Finished`.)"""
+
+
+@attrs.frozen
+class Cancelled(JobEvent):
+    """A job has failed, or its claim has run out, and it is not stalled."""
+
+
+@attrs.frozen
+class Released(JobEvent):
+    """A job was given back unfinished; that is no failure."""
+
+
+@attrs.frozen
+class Stalled(JobEvent):
+    """A job was taken out of circulation."""
+
+
+@attrs.frozen
+class Retried(JobEvent):
+    """A job that was stalled is available again."""
 
 
 @attrs.frozen
@@ -102,6 +162,15 @@ AnyNotice: TypeAlias = (
     | Retracted
     | Moved
     | Finished[T]
+    | Put
+    | Scheduled
+    | Claimed
+    | Progressed
+    | Ended
+    | Cancelled
+    | Released
+    | Stalled
+    | Retried
     | Created
     | Deleted
     | Configured
@@ -115,6 +184,15 @@ EVENT_OF: dict[type[Notice], str] = {
     Retracted: "retract",
     Moved: "position",
     Finished: "finish",
+    Put: "put",
+    Scheduled: "schedule",
+    Claimed: "claim",
+    Progressed: "progress",
+    Ended: "end",
+    Cancelled: "cancel",
+    Released: "release",
+    Stalled: "stall",
+    Retried: "retry",
     Created: "create",
     Deleted: "delete",
     Configured: "config",
@@ -126,6 +204,6 @@ EVENT_OF: dict[type[Notice], str] = {
 def log_fields(notice: Notice) -> dict[str, str]:
     """What a line in the log about a notice has as ``extra``."""
     fields = {"feed": notice.feed}
-    if isinstance(notice, Published | Edited | Retracted | Moved | Finished):
+    if isinstance(notice, Published | Edited | Retracted | Moved | Finished | JobEvent):
         fields["id"] = notice.id
     return fields

@@ -32,6 +32,7 @@ from thoonk.exceptions import (
     Empty,
     InvalidValue,
     JobFailed,
+    JobRetracted,
     NoResult,
     SerializerError,
     ThoonkError,
@@ -39,7 +40,7 @@ from thoonk.exceptions import (
 )
 from thoonk.failures import failure_of
 from thoonk.names import check_id, new_id, new_token, shown
-from thoonk.notices import Finished, Gap
+from thoonk.notices import Ended, Finished, Gap, Retracted, Stalled
 from thoonk.operations import (
     MOST,
     Batch,
@@ -640,6 +641,7 @@ class AsyncJob(AsyncTakeable[T]):
 
         Raises:
             JobFailed: the job is stalled. The error tells why, where that is known.
+            JobRetracted: it was retracted meanwhile, and the feed has ``events``.
             NoResult: there is no such job (any more): it was finished without a result,
                 or retracted.
             Empty: there was no result in time.
@@ -710,7 +712,9 @@ class AsyncJob(AsyncTakeable[T]):
             if isinstance(notice, Finished) and notice.id == id:
                 result: bytes = notice.result
                 return result
-            if isinstance(notice, Gap):
+            if isinstance(notice, Retracted) and notice.id == id:
+                raise JobRetracted(self.name, id)
+            if isinstance(notice, Gap) or (isinstance(notice, Ended | Stalled) and notice.id == id):
                 return None
 
     async def cancel(

@@ -5,23 +5,32 @@ from __future__ import annotations
 import functools
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar
 
 import attrs
 
 from thoonk.names import check_name, decode_name, encode_name
 from thoonk.notices import (
+    Cancelled,
+    Claimed,
     Configured,
     Created,
     Deleted,
     Edited,
+    Ended,
     Finished,
     Marker,
     Moved,
     Notice,
+    Progressed,
     Published,
+    Put,
+    Released,
     Retracted,
+    Retried,
+    Scheduled,
+    Stalled,
 )
 
 logger = logging.getLogger("thoonk.notices")
@@ -70,6 +79,7 @@ class Keys:
     retract: bytes
     position: bytes
     finish: bytes
+    event: bytes
 
     def result(self, id: str) -> bytes:
         """The key of one job's stored result."""
@@ -82,6 +92,7 @@ _CHANNEL_OF = {
     "retract": b"feed.retract:",
     "position": b"feed.position:",
     "finish": b"job.finish:",
+    "event": b"job.event:",
 }
 _PREFIXES = {
     field.name: _CHANNEL_OF.get(field.name, b"feed.%b:" % field.name.encode())
@@ -156,7 +167,7 @@ class Received:
 def channels_of(feed: str, marker: str) -> list[bytes]:
     """The channels on which a feed's notices arrive, and its markers."""
     keys = keys_of(feed)
-    own = [keys.publish, keys.edit, keys.retract, keys.position, keys.finish]
+    own = [keys.publish, keys.edit, keys.retract, keys.position, keys.finish, keys.event]
     return [*CATALOGUE_CHANNELS, *own, marker_channel(marker)]
 
 
@@ -187,6 +198,9 @@ def read_notice(channel: bytes, payload: bytes) -> Received | None:
         feed = check_name(decode_name(name))
         if event == b"feed.retract":
             return Received(Retracted(feed, check_name(decode_name(payload), "item id")))
+        if event == b"job.event":
+            found = _job_event(feed, *payload.split(b"\0"))
+            return None if found is None else Received(found)
         raw_id, separator, rest = payload.partition(b"\0")
         _expect(bool(separator))
         id = check_name(decode_name(raw_id), "item id")
@@ -212,6 +226,30 @@ def read_notice(channel: bytes, payload: bytes) -> Received | None:
             },
         )
         return None
+
+
+_EVENTS: Mapping[bytes, Callable[[str, str], Notice]] = {
+    b"put": Put,
+    b"claimed": Claimed,
+    b"finished": Ended,
+    b"cancelled": Cancelled,
+    b"released": Released,
+    b"stalled": Stalled,
+    b"retried": Retried,
+    b"retracted": Retracted,
+}
+
+
+def _job_event(feed: str, event: bytes, raw_id: bytes = b"", *more: bytes) -> Notice | None:
+    """The notice of an event of a job; None for one that is not known here."""
+    id = check_name(decode_name(raw_id), "item id")
+    if event == b"scheduled" and more:
+        return Scheduled(feed, id, float(more[0]) / 1000)
+    if event == b"progressed" and more:
+        text = more[1].decode("utf-8", "replace") if len(more) > 1 else ""
+        return Progressed(feed, id, float(more[0]), text)
+    kind = _EVENTS.get(event)
+    return None if kind is None else kind(feed, id)
 
 
 def _expect(separated: bool) -> None:

@@ -16,8 +16,8 @@
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'max_item_size', 'paused')
-local refusal = refuse(config[1], 'job') or oversized(config[2], 6)
+local config = call('HMGET', keys.config, 'type', 'max_item_size', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or oversized(config[2], 6) or heed_events(config[4])
 if refusal then
   return refusal
 end
@@ -55,7 +55,7 @@ local outcomes, refused = outcomes_of(ids, ARGV[3], is_there, claimed)
 if refused then
   return refused
 end
-local fields, times, later, later_items = {}, {}, {}, {}
+local fields, times, later, later_items, put = {}, {}, {}, {}, {}
 for index, id in ipairs(ids) do
   local item = ARGV[3 + 2 * index + 1]
   local stays = outcomes[index] == 2 and not due and not scheduled[index] and stalled[index] == 0
@@ -65,6 +65,7 @@ for index, id in ipairs(ids) do
       dues[#dues + 1] = due + (is_high and 0.5 or 0) + #dues / 4096
     else
       fields[#fields + 1], fields[#fields + 2] = id, item
+      put[#put + 1] = id
       if not stays then
         waits[#waits + 1] = id
         times[#times + 1], times[#times + 2] = text_of(time), id
@@ -111,5 +112,6 @@ end
 for _, id in ipairs(later) do
   note(id, {'put', text_of(time), 'due', text_of(due)})
 end
+tell('put', put)
 keep_taken(ids, outcomes, tonumber(ARGV[4]))
 return remember(outcomes)

@@ -10,8 +10,8 @@
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'max_failures', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'max_failures', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[4])
 if refusal then
   return refusal
 end

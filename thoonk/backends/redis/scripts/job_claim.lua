@@ -9,8 +9,8 @@
 --@ include waiting
 --@ include claim
 --@ include job
-local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[5])
 if refusal then
   return refusal
 end

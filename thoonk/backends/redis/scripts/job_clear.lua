@@ -12,8 +12,8 @@
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[3])
 if refusal then
   return refusal
 end
@@ -77,7 +77,11 @@ if #ids > 0 then
 end
 local count = #ids
 for _, id in ipairs(ids) do
-  -- The empty id, which wakes takers, is no job.
-  count = id == '' and count - 1 or count
+  if id == '' then
+    -- It wakes takers, and is no job.
+    count = count - 1
+  else
+    tell('retracted', {id})
+  end
 end
 return remember({count, left})

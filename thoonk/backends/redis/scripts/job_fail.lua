@@ -14,8 +14,8 @@
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'max_failures', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'max_failures', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[4])
 if refusal then
   return refusal
 end
@@ -42,6 +42,7 @@ if what == 'stall' then
   end_claims({id}, holders)
   call('SADD', keys.stalled, id)
   call('ZREM', keys.published, id)
+  tell('stalled', {id})
 else
   local due = what ~= '' and due_at(what)
   local put_off = due and due >= now() + 1 and item and function()

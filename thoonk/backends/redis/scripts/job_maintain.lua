@@ -7,8 +7,8 @@
 --@ include feed
 --@ include waiting
 --@ include claim
-local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[5])
 if refusal then
   return refusal
 end
@@ -82,12 +82,14 @@ if known ~= call('HLEN', keys.items) then
       if call('ZSCORE', keys.published, lost) then
         call('LPUSH', keys.ids, lost)
         recovered[#recovered + 1] = lost
+        tell('put', {lost})
       else
         call('HDEL', keys.items, lost)
         call('HDEL', keys.cancelled, lost)
         call('HDEL', keys.holders, lost)
         call('HDEL', keys.info, lost)
         discarded[#discarded + 1] = lost
+        tell('retracted', {lost})
       end
     end
   end

@@ -12,8 +12,8 @@
 --@ include feed
 --@ include waiting
 --@ include claim
-local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[5])
 if refusal then
   return refusal
 end
@@ -55,6 +55,7 @@ if ARGV[1] == 'suspects' then
           call('HDEL', keys.cancelled, '')
           call('LPUSH', keys.ids, id)
           recovered[#recovered + 1] = id
+          tell('put', {id})
           each = each + 1
         else
           call('HDEL', keys.items, id)
@@ -62,6 +63,7 @@ if ARGV[1] == 'suspects' then
           call('HDEL', keys.holders, id)
           call('HDEL', keys.info, id)
           discarded[#discarded + 1] = id
+          tell('retracted', {id})
         end
       end
     end

@@ -15,8 +15,8 @@
 --@ include job
 --@ include finish
 local config = call(
-  'HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'result_timeout', 'paused')
-local refusal = refuse(config[1], 'job')
+  'HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'result_timeout', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[6])
 if refusal then
   return refusal
 end

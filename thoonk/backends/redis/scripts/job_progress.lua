@@ -10,7 +10,8 @@
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', keys.config, 'type'), 'job')
+local config = call('HMGET', keys.config, 'type', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[2])
 if refusal then
   return refusal
 end
@@ -23,4 +24,5 @@ for index = 3, #ARGV do
   facts[#facts + 1] = ARGV[index]
 end
 note(ARGV[1], facts)
+tell('progressed', {ARGV[1]}, (ARGV[4] or '') .. '\0' .. (ARGV[6] or ''))
 return remember(1)

@@ -8,11 +8,12 @@
 --@ include feed
 --@ include size
 --@ include waiting
+--@ include events
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'max_item_size', 'paused')
-local refusal = refuse(config[1], 'job') or oversized(config[2], 3)
+local config = call('HMGET', keys.config, 'type', 'max_item_size', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or oversized(config[2], 3) or heed_events(config[4])
 if refusal then
   return refusal
 end
@@ -31,4 +32,5 @@ call('HSET', keys.items, unpack(ARGV, 2))
 redis.pcall('INCRBY', keys.publishes, #ids) -- what is no number is left
 call('ZADD', keys.published, unpack(times))
 call(ARGV[1] == '1' and 'RPUSH' or 'LPUSH', keys.ids, unpack(ids))
+tell('put', ids)
 return remember(#ids)

@@ -12,8 +12,8 @@
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[3])
 if refusal then
   return refusal
 end
@@ -66,6 +66,11 @@ else
   until not next(wanted) or right + left >= call('LLEN', keys.ids)
   for id in pairs(wanted) do
     call('LREM', keys.reserved, 1, id)
+  end
+end
+for index, id in ipairs(ARGV) do
+  if removed[index] == 1 then
+    tell('retracted', {id})
   end
 end
 return remember(removed)

@@ -15,8 +15,8 @@
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[3])
 if refusal then
   return refusal
 end
@@ -98,6 +98,7 @@ if #gone > 0 then
   call('ZREM', keys.scheduled, unpack(gone))
   call('HDEL', keys.scheduleditems, unpack(gone))
   call('HDEL', keys.info, unpack(gone))
+  tell('retracted', gone)
   for _, id in ipairs(gone) do
     removed[wanted[id]] = 1
   end

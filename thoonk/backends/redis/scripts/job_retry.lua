@@ -6,11 +6,12 @@
 --@ include once
 --@ include feed
 --@ include waiting
+--@ include events
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[3])
 if refusal then
   return refusal
 end
@@ -25,4 +26,5 @@ end
 call('HDEL', keys.cancelled, ARGV[1])
 call('ZADD', keys.published, text_of(now()), ARGV[1])
 call('LPUSH', keys.ids, ARGV[1])
+tell('retried', {ARGV[1]})
 return remember(1)

@@ -7,11 +7,12 @@
 --@ include once
 --@ include feed
 --@ include waiting
+--@ include events
 if answered then
   return answered
 end
-local config = call('HMGET', keys.config, 'type', 'paused')
-local refusal = refuse(config[1], 'job')
+local config = call('HMGET', keys.config, 'type', 'paused', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[3])
 if refusal then
   return refusal
 end
@@ -33,5 +34,6 @@ if #ids > 0 then
   call('HDEL', keys.cancelled, unpack(ids))
   call('ZADD', keys.published, unpack(times))
   call('LPUSH', keys.ids, unpack(ids))
+  tell('retried', ids)
 end
 return remember({#ids, call('SCARD', keys.stalled)})

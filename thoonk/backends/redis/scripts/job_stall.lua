@@ -9,7 +9,8 @@
 if answered then
   return answered
 end
-local refusal = refuse(call('HGET', keys.config, 'type'), 'job')
+local config = call('HMGET', keys.config, 'type', 'events')
+local refusal = refuse(config[1], 'job') or heed_events(config[2])
 if refusal then
   return refusal
 end
@@ -23,4 +24,5 @@ call('ZCARD', keys.published)
 end_claims({ARGV[1]}, holders)
 call('SADD', keys.stalled, ARGV[1])
 call('ZREM', keys.published, ARGV[1])
+tell('stalled', {ARGV[1]})
 return remember(1)

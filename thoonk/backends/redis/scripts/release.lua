@@ -6,8 +6,8 @@
 --@ include feed
 --@ include waiting
 --@ include claim
-local config = call('HMGET', keys.config, 'type', 'paused')
-local refusal = refuse(config[1], 'job') and refuse(config[1], 'queue')
+local config = call('HMGET', keys.config, 'type', 'paused', 'events')
+local refusal = refuse(config[1], 'job') and refuse(config[1], 'queue') or heed_events(config[3])
 if refusal then
   return refusal
 end
@@ -37,6 +37,7 @@ end
 if #released > 0 then
   end_claims(released, held_by)
   call('RPUSH', keys.ids, unpack(released))
+  tell('released', released)
 end
 if #ARGV == 1 then
   call('HDEL', keys.tokens, ARGV[1])

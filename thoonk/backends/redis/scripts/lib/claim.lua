@@ -3,6 +3,7 @@
 -- each token the ids it took (`tokens`: token -> ids, joined by NUL), so that a taker whose
 -- answer was lost asks again and gets the same.
 --@ include clock
+--@ include events
 
 -- Of each id the time of its claim and its holder, false where there is none.
 local function claims_on(ids)
@@ -96,8 +97,10 @@ local function requeue_or_stall(ids, max_failures, put_off)
   if #stalled > 0 then
     call('ZREM', keys.published, unpack(stalled))
     call('SADD', keys.stalled, unpack(stalled))
+    tell('stalled', stalled)
   end
   if #waiting > 0 then
+    tell('cancelled', waiting)
     if put_off then
       put_off(waiting)
     else
@@ -218,6 +221,7 @@ local function take(token, count, time, recover_expired)
     end
     call('HSET', keys.holders, unpack(holders))
     call('HSET', keys.tokens, token, table.concat(taken, '\0'))
+    tell('claimed', taken)
   end
   return taken, items
 end

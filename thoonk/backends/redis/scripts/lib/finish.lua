@@ -77,6 +77,11 @@ local function finish(completions, options)
     end
   end
   call('HDEL', keys.items, unpack(ids))
+  for _, completion in ipairs(done) do
+    if not completion.key then
+      tell('finished', {completion.id})
+    end
+  end
   call('HDEL', keys.info, unpack(ids))
   if #notices > 0 then
     -- The index of results keeps no entry long after the result. More go than come.

@@ -2,6 +2,7 @@
 -- NAME=VALUE, joined by NUL, `item=` the last), when it is due next (`runs`: name -> ms), and, where
 -- that does not follow from `every`, when it is due after that (`runtimes`: name -> ms, ms ...).
 --@ include clock
+--@ include events
 
 -- From so many ms on, jobs that are late have been missed: nobody has looked for long.
 local MISSED = 60000
@@ -71,6 +72,7 @@ local function bring_runs(time, limit)
             redis.pcall('INCRBY', keys.publishes, 1) -- what is no number is left
             call('ZADD', keys.published, text_of(at), id)
             call(push, keys.ids, id)
+            tell('put', {id})
           end
         end
         if following then

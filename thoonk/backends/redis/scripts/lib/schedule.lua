@@ -4,6 +4,7 @@
 -- find a job that is in no state.
 --@ include clock
 --@ include waiting
+--@ include events
 
 -- When a job is due that is asked for as `text`: ms from now behind a plus, else ms since 1970.
 local function due_at(text)
@@ -30,6 +31,9 @@ local function schedule_jobs(ids, items, dues)
   end
   call('HSET', keys.scheduleditems, unpack(fields))
   call('ZADD', keys.scheduled, unpack(times))
+  for index, id in ipairs(ids) do
+    tell('scheduled', {id}, text_of(math.floor(dues[index])))
+  end
   if is_new[call('ZRANGE', keys.scheduled, 0, 0)[1]] then
     ring()
   end
@@ -58,6 +62,8 @@ local function make_available(ids, dues)
     call('HSET', keys.items, unpack(fields))
     call('ZADD', keys.published, unpack(times))
   end
+  tell('put', normal)
+  tell('put', high)
   if #normal > 0 then
     call('LPUSH', keys.ids, unpack(normal))
   end
