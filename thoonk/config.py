@@ -31,6 +31,9 @@ KIND_OF_TYPE: Mapping[str, str] = {
 }
 """The stored type names, ours and those of peers, and the shape of data each means."""
 
+PAUSED = "paused"
+"""The field that says that a feed is paused."""
+
 DEFAULT_RESULT_TIMEOUT = 86_400.0
 """Seconds that a job's result is kept when neither call nor configuration says otherwise."""
 
@@ -119,6 +122,8 @@ class FeedConfig(Mapping[str, Any]):
         max_failures: a job that was cancelled this often is stalled; None or 0: never.
         result_timeout: seconds that job results are kept; 0: for ever; None: one day.
         events: whether what happens to jobs is told; None: it is not.
+        paused: whether a queue or job feed is paused; not a field of the mapping, for only
+            ``pause()`` and ``resume()`` of the feed change it.
         extra: further fields, as text, as some peer may have set them.
     """
 
@@ -131,6 +136,7 @@ class FeedConfig(Mapping[str, Any]):
     max_failures: int | None = None
     result_timeout: float | None = None
     events: bool | None = None
+    paused: bool = False
     extra: Mapping[str, str] = attrs.field(factory=dict, hash=False)
 
     @property
@@ -147,6 +153,9 @@ class FeedConfig(Mapping[str, Any]):
         known: dict[str, Any] = {}
         extra: dict[str, str] = {}
         for name, text in fields.items():
+            if name == PAUSED:
+                known[name] = text == "1"
+                continue
             check = _CHECKS.get(name)
             if check is None:
                 extra[name] = text
@@ -194,6 +203,9 @@ def check_config(config: object) -> dict[str, str | None]:
 
 
 def _field(name: str, value: object) -> str | None:
+    if name == PAUSED:
+        # More than this field belongs to a pause, and it would not be there.
+        raise InvalidValue("paused cannot be configured: use pause() and resume() of the feed")
     if value is None:
         if name == "type":
             raise InvalidValue("type cannot be removed")

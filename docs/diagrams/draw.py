@@ -122,26 +122,33 @@ class Drawing:
 
 def job_states() -> Drawing:
     """A job's states and what leads from one to another."""
-    p = Drawing(760, 330, "The states of a job: waiting, claimed, stalled, gone")
-    p.box(150, 110, 130, 60, "waiting", "data")
-    p.box(400, 110, 130, 60, "claimed", "busy")
-    p.box(400, 245, 130, 60, "stalled", "bad")
-    p.box(600, 110, 145, 60, "gone\na result may stay", "good")
-    p.arrow((25, 140), (148, 140))
-    p.text(80, 130, "put")
-    p.arrow((280, 128), (398, 128))
-    p.text(340, 119, "get")
-    p.arrow((400, 154), (282, 154))
-    p.text(340, 173, "cancel, or\nclaim_timeout\nhas passed")
-    p.arrow((530, 140), (598, 140))
-    p.text(564, 130, "finish")
-    p.arrow((465, 170), (465, 243))
-    p.text(478, 196, "stall, or cancelled\nmax_failures times", anchor="start")
-    p.arrow((400, 275), (215, 275), (215, 172))
-    p.text(300, 292, "retry")
-    p.arrow((430, 110), (430, 80), (500, 80), (500, 108))
-    p.text(465, 70, "extend, heartbeat")
-    p.text(30, 40, "retract removes a job in any state.", anchor="start", soft=True)
+    p = Drawing(760, 420, "The states of a job: scheduled, waiting, claimed, stalled, gone")
+    p.box(150, 200, 130, 60, "waiting", "data")
+    p.box(150, 55, 130, 60, "scheduled", "data")
+    p.box(400, 200, 130, 60, "claimed", "busy")
+    p.box(400, 335, 130, 60, "stalled", "bad")
+    p.box(600, 200, 145, 60, "gone\na result may stay", "good")
+    p.arrow((25, 230), (148, 230))
+    p.text(80, 220, "put")
+    p.arrow((25, 85), (148, 85))
+    p.text(80, 58, "put with\ndelay or at")
+    p.arrow((215, 115), (215, 198))
+    p.text(205, 150, "its time has\ncome, run_now", anchor="end")
+    p.arrow((280, 218), (398, 218))
+    p.text(340, 209, "get")
+    p.arrow((400, 244), (282, 244))
+    p.text(340, 263, "cancel, or\nclaim_timeout\nhas passed")
+    p.arrow((430, 200), (430, 85), (282, 85))
+    p.text(356, 76, "cancel with a delay")
+    p.arrow((530, 230), (598, 230))
+    p.text(564, 220, "finish")
+    p.arrow((465, 260), (465, 333))
+    p.text(478, 286, "stall, or cancelled\nmax_failures times", anchor="start")
+    p.arrow((400, 365), (215, 365), (215, 262))
+    p.text(300, 382, "retry")
+    p.arrow((470, 200), (470, 170), (515, 170), (515, 198))
+    p.text(478, 160, "extend, heartbeat", anchor="start")
+    p.text(30, 35, "retract removes a job in any state.", anchor="start", soft=True)
     return p
 
 
@@ -192,7 +199,7 @@ def notice_way() -> Drawing:
 
 def on_the_server() -> Drawing:
     """The keys of each type."""
-    p = Drawing(760, 500, "The keys that each type of feed has on the server")
+    p = Drawing(760, 610, "The keys that each type of feed has on the server")
     p.box(20, 20, 720, 44, "feeds:  a set with the names of all feeds", "plain")
     columns = [
         (20, 155, "feed", ["ids|zset: id → time", "items|hash: id → item", "publishes|counter"]),
@@ -218,6 +225,8 @@ def on_the_server() -> Drawing:
                 "claimed|unconfirmed",
                 "reserved|on the way",
                 "holders, tokens|of takers",
+                "unique|ids that stay taken",
+                "paused|ids, while paused",
             ],
         ),
         (
@@ -226,6 +235,8 @@ def on_the_server() -> Drawing:
             "job",
             [
                 "ids|list: waiting",
+                "scheduled|zset: id → due",
+                "scheduleditems|their items",
                 "claimed|zset: id → since",
                 "stalled|set",
                 "items|hash: id → item",
@@ -234,6 +245,10 @@ def on_the_server() -> Drawing:
                 "publishes, finishes|counters",
                 "reserved|on the way",
                 "holders, tokens|of claims",
+                "info|why jobs failed",
+                "unique|ids that stay taken",
+                "schedules, runs|periodic jobs",
+                "paused|ids, while paused",
                 "jobfinished|each result",
                 "results|until when each stays",
             ],
@@ -241,12 +256,12 @@ def on_the_server() -> Drawing:
     ]
     for x, width, name, lines in columns:
         p.box(x, 84, width, 38, name, "data")
-        p.frame(x, 130, width, 262, "")
+        p.frame(x, 130, width, 372, "")
         for number, line in enumerate(lines):
             p.term(x + 10, 156 + number * 22, *line.split("|"))
     p.box(
         20,
-        410,
+        520,
         720,
         40,
         "config:  a hash with the type and the configuration, for each feed",
@@ -254,7 +269,7 @@ def on_the_server() -> Drawing:
     )
     p.text(
         380,
-        478,
+        588,
         "A key's name is feed.WORD:NAME, as in feed.items:news. "
         "answers, a hash, remembers the last calls.",
         soft=True,
@@ -337,34 +352,35 @@ def queue_take() -> Drawing:
 
 def worker_job() -> Drawing:
     """Who moves a worker's job on, and how it may end."""
-    p = Drawing(760, 420, "Who ends a job: running, taken, parked, ended")
-    p.box(25, 110, 140, 70, "running\nin its handler", "busy")
-    p.box(330, 110, 140, 70, "taken\none decides", "plain")
-    p.box(330, 260, 140, 70, "parked\nstays claimed", "busy")
-    p.frame(541, 12, 209, 328, "ended")
+    p = Drawing(760, 420, "Who ends a job: running, taken, ended")
+    p.box(25, 140, 140, 70, "running\nin its handler", "busy")
+    p.box(330, 140, 140, 70, "taken\none decides", "plain")
+    p.frame(541, 12, 209, 350, "ended")
     p.box(555, 40, 190, 56, "finished\nreturned, or Discard", "good")
-    p.box(555, 124, 190, 56, "stalled\nStall, or failed too often", "bad")
-    p.box(555, 250, 190, 80, "available again\nto be tried again, or\nleft over at a stop", "data")
-    p.arrow((95, 62), (95, 108))
-    p.text(95, 52, "claimed")
-    p.arrow((165, 132), (328, 132))
-    p.text(247, 104, "its loop: the handler\nreturned or raised")
-    p.arrow((165, 160), (328, 160))
-    p.text(247, 180, "the executor:\nover its time limit, or\nthe grace is over")
-    p.arrow((470, 125), (512, 125), (512, 68), (553, 68))
-    p.arrow((470, 145), (553, 145))
-    p.arrow((470, 165), (512, 165), (512, 275), (553, 275))
-    p.arrow((400, 180), (400, 258))
-    p.text(390, 248, "failed: again after a delay", anchor="end")
-    p.arrow((470, 310), (553, 310))
-    p.text(450, 350, "the heartbeat:\nit is due, or the worker stops")
+    p.box(555, 114, 190, 56, "stalled\nStall, or failed too often", "bad")
+    p.box(555, 188, 190, 56, "scheduled\nfailed; again later", "data")
+    p.box(
+        555, 262, 190, 80, "available again\nfailed, without a delay;\nleft over at a stop", "data"
+    )
+    p.arrow((95, 92), (95, 138))
+    p.text(95, 82, "claimed")
+    p.arrow((165, 162), (328, 162))
+    p.text(247, 134, "its loop: the handler\nreturned or raised")
+    p.arrow((165, 190), (328, 190))
+    p.text(247, 210, "the executor:\nover its time limit, or\nthe grace is over")
+    p.arrow((470, 155), (512, 155), (512, 68), (553, 68))
+    p.arrow((470, 168), (525, 168), (525, 142), (553, 142))
+    p.arrow((470, 184), (525, 184), (525, 216), (553, 216))
+    p.arrow((470, 198), (512, 198), (512, 302), (553, 302))
     for number, line in enumerate(
         (
-            "The heartbeat extends the claims of running and parked jobs.",
+            "The heartbeat extends the claims of running jobs.",
             "When a claim is lost, what is told of its end is refused.",
+            "The server gives a scheduled job to any worker,",
+            "when its time has come.",
         )
     ):
-        p.text(25, 385 + number * LINE, line, anchor="start", soft=True)
+        p.text(25, 300 + number * LINE, line, anchor="start", soft=True)
     return p
 
 

@@ -14,6 +14,7 @@ from conftest import World
 from thoonk import (
     AsyncFeed,
     AsyncThoonk,
+    InvalidValue,
     ThoonkError,
 )
 from thoonk.testing._async.observed import AsyncObserved
@@ -55,6 +56,24 @@ async def test_unknown_keys_are_kept_as_text(world: World, thoonk: AsyncThoonk) 
     assert config["theirs"] == "1.0"
     await thoonk.set_config("f", {"title": "t"})
     assert (await thoonk.get_config("f")).extra == config.extra
+
+
+async def test_a_pause_cannot_be_configured(thoonk: AsyncThoonk) -> None:
+    job = await thoonk.job("j")
+    for config in ({"paused": "1"}, {"paused": None}, '{"paused": true}'):
+        with pytest.raises(InvalidValue, match=r"use pause\(\) and resume\(\)"):
+            await thoonk.set_config("j", config)
+    with pytest.raises(InvalidValue, match="pause"):
+        await thoonk.create_feed("k", {"paused": "1"})
+    assert not (await thoonk.get_config("j")).paused
+    await job.pause()
+    config = await thoonk.get_config("j")
+    assert config.paused
+    # So a configuration can be copied.
+    await thoonk.create_feed("k", config)
+    assert not (await thoonk.get_config("k")).paused
+    await job.resume()
+    assert not (await thoonk.get_config("j")).paused
 
 
 async def test_a_stored_value_that_makes_no_sense_is_logged_and_passed_over(

@@ -14,6 +14,7 @@ from conftest import World
 
 from thoonk import (
     Feed,
+    InvalidValue,
     Thoonk,
     ThoonkError,
 )
@@ -52,6 +53,24 @@ def test_unknown_keys_are_kept_as_text(world: World, thoonk: Thoonk) -> None:
     assert config["theirs"] == "1.0"
     thoonk.set_config("f", {"title": "t"})
     assert (thoonk.get_config("f")).extra == config.extra
+
+
+def test_a_pause_cannot_be_configured(thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    for config in ({"paused": "1"}, {"paused": None}, '{"paused": true}'):
+        with pytest.raises(InvalidValue, match=r"use pause\(\) and resume\(\)"):
+            thoonk.set_config("j", config)
+    with pytest.raises(InvalidValue, match="pause"):
+        thoonk.create_feed("k", {"paused": "1"})
+    assert not (thoonk.get_config("j")).paused
+    job.pause()
+    config = thoonk.get_config("j")
+    assert config.paused
+    # So a configuration can be copied.
+    thoonk.create_feed("k", config)
+    assert not (thoonk.get_config("k")).paused
+    job.resume()
+    assert not (thoonk.get_config("j")).paused
 
 
 def test_a_stored_value_that_makes_no_sense_is_logged_and_passed_over(

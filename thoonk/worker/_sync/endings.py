@@ -50,7 +50,8 @@ def _said(error: BaseException) -> str:
 def _failure(consumer: Consumer, error: BaseException, where: str = "") -> Failure | None:
     """What is kept with the job."""
     with_traceback = consumer.handler.store_traceback
-    if isinstance(error, Outcome) and not (error.__cause__ or error.__context__):
+    came_of = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if isinstance(error, Outcome) and came_of is None:
         with_traceback = False  # nothing has gone wrong
     failure = failure_of(error, with_traceback=with_traceback)
     if failure is not None and with_traceback and where:
