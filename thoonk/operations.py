@@ -165,6 +165,12 @@ def _check_fraction(_: object, attribute: attrs.Attribute[float], value: float) 
         raise InvalidValue(f"{attribute.name} must be 0 to 1, not {value!r:.80}")
 
 
+def _check_own(_: object, attribute: attrs.Attribute[Any], value: tuple[Entry, ...]) -> None:
+    _check_many(_, attribute, value)
+    if len({entry.id for entry in value}) < len(value):
+        raise InvalidValue("an id can be put once in a step, and one is named twice")
+
+
 def _check_state(_: object, __: attrs.Attribute[JobState], value: JobState) -> None:
     if value is JobState.FINISHED:
         raise InvalidValue(f"state must be one of jobs that are not finished, not {value!r:.80}")
@@ -847,7 +853,7 @@ class QueueAdd(FeedOperation[tuple[Outcome, ...]]):
 
     wakes_waiters: ClassVar[bool] = True
 
-    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_own)
     priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
     if_exists: IfExists = IfExists.KEEP
     unique_for: float = attrs.field(default=0.0, validator=_check_seconds)
@@ -940,7 +946,7 @@ class JobAdd(FeedOperation[tuple[Outcome, ...]]):
 
     wakes_waiters: ClassVar[bool] = True
 
-    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_own)
     priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
     due: Due | None = None
     if_exists: IfExists = IfExists.KEEP

@@ -23,7 +23,7 @@ class Clock:
         self.ahead = 0.0
 
     def __call__(self) -> float:
-        return time.monotonic() + self.ahead
+        return time.time() + self.ahead
 
 
 class Dicts(testing.Contract):
@@ -106,6 +106,22 @@ class TestStats(Dicts, testing.StatsContract):
     pass
 
 
+class TestOwnIds(Dicts, testing.OwnIdsContract):
+    pass
+
+
+class TestPause(Dicts, testing.PauseContract):
+    pass
+
+
+class TestSchedule(Dicts, testing.ScheduleContract):
+    pass
+
+
+class TestStates(Dicts, testing.StatesContract):
+    pass
+
+
 class TestThread(Dicts, testing.ThreadContract):
     pass
 
@@ -163,4 +179,20 @@ class TestAsyncSortedFeed(AsyncDicts, testing.AsyncSortedFeedContract):
 
 
 class TestAsyncStats(AsyncDicts, testing.AsyncStatsContract):
+    pass
+
+
+class TestAsyncOwnIds(AsyncDicts, testing.AsyncOwnIdsContract):
+    pass
+
+
+class TestAsyncPause(AsyncDicts, testing.AsyncPauseContract):
+    pass
+
+
+class TestAsyncSchedule(AsyncDicts, testing.AsyncScheduleContract):
+    pass
+
+
+class TestAsyncStates(AsyncDicts, testing.AsyncStatesContract):
     pass

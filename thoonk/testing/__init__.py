@@ -31,10 +31,14 @@ if TYPE_CHECKING:
     from thoonk.testing._async.handler import AsyncHandlerContract
     from thoonk.testing._async.job import AsyncJobContract
     from thoonk.testing._async.notice import AsyncNoticeContract
+    from thoonk.testing._async.own_ids import AsyncOwnIdsContract
     from thoonk.testing._async.page import AsyncPageContract
+    from thoonk.testing._async.pause import AsyncPauseContract
     from thoonk.testing._async.queue import AsyncQueueContract
+    from thoonk.testing._async.schedule import AsyncScheduleContract
     from thoonk.testing._async.serializer import AsyncSerializerContract
     from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
+    from thoonk.testing._async.states import AsyncStatesContract
     from thoonk.testing._async.stats import AsyncStatsContract
     from thoonk.testing._sync.backend import BackendContract
     from thoonk.testing._sync.bulk import BulkContract
@@ -45,10 +49,14 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.handler import HandlerContract
     from thoonk.testing._sync.job import JobContract
     from thoonk.testing._sync.notice import NoticeContract
+    from thoonk.testing._sync.own_ids import OwnIdsContract
     from thoonk.testing._sync.page import PageContract
+    from thoonk.testing._sync.pause import PauseContract
     from thoonk.testing._sync.queue import QueueContract
+    from thoonk.testing._sync.schedule import ScheduleContract
     from thoonk.testing._sync.serializer import SerializerContract
     from thoonk.testing._sync.sorted_feed import SortedFeedContract
+    from thoonk.testing._sync.states import StatesContract
     from thoonk.testing._sync.stats import StatsContract
     from thoonk.testing.cancellation import AsyncCancellationContract
     from thoonk.testing.checks import assert_published, drain
@@ -68,10 +76,14 @@ __all__ = [
     "AsyncHandlerContract",
     "AsyncJobContract",
     "AsyncNoticeContract",
+    "AsyncOwnIdsContract",
     "AsyncPageContract",
+    "AsyncPauseContract",
     "AsyncQueueContract",
+    "AsyncScheduleContract",
     "AsyncSerializerContract",
     "AsyncSortedFeedContract",
+    "AsyncStatesContract",
     "AsyncStatsContract",
     "BackendContract",
     "BulkContract",
@@ -84,11 +96,15 @@ __all__ = [
     "HandlerContract",
     "JobContract",
     "NoticeContract",
+    "OwnIdsContract",
     "PageContract",
+    "PauseContract",
     "Proxy",
     "QueueContract",
+    "ScheduleContract",
     "SerializerContract",
     "SortedFeedContract",
+    "StatesContract",
     "StatsContract",
     "ThreadContract",
     "World",
@@ -106,10 +122,14 @@ _SUBJECTS = {
     "Handler": "handler",
     "Job": "job",
     "Notice": "notice",
+    "OwnIds": "own_ids",
     "Page": "page",
+    "Pause": "pause",
     "Queue": "queue",
+    "Schedule": "schedule",
     "Serializer": "serializer",
     "SortedFeed": "sorted_feed",
+    "States": "states",
     "Stats": "stats",
 }
 _MODULES = {

@@ -12,20 +12,21 @@ if TYPE_CHECKING:
 def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> int:
     """Set the times that the server has recorded of a feed back, in one step.
 
-    Claims, unconfirmed takes and stored results are so much older then. To the server
-    this is the same as a clock that has gone on: ours is not touched.
+    Claims, unconfirmed takes and stored results are so much older then, scheduled jobs are
+    due so much sooner, and ids that stay taken are free so much sooner. To the server this
+    is the same as a clock that has gone on: ours is not touched.
 
     Args:
         server: a redis-py client that does not decode replies, or a fakeredis one.
         feed: the feed's name.
         seconds: how much time is to have gone by.
-        claim: the id of the only claim that is meant; empty: all, and results.
+        claim: the id of the only claim that is meant; empty: all, and all else.
 
     Returns:
         How many claims, and takes of a queue, are older now.
     """
     script = files("thoonk.testing").joinpath("rewind.lua").read_text("utf-8")
-    names = ("claimed", "holders", "published", "results")
+    names = ("claimed", "holders", "published", "results", "scheduled", "unique", "info")
     keys = [f"feed.{name}:{feed}".encode() for name in names]
     stored = f"feed.jobfinished:{feed}\0".encode()
     ids: Any = server.zrange(keys[3], 0, -1)

@@ -1,9 +1,10 @@
 -- Let time go by for one feed: whatever time is recorded of it is set back, which looks the
 -- same as a clock that has gone on.
--- KEYS: feed.claimed:F, feed.holders:F, feed.published:F, feed.results:F, and the keys of
--- the stored results (feed.jobfinished:F NUL ID). ARGV: by how many ms; '' or the only id
+-- KEYS: feed.claimed:F, feed.holders:F, feed.published:F, feed.results:F, feed.scheduled:F,
+-- feed.unique:F, feed.info:F, and the keys of the stored results (feed.jobfinished:F NUL ID). ARGV: by how many ms; '' or the only id
 -- whose claim is meant, and nothing else then. Returns how many claims are older now.
 local claimed, holders, published, results = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local scheduled, unique, info = KEYS[5], KEYS[6], KEYS[7]
 local by, only = tonumber(ARGV[1]), ARGV[2]
 
 local function earlier(time)
@@ -35,7 +36,19 @@ end
 if only == '' then
   set_back(published, '+inf')
   set_back(results, '(+inf')
-  for index = 5, #KEYS do
+  set_back(scheduled, '(+inf')
+  set_back(unique, '(+inf')
+  local known = redis.call('HGETALL', info)
+  for index = 1, #known, 2 do
+    local texts = {}
+    for text in string.gmatch(known[index + 1], '%Z+') do
+      local name, time = string.match(text, '^(%l+)=(%d+)$')
+      local is_time = name == 'put' or name == 'due' or name == 'failed' or name == 'stalled'
+      texts[#texts + 1] = is_time and name .. '=' .. earlier(tonumber(time)) or text
+    end
+    redis.call('HSET', info, known[index], table.concat(texts, '\0'))
+  end
+  for index = 8, #KEYS do
     local left = redis.call('PTTL', KEYS[index])
     if left >= 0 then
       redis.call('PEXPIRE', KEYS[index], math.max(left - by, 0))

@@ -81,7 +81,8 @@ class World:
         """Let time go by for all that is stored, without waiting for it.
 
         Claims and results are so much older afterwards, and run out if it is their time;
-        whoever is blocked in a ``get`` looks. The times that a call was given
+        scheduled jobs become due; ids that stay taken are free again. Whoever is blocked in a
+        ``get`` looks. The times that a call was given
         (``get(timeout=5)``) and heartbeats go by the real clock.
 
         Args:

@@ -12,10 +12,14 @@ from thoonk.testing import (
     AsyncHandlerContract,
     AsyncJobContract,
     AsyncNoticeContract,
+    AsyncOwnIdsContract,
     AsyncPageContract,
+    AsyncPauseContract,
     AsyncQueueContract,
+    AsyncScheduleContract,
     AsyncSerializerContract,
     AsyncSortedFeedContract,
+    AsyncStatesContract,
     AsyncStatsContract,
 )
 
@@ -69,4 +73,20 @@ class TestSortedFeed(AsyncWorlds, AsyncSortedFeedContract):
 
 
 class TestStats(AsyncWorlds, AsyncStatsContract):
+    pass
+
+
+class TestOwnIds(AsyncWorlds, AsyncOwnIdsContract):
+    pass
+
+
+class TestPause(AsyncWorlds, AsyncPauseContract):
+    pass
+
+
+class TestSchedule(AsyncWorlds, AsyncScheduleContract):
+    pass
+
+
+class TestStates(AsyncWorlds, AsyncStatesContract):
     pass

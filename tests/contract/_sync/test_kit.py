@@ -13,10 +13,14 @@ from thoonk.testing import (
     HandlerContract,
     JobContract,
     NoticeContract,
+    OwnIdsContract,
     PageContract,
+    PauseContract,
     QueueContract,
+    ScheduleContract,
     SerializerContract,
     SortedFeedContract,
+    StatesContract,
     StatsContract,
 )
 
@@ -70,4 +74,20 @@ class TestSortedFeed(Worlds, SortedFeedContract):
 
 
 class TestStats(Worlds, StatsContract):
+    pass
+
+
+class TestOwnIds(Worlds, OwnIdsContract):
+    pass
+
+
+class TestPause(Worlds, PauseContract):
+    pass
+
+
+class TestSchedule(Worlds, ScheduleContract):
+    pass
+
+
+class TestStates(Worlds, StatesContract):
     pass

@@ -20,6 +20,7 @@ from thoonk import (
     InvalidType,
     JobCounts,
     JobResult,
+    NoResult,
     NotClaimed,
     NotStalled,
     SerializerError,
@@ -43,7 +44,7 @@ from thoonk.testing._async.stored import read_all
 async def result_is_gone(job: AsyncJob[Any], id: str) -> bool:
     try:
         await job.get_result(id, timeout=0.01)
-    except Empty:
+    except (Empty, NoResult):
         return True
     return False
 
@@ -596,7 +597,7 @@ class AsyncJobContract(AsyncContract):
         without, none = await job.put("a"), await job.put("b")
         await (await job.get()).finish()
         await (await job.get()).finish(None, result=True)
-        with pytest.raises(Empty):
+        with pytest.raises(NoResult):
             await job.get_result(without, timeout=0.1)
         assert await job.get_result(none, timeout=5) == ("b", None)
 

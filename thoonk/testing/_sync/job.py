@@ -20,6 +20,7 @@ from thoonk import (
     Job,
     JobCounts,
     JobResult,
+    NoResult,
     NotClaimed,
     NotStalled,
     SerializerError,
@@ -44,7 +45,7 @@ from thoonk.testing._sync.stored import read_all
 def result_is_gone(job: Job[Any], id: str) -> bool:
     try:
         job.get_result(id, timeout=0.01)
-    except Empty:
+    except (Empty, NoResult):
         return True
     return False
 
@@ -575,7 +576,7 @@ class JobContract(Contract):
         without, none = job.put("a"), job.put("b")
         (job.get()).finish()
         (job.get()).finish(None, result=True)
-        with pytest.raises(Empty):
+        with pytest.raises(NoResult):
             job.get_result(without, timeout=0.1)
         assert job.get_result(none, timeout=5) == ("b", None)
 
