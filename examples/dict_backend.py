@@ -7,6 +7,8 @@ and until that ends, and passes the contract classes of `thoonk.testing`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import datetime as dt
 import functools
 import itertools
 import math
@@ -26,8 +28,10 @@ from thoonk.exceptions import (
     FeedDoesNotExist,
     InvalidValue,
     ItemDoesNotExist,
+    ItemExists,
     ItemTooLarge,
     NotClaimed,
+    NotScheduled,
     NotStalled,
     UnsupportedOperation,
     WrongFeedType,
@@ -62,12 +66,23 @@ class Claim:
 
 
 @attrs.define
+class Note:
+    """What is known of a job besides its state: times, and why it failed last."""
+
+    due: float | None = None
+    failed: float | None = None
+    stalled: float | None = None
+    failure: ops.Failure | None = None
+
+
+@attrs.define
 class Stored:
     """One feed.
 
     ``ids`` has the order; of queues and jobs it has those that wait, the next one first.
     ``stamps`` number the publishes of a feed, by ids; ``since`` has when an item was
-    published, or put or retried.
+    published, or put or retried. ``later`` has when scheduled jobs are due, and their
+    priority; ``taken`` until when ids stay taken whatever becomes of their items.
     """
 
     config: dict[str, str]
@@ -79,6 +94,9 @@ class Stored:
     results: dict[str, tuple[ops.StoredResult, float]] = attrs.field(factory=dict)
     stamps: dict[str, int] = attrs.field(factory=dict)
     since: dict[str, float] = attrs.field(factory=dict)
+    later: dict[str, tuple[float, ops.Priority]] = attrs.field(factory=dict)
+    taken: dict[str, float] = attrs.field(factory=dict)
+    notes: dict[str, Note] = attrs.field(factory=dict)
     last_id: int = 0
     publishes: int = 0
     finished: int = 0
@@ -87,6 +105,15 @@ class Stored:
     def settings(self) -> FeedConfig:
         """The configuration with its values as numbers."""
         return FeedConfig.from_fields(self.config)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is taken from it."""
+        return self.config.get("paused") == "1"
+
+    def note(self, id: str) -> Note:
+        """What is known of a job, to be added to."""
+        return self.notes.setdefault(id, Note())
 
     def held(self, token: str) -> list[str]:
         """The ids that were taken under the token, in their order."""
@@ -97,6 +124,28 @@ class Stored:
         self.items[id] = item
         self.since[id] = now
         self.publishes += 1
+
+    def join(self, id: str, priority: ops.Priority) -> None:
+        """Let an id wait: at the end, or before all others."""
+        self.ids.insert(0 if priority is ops.Priority.HIGH else len(self.ids), id)
+
+    def schedule(self, id: str, due: float, priority: ops.Priority, now: float) -> bool:
+        """Let a job wait for its time, or join if that is past; whether it is scheduled."""
+        self.note(id).due = max(due, now)
+        if due > now:
+            self.later[id] = due, priority
+            return True
+        self.since[id] = now
+        self.join(id, priority)
+        return False
+
+    def bring_due(self, now: float) -> None:
+        """Let jobs whose time has come join, in the order of their times."""
+        for id, (due, priority) in sorted(self.later.items(), key=lambda entry: entry[1][0]):
+            if due <= now:
+                del self.later[id]
+                self.since[id] = due
+                self.join(id, priority)
 
     def put_back(self, ids: Iterable[str]) -> None:
         """Let ids that were taken be the next ones, in their order."""
@@ -132,8 +181,15 @@ class Stored:
         self.failures.pop(id, None)
         self.stamps.pop(id, None)
         self.since.pop(id, None)
+        self.later.pop(id, None)
+        self.notes.pop(id, None)
         del self.items[id]
         return True
+
+    def free(self, id: str) -> bool:
+        """Remove an item, and let its id be put again."""
+        self.taken.pop(id, None)
+        return self.forget(id)
 
     def trim(self, coming: int = 0) -> list[str]:
         """Drop the oldest items until ``coming`` more fit in; their ids."""
@@ -142,6 +198,11 @@ class Stored:
         for id in dropped:
             self.forget(id)
         return dropped
+
+
+def moment_of(due: ops.Due, now: float) -> float:
+    """When that is."""
+    return now + due.delay if due.delay is not None else due.at or 0.0
 
 
 def _leaves_something(operation: ops.Operation[Any]) -> bool:
@@ -157,8 +218,8 @@ class World:
     Several backends can share one, each with a connection of its own as it were.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """``clock`` tells the time in seconds. Tests may have one of their own."""
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` tells the time in seconds since 1970. Tests may have one of their own."""
         self.clock = clock
         self.listeners: list[Listener] = []
         self.wakers: list[Callable[[], None]] = []
@@ -356,18 +417,25 @@ class World:
                 oldest_item=age(stored.since[id] for id in stored.ids[:1]),
                 newest_item=age(stored.since[id] for id in stored.ids[-1:]),
             )
-        if kind == QUEUE:
-            return attrs.evolve(stats, waiting=len(stored.ids), claimed=len(stored.claims))
-        if kind == JOB:
-            return attrs.evolve(
+        if kind in (QUEUE, JOB):
+            stats = attrs.evolve(
                 stats,
                 waiting=len(stored.ids),
                 claimed=len(stored.claims),
+                paused=stored.is_paused,
+            )
+        if kind == JOB:
+            return attrs.evolve(
+                stats,
                 stalled=len(stored.stalled),
                 failing=len(stored.failures),
                 finished=stored.finished,
                 oldest_waiting=age(stored.since[id] for id in stored.ids),
                 oldest_claimed=age(claim.since for claim in stored.claims.values()),
+                scheduled=len(stored.later),
+                next_due=min(
+                    (max(0.0, d - self.clock()) for d, _ in stored.later.values()), default=None
+                ),
             )
         return stats
 
@@ -472,14 +540,18 @@ class World:
     def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Batch:
         """What the token has taken already, else the next ones."""
         ids = stored.held(op.token)
+        if not ids and stored.is_paused:
+            # Nobody need look before the end of the pause, which wakes those who wait.
+            return ops.Batch(())
         if not ids:
             ids, stored.ids = stored.ids[: op.count], stored.ids[op.count :]
             stored.claims |= {id: Claim(op.token, self.clock()) for id in ids}
         failures = stored.failures
         entries = [ops.Delivery(id, stored.items[id], failures.get(id, 0)) for id in ids]
         oldest = min((claim.since for claim in stored.claims.values()), default=self.clock())
-        retry_after = max(0.0, oldest + time_left - self.clock())
-        return ops.Batch(tuple(entries), retry_after if time_left < math.inf else None)
+        look_at = min(oldest + time_left, *(due for due, _ in stored.later.values()), math.inf)
+        retry_after = max(0.0, look_at - self.clock())
+        return ops.Batch(tuple(entries), retry_after if look_at < math.inf else None)
 
     @_do.register
     def _release(self, op: ops.Release) -> tuple[str, ...]:
@@ -497,7 +569,77 @@ class World:
         stored = self._find_for(op.feed, kind, [entry.item for entry in op.entries])
         for entry in op.entries:
             stored.keep(entry.id, entry.item, self.clock())
-            stored.ids.insert(0 if op.priority is ops.Priority.HIGH else len(stored.ids), entry.id)
+            stored.join(entry.id, op.priority)
+
+    def _outcome(self, stored: Stored, id: str, op: ops.QueueAdd | ops.JobAdd) -> ops.Outcome:
+        """What becomes of a put under an id that may be taken."""
+        is_there = id in stored.items
+        if not is_there and stored.taken.get(id, 0.0) <= self.clock():
+            return ops.Outcome.ADDED
+        if op.if_exists is ops.IfExists.REFUSE:
+            raise ItemExists(op.feed, id)
+        is_replaced = op.if_exists is ops.IfExists.REPLACE and is_there and id not in stored.claims
+        return ops.Outcome.REPLACED if is_replaced else ops.Outcome.KEPT
+
+    @_do.register(ops.QueueAdd)
+    @_do.register(ops.JobAdd)
+    def _add(self, op: ops.QueueAdd | ops.JobAdd) -> tuple[ops.Outcome, ...]:
+        kind = QUEUE if isinstance(op, ops.QueueAdd) else JOB
+        stored, now = (
+            self._find_for(op.feed, kind, [entry.item for entry in op.entries]),
+            self.clock(),
+        )
+        # All are looked at before the first is put: one that is refused keeps out the others.
+        outcomes = tuple(self._outcome(stored, entry.id, op) for entry in op.entries)
+        due = moment_of(op.due, now) if isinstance(op, ops.JobAdd) and op.due else now
+        for (id, item), outcome in zip(map(attrs.astuple, op.entries), outcomes, strict=True):
+            if outcome is ops.Outcome.KEPT:
+                continue
+            place = stored.ids.index(id) if id in stored.ids else None
+            stored.forget(id)
+            stored.results.pop(id, None)
+            stored.keep(id, item, now)
+            if due > now:
+                stored.schedule(id, due, op.priority, now)
+            elif place is not None:
+                stored.ids.insert(place, id)
+            else:
+                stored.join(id, op.priority)
+            if op.unique_for:
+                stored.taken[id] = now + op.unique_for
+        return outcomes
+
+    @_do.register
+    def _queue_clear(self, op: ops.QueueClear) -> ops.Step:
+        stored = self._find(op.feed, QUEUE)
+        gone = [*stored.ids[: op.count], *[*stored.claims][: op.count]]
+        for id in gone:
+            stored.free(id)
+        return ops.Step(len(gone), len(stored.items))
+
+    # Pauses, of queues and of jobs.
+
+    def _takeable(self, name: str) -> Stored:
+        actual = KIND_OF_TYPE.get(self._find(name).config["type"])
+        return self._find(name, JOB if actual == JOB else QUEUE)
+
+    @_do.register
+    def _pause(self, op: ops.PauseFeed) -> bool:
+        stored = self._takeable(op.feed)
+        if stored.is_paused:
+            return False
+        stored.config["paused"] = "1"
+        self._tell(Configured(op.feed))
+        return True
+
+    @_do.register
+    def _resume(self, op: ops.ResumeFeed) -> bool:
+        stored = self._takeable(op.feed)
+        if not stored.is_paused:
+            return False
+        del stored.config["paused"]
+        self._tell(Configured(op.feed))
+        return True
 
     @_do.register
     def _queue_take(self, op: ops.QueueTake) -> ops.Batch:
@@ -540,8 +682,9 @@ class World:
         return self._claim(self._find(op.feed, JOB), op)
 
     def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
-        """The next jobs, among them those whose claim has run out."""
+        """The next jobs, among them those whose claim has run out, and those that are due."""
         self._expire(stored)
+        stored.bring_due(self.clock())
         return self._take(stored, op, stored.settings.claim_timeout or math.inf)
 
     @_do.register
@@ -599,6 +742,31 @@ class World:
         self._claimed(op.feed, op.id, op.token).stall(op.id)
 
     @_do.register
+    def _job_fail(self, op: ops.JobFail) -> ops.Failed:
+        stored, now = self._claimed(op.feed, op.id, op.token), self.clock()
+        note = stored.note(op.id)
+        note.failed, note.failure = now, op.failure or ops.Failure("")
+        if op.stall:
+            stored.stall(op.id)
+        if op.stall or stored.requeue_or_stall(op.id):
+            note.stalled = now
+            return ops.Failed.STALLED
+        due = moment_of(op.due, now) if op.due else now
+        if due <= now:
+            return ops.Failed.WAITING
+        stored.ids.remove(op.id)
+        stored.schedule(op.id, due, ops.Priority.NORMAL, now)
+        return ops.Failed.SCHEDULED
+
+    @_do.register
+    def _job_reschedule(self, op: ops.JobReschedule) -> bool:
+        stored = self._find(op.feed, JOB)
+        if op.id not in stored.later:
+            raise NotScheduled(op.feed, op.id)
+        (_, priority), now = stored.later.pop(op.id), self.clock()
+        return stored.schedule(op.id, moment_of(op.due, now), priority, now)
+
+    @_do.register
     def _job_retry(self, op: ops.JobRetry) -> None:
         stored = self._find(op.feed, JOB)
         if op.id not in stored.stalled:
@@ -611,7 +779,78 @@ class World:
     @_do.register
     def _job_retract(self, op: ops.JobRetract) -> tuple[bool, ...]:
         stored = self._find(op.feed, JOB)
-        return tuple(stored.forget(id) for id in op.ids)
+        return tuple(stored.free(id) for id in op.ids)
+
+    def _in_state(self, stored: Stored, state: ops.JobState) -> list[str]:
+        """The ids of the jobs in a state, in the order in which they are listed."""
+        match state:
+            case ops.JobState.SCHEDULED:
+                return sorted(stored.later, key=lambda id: stored.later[id][0])
+            case ops.JobState.WAITING:
+                return [*stored.ids]
+            case ops.JobState.CLAIMED:
+                return sorted(stored.claims, key=lambda id: stored.claims[id].since)
+            case _:
+                return sorted(stored.stalled)
+
+    @_do.register
+    def _job_retry_all(self, op: ops.JobRetryAll) -> ops.Step:
+        stored = self._find(op.feed, JOB)
+        ids = [*stored.stalled][: op.count]
+        for id in ids:
+            self._job_retry(ops.JobRetry(op.feed, id))
+        return ops.Step(len(ids), len(stored.stalled))
+
+    @_do.register
+    def _job_clear(self, op: ops.JobClear) -> ops.Step:
+        stored = self._find(op.feed, JOB)
+        ids = self._in_state(stored, op.state)
+        for id in ids[: op.count]:
+            stored.free(id)
+        return ops.Step(len(ids[: op.count]), len(ids[op.count :]))
+
+    def _info(self, stored: Stored, id: str) -> ops.JobInfo:
+        """What is known of a job that is there."""
+
+        def moment(seconds: float | None) -> dt.datetime | None:
+            return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+        note = stored.notes.get(id, Note())
+        return ops.JobInfo(
+            id,
+            next(s for s in ops.JobState if id in self._in_state(stored, s)),
+            put=moment(stored.since[id]),
+            due=moment(note.due),
+            claimed=moment(stored.claims[id].since) if id in stored.claims else None,
+            failed=moment(note.failed),
+            stalled=moment(note.stalled),
+            failures=stored.failures.get(id, 0),
+            failure=note.failure,
+        )
+
+    @_do.register
+    def _read_job(self, op: ops.ReadJob) -> ops.JobInfo | None:
+        stored = self._find(op.feed, JOB)
+        has_result = self._read_result(ops.ReadResult(op.feed, op.id)) is not None
+        if op.id in stored.items:
+            return attrs.evolve(self._info(stored, op.id), has_result=has_result)
+        return ops.JobInfo(op.id, ops.JobState.FINISHED, has_result=True) if has_result else None
+
+    @_do.register
+    def _read_jobs(self, op: ops.ReadJobs) -> dict[str, bytes | None]:
+        items = self._read_items(ops.ReadItems(op.feed, op.ids))
+        return {id: item if op.with_items else None for id, item in items.items()}
+
+    @_do.register
+    def _read_job_page(self, op: ops.ReadJobPage) -> ops.JobPage:
+        stored, start = self._find(op.feed, JOB), int(op.cursor or 0)
+        ids, end = self._in_state(stored, op.state), start + op.count
+        page = ids[start:end]
+        return ops.JobPage(
+            tuple(self._info(stored, id) for id in page),
+            tuple(stored.items[id] for id in page),
+            str(end) if end < len(ids) else "",
+        )
 
     @_do.register
     def _retract_some(self, op: ops.RetractSome) -> ops.SomeRetracted:
@@ -626,7 +865,11 @@ class World:
     def _count_jobs(self, op: ops.CountJobs) -> ops.JobCounts:
         stored = self._find(op.feed, JOB)
         return ops.JobCounts(
-            len(stored.ids), len(stored.claims), len(stored.stalled), stored.finished
+            len(stored.ids),
+            len(stored.claims),
+            len(stored.stalled),
+            stored.finished,
+            len(stored.later),
         )
 
     @_do.register
@@ -729,8 +972,11 @@ class DictBackend:
                 # In this order: what comes after the look is not slept through.
                 changed.clear()
                 taken = self.execute(operation)
-                if taken.entries or not changed.wait(max(0.0, waiter.end - time.monotonic())):
+                left = waiter.end - time.monotonic()
+                if taken.entries or left <= 0:
                     return taken
+                # Whoever schedules a job wakes those who wait, so that they learn when it is due.
+                changed.wait(left if taken.retry_after is None else min(left, taken.retry_after))
         finally:
             self.world.wakers.remove(changed.set)
             del self._waiters[operation.token]
@@ -834,13 +1080,15 @@ class AsyncDictBackend:
                 # Nothing is awaited between the taking and the return, so who is
                 # cancelled has taken nothing.
                 taken = await self.execute(operation)
-                if taken.entries:
+                left = waiter.end - asyncio.get_running_loop().time()
+                if taken.entries or left <= 0:
                     return taken
-                try:
-                    async with asyncio.timeout_at(waiter.end):
+                with contextlib.suppress(TimeoutError):
+                    retry_after = taken.retry_after
+                    async with asyncio.timeout(
+                        left if retry_after is None else min(left, retry_after)
+                    ):
                         await changed.wait()
-                except TimeoutError:
-                    return taken
         finally:
             self.world.wakers.remove(changed.set)
             del self._waiters[operation.token]

@@ -469,9 +469,34 @@ def test_time_goes_by_at_once(run: Run, world: str) -> None:
             thoonk_world.advance(59)
             assert job.get_result(id, timeout=1).result == "result"
             thoonk_world.advance(2)
-            with pytest.raises(Empty):
+            with pytest.raises(NoResult):
                 job.get_result(id, timeout=0.01)
             assert job.get_result(kept, timeout=1).result == "result"
+
+        def test_a_job_is_due(thoonk, thoonk_world):
+            job = thoonk.job("j")
+            high = job.put("high", job.HIGH, delay=3600)
+            job.put("low", id="low", delay=3000, unique_for=4000)
+            other = thoonk_world.client().job("j")
+            taken = []
+            taker = threading.Thread(target=lambda: taken.append(other.get(timeout=20)))
+            taker.start()
+            time.sleep(0.2)
+            thoonk_world.advance(2999)
+            with pytest.raises(Empty):
+                job.get(timeout=0.05)
+            assert not taken
+            assert 0 < job.stats().next_due <= 1
+            thoonk_world.advance(602)
+            taker.join(5)
+            claims = [taken[0], job.get(timeout=5)]
+            assert [claim.item for claim in claims] == ["high", "low"]
+            info = job.get_info(high)
+            assert (info.claimed - info.due).total_seconds() < 10
+            job.finish_many(claims)
+            assert job.put("x", id="low").outcome.name == "KEPT"
+            thoonk_world.advance(400)
+            assert job.put("x", id="low").outcome.name == "ADDED"
 
         def test_an_unconfirmed_take_comes_back(thoonk, thoonk_world):
             from thoonk.operations import QueueTake
@@ -523,7 +548,7 @@ def test_time_goes_by_at_once(run: Run, world: str) -> None:
                 thoonk_world.expire(job, claim)
                 assert (await waiting).cancelled == 1
     """
-    run(text, f"--thoonk-url={world}").assert_outcomes(passed=9)
+    run(text, f"--thoonk-url={world}").assert_outcomes(passed=10)
 
 
 # --- those who do not use it ----------------------------------------------------------------
