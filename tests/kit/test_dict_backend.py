@@ -114,7 +114,7 @@ class TestPause(Dicts, testing.PauseContract):
     pass
 
 
-class TestSchedule(Dicts, testing.ScheduleContract):
+class TestDelay(Dicts, testing.DelayContract):
     pass
 
 
@@ -190,7 +190,7 @@ class TestAsyncPause(AsyncDicts, testing.AsyncPauseContract):
     pass
 
 
-class TestAsyncSchedule(AsyncDicts, testing.AsyncScheduleContract):
+class TestAsyncDelay(AsyncDicts, testing.AsyncDelayContract):
     pass
 
 

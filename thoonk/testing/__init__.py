@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from thoonk.testing._async.claims import AsyncClaimsContract
     from thoonk.testing._async.config import AsyncConfigContract
     from thoonk.testing._async.contract import AsyncContract
+    from thoonk.testing._async.delay import AsyncDelayContract
     from thoonk.testing._async.feed import AsyncFeedContract
     from thoonk.testing._async.handler import AsyncHandlerContract
     from thoonk.testing._async.job import AsyncJobContract
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from thoonk.testing._async.page import AsyncPageContract
     from thoonk.testing._async.pause import AsyncPauseContract
     from thoonk.testing._async.queue import AsyncQueueContract
-    from thoonk.testing._async.schedule import AsyncScheduleContract
     from thoonk.testing._async.serializer import AsyncSerializerContract
     from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
     from thoonk.testing._async.states import AsyncStatesContract
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.claims import ClaimsContract
     from thoonk.testing._sync.config import ConfigContract
     from thoonk.testing._sync.contract import Contract
+    from thoonk.testing._sync.delay import DelayContract
     from thoonk.testing._sync.feed import FeedContract
     from thoonk.testing._sync.handler import HandlerContract
     from thoonk.testing._sync.job import JobContract
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.page import PageContract
     from thoonk.testing._sync.pause import PauseContract
     from thoonk.testing._sync.queue import QueueContract
-    from thoonk.testing._sync.schedule import ScheduleContract
     from thoonk.testing._sync.serializer import SerializerContract
     from thoonk.testing._sync.sorted_feed import SortedFeedContract
     from thoonk.testing._sync.states import StatesContract
@@ -72,6 +72,7 @@ __all__ = [
     "AsyncClaimsContract",
     "AsyncConfigContract",
     "AsyncContract",
+    "AsyncDelayContract",
     "AsyncFeedContract",
     "AsyncHandlerContract",
     "AsyncJobContract",
@@ -80,7 +81,6 @@ __all__ = [
     "AsyncPageContract",
     "AsyncPauseContract",
     "AsyncQueueContract",
-    "AsyncScheduleContract",
     "AsyncSerializerContract",
     "AsyncSortedFeedContract",
     "AsyncStatesContract",
@@ -91,6 +91,7 @@ __all__ = [
     "ConfigContract",
     "Contract",
     "Cut",
+    "DelayContract",
     "Faults",
     "FeedContract",
     "HandlerContract",
@@ -101,7 +102,6 @@ __all__ = [
     "PauseContract",
     "Proxy",
     "QueueContract",
-    "ScheduleContract",
     "SerializerContract",
     "SortedFeedContract",
     "StatesContract",
@@ -126,7 +126,7 @@ _SUBJECTS = {
     "Page": "page",
     "Pause": "pause",
     "Queue": "queue",
-    "Schedule": "schedule",
+    "Delay": "delay",
     "Serializer": "serializer",
     "SortedFeed": "sorted_feed",
     "States": "states",

@@ -8,6 +8,7 @@ from thoonk.testing import (
     AsyncBulkContract,
     AsyncClaimsContract,
     AsyncConfigContract,
+    AsyncDelayContract,
     AsyncFeedContract,
     AsyncHandlerContract,
     AsyncJobContract,
@@ -16,7 +17,6 @@ from thoonk.testing import (
     AsyncPageContract,
     AsyncPauseContract,
     AsyncQueueContract,
-    AsyncScheduleContract,
     AsyncSerializerContract,
     AsyncSortedFeedContract,
     AsyncStatesContract,
@@ -84,7 +84,7 @@ class TestPause(AsyncWorlds, AsyncPauseContract):
     pass
 
 
-class TestSchedule(AsyncWorlds, AsyncScheduleContract):
+class TestDelay(AsyncWorlds, AsyncDelayContract):
     pass
 
 

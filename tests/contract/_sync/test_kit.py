@@ -9,6 +9,7 @@ from thoonk.testing import (
     BulkContract,
     ClaimsContract,
     ConfigContract,
+    DelayContract,
     FeedContract,
     HandlerContract,
     JobContract,
@@ -17,7 +18,6 @@ from thoonk.testing import (
     PageContract,
     PauseContract,
     QueueContract,
-    ScheduleContract,
     SerializerContract,
     SortedFeedContract,
     StatesContract,
@@ -85,7 +85,7 @@ class TestPause(Worlds, PauseContract):
     pass
 
 
-class TestSchedule(Worlds, ScheduleContract):
+class TestDelay(Worlds, DelayContract):
     pass
 
 

@@ -55,7 +55,7 @@ async def is_nothing_there(job: AsyncJob[str]) -> bool:
     return False
 
 
-class AsyncScheduleContract(AsyncContract):
+class AsyncDelayContract(AsyncContract):
     """Jobs that are put, given back or moved for later: not before their time, and then."""
 
     # --- put --------------------------------------------------------------------------------
