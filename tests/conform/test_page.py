@@ -130,7 +130,18 @@ def test_every_field_of_a_vector_is_there() -> None:
 
 STAND_INS = [
     *("base64", "join", "ago", "seconds ago", "times", "plus", "now", "above", "now in seconds"),
-    *("score", "fresh id", "fresh token", "any", "as before", "unordered", "age", "any of", "size"),
+    *(
+        "score",
+        "fresh id",
+        "fresh token",
+        "any",
+        "as before",
+        "unordered",
+        "age",
+        "until",
+        "any of",
+        "size",
+    ),
 ]
 
 
