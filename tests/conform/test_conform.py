@@ -151,7 +151,7 @@ def test_what_a_peer_does_wrong_is_told_and_the_rest_goes_on(
     assert f'FAILED  {MISSING}\n        get_item {{"feed": "F", "id": "x"}}\n' in done.output
     for words_of_it in told:
         assert words_of_it in done.output
-    assert done.output.endswith("toy, level 2: 3 passed, 1 failed, 0 skipped\n")
+    assert done.output.endswith("toy, level 2: 4 passed, 1 failed, 0 skipped\n")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_program_that_is_not_there(one_url: str) -> None:
 def test_what_a_peer_lacks_is_skipped(one_url: str) -> None:
     done = run("--url", one_url, "--only", "get_", "--only", "next call", "--", *TOY, "lacks it")
     assert done.exit_code == 0, done.output
-    assert "4 without get_item" in done.output.splitlines()[-1]
+    assert "5 without get_item" in done.output.splitlines()[-1]
     assert "1 without sessions" in done.output.splitlines()[-1]
 
 
@@ -198,7 +198,7 @@ def test_the_report_has_every_vector(one_url: str, tmp_path: Path) -> None:
     done = run(*words, "--", *TOY, "writes")
     assert done.exit_code == 1
     report = json.loads(target.read_text("utf-8"))
-    assert report["contract"] == "2.0"
+    assert report["contract"] == "2.1"
     assert report["peer"] == {"name": "toy", "level": 2, "without": ["bytes"]}
     outcomes = {v["name"]: v for v in report["vectors"]}
     assert len(outcomes) == sum("get_" in vector.title for vector in load())

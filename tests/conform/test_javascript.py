@@ -92,6 +92,7 @@ FENCED = {
     "Ending a claim: job finish, not what a peer has claimed since",
     "Ending a claim: job cancel, not under another token",
     "Ending a claim: job stall, not under another token",
+    "Ending a claim: job fail, not under another token",
 }
 
 REPLACED = (
@@ -174,6 +175,7 @@ CASES = {
                 "and then it is announced"
             ),
             "Names: its name may hold colons, spaces, line breaks and letters of all kinds",
+            "create since 2: what an older peer's delete has left of jobs is not for the new feed",
             "Calls that are repeated: create says again that it has created the feed",
         },
     ),
@@ -186,6 +188,38 @@ CASES = {
             "get_result since 2: of a peer that stores nothing the result is in the notice",
         },
     ),
+    "nobody is told that a job comes first": (
+        "operations.lua",
+        """  if is_new[first] then
+    ring()
+  end
+""",
+        "",
+        {
+            "job add: with a delay it is scheduled, and the bell rings",
+            "job add: at a time, with high priority",
+            "job add: several at one time stay in their order",
+            "job fail: at a time, and the bell rings where nothing waits",
+            "job reschedule: after a delay, and it comes first: the bell rings",
+        },
+    ),
+    "a job that is claimed is run twice": (
+        "operations.lua",
+        "if item and not call('ZSCORE', claimed, id) then",
+        "if item then",
+        {"Taking: an id that is claimed is passed over"},
+    ),
+    "what others put in a pause is next": (
+        "operations.lua",
+        "      call('LPUSH', paused, id)\n",
+        "      call('RPUSH', paused, id)\n",
+        {
+            "resume: what others have pushed meanwhile comes behind it",
+            "Pauses: no job is taken, and what others have pushed is brought along",
+            "Pauses: nor an item of a queue",
+            "Pauses: no job that waits is lost",
+        },
+    ),
     "a taker waits beside the list": (
         "thoonk.js",
         'this.#key("reserved", feed)]',
@@ -194,6 +228,12 @@ CASES = {
             "Blocking takes: whoever waits for an item gets it when it is pushed",
             "Blocking takes since 2: whoever waits is not held up by an id without item",
             "Blocking takes since 2: whoever waits for a job holds it when it is pushed",
+            "Blocking takes since 2: whoever waits is woken by the bell, and looks",
+            "Blocking takes since 2: whoever waits through a pause gets what there is at its end",
+            (
+                "Blocking takes since 2: whoever waits in a pause does not get what another peer "
+                "puts"
+            ),
         },
     ),
 }

@@ -148,7 +148,7 @@ local function due_at(asked)
   local time = now()
   local delay = string.match(asked, '^%+(.*)')
   local due = math.floor(delay and time + tonumber(delay) or tonumber(asked))
-  return due > time and due or nil, due
+  return due > time and due or nil
 end
 
 -- --- what else is known of a job -----------------------------------------------------------------
@@ -1121,9 +1121,10 @@ operations['job reschedule'] = function(id, when)
   if not before then
     refuse('NOTSCHEDULED')
   end
-  local more, due, asked = before % 1, due_at(when)
+  local more, due = before % 1, due_at(when)
   if not due then
-    make_available(id, asked + more)
+    make_available(id, now() + more)
+    note(id, {due = text(now())})
     return 0
   end
   schedule({{id = id, item = call('HGET', scheduled_items, id)}}, due + more)

@@ -1,5 +1,5 @@
 -- Contract: resume
---@ keys config ids reserved claimed scheduled paused
+--@ keys config ids reserved claimed scheduled runs paused
 -- ARGV: 1 payload of the notice, 2 conffeed channel, 3 how many ids a step moves at most, then
 --       session and call
 -- Returns 1, 0 when it is not paused, or 2 to be asked again.
@@ -35,7 +35,7 @@ if call('EXISTS', keys.paused) == 1 then
   -- It wakes blocked takers, as a push does.
   call('RENAME', keys.paused, inbox)
 elseif kind_of(config[1]) == 'job'
-    and call('EXISTS', keys.scheduled) + call('EXISTS', keys.claimed) > 0 then
+    and call('EXISTS', keys.scheduled, keys.runs, keys.claimed) > 0 then
   -- Nor could who has waited all the time know when to look: one of them is woken.
   call('RPUSH', inbox, '')
 end
