@@ -261,6 +261,7 @@ def test_a_db_with_something_in_it_is_not_touched(
 def test_a_server_of_its_own_is_started_and_stopped(
     running_server: Callable[[str], servers.Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    binary = running_server("redis-6.2").binary
     started: list[Any] = []
 
     class Popen(subprocess.Popen[bytes]):
@@ -269,7 +270,6 @@ def test_a_server_of_its_own_is_started_and_stopped(
             started.append(self)
 
     monkeypatch.setattr(sandbox.subprocess, "Popen", Popen)
-    binary = running_server("redis-6.2").binary
     done = run("--server", binary, "--only", "sorted edit", "--", *OURS)
     assert done.exit_code == 0, done.output
     server = next(process for process in started if process.args[0] == binary)

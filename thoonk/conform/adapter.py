@@ -121,17 +121,53 @@ def info_as_json(info: ops.JobInfo) -> dict[str, Template]:
         "state": info.state.value,
         **{name: in_ms(getattr(info, name)) for name in TIMES},
         "failures": info.failures,
+        "progress": info.progress,
+        "doing": info.doing or None,
         **{name: text or None for name, text in attrs.asdict(failure).items()},
         "has_result": info.has_result,
     }
 
 
-TIMES = ("put", "due", "claimed", "failed", "stalled")
+TIMES = ("put", "due", "claimed", "failed", "stalled", "progressed")
 
 
 def in_ms(time: dt.datetime | None) -> int | None:
     """A time as the server has it."""
     return None if time is None else round(time.timestamp() * 1000)
+
+
+def schedule_of(given: Arguments) -> ops.Schedule:
+    """A schedule from its JSON."""
+    return ops.Schedule(
+        name_of(given["name"]),
+        decode(given["item"]),
+        given.get("every"),
+        given.get("cron", ""),
+        given.get("tz", ""),
+        ops.IfMissed(given.get("missed", "once")),
+        PRIORITIES[given.get("priority", "normal")],
+    )
+
+
+def times_of(given: Arguments) -> tuple[float, ...]:
+    """The times of a schedule, from their JSON."""
+    return tuple(time / 1000 for time in given.get("times", ()))
+
+
+def schedule_as_json(status: ops.ScheduleStatus) -> Template:
+    """A schedule, and when it is due, in ms."""
+    schedule = status.schedule
+    return {
+        "name": as_json(schedule.name),
+        "item": encode(schedule.item),
+        "every": schedule.every,
+        "cron": schedule.cron or None,
+        "tz": schedule.tz or None,
+        "missed": schedule.if_missed.value,
+        "priority": schedule.priority.name.lower(),
+        "next": None if status.next is None else round(status.next * 1000),
+        "later": [round(time * 1000) for time in status.later],
+    }
 
 
 class Adapter:
@@ -456,6 +492,32 @@ class Adapter:
     def job_extend(self, feed: str, given: Arguments) -> Template:
         operation = ops.JobExtend(feed, tuple(map(claim_ref_of, given["jobs"])))
         return {"extended": [*self.execute(operation, given)]}
+
+    def job_holds(self, feed: str, given: Arguments) -> Template:
+        operation = ops.JobHolds(feed, tuple(map(claim_ref_of, given["jobs"])))
+        return {"holds": [*self.execute(operation, given)]}
+
+    def job_progress(self, feed: str, given: Arguments) -> Template:
+        id, token = name_of(given["id"]), name_of(given.get("token", ""))
+        operation = ops.JobProgress(feed, id, token, given["progress"], given.get("doing", ""))
+        self.execute(operation, given)
+        return {}
+
+    def job_schedule(self, feed: str, given: Arguments) -> Template:
+        operation = ops.JobSchedule(feed, schedule_of(given), times_of(given))
+        return {"new": self.execute(operation, given)}
+
+    def job_set_runs(self, feed: str, given: Arguments) -> Template:
+        operation = ops.JobSetRuns(feed, schedule_of(given), times_of(given))
+        return {"told": self.execute(operation, given)}
+
+    def job_unschedule(self, feed: str, given: Arguments) -> Template:
+        return {"removed": self.execute(ops.JobUnschedule(feed, name_of(given["name"])), given)}
+
+    def schedules(self, feed: str, given: Arguments) -> Template:
+        names = tuple(map(name_of, given.get("names", ())))
+        found = self.execute(ops.ReadSchedules(feed, names), given)
+        return {"schedules": [*map(schedule_as_json, found)]}
 
     def job_cancel(self, feed: str, given: Arguments) -> Template:
         return self._end(ops.JobCancel, feed, given)

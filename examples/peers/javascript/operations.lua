@@ -4,8 +4,8 @@
 
 local config, ids, items, publishes, idincr, published, claimed, stalled, cancelled, finishes,
   reserved, holders, tokens, results, answers, scheduled, scheduled_items, unique, info,
-  paused = unpack(KEYS)
-local FIRST_RESULT = 21
+  paused, schedules, runs, run_times = unpack(KEYS)
+local FIRST_RESULT = 24
 local F = table.remove(ARGV, 1)
 local name = table.remove(ARGV, 1)
 local session = table.remove(ARGV, 1)
@@ -110,6 +110,13 @@ local function next_scheduled()
   return tonumber(first[2] or ''), first[1]
 end
 
+-- When that or the next job of a schedule is due, in whole ms.
+local function next_due()
+  local first = call('ZRANGE', runs, 0, 0, 'WITHSCORES')
+  local due = math.min(next_scheduled() or math.huge, tonumber(first[2] or '') or math.huge)
+  return due < math.huge and math.floor(due) or nil
+end
+
 -- Several have one time, and stay in their order.
 local function schedule(jobs, due)
   local is_new = {}
@@ -137,6 +144,83 @@ local function bring_due()
   local rows = call('ZRANGEBYSCORE', scheduled, '-inf', '(' .. text(now() + 1), 'WITHSCORES')
   for index = 1, #rows, 2 do
     make_available(rows[index], tonumber(rows[index + 1]))
+  end
+end
+
+-- --- periodic jobs -----------------------------------------------------------------------------
+
+local MISSED = 60000
+
+local function schedule_of(stored)
+  local head, item = string.match('\0' .. stored, '^(.-)%zitem=(.*)$')
+  local schedule = {item = item}
+  for word, value in string.gmatch(head, '%z(%Z-)=(%Z*)') do
+    schedule[word] = value
+  end
+  return schedule
+end
+
+local function times_of(name)
+  local times = {}
+  for time in string.gmatch(call('HGET', run_times, name) or '', '%d+') do
+    table.insert(times, tonumber(time))
+  end
+  return times
+end
+
+local function set_times(name, times)
+  local texts = {}
+  for index, time in ipairs(times) do
+    texts[index] = text(time)
+  end
+  call('HSET', run_times, name, table.concat(texts, ' '))
+end
+
+local function run(name, schedule, due)
+  local id = name .. '@' .. text(due)
+  if call('HEXISTS', items, id) == 0 then
+    call('HSET', items, id, schedule.item)
+    call('INCR', publishes)
+    call('ZADD', published, text(due), id)
+    call(schedule.priority == 'high' and 'RPUSH' or 'LPUSH', ids, id)
+  end
+end
+
+local function bring_runs()
+  local time = now()
+  local rows = call('ZRANGEBYSCORE', runs, '-inf', text(time), 'WITHSCORES')
+  for index = 1, #rows, 2 do
+    local name, due = rows[index], tonumber(rows[index + 1])
+    local stored = call('HGET', schedules, name)
+    call('ZREM', runs, name)
+    if not stored then
+      call('HDEL', run_times, name)
+    else
+      local schedule, times, last = schedule_of(stored), times_of(name), nil
+      local missed, told = due < time - MISSED, #times
+      while due and due <= time do
+        if not missed then
+          run(name, schedule, due)
+        end
+        last = due
+        due = schedule.every and due + schedule.every or table.remove(times, 1)
+      end
+      if missed and schedule.missed ~= 'skip' then
+        run(name, schedule, last)
+      end
+      if due then
+        call('ZADD', runs, text(due), name)
+      end
+      if #times < told then
+        set_times(name, times)
+      end
+    end
+  end
+end
+
+local function ring_for(name)
+  if call('ZRANGE', runs, 0, 0)[1] == name then
+    ring()
   end
 end
 
@@ -426,7 +510,7 @@ operations['create'] = function(...)
   end
   call('HSET', config, ...)
   -- Left over by an older peer's delete.
-  call('DEL', scheduled, scheduled_items, unique, info, paused)
+  call('DEL', scheduled, scheduled_items, unique, info, paused, schedules, runs, run_times)
   return 1
 end
 
@@ -508,7 +592,7 @@ operations['resume'] = function(instance)
   is_paused, ids = false, inbox
   if call('EXISTS', paused) == 1 then
     call('RENAME', paused, ids)
-  elseif SHAPES[call('HGET', config, 'type')] == 'job' and call('EXISTS', scheduled, claimed) > 0 then
+  elseif SHAPES[call('HGET', config, 'type')] == 'job' and call('EXISTS', scheduled, runs, claimed) > 0 then
     ring()
   end
   call('PUBLISH', 'conffeed', F .. '\0' .. instance)
@@ -574,8 +658,8 @@ operations['stats'] = function()
     tell('failing', call('HLEN', cancelled))
     tell('finished', counted(call('GET', finishes)))
     tell('scheduled', call('ZCARD', scheduled))
-    local due = next_scheduled()
-    tell('next_due', due and math.max(0, math.floor(due) - now()) or '')
+    local due = next_due()
+    tell('next_due', due and math.max(0, due - now()) or '')
     local oldest
     for _, id in ipairs(call('ZRANGE', published, 0, 999)) do
       oldest = oldest or not call('ZSCORE', claimed, id) and call('ZSCORE', published, id)
@@ -936,8 +1020,9 @@ operations['job get'] = function(token, count)
     bring_along()
   end
   bring_due()
+  bring_runs()
   local taken = take(token, tonumber(count))
-  local due = next_scheduled()
+  local due = next_due()
   if due and #taken > 0 then
     ring()
   end
@@ -946,7 +1031,7 @@ operations['job get'] = function(token, count)
     table.insert(failures, counted(call('HGET', cancelled, taken[index])))
   end
   local left = timeout > 0 and wake(timeout) or math.huge
-  left = math.min(left, due and math.floor(due) - now() or math.huge)
+  left = math.min(left, due and due - now() or math.huge)
   return {left < math.huge and math.max(0, left) or -1, taken, failures}
 end
 
@@ -962,6 +1047,78 @@ operations['job extend'] = function(...)
     table.insert(extended, held and 1 or 0)
   end
   return extended
+end
+
+operations['job holds'] = function(...)
+  local jobs, holds = {...}, {}
+  must_be('job')
+  for index = 1, #jobs, 2 do
+    table.insert(holds, is_held(jobs[index], jobs[index + 1]) and 1 or 0)
+  end
+  return holds
+end
+
+operations['job progress'] = function(id, token, progress, doing)
+  must_be('job')
+  must_be_held(id, token)
+  note(id, {progressed = text(now()), progress = progress, doing = doing})
+  return 1
+end
+
+operations['job schedule'] = function(name, stored, ...)
+  must_be('job')
+  if call('HGET', schedules, name) == stored and call('ZSCORE', runs, name) then
+    return 0
+  end
+  local every, times = schedule_of(stored).every, {...}
+  call('HSET', schedules, name, stored)
+  call('ZADD', runs, every and text(now() + every) or table.remove(times, 1), name)
+  if every then
+    call('HDEL', run_times, name)
+  else
+    set_times(name, times)
+  end
+  ring_for(name)
+  return 1
+end
+
+operations['job set runs'] = function(name, stored, ...)
+  must_be('job')
+  if call('HGET', schedules, name) ~= stored then
+    return 0
+  end
+  local due, times = call('ZSCORE', runs, name), {}
+  for _, time in ipairs({...}) do
+    if tonumber(time) > (tonumber(due or '') or now()) then
+      table.insert(times, time)
+    end
+  end
+  if not due and #times > 0 then
+    call('ZADD', runs, table.remove(times, 1), name)
+    ring_for(name)
+  end
+  set_times(name, times)
+  return 1
+end
+
+operations['job unschedule'] = function(name)
+  must_be('job')
+  call('ZREM', runs, name)
+  call('HDEL', run_times, name)
+  return call('HDEL', schedules, name)
+end
+
+operations['schedules'] = function(...)
+  must_be('job')
+  local found = {}
+  for _, name in ipairs(select('#', ...) > 0 and {...} or call('HKEYS', schedules)) do
+    local stored = call('HGET', schedules, name)
+    if stored then
+      local due, times = call('ZSCORE', runs, name) or '', call('HGET', run_times, name) or ''
+      table.insert(found, {name, stored, due, times})
+    end
+  end
+  return found
 end
 
 -- Kind of result: some, none, or '' for no result. Seconds to keep it: '' as configured.

@@ -115,6 +115,16 @@ const operations = {
       lost: encodeAll(lost),
     };
   },
+  "job holds": async (a) => ({ holds: await thoonk.holds(a.feed, a.jobs) }),
+  "job progress": (a, once) => thoonk.progress(a.feed, a.id, a, once),
+  "job schedule": async (a, once) => ({ new: await thoonk.schedule(a.feed, a, once) }),
+  "job set runs": async (a, once) => ({ told: await thoonk.setRuns(a.feed, a, once) }),
+  "job unschedule": async (a, once) => ({
+    removed: await thoonk.unschedule(a.feed, a.name, once),
+  }),
+  schedules: async (a) => ({
+    schedules: (await thoonk.schedules(a.feed, a.names)).map(encodeFields),
+  }),
   "job cancel": (a, once) => thoonk.end("cancel", a.feed, a.id, a.token, once),
   "job stall": (a, once) => thoonk.end("stall", a.feed, a.id, a.token, once),
   "job finish": (a, once) => thoonk.finish(a.feed, a.jobs, once),
@@ -161,9 +171,9 @@ const decodeJob = (job) => ({
 // Names, ids, items and what else is bytes.
 function decodeArguments(given) {
   const a = { ...given };
-  for (const name of ["feed", "id", "item", "neighbour", "position", "token", "cursor"])
+  for (const name of ["feed", "id", "item", "neighbour", "position", "token", "cursor", "name"])
     if (name in a) a[name] = decode(a[name]);
-  for (const name of ["ids", "items", "entries"]) if (name in a) a[name] = decodeAll(a[name]);
+  for (const name of ["ids", "items", "entries", "names"]) if (name in a) a[name] = decodeAll(a[name]);
   for (const name of ["jobs", "finished", "cancelled"])
     if (name in a) a[name] = a[name].map(decodeJob);
   return a;

@@ -30,6 +30,9 @@ const KEYS = [
   "unique",
   "info",
   "paused",
+  "schedules",
+  "runs",
+  "runtimes",
 ];
 const EVENTS = {
   "feed.publish": "publish",
@@ -381,6 +384,41 @@ export class Thoonk {
     return (await this.run(feed, "job extend", words, { once })).map(Boolean);
   }
 
+  // For each whether it is claimed.
+  async holds(feed, jobs) {
+    const words = jobs.flatMap(({ id, token = "" }) => [id, token]);
+    return (await this.run(feed, "job holds", words)).map(Boolean);
+  }
+
+  progress(feed, id, { token = "", progress, doing = "" }, once) {
+    return this.run(feed, "job progress", [id, token, progress, doing], { once });
+  }
+
+  // A schedule is {name, item, every or cron and tz, missed, priority}; times are in ms.
+  async schedule(feed, given, once) {
+    const words = [given.name, stored(given), ...(given.times ?? []).map(Math.round)];
+    return (await this.run(feed, "job schedule", words, { once })) === 1;
+  }
+
+  async setRuns(feed, given, once) {
+    const words = [given.name, stored(given), ...given.times.map(Math.round)];
+    return (await this.run(feed, "job set runs", words, { once })) === 1;
+  }
+
+  async unschedule(feed, name, once) {
+    return (await this.run(feed, "job unschedule", [name], { once })) === 1;
+  }
+
+  async schedules(feed, names = []) {
+    const rows = await this.run(feed, "schedules", names);
+    return rows.map(([name, text, due, later]) => ({
+      name,
+      ...understoodSchedule(text),
+      next: due.length === 0 ? null : Number(due.toString()),
+      later: later.toString().split(" ").filter(Boolean).map(Number),
+    }));
+  }
+
   // cancel or stall
   end(how, feed, id, token = "", once = {}) {
     return this.run(feed, `job ${how}`, [id, token], { once });
@@ -504,13 +542,29 @@ function due({ delay, at }) {
   return delay === undefined ? "" : `+${delay * 1000}`;
 }
 
+// A schedule as it is stored, and back. Its item comes last and may hold NULs.
+function stored({ every, cron, tz, missed = "once", priority = "normal", item }) {
+  const head = { every: every && Math.round(every * 1000), cron, tz, missed, priority };
+  const texts = Object.entries(head).filter(([, value]) => value);
+  return join(...texts.map(([name, value]) => `${name}=${value}\0`), "item=", item);
+}
+
+function understoodSchedule(text) {
+  const at = join(NUL, text).indexOf("\0item=");
+  const texts = text.subarray(0, at).toString().split("\0").filter(Boolean);
+  const { every, ...others } = Object.fromEntries(texts.map((part) => part.split(/=(.*)/s)));
+  const item = text.subarray(at + "item=".length);
+  return { every: every ? every / 1000 : null, cron: null, tz: null, ...others, item };
+}
+
 // What is told of a job. Times are numbers, of whole ms.
 function known(told) {
   const facts = Object.fromEntries(pairs(told).map(([name, value]) => [name.toString(), value]));
-  for (const name of ["put", "due", "claimed", "failed", "stalled", "failures"])
+  for (const name of ["put", "due", "claimed", "failed", "stalled", "failures", "progressed"])
     facts[name] = facts[name] === undefined ? null : Math.floor(Number(facts[name].toString()));
-  for (const name of ["message", "error", "traceback", "worker"]) facts[name] ??= null;
-  return { ...facts, state: facts.state.toString() };
+  for (const name of ["message", "error", "traceback", "worker", "doing"]) facts[name] ??= null;
+  const progress = facts.progress ? Number(facts.progress.toString()) : null;
+  return { ...facts, progress, state: facts.state.toString() };
 }
 
 const endings = (jobs) =>
