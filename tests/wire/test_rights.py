@@ -127,6 +127,23 @@ def test_who_lacks_a_channel_is_refused_before_anything_is_written(
         check(call, restricted, thoonk, lambda c=channel: restricted.without_channel(c))  # type: ignore[misc]
 
 
+@pytest.mark.parametrize("command", ["hdel", "hlen", "hrandfield"])
+def test_what_only_a_callers_first_call_needs_is_asked_for_then(
+    restricted: Restricted, thoonk: Thoonk, command: str
+) -> None:
+    queue = thoonk.queue("f")
+    queue.put("x")
+    restricted.give(f"-{command}")
+    before = restricted.state()
+    with Thoonk(backend=restricted.url) as another:
+        with pytest.raises(AccessDenied, match=f"command {command.upper()}"):
+            another.queue("f").put("y")
+    assert restricted.state() == before
+    queue.put("z")
+    restricted.give()
+    assert queue.count() == 2
+
+
 def test_a_user_without_channels_keeps_the_items_of_a_full_feed(
     restricted: Restricted, thoonk: Thoonk
 ) -> None:

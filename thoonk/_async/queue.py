@@ -87,18 +87,21 @@ class AsyncQueue(AsyncTakeable[T]):
             ItemExists: the id is taken, and ``if_exists`` is ``"refuse"``.
             InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
         """
-        which, choice = check_priority(priority), check_if_exists(if_exists)
-        seconds = check_unique_for(unique_for, has_id=id is not None)
-        data = self._codec.encode(item)
-        if id is None:
-            fresh = Entry(new_id(), data)
+        which = check_priority(priority)
+        if id is None and unique_for is None and if_exists == "keep":
+            # Usual, and not to be slowed down by the checks below.
+            fresh = Entry(new_id(), self._codec.encode(item))
             await self._execute(QueuePut(self.name, (fresh,), which))
             return fresh.id
-        results = await self._add(
-            [Entry(check_id(id), data)],
-            lambda chunk: QueueAdd(self.name, chunk, which, choice, seconds),
+        choice = check_if_exists(if_exists)
+        seconds = check_unique_for(unique_for, has_id=id is not None)
+        if id is None:
+            return await self.put(item, priority)
+        entry = Entry(check_id(id), self._codec.encode(item))
+        put: PutResult = await self._add_one(
+            entry, QueueAdd(self.name, (entry,), which, choice, seconds)
         )
-        return results[0]
+        return put
 
     @overload
     async def put_many(

@@ -56,6 +56,10 @@ class AsyncTakeable(AsyncCollection[T]):
         outcomes = [outcome for answer in answers for outcome in answer]
         return [PutResult(e.id, outcome) for e, outcome in zip(entries, outcomes, strict=True)]
 
+    async def _add_one(self, entry: Entry, operation: Operation[tuple[Outcome, ...]]) -> PutResult:
+        outcomes: tuple[Outcome, ...] = await self._execute(operation)
+        return PutResult(entry.id, outcomes[0])
+
     async def _until_done(self, step: Operation[Step]) -> int:
         """Do all of what is there now, in short steps; return with how many it is done.
 

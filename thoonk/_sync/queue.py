@@ -88,18 +88,19 @@ class Queue(Takeable[T]):
             ItemExists: the id is taken, and ``if_exists`` is ``"refuse"``.
             InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
         """
-        which, choice = check_priority(priority), check_if_exists(if_exists)
-        seconds = check_unique_for(unique_for, has_id=id is not None)
-        data = self._codec.encode(item)
-        if id is None:
-            fresh = Entry(new_id(), data)
+        which = check_priority(priority)
+        if id is None and unique_for is None and if_exists == "keep":
+            # Usual, and not to be slowed down by the checks below.
+            fresh = Entry(new_id(), self._codec.encode(item))
             self._execute(QueuePut(self.name, (fresh,), which))
             return fresh.id
-        results = self._add(
-            [Entry(check_id(id), data)],
-            lambda chunk: QueueAdd(self.name, chunk, which, choice, seconds),
-        )
-        return results[0]
+        choice = check_if_exists(if_exists)
+        seconds = check_unique_for(unique_for, has_id=id is not None)
+        if id is None:
+            return self.put(item, priority)
+        entry = Entry(check_id(id), self._codec.encode(item))
+        put: PutResult = self._add_one(entry, QueueAdd(self.name, (entry,), which, choice, seconds))
+        return put
 
     @overload
     def put_many(

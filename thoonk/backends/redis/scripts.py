@@ -6,7 +6,7 @@ import functools
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from importlib import resources
 
 import attrs
@@ -16,8 +16,10 @@ _KEYS = re.compile(r"^--@ keys (.+)\n", re.MULTILINE)
 _KEY = re.compile(r"\bkeys\.(\w+\[?)")
 _RESULTS = "result[]"
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-_PRELUDE = "local call = redis.call\n"
+_PRELUDE = "local call, KEYS, ARGV = redis.call, KEYS, ARGV\n"
 """What every script begins with: looked up once, it is faster by a microsecond per ten calls."""
+
+_ASK = re.compile(r"^ *--@ ask (\w+)\n", re.MULTILINE)
 
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
 _CALL = re.compile(r"\bp?call\(([^(),]*(?:\[[^]]*\][^(),]*)?)[,)]")
@@ -45,7 +47,6 @@ _WRITES = frozenset(
 )
 
 _RIGHTS = """\
-local may = redis.acl_check_cmd
 if may and not ({checks}) then
   for _, command in ipairs({{{commands}}}) do
     if not may(command, KEYS[1]) then
@@ -57,6 +58,8 @@ end
 """What comes first in a script that writes: what a script has written is not undone when a
 later command of it is refused. Servers before 7 cannot be asked.
 """
+
+_MAY = "local may = redis.acl_check_cmd\n"
 
 
 def commands_of(text: str) -> set[str]:
@@ -94,12 +97,29 @@ def _place_of_a_write(text: str, functions: Container[str]) -> int | None:
     return None
 
 
-def _rights(text: str) -> str:
-    """Refuse who may not run one of the commands, before the script does anything."""
+def _with_rights(text: str, rare: Iterable[str]) -> str:
+    """Refuse who may not run one of the commands, before the script does anything.
+
+    Asking takes time. ``rare`` are functions that are called only where ``--@ ask`` (here the
+    line ``ask(NAME)``) stands: what they alone call is asked for there.
+    """
+    always = text
+    for name in rare:
+        (function,) = (f[0] for f in _FUNCTION.finditer(text) if f[1] == name)
+        always = always.replace(function, "")
     # Rights to publish depend on the channel: the scripts look for themselves.
-    asked = sorted(commands_of(text) - _read_at_first(text) - {"PUBLISH"})
+    first = _read_at_first(text)
+    asked = commands_of(always) - first - {"PUBLISH"}
+    for name in rare:
+        (function,) = (f[0] for f in _FUNCTION.finditer(text) if f[1] == name)
+        text = text.replace(f"ask({name})\n", _asking(commands_of(function) - asked - first))
     if not _WRITES.intersection(asked):
-        return ""
+        return text
+    return _MAY + _asking(asked) + text
+
+
+def _asking(commands: Iterable[str]) -> str:
+    asked = sorted(commands)
     return _RIGHTS.format(
         checks=" and ".join(f"may('{command}', KEYS[1])" for command in asked),
         commands=", ".join(f"'{command}'" for command in asked),
@@ -162,10 +182,12 @@ def _source(name: str, instead: Mapping[str, str]) -> tuple[bytes, tuple[str, ..
 
     source = _INCLUDE.sub(include, (folder / f"{name}.lua").read_text("utf-8"))
     names = [key for line in _KEYS.findall(source) for key in line.split()]
+    rare = _ASK.findall(source)
     # Comments are for readers of the files.
-    source = _with_places(_without_unused(_COMMENT.sub("", source)), names)
+    source = _COMMENT.sub("", _ASK.sub(r"ask(\1)\n", source))
+    source = _with_rights(_with_places(_without_unused(source), names), rare)
     keys = tuple(key for key in names if key != _RESULTS)
-    return (_PRELUDE + _rights(source) + source).encode(), keys, included
+    return (_PRELUDE + source).encode(), keys, included
 
 
 @functools.cache

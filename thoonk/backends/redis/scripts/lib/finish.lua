@@ -50,7 +50,7 @@ local function finish(completions, options)
   call('HLEN', keys.cancelled)
   call('ZCARD', keys.published)
   call('HLEN', keys.items)
-  call('HLEN', keys.info)
+  local infos = call('HLEN', keys.info)
   call('ZCARD', keys.results)
   end_claims(ids, holders)
   call('HDEL', keys.cancelled, unpack(ids))
@@ -82,7 +82,9 @@ local function finish(completions, options)
       tell('finished', {completion.id})
     end
   end
-  call('HDEL', keys.info, unpack(ids))
+  if infos > 0 then
+    call('HDEL', keys.info, unpack(ids))
+  end
   if #notices > 0 then
     -- The index of results keeps no entry long after the result. More go than come.
     local past = call(

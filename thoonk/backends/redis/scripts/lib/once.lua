@@ -26,6 +26,23 @@ local function outlived(entry, time)
   return '0' .. string.format('%.0f', time)
 end
 
+-- Look at some entries of others, and remove those of callers that have been silent for ten minutes;
+-- not at once, for it may be that the clock has gone on by a step: see `outlived`.
+local function tidy(time)
+  if call('HLEN', answers) <= 16 then
+    return
+  end
+  for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
+    local entry = call('HGET', answers, other)
+    local mark = outlived(entry, time)
+    if mark == '' then
+      call('HDEL', answers, other)
+    elseif mark then
+      call('HSET', answers, other, mark .. string.match(entry, ' .*$'))
+    end
+  end
+end
+
 -- An answer as text: a number, a text, or a list of either.
 local function remember(answer)
   local text
@@ -38,27 +55,18 @@ local function remember(answer)
   else
     text = 'S' .. table.concat(answer, '\0')
   end
-  -- An entry is "time call answer". When a new session comes, some of the others are looked at,
-  -- and those of callers that have been silent for ten minutes go; not at once, for it may be
-  -- that the clock has gone on by a step: see `outlived`.
+  -- An entry is "time call answer".
   local time = math.floor(now() / 1000)
-  local is_new = call('HSET', answers, session, time .. ' ' .. call_number .. ' ' .. text)
-  if is_new == 1 and call('HLEN', answers) > 16 then
-    for _, other in ipairs(call('HRANDFIELD', answers, 4)) do
-      local kept = call('HGET', answers, other)
-      local mark = outlived(kept, time)
-      if mark == '' then
-        call('HDEL', answers, other)
-      elseif mark then
-        call('HSET', answers, other, mark .. string.match(kept, ' .*$'))
-      end
-    end
+  if call('HSET', answers, session, time .. ' ' .. call_number .. ' ' .. text) == 1 then
+    tidy(time)
   end
   return answer
 end
 
 local kept = call('HGET', answers, session)
-if kept then
+if not kept then
+  --@ ask tidy
+else
   local number = tonumber(string.match(kept, '^%d+ (%d+)')) or -1
   if number > tonumber(call_number) then
     answered = redis.error_reply('OVERTAKEN a later call has been answered')
