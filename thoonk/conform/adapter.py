@@ -576,7 +576,11 @@ def notice_as_json(notice: notices.Notice) -> Template:
     match notice:
         case notices.Published() | notices.Edited():
             fields |= {"id": as_json(notice.id), "item": encode(notice.item)}
-        case notices.Retracted():
+        case notices.Scheduled():
+            fields |= {"id": as_json(notice.id), "due": round(notice.due * 1000)}
+        case notices.Progressed():
+            fields |= {"id": as_json(notice.id), "progress": notice.fraction, "doing": notice.text}
+        case notices.Retracted() | notices.JobEvent():
             fields |= {"id": as_json(notice.id)}
         case notices.Moved():
             fields |= {"id": as_json(notice.id), "position": as_json(notice.position)}

@@ -23,6 +23,7 @@ FEATURES: Mapping[str, str] = {
     "claim_timeout": "giving back claims that have run out",
     "max_failures": "stalling a job that was cancelled too often",
     "scheduled": "heeding scheduled jobs, and what else version 2.1 keeps of jobs and ids",
+    "events": "telling what happens to jobs, where the feed is configured so",
     "paused": "heeding that a queue or a job feed is paused",
 }
 """What a peer may lack, besides whole operations, and still work together with others."""

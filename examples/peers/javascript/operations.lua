@@ -67,6 +67,18 @@ local function counted(text)
   return tonumber(string.match(text or '', '^%d+$') or '') or 0
 end
 
+-- What happens to jobs, where the feed wants that told.
+local has_events
+local function tell(...)
+  if has_events == nil then
+    local fields = call('HMGET', config, 'type', 'events')
+    has_events = fields[2] == '1' and SHAPES[fields[1] or ''] == 'job'
+  end
+  if has_events then
+    say('job.event', ...)
+  end
+end
+
 local function must_fit(item)
   local limit = setting('max_item_size')
   if limit > 0 and #item > limit then
@@ -124,6 +136,7 @@ local function schedule(jobs, due)
     call('HSET', scheduled_items, job.id, job.item)
     call('ZADD', scheduled, text(due + (index - 1) / 4096), job.id)
     is_new[job.id] = true
+    tell('scheduled', job.id, text(math.floor(due)))
   end
   local _, first = next_scheduled()
   if is_new[first] then
@@ -138,6 +151,7 @@ local function make_available(id, due)
   call('HSET', items, id, item)
   call('ZADD', published, text(math.floor(due)), id)
   call(due % 1 < 0.5 and 'LPUSH' or 'RPUSH', ids, id)
+  tell('put', id)
 end
 
 local function bring_due()
@@ -183,6 +197,7 @@ local function run(name, schedule, due)
     call('INCR', publishes)
     call('ZADD', published, text(due), id)
     call(schedule.priority == 'high' and 'RPUSH' or 'LPUSH', ids, id)
+    tell('put', id)
   end
 end
 
@@ -332,6 +347,7 @@ local function take(token, count)
     if item and not call('ZSCORE', claimed, id) then
       call('ZADD', claimed, time, id)
       call('HSET', holders, id, token .. ' ' .. time)
+      tell('claimed', id)
       table.insert(new, id)
       table.insert(taken, id)
       table.insert(taken, item)
@@ -384,6 +400,7 @@ local function stall(id)
   end_claims(id)
   call('ZREM', published, id)
   call('SADD', stalled, id)
+  tell('stalled', id)
 end
 
 -- Whether it is stalled. If not, it waits, until it is due if there is such a time.
@@ -393,7 +410,9 @@ local function requeue_or_stall(id, due)
   if limit > 0 and failures >= limit then
     stall(id)
     return true
-  elseif due then
+  end
+  tell('cancelled', id)
+  if due then
     local item = call('HGET', items, id)
     call('ZREM', published, id)
     call('HDEL', items, id)
@@ -639,32 +658,32 @@ operations['stats'] = function()
   local kind = call('HGET', config, 'type') or refuse('NOFEED')
   local shape = SHAPES[kind]
   local found = {'items', call('HLEN', items), 'publishes', counted(call('GET', publishes))}
-  local function tell(field, value)
+  local function add(field, value)
     table.insert(found, field)
     table.insert(found, value)
   end
   if shape == 'feed' then
-    tell('oldest_item', age(call('ZRANGE', ids, 0, 0, 'WITHSCORES')[2]))
-    tell('newest_item', age(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2]))
+    add('oldest_item', age(call('ZRANGE', ids, 0, 0, 'WITHSCORES')[2]))
+    add('newest_item', age(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2]))
   elseif shape == 'queue' or shape == 'job' then
-    tell('waiting', waiting())
-    tell('claimed', claims())
-    tell('paused', is_paused and 1 or 0)
+    add('waiting', waiting())
+    add('claimed', claims())
+    add('paused', is_paused and 1 or 0)
     local first = call('ZRANGE', claimed, 0, 1, 'WITHSCORES')
-    tell('oldest_claimed', age(first[first[1] == '' and 4 or 2]))
+    add('oldest_claimed', age(first[first[1] == '' and 4 or 2]))
   end
   if shape == 'job' then
-    tell('stalled', call('SCARD', stalled))
-    tell('failing', call('HLEN', cancelled))
-    tell('finished', counted(call('GET', finishes)))
-    tell('scheduled', call('ZCARD', scheduled))
+    add('stalled', call('SCARD', stalled))
+    add('failing', call('HLEN', cancelled))
+    add('finished', counted(call('GET', finishes)))
+    add('scheduled', call('ZCARD', scheduled))
     local due = next_due()
-    tell('next_due', due and math.max(0, due - now()) or '')
+    add('next_due', due and math.max(0, due - now()) or '')
     local oldest
     for _, id in ipairs(call('ZRANGE', published, 0, 999)) do
       oldest = oldest or not call('ZSCORE', claimed, id) and call('ZSCORE', published, id)
     end
-    tell('oldest_waiting', age(oldest))
+    add('oldest_waiting', age(oldest))
   end
   return found
 end
@@ -994,6 +1013,7 @@ operations['release'] = function(token, ...)
     if (meant[id] or not some) and is_held(id, token) then
       end_claims(id)
       call('RPUSH', ids, id)
+      tell('released', id)
     end
   end
   if not some then
@@ -1009,6 +1029,7 @@ operations['job put'] = function(id, item, push)
   call('INCR', publishes)
   call('ZADD', published, text(now()), id)
   call(push, ids, id)
+  tell('put', id)
   return 1
 end
 
@@ -1062,6 +1083,7 @@ operations['job progress'] = function(id, token, progress, doing)
   must_be('job')
   must_be_held(id, token)
   note(id, {progressed = text(now()), progress = progress, doing = doing})
+  tell('progressed', id, progress, doing)
   return 1
 end
 
@@ -1139,6 +1161,8 @@ local function finish(id, kind, result, seconds, key)
     call('ZADD', results, keep > 0 and text(time + keep) or '+inf', id)
     call('ZREMRANGEBYSCORE', results, '-inf', '(' .. text(time))
     say('job.finish', id, result)
+  else
+    tell('finished', id)
   end
   call('HDEL', items, id)
   call('HDEL', info, id)
@@ -1241,6 +1265,7 @@ operations['job add'] = function(push, when, if_exists, stay, ...)
         call('ZADD', published, text(now()), id)
         call(push, ids, id)
       end
+      tell('put', id)
     end
   end
   if #later > 0 then
@@ -1366,6 +1391,7 @@ operations['job retry all'] = function(count)
       call('HDEL', cancelled, id)
       call('LPUSH', ids, id)
       call('ZADD', published, text(now()), id)
+      tell('retried', id)
       again = again + 1
     end
   end
@@ -1380,6 +1406,7 @@ operations['job retry'] = function(id)
   call('HDEL', cancelled, id)
   call('LPUSH', ids, id)
   call('ZADD', published, text(now()), id)
+  tell('retried', id)
   return 1
 end
 
@@ -1395,6 +1422,9 @@ operations['job retract'] = function(id)
   end_claims(id)
   if call('LREM', ids, 1, id) == 0 then
     call('LREM', reserved, 1, id)
+  end
+  if removed == 1 then
+    tell('retracted', id)
   end
   return removed
 end
@@ -1441,10 +1471,12 @@ operations['job maintenance'] = function()
     local known = waiting[id] or call('ZSCORE', claimed, id) or call('SISMEMBER', stalled, id) == 1
     if not known and call('ZSCORE', published, id) then
       call('LPUSH', ids, id)
+      tell('put', id)
     elseif not known then
       call('HDEL', items, id)
       call('HDEL', cancelled, id)
       call('HDEL', holders, id)
+      tell('retracted', id)
     end
   end
   for _, id in ipairs(call('HKEYS', info)) do

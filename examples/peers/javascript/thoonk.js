@@ -40,9 +40,23 @@ const EVENTS = {
   "feed.retract": "retract",
   "feed.position": "position",
   "job.finish": "finish",
+  "job.event": "event",
   newfeed: "create",
   delfeed: "delete",
   conffeed: "config",
+};
+// What job.event tells, and what the notices are called.
+const JOB_EVENTS = {
+  put: "put",
+  scheduled: "schedule",
+  claimed: "claim",
+  progressed: "progress",
+  finished: "end",
+  cancelled: "cancel",
+  released: "release",
+  stalled: "stall",
+  retried: "retry",
+  retracted: "retract",
 };
 const CATALOGUE = ["newfeed", "delfeed", "conffeed"];
 const OF_A_FEED = Object.keys(EVENTS).filter((channel) => !CATALOGUE.includes(channel));
@@ -573,6 +587,16 @@ const endings = (jobs) =>
     return [id, token, kind, result ?? "", timeout];
   });
 
+function understoodEvent(feed, event, told) {
+  const [id, more] = split(told) ?? [told, null];
+  const notice = JOB_EVENTS[event];
+  if (!notice || id.length === 0) return null;
+  if (event === "scheduled") return more && { notice, feed, id, due: Number(more.toString()) };
+  if (event !== "progressed") return { notice, feed, id };
+  const [progress, doing] = (more && split(more)) ?? [more, Buffer.from("")];
+  return more && { notice, feed, id, progress: Number(progress.toString()), doing };
+}
+
 // A notice, or null for what is none.
 function understood(channel, payload) {
   const colon = channel.indexOf(":");
@@ -582,6 +606,7 @@ function understood(channel, payload) {
   if (colon < 0) return { notice: event, feed: parts[0] };
   const feed = channel.subarray(colon + 1);
   if (feed.length === 0) return null;
+  if (event === "event") return understoodEvent(feed, parts[0].toString(), parts[1]);
   const [id, rest] = parts;
   const value = {
     publish: { item: rest },

@@ -7,7 +7,7 @@
 --@ include waiting
 --@ include claim
 local config = call('HMGET', keys.config, 'type', 'paused', 'events')
-local refusal = refuse(config[1], 'job') and refuse(config[1], 'queue') or heed_events(config[3])
+local refusal = refuse(config[1], 'job') and refuse(config[1], 'queue') or kind_of(config[1]) ~= 'queue' and heed_events(config[3])
 if refusal then
   return refusal
 end
