@@ -63,7 +63,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     # Of the standard library: linking it would mean fetching its inventory from the network.
     (r"py:.*", r"(builtins\.)?(bool|bytes|dict|float|int|list|object|set|str|tuple|type|None)"),
-    (r"py:.*", r"(asyncio|collections|contextlib|enum|queue|threading|types|typing)\..*"),
+    (r"py:.*", r"(asyncio|collections|contextlib|datetime|dt|enum|queue|threading|types|typing)\..*"),
     (r"py:.*", r"_queue\.Empty|\w*(Error|Exception)|frozenset|Any|Self|optional"),
     # Type variables stand for a type; there is nothing to link to.
     (r"py:.*", r"(.*\.)?(T|R|C|R_co|Function)"),
@@ -71,6 +71,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"thoonk\.backends\.redis\.\w+\.subscription\.\w+"),
     # Of packages that the extras bring.
     (r"py:.*", r"(opentelemetry|prometheus_client)\..*"),
+    # Not public: what queues and job feeds have in common.
+    (r"py:.*", r"thoonk\._a?sync\.takeable\.\w+"),
     # Not public: `AsyncBackend` says what it offers.
     (r"py:.*", r"thoonk\.testing\.\w+\.observed\.\w+"),
     # Aliases for redis-py's classes, which are spelt out in the text.

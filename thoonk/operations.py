@@ -229,7 +229,7 @@ class Failed(enum.IntEnum):
 
 
 LATEST = 253_402_300_799.0
-"""Seconds since 1970 of the last time that can be asked for: the end of the year 9999."""
+"""The last time that can be asked for, in seconds since 1970 (the end of the year 9999)."""
 
 
 @attrs.frozen
