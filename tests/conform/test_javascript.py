@@ -93,6 +93,9 @@ FENCED = {
     "Ending a claim: job cancel, not under another token",
     "Ending a claim: job stall, not under another token",
     "Ending a claim: job fail, not under another token",
+    "job holds: under its token, and whoever holds the claim",
+    "job holds: not what a peer has claimed since",
+    "job progress: not under another token",
 }
 
 REPLACED = (
