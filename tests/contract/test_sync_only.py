@@ -75,7 +75,8 @@ def test_closing_from_another_thread_wakes_everyone(world: World) -> None:
     thoonk = Thoonk(backend=world.url, listen=True)
     queue, job = thoonk.queue("q"), thoonk.job("j")
     waiting = [Background(call) for call in (queue.get, queue.get, job.get)]
-    waiting.append(Background(job.get_result, "id"))
+    other = thoonk.job("other")
+    waiting.append(Background(other.get_result, other.put("x")))
     until(lambda: blocked(world) == 3)
     thoonk.close()
     for call in waiting:

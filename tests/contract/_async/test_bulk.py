@@ -14,7 +14,7 @@ from thoonk import (
     InvalidType,
     InvalidValue,
 )
-from thoonk.operations import JobCancel, JobRetract, JobStall, Operation
+from thoonk.operations import JobFail, JobRetract, Operation
 from thoonk.serializers import JSON
 from thoonk.testing._async.claims import states
 from thoonk.testing._async.observed import AsyncObserved
@@ -115,7 +115,7 @@ class Retracting(AsyncObserved):
     """Somebody removes the job before the claim of what cannot be read is ended."""
 
     async def execute(self, operation: Operation[R]) -> R:
-        if isinstance(operation, JobCancel | JobStall):
+        if isinstance(operation, JobFail):
             await super().execute(JobRetract(operation.feed, (operation.id,)))
         return await super().execute(operation)
 

@@ -15,7 +15,7 @@ from thoonk import (
     InvalidValue,
     Thoonk,
 )
-from thoonk.operations import JobCancel, JobRetract, JobStall, Operation
+from thoonk.operations import JobFail, JobRetract, Operation
 from thoonk.serializers import JSON
 from thoonk.testing._sync.claims import states
 from thoonk.testing._sync.observed import Observed
@@ -116,7 +116,7 @@ class Retracting(Observed):
     """Somebody removes the job before the claim of what cannot be read is ended."""
 
     def execute(self, operation: Operation[R]) -> R:
-        if isinstance(operation, JobCancel | JobStall):
+        if isinstance(operation, JobFail):
             super().execute(JobRetract(operation.feed, (operation.id,)))
         return super().execute(operation)
 
