@@ -728,9 +728,9 @@ class DictBackend:
             while True:
                 # In this order: what comes after the look is not slept through.
                 changed.clear()
-                taken = self.execute(operation)
-                if taken.entries or not changed.wait(max(0.0, waiter.end - time.monotonic())):
-                    return taken
+                batch = self.execute(operation)
+                if batch.entries or not changed.wait(max(0.0, waiter.end - time.monotonic())):
+                    return batch
         finally:
             self.world.wakers.remove(changed.set)
             del self._waiters[operation.token]
@@ -833,14 +833,14 @@ class AsyncDictBackend:
                 changed.clear()
                 # Nothing is awaited between the taking and the return, so who is
                 # cancelled has taken nothing.
-                taken = await self.execute(operation)
-                if taken.entries:
-                    return taken
+                batch = await self.execute(operation)
+                if batch.entries:
+                    return batch
                 try:
                     async with asyncio.timeout_at(waiter.end):
                         await changed.wait()
                 except TimeoutError:
-                    return taken
+                    return batch
         finally:
             self.world.wakers.remove(changed.set)
             del self._waiters[operation.token]

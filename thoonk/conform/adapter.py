@@ -270,13 +270,13 @@ class Adapter:
 
     def _take(self, operation: ops.TakeOperation, given: Arguments) -> Template:
         if "timeout" in given:
-            taken = self.backend.wait(operation, given["timeout"])
+            batch = self.backend.wait(operation, given["timeout"])
         else:
-            taken = self.execute(operation, given)
+            batch = self.execute(operation, given)
         return {
             "token": as_json(operation.token),
-            "entries": [[as_json(e.id), encode(e.item), e.cancelled] for e in taken.entries],
-            "lost": [*map(as_json, taken.lost)],
+            "entries": [[as_json(e.id), encode(e.item), e.cancelled] for e in batch.entries],
+            "lost": [*map(as_json, batch.lost)],
         }
 
     def queue_take(self, feed: str, given: Arguments) -> Template:
