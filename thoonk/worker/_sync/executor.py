@@ -124,7 +124,7 @@ class Executor:
         self._shutdown = shutdown
         self.open()
         beats = WorkerHeartbeat(self._thoonk, self._consumers, self._is_stopping)
-        heartbeat = Background(beats.run, "thoonk-worker-heartbeat")
+        heartbeat = Background(functools.partial(self._beat, beats), "thoonk-worker-heartbeat")
         self._start()
         standstill = Standstill(TICK)
         try:
@@ -247,6 +247,14 @@ class Executor:
         self._is_over.set()
 
     # --- the loops ----------------------------------------------------------------------
+
+    def _beat(self, beats: WorkerHeartbeat) -> None:
+        try:
+            beats.run()
+        except BaseException:
+            # Claims would run out that nobody extends, and their jobs be done twice.
+            self._is_over.set()
+            raise
 
     def _loop(self, consumer: Consumer, slot: Slot) -> None:
         extra = {"event": "loop_failed", "feed": consumer.feed}
