@@ -249,7 +249,7 @@ INTERRUPTED = """
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
-    with Thoonk("127.0.0.1", int(sys.argv[1]), retry_for=1) as thoonk:
+    with Thoonk("127.0.0.1", int(sys.argv[1]), retry_for=1, socket_timeout=3) as thoonk:
         feed = getattr(thoonk, sys.argv[2])("f")
         ranking = thoonk.sorted_feed("s")
         expected = 0
