@@ -24,6 +24,7 @@ def test_the_tests_on_the_page_about_testing_pass(pytester: pytest.Pytester, wor
     done.assert_outcomes(passed=len(re.findall(r"(?m)^(?:async )?def test_", text)))
 
 
+@pytest.mark.slow  # tests/kit/test_dict_backend.py has most of it
 def test_the_classes_on_the_page_about_writing_a_backend_pass(
     pytester: pytest.Pytester,
 ) -> None:
