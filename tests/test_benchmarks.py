@@ -33,6 +33,7 @@ def benchmarks(*arguments: str | Path, root: Path = ROOT) -> subprocess.Complete
 
 # One test, so that it is done once however tests are shared out among processes.
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_everything_is_measured_and_shown(tmp_path: Path, catalogue: Any) -> None:
     quick = run_quickly(tmp_path)
     check_everybody_is_measured_in_everything(quick, catalogue)
