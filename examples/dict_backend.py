@@ -971,12 +971,12 @@ class DictBackend:
             while True:
                 # In this order: what comes after the look is not slept through.
                 changed.clear()
-                taken = self.execute(operation)
+                batch = self.execute(operation)
                 left = waiter.end - time.monotonic()
-                if taken.entries or left <= 0:
-                    return taken
+                if batch.entries or left <= 0:
+                    return batch
                 # Whoever schedules a job wakes those who wait, so that they learn when it is due.
-                changed.wait(left if taken.retry_after is None else min(left, taken.retry_after))
+                changed.wait(left if batch.retry_after is None else min(left, batch.retry_after))
         finally:
             self.world.wakers.remove(changed.set)
             del self._waiters[operation.token]
@@ -1079,12 +1079,12 @@ class AsyncDictBackend:
                 changed.clear()
                 # Nothing is awaited between the taking and the return, so who is
                 # cancelled has taken nothing.
-                taken = await self.execute(operation)
+                batch = await self.execute(operation)
                 left = waiter.end - asyncio.get_running_loop().time()
-                if taken.entries or left <= 0:
-                    return taken
+                if batch.entries or left <= 0:
+                    return batch
                 with contextlib.suppress(TimeoutError):
-                    retry_after = taken.retry_after
+                    retry_after = batch.retry_after
                     async with asyncio.timeout(
                         left if retry_after is None else min(left, retry_after)
                     ):

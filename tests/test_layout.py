@@ -87,7 +87,6 @@ def test_the_synchronous_twins_are_up_to_date() -> None:
 
 
 def test_a_stale_twin_is_found(copy: Path) -> None:
-    assert check_twins(copy).returncode == 0
     file = copy / "thoonk/_async/feed.py"
     file.write_text(file.read_text("utf-8").replace("at the end", "at the very end"), "utf-8")
     done = check_twins(copy)

@@ -19,8 +19,8 @@ def waiting(world: World) -> int:
     return len(world._waiting.get("q", ()))
 
 
-def items(taken: Batch) -> list[bytes]:
-    return [entry.item for entry in taken.entries]
+def items(batch: Batch) -> list[bytes]:
+    return [entry.item for entry in batch.entries]
 
 
 def test_an_item_put_while_another_taker_looks_wakes_who_waits() -> None:
@@ -52,7 +52,7 @@ def test_an_item_put_while_another_taker_looks_wakes_who_waits() -> None:
         first = First(world).wait(QueueTake("q", "first", 1), LONG)
         other.join(LONG / 2)
         assert items(first) == [b"there"]
-        assert [items(taken) for taken in second] == [[b"later"]]
+        assert [items(batch) for batch in second] == [[b"later"]]
 
 
 async def test_an_item_put_while_another_task_looks_wakes_who_waits() -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import configparser
+import re
+import shlex
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
+import pytest
 from selection import Case, by_turns
 
+ROOT = Path(__file__).resolve().parent.parent
 WORLDS = ("memory", "one", "two", "three")
 
 
@@ -49,3 +57,31 @@ def test_what_is_absent_has_no_turn_unless_it_is_alone() -> None:
     assert {case.world for case in kept} == {"memory", "three"}
     alone = Case("tests/test_f.py::test[two]", "two")
     assert by_turns([alone], absent=("two",)) == {alone}
+
+
+def collected(*arguments: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {line for line in done.stdout.splitlines() if "::" in line}
+
+
+@pytest.mark.slow
+def test_what_one_environment_of_tox_leaves_to_another_runs_there() -> None:
+    tox = ROOT / "tox.ini"
+    if not tox.exists():
+        pytest.skip("no tox.ini in this copy")
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(tox, "utf-8")
+    full = settings["testenv"]["commands"]
+    (left_out,) = re.findall(r"^py: .*\{posargs:(.*)\}$", full, re.MULTILINE)
+    patterns = [word.partition("=")[2] for word in left_out.split()]
+    files = [str(path.relative_to(ROOT)) for each in patterns for path in ROOT.glob(each)]
+    measured = settings["testenv:cover"]["commands"].replace("\\\n", " ")
+    (arguments,) = re.findall(r"\}pytest -n \d+ --dist worksteal (.*)$", measured, re.MULTILINE)
+    assert len(files) > len(patterns)
+    assert collected("--full", *files) <= collected(*shlex.split(arguments))

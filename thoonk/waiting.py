@@ -37,7 +37,7 @@ class Deadline:
             raise Empty("nothing came within the timeout")
         return left
 
-    def next_wait(self, taken: Batch) -> float:
+    def next_wait(self, batch: Batch) -> float:
         """Seconds to wait after a take that found nothing.
 
         Raises:
@@ -45,9 +45,9 @@ class Deadline:
         """
         left = self.remaining()
         wait = LONGEST_WAIT if left is None else min(left, LONGEST_WAIT)
-        if taken.retry_after is not None:
+        if batch.retry_after is not None:
             # A little apart from each other, or all takers would look in the same instant.
-            wait = min(wait, taken.retry_after + random.uniform(0.001, 0.02))  # noqa: S311
+            wait = min(wait, batch.retry_after + random.uniform(0.001, 0.02))  # noqa: S311
         return wait
 
 

@@ -245,6 +245,7 @@ CASES = {
 WAITING = {vector.title for vector in load() if "blocking" in vector.requires}
 
 
+@pytest.mark.slow  # what is broken in other ways is found in test_conform.py
 @pytest.mark.parametrize("case", CASES)
 def test_broken_it_fails_where_it_is_broken(
     case: str, broken: Broken, running_server: Callable[[str], servers.Server]

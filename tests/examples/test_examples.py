@@ -69,6 +69,7 @@ def test_in_memory_it_does_what_it_says(script: str) -> None:
     check(script, example(script))
 
 
+@pytest.mark.slow  # in memory they do the same
 @pytest.mark.parametrize("script", LAST_LINES)
 def test_with_processes_on_a_server_too_and_leaves_nothing(
     script: str, server: servers.Server

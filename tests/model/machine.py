@@ -576,12 +576,12 @@ class Machine(RuleBasedStateMachine):
         operation = QueueTake(name, take.token, count)
         self.tick()
 
-        def expected(taken):
+        def expected(batch):
             feed = self.model[name]
             if blocking and self.arena.takers_reserve:
                 feed.reserve()
             take.entries = self.entries_of(feed, feed.take(take.token, count))
-            return taken and [(e.id, e.item) for e in take.entries]
+            return batch and [(e.id, e.item) for e in take.entries]
 
         def real():
             return backend.wait(operation, 0.01) if blocking else backend.execute(operation)
@@ -591,10 +591,10 @@ class Machine(RuleBasedStateMachine):
             self.takes.append(take)
 
     def take_step(self, name: str, real: Callable[[], Any], expected: Callable[[Any], Any]) -> None:
-        def predicted(taken):
-            entries = expected(taken)
-            assert [(e.id, e.item) for e in taken.entries] == entries
-            return taken
+        def predicted(batch):
+            entries = expected(batch)
+            assert [(e.id, e.item) for e in batch.entries] == entries
+            return batch
 
         self.step(name, real, predicted)
 
@@ -724,10 +724,10 @@ class Machine(RuleBasedStateMachine):
         def real():
             return backend.wait(operation, 0.01) if blocking else backend.execute(operation)
 
-        def predicted(taken):
-            claimed = expected(taken)
-            assert [(e.id, e.item.decode(), e.cancelled) for e in taken.entries] == claimed
-            return taken
+        def predicted(batch):
+            claimed = expected(batch)
+            assert [(e.id, e.item.decode(), e.cancelled) for e in batch.entries] == claimed
+            return batch
 
         self.step(name, real, predicted)
         self.job_tokens.append(token)

@@ -70,9 +70,9 @@ def test_what_threads_do_is_seen(world: World) -> None:
     assert [name for name, _ in done[2:6]] == ["JobPut", "JobClaim", "JobFinish", "JobFinish"]
     assert ("JobClaim", True) in done
     answers = {name: answer for name, _, answer in first.calls[:5]}
-    taken = answers["JobClaim"]
-    assert isinstance(taken, ops.Batch)
-    assert taken.entries[0].id == id
+    batch = answers["JobClaim"]
+    assert isinstance(batch, ops.Batch)
+    assert batch.entries[0].id == id
     assert isinstance(first.calls[5][2], NotClaimed)
     assert Published("feed", "a", b"item") in first.notices
     assert first.notices == second.notices

@@ -20,17 +20,18 @@ def shown_on(page: str) -> str:
 def test_the_tests_on_the_page_about_testing_pass(pytester: pytest.Pytester, world: str) -> None:
     text = shown_on("testing.md")
     pytester.path.joinpath("test_page.py").write_text(text)
-    done = pytester.runpytest_subprocess("-q", f"--thoonk-url={world}")
+    done = pytester.runpytest_subprocess("-q", "-pno:hypothesispytest", f"--thoonk-url={world}")
     done.assert_outcomes(passed=len(re.findall(r"(?m)^(?:async )?def test_", text)))
 
 
+@pytest.mark.slow  # tests/kit/test_dict_backend.py has most of it
 def test_the_classes_on_the_page_about_writing_a_backend_pass(
     pytester: pytest.Pytester,
 ) -> None:
     text = "from dict_backend import DictBackend, World\n" + shown_on("writing-a-backend.md")
     pytester.path.joinpath("test_page.py").write_text(text)
     pytester.makeini(f"[pytest]\npythonpath = {ROOT / 'examples'}\n")
-    done = pytester.runpytest_subprocess("-q", "-rs")
+    done = pytester.runpytest_subprocess("-q", "-pno:hypothesispytest", "-rs")
     outcomes = done.parseoutcomes()
     assert (outcomes.pop("skipped"), set(outcomes)) == (1, {"passed"})
     assert outcomes["passed"] > 100

@@ -17,6 +17,9 @@ Run = Callable[..., pytest.RunResult]
 
 ON_BOTH = pytest.mark.parametrize("world", ["memory", "server"])
 
+QUICK = ("-pno:cacheprovider", "-pno:hypothesispytest")
+"""Hypothesis takes longer to import than most of these tests take."""
+
 IMPORTS = """
 import asyncio
 import threading
@@ -41,7 +44,7 @@ def run(pytester: pytest.Pytester) -> Run:
             "  ignore:.*asyncio_default_fixture_loop_scope\n"
         )
         pytester.path.joinpath("test_it.py").write_text(IMPORTS + dedent(text))
-        return pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider", *arguments)
+        return pytester.runpytest_subprocess("-q", *QUICK, *arguments)
 
     return run
 
@@ -140,7 +143,9 @@ def test_the_world_is_chosen_by_option_configuration_and_marker(
     done = run(text, "-vv", "-s", "--thoonk-url=server", "--thoonk-url=memory", "-k", "asked")
     done.stdout.fnmatch_lines(["*::test_asked?server?*in server", "*::test_asked?memory?*"])
     pytester.makeini("[pytest]\nthoonk_url =\n  server\n")
-    pytester.runpytest_subprocess("-q", "-s", "-k", "asked").stdout.fnmatch_lines(["in server*"])
+    pytester.runpytest_subprocess("-q", *QUICK, "-s", "-k", "asked").stdout.fnmatch_lines(
+        ["in server*"]
+    )
 
 
 def test_what_is_not_there_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -566,7 +571,7 @@ def test_loading_it_imports_no_driver_and_no_contract(pytester: pytest.Pytester)
             assert (heavy, ours) == (set(), {"thoonk.testing.plugin"})
         """
     )
-    pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess("-q", *QUICK).assert_outcomes(passed=1)
 
 
 def test_it_can_be_switched_off(run: Run) -> None:

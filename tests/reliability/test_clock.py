@@ -94,8 +94,8 @@ def test_an_item_whose_taker_died_comes_back_although_the_clock_was_an_hour_fast
     queue = thoonk.queue("q")
     queue.put("x")
     server.turn(HOUR)
-    taken = thoonk.backend.execute(operations.QueueTake("q", "token of one that dies"))
-    assert len(taken.entries) == 1
+    batch = thoonk.backend.execute(operations.QueueTake("q", "token of one that dies"))
+    assert len(batch.entries) == 1
     server.turn(0)
     assert queue.get(timeout=TIMEOUT) == "x"
 

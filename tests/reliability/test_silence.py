@@ -240,7 +240,9 @@ INTERRUPTED = """
     import sys
     import time
     from thoonk import Empty, Thoonk
+    from thoonk.backends.redis._sync import backend
 
+    backend.REPLY_MARGIN = 2.0  # longer than there are interrupts
     count = 0
 
     def interrupt(*_):
@@ -249,7 +251,8 @@ INTERRUPTED = """
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
-    with Thoonk("127.0.0.1", int(sys.argv[1]), retry_for=1) as thoonk:
+    options = {"retry_for": 1, "socket_connect_timeout": 2.5}
+    with Thoonk("127.0.0.1", int(sys.argv[1]), **options) as thoonk:
         feed = getattr(thoonk, sys.argv[2])("f")
         ranking = thoonk.sorted_feed("s")
         expected = 0

@@ -3529,10 +3529,10 @@ def test_scores_of_one_step_increase_strictly_also_after_a_clock_that_was_ahead(
 def test_a_claim_tells_when_it_is_worth_looking_again(world: World) -> None:
     with opened(world) as (backend, _):
         do(world, backend, [job(claim_timeout="600"), put("a"), JobClaim("F", "T")])
-        taken = backend.execute(JobClaim("F", "T2"))
-        assert taken.entries == ()
-        assert taken.retry_after is not None
-        assert 600 - SECONDS < taken.retry_after <= 600
+        batch = backend.execute(JobClaim("F", "T2"))
+        assert batch.entries == ()
+        assert batch.retry_after is not None
+        assert 600 - SECONDS < batch.retry_after <= 600
 
 
 def test_job_next_that_is_repeated_ends_nothing_more_and_claims_the_same(world: World) -> None:

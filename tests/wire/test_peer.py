@@ -386,8 +386,8 @@ def test_a_peer_gets_what_a_taker_of_ours_died_with_once_we_have_brought_it_back
     assert queue.get_ids() == ids[1:]
     assert peer.queue_get("f") == b"2"
     world.raw.zincrby("feed.claimed:f", -11_000, ids[0])
-    taken = thoonk.backend.execute(QueueTake("f", "T"))
-    assert [entry.id for entry in taken.entries] == ids[:1]
+    batch = thoonk.backend.execute(QueueTake("f", "T"))
+    assert [entry.id for entry in batch.entries] == ids[:1]
     thoonk.backend.execute(Release("f", "T"))
     assert peer.queue_get("f") == b"1"
     assert world.raw.exists("feed.items:f", "feed.claimed:f", "feed.tokens:f") == 0

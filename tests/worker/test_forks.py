@@ -24,7 +24,7 @@ PROGRAM = """
         pid = os.fork()
         if pid == 0:
             print(f"child {{os.getpid()}} of {{item}}", end="")
-            {child}
+            {children}
         _, status = os.waitpid(pid, 0)
         return str(os.waitstatus_to_exitcode(status))
 """
@@ -50,9 +50,12 @@ AWAITS = {
 }
 
 
-def program(kind: str, child: str) -> str:
+def program(kind: str, children: dict[str, str]) -> str:
+    """A handler whose child does what the job's item, up to a colon, is told to stand for."""
     worker, options, function = KINDS[kind]
-    return PROGRAM.format(kind=worker, options=options, function=function, child=child)
+    text = [f"if item.partition(':')[0] == {item!r}: {child}" for item, child in children.items()]
+    joined = f"\n{12 * ' '}".join(text)
+    return PROGRAM.format(kind=worker, options=options, function=function, children=joined)
 
 
 def processes(command: Command) -> set[int]:
@@ -69,62 +72,61 @@ def processes(command: Command) -> set[int]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("end", ENDS | AWAITS)
 def test_a_child_that_a_handler_forks_ends_when_it_comes_back(
-    commands: Commands, client: Thoonk, kind: str, end: str
+    commands: Commands, client: Thoonk, kind: str
 ) -> None:
-    if end in AWAITS and kind != "tasks":
-        pytest.skip("only coroutines await")
-    child, code, says = (ENDS | AWAITS)[end]
-    commands.write(program(kind, child))
+    # Only coroutines await.
+    ends = ENDS | AWAITS if kind == "tasks" else ENDS
+    commands.write(program(kind, {end: child for end, (child, _, _) in ends.items()}))
     jobs = client.job("j")
-    ids = jobs.put_many(["a", "b", "c"])
     command = commands.start("app:worker")
-    becomes(jobs, 0, 0, 0, 3)
-    assert {jobs.get_result(id, timeout=5).result for id in ids} == {str(code)}
-    # What it has printed is there, once.
-    poll(lambda: len(re.findall(r"child \d+ of [abc]", command.log)) == 3)
-    assert says in command.log
-    assert processes(command) == {command.process.pid, *command.children()}
-    # Its parent goes on, and ends when it is told.
-    jobs.put("d")
-    becomes(jobs, 0, 0, 0, 4)
+    done = 0
+    for end, (_, code, says) in ends.items():
+        # Its parent goes on.
+        ids = jobs.put_many([f"{end}:{name}" for name in "abc"])
+        done += len(ids)
+        becomes(jobs, 0, 0, 0, done)
+        assert {jobs.get_result(id, timeout=5).result for id in ids} == {str(code)}, end
+        # What it has printed is there, once.
+        found = rf"child \d+ of {re.escape(end)}:[abc]"
+        poll(lambda found=found: len(re.findall(found, command.log)) == 3)
+        assert says in command.log
+        assert processes(command) == {command.process.pid, *command.children()}
     command.signal(signal.SIGTERM)
     assert command.ends() == 0, command.log
     assert processes(command) == set()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_child_that_a_handler_forks_can_be_ended_by_a_signal(
-    commands: Commands, client: Thoonk, kind: str, number: signal.Signals
+    commands: Commands, client: Thoonk, kind: str
 ) -> None:
-    commands.write(program(kind, "print(' sleeps', flush=True); time.sleep(600)"))
+    commands.write(program(kind, {"a": "print(' sleeps', flush=True); time.sleep(600)"}))
     jobs = client.job("j")
-    id = jobs.put("a")
     command = commands.start("app:worker")
-    # Before that it may still be in a hook for forks, where Python drops a KeyboardInterrupt.
-    command.told("sleeps")
-    (child,) = processes(command) - {command.process.pid, *command.children()} or command.children()
-    os.kill(child, number)
-    expected = "130" if number == signal.SIGINT else str(-number)
-    assert jobs.get_result(id, timeout=20).result == expected
-    assert states(jobs) == (0, 0, 0, 1)
+    for done, number in enumerate((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), 1):
+        id = jobs.put("a")
+        # Before that it may still be in a hook for forks, where Python drops a KeyboardInterrupt.
+        poll(lambda done=done: command.log.count("of a sleeps") == done)
+        workers = {command.process.pid, *command.children()}
+        (child,) = processes(command) - workers or command.children()
+        os.kill(child, number)
+        expected = "130" if number == signal.SIGINT else str(-number)
+        assert jobs.get_result(id, timeout=20).result == expected
+        assert states(jobs) == (0, 0, 0, done)
 
 
 LISTENING = """
     import asyncio, os, sys, time
     from thoonk import AsyncThoonk, Thoonk
 
-    def fork():
-        if os.fork() == 0:
-            print("child", end="")
-            {child}
-
     def on_publish(feed, item, id):
-        print(f"parent {{os.getpid()}} got {{item}}", flush=True)
-        if item == "fork":
-            fork()
+        print(f"parent {os.getpid()} got {item}", flush=True)
+        if item.startswith("fork") and os.fork() == 0:
+            print("child", end="")
+            if item == "fork, return":
+                return
+            sys.exit(3)
 
     async def on_publish_async(feed, item, id):
         on_publish(feed, item, id)
@@ -148,18 +150,19 @@ LISTENING = """
 
 
 @pytest.mark.parametrize("kind", ["sync", "async", "coroutine"])
-@pytest.mark.parametrize("child", ["return", "sys.exit(3)"])
 def test_a_child_that_a_handler_of_notices_forks_does_not_listen(
-    commands: Commands, client: Thoonk, kind: str, child: str
+    commands: Commands, client: Thoonk, kind: str
 ) -> None:
-    commands.write(LISTENING.format(child=child))
+    commands.write(LISTENING)
     feed = client.feed("f")
     command = commands.start_python("app.py", kind)
     command.told("listens")
-    feed.publish("fork")
-    command.told("got fork", "child")
-    feed.publish("more")
-    poll(lambda: command.log.count("got more") == 1)
-    poll(lambda: processes(command) == {command.process.pid})
-    assert command.log.count("child") == 1
+    for count, child in enumerate(("return", "sys.exit(3)"), 1):
+        feed.publish(f"fork, {child}")
+        command.told(f"got fork, {child}")
+        poll(lambda count=count: command.log.count("child") >= count)
+        feed.publish("more")
+        poll(lambda count=count: command.log.count("got more") == count)
+        poll(lambda: processes(command) == {command.process.pid})
+        assert command.log.count("child") == count
     assert len(set(re.findall(r"parent (\d+)", command.log))) == 1

@@ -142,9 +142,9 @@ def test_a_claim_timeout_that_is_lowered_meanwhile_is_noticed(
         started.set()
         if how == "heartbeat":
             with claim.heartbeat():
-                time.sleep(6)
+                time.sleep(4)
         else:
-            time.sleep(6)
+            time.sleep(4)
 
     async def coroutine(item: str, claim: Any) -> None:
         if item == "before":
@@ -154,9 +154,9 @@ def test_a_claim_timeout_that_is_lowered_meanwhile_is_noticed(
         started.set()
         if how == "heartbeat":
             async with claim.heartbeat():
-                await asyncio.sleep(6)
+                await asyncio.sleep(4)
         else:
-            await asyncio.sleep(6)
+            await asyncio.sleep(4)
 
     workers.handle(
         worker,

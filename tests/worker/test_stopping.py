@@ -216,3 +216,65 @@ def test_ctrl_c_does_not_reach_what_a_job_has_started_in_a_session_of_its_own(
     (commands.folder / "go").touch()
     assert command.ends() == 0, command.log
     poll(lambda: states(jobs) == (0, 0, 0, 1))
+
+
+ODD_OBSERVER = """
+    import contextlib, pathlib
+    from thoonk import {client}
+    from thoonk.observe import {backend}
+    from thoonk.operations import GetConfig
+    from thoonk.worker import {kind}
+
+    class OddError(BaseException):
+        pass
+
+    class Observer:
+        is_odd = False
+
+        @contextlib.contextmanager
+        def call(self, operation, *, waiting):
+            # That of the heartbeat, which reads it again and again while there is a job.
+            if self.is_odd and isinstance(operation, GetConfig):
+                raise OddError
+            yield lambda answer: None
+
+        def notice(self, notice):
+            pass
+
+    observer = Observer()
+    worker = {kind}({client}(backend={backend}({url!r}, observer)))
+
+    {sleep}
+
+    @worker.handles("j", claim_timeout=600)
+    {function} handler(item):
+        observer.is_odd = True
+        while not pathlib.Path("go").exists():
+            {awaits} sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("kind", ["threads", "tasks"])
+def test_the_worker_ends_with_its_heartbeat(commands: Commands, client: Thoonk, kind: str) -> None:
+    worker, _, function, awaits = KINDS[kind]
+    prefix = "Async" if awaits else ""
+    commands.write(
+        ODD_OBSERVER.format(
+            client=f"{prefix}Thoonk",
+            backend=f"{prefix}ObservedBackend",
+            kind=worker,
+            url=commands.url,
+            sleep=f"from {'asyncio' if awaits else 'time'} import sleep",
+            function=function,
+            awaits=awaits,
+        )
+    )
+    jobs = client.job("j")
+    jobs.put("x")
+    command = commands.start("app:worker")
+    # A task's error is logged once the task is gone, a thread's at once.
+    becomes(jobs, 0, 1, 0, 0)
+    (commands.folder / "go").touch()
+    assert command.ends(20) == 0, command.log
+    assert "OddError" in command.log
+    assert states(jobs) == (0, 0, 0, 1)

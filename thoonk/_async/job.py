@@ -465,10 +465,10 @@ class AsyncJob(AsyncTakeable[T]):
     async def get_nowait(self) -> AsyncClaim[T]:
         """Claim the next job if one is available; raises as `get`."""
         operation = self._taking(1)
-        taken: Batch = await self._execute(operation)
-        if not taken.entries:
+        batch: Batch = await self._execute(operation)
+        if not batch.entries:
             raise Empty(f"no job is available in {self.name!r}")
-        return (await self._claims(operation, taken))[0]
+        return (await self._claims(operation, batch))[0]
 
     async def get_many(self, n: int, timeout: float | None = None) -> list[AsyncClaim[T]]:
         """Claim what is there, ``n`` jobs at most, waiting until there is one.
@@ -483,18 +483,18 @@ class AsyncJob(AsyncTakeable[T]):
                 cancelled, so it is stalled after ``max_failures`` such attempts.
         """
         operation = self._taking(check_count("n", n))
-        taken = await take(self._backend, operation, Deadline(timeout))
-        return await self._claims(operation, taken)
+        batch = await take(self._backend, operation, Deadline(timeout))
+        return await self._claims(operation, batch)
 
     def _taking(self, count: int) -> JobClaim:
         recover_expired = self._recovery.is_due()
         return JobClaim(self.name, new_token(), count, recover_expired=recover_expired)
 
-    async def _claims(self, operation: JobClaim, taken: Batch) -> list[AsyncClaim[T]]:
-        await renew_after(self._backend, self.name, taken.entries)
+    async def _claims(self, operation: JobClaim, batch: Batch) -> list[AsyncClaim[T]]:
+        await renew_after(self._backend, self.name, batch.entries)
         claims: list[AsyncClaim[T]] = []
         failure: SerializerError | None = None
-        for entry in taken.entries:
+        for entry in batch.entries:
             try:
                 item = self._codec.decode(entry.item)
             except SerializerError as error:

@@ -174,10 +174,10 @@ class AsyncQueue(AsyncTakeable[T]):
         """Take the next item if there is one; raises as `get`."""
         while True:
             operation = self._taking(1)
-            taken: Batch = await self._execute(operation)
-            if not taken.entries:
+            batch: Batch = await self._execute(operation)
+            if not batch.entries:
                 raise Empty(f"queue {self.name!r} is empty")
-            items = await self._received(operation, taken)
+            items = await self._received(operation, batch)
             if items:
                 return items[0]
 
@@ -206,20 +206,20 @@ class AsyncQueue(AsyncTakeable[T]):
         recover_expired = self._recovery.is_due()
         return QueueTake(self.name, new_token(), count, recover_expired=recover_expired)
 
-    async def _received(self, operation: QueueTake, taken: Batch) -> list[T]:
+    async def _received(self, operation: QueueTake, batch: Batch) -> list[T]:
         """The items that were taken, confirmed; none when that was too late."""
         items: list[T] = []
         failure: SerializerError | None = None
-        for entry in taken.entries:
+        for entry in batch.entries:
             try:
                 items.append(self._codec.decode(entry.item))
             except SerializerError as error:
                 failure = error
                 break
-        kept = taken.entries[: len(items) or 1]
+        kept = batch.entries[: len(items) or 1]
         if not await self._confirm(operation, kept, items):
             return []
-        if len(kept) < len(taken.entries):
+        if len(kept) < len(batch.entries):
             try:
                 await self._execute(Release(self.name, operation.token))
             except ThoonkError as error:

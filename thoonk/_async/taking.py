@@ -21,15 +21,15 @@ OUTAGE_PAUSE = 0.5
 
 async def take(backend: AsyncBackend, operation: TakeOperation, deadline: Deadline) -> Batch:
     """Take, waiting until there is something; raises as `wait_for`."""
-    taken = await backend.execute(operation)
-    return taken if taken.entries else await wait_for(backend, operation, deadline, taken)
+    batch = await backend.execute(operation)
+    return batch if batch.entries else await wait_for(backend, operation, deadline, batch)
 
 
 async def wait_for(
     backend: AsyncBackend,
     operation: TakeOperation,
     deadline: Deadline,
-    taken: Batch,
+    batch: Batch,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Batch:
     """Wait until there is something to take, and take it.
@@ -38,7 +38,7 @@ async def wait_for(
     the operation makes asking again safe.
 
     Args:
-        operation: has been executed, and answered by ``taken``, which is empty.
+        operation: has been executed, and answered by ``batch``, which is empty.
         is_over: whether not to go on waiting; then the answer may be empty.
 
     Raises:
@@ -48,9 +48,9 @@ async def wait_for(
     # What the waiter has been given stands on the way first.
     operation = attrs.evolve(operation, recover_expired=True)
     failure: BackendUnavailable | OutcomeUnknown | None = None
-    while not taken.entries and not is_over():
+    while not batch.entries and not is_over():
         try:
-            taken = await backend.wait(operation, deadline.next_wait(taken))
+            batch = await backend.wait(operation, deadline.next_wait(batch))
         except (BackendUnavailable, OutcomeUnknown) as error:
             if failure is None:
                 extra = {"event": "taker_waits_for_backend", "feed": operation.feed}
@@ -65,4 +65,4 @@ async def wait_for(
             raise
         else:
             failure = None
-    return taken
+    return batch

@@ -462,10 +462,10 @@ class Job(Takeable[T]):
     def get_nowait(self) -> Claim[T]:
         """Claim the next job if one is available; raises as `get`."""
         operation = self._taking(1)
-        taken: Batch = self._execute(operation)
-        if not taken.entries:
+        batch: Batch = self._execute(operation)
+        if not batch.entries:
             raise Empty(f"no job is available in {self.name!r}")
-        return (self._claims(operation, taken))[0]
+        return (self._claims(operation, batch))[0]
 
     def get_many(self, n: int, timeout: float | None = None) -> list[Claim[T]]:
         """Claim what is there, ``n`` jobs at most, waiting until there is one.
@@ -480,18 +480,18 @@ class Job(Takeable[T]):
                 cancelled, so it is stalled after ``max_failures`` such attempts.
         """
         operation = self._taking(check_count("n", n))
-        taken = take(self._backend, operation, Deadline(timeout))
-        return self._claims(operation, taken)
+        batch = take(self._backend, operation, Deadline(timeout))
+        return self._claims(operation, batch)
 
     def _taking(self, count: int) -> JobClaim:
         recover_expired = self._recovery.is_due()
         return JobClaim(self.name, new_token(), count, recover_expired=recover_expired)
 
-    def _claims(self, operation: JobClaim, taken: Batch) -> list[Claim[T]]:
-        renew_after(self._backend, self.name, taken.entries)
+    def _claims(self, operation: JobClaim, batch: Batch) -> list[Claim[T]]:
+        renew_after(self._backend, self.name, batch.entries)
         claims: list[Claim[T]] = []
         failure: SerializerError | None = None
-        for entry in taken.entries:
+        for entry in batch.entries:
             try:
                 item = self._codec.decode(entry.item)
             except SerializerError as error:

@@ -173,10 +173,10 @@ class Queue(Takeable[T]):
         """Take the next item if there is one; raises as `get`."""
         while True:
             operation = self._taking(1)
-            taken: Batch = self._execute(operation)
-            if not taken.entries:
+            batch: Batch = self._execute(operation)
+            if not batch.entries:
                 raise Empty(f"queue {self.name!r} is empty")
-            items = self._received(operation, taken)
+            items = self._received(operation, batch)
             if items:
                 return items[0]
 
@@ -205,20 +205,20 @@ class Queue(Takeable[T]):
         recover_expired = self._recovery.is_due()
         return QueueTake(self.name, new_token(), count, recover_expired=recover_expired)
 
-    def _received(self, operation: QueueTake, taken: Batch) -> list[T]:
+    def _received(self, operation: QueueTake, batch: Batch) -> list[T]:
         """The items that were taken, confirmed; none when that was too late."""
         items: list[T] = []
         failure: SerializerError | None = None
-        for entry in taken.entries:
+        for entry in batch.entries:
             try:
                 items.append(self._codec.decode(entry.item))
             except SerializerError as error:
                 failure = error
                 break
-        kept = taken.entries[: len(items) or 1]
+        kept = batch.entries[: len(items) or 1]
         if not self._confirm(operation, kept, items):
             return []
-        if len(kept) < len(taken.entries):
+        if len(kept) < len(batch.entries):
             try:
                 self._execute(Release(self.name, operation.token))
             except ThoonkError as error:

@@ -22,15 +22,15 @@ OUTAGE_PAUSE = 0.5
 
 def take(backend: Backend, operation: TakeOperation, deadline: Deadline) -> Batch:
     """Take, waiting until there is something; raises as `wait_for`."""
-    taken = backend.execute(operation)
-    return taken if taken.entries else wait_for(backend, operation, deadline, taken)
+    batch = backend.execute(operation)
+    return batch if batch.entries else wait_for(backend, operation, deadline, batch)
 
 
 def wait_for(
     backend: Backend,
     operation: TakeOperation,
     deadline: Deadline,
-    taken: Batch,
+    batch: Batch,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Batch:
     """Wait until there is something to take, and take it.
@@ -39,7 +39,7 @@ def wait_for(
     the operation makes asking again safe.
 
     Args:
-        operation: has been executed, and answered by ``taken``, which is empty.
+        operation: has been executed, and answered by ``batch``, which is empty.
         is_over: whether not to go on waiting; then the answer may be empty.
 
     Raises:
@@ -49,9 +49,9 @@ def wait_for(
     # What the waiter has been given stands on the way first.
     operation = attrs.evolve(operation, recover_expired=True)
     failure: BackendUnavailable | OutcomeUnknown | None = None
-    while not taken.entries and not is_over():
+    while not batch.entries and not is_over():
         try:
-            taken = backend.wait(operation, deadline.next_wait(taken))
+            batch = backend.wait(operation, deadline.next_wait(batch))
         except (BackendUnavailable, OutcomeUnknown) as error:
             if failure is None:
                 extra = {"event": "taker_waits_for_backend", "feed": operation.feed}
@@ -66,4 +66,4 @@ def wait_for(
             raise
         else:
             failure = None
-    return taken
+    return batch

@@ -372,15 +372,15 @@ class Adapter:
     def _take(self, operation: ops.TakeOperation, given: Arguments) -> Template:
         if "timeout" in given:
             try:
-                taken = take(self.backend, operation, Deadline(given["timeout"]))
+                batch = take(self.backend, operation, Deadline(given["timeout"]))
             except Empty:
-                taken = ops.Batch(())
+                batch = ops.Batch(())
         else:
-            taken = self.execute(operation, given)
+            batch = self.execute(operation, given)
         return {
             "token": as_json(operation.token),
-            "entries": [[as_json(e.id), encode(e.item), e.cancelled] for e in taken.entries],
-            "lost": [*map(as_json, taken.lost)],
+            "entries": [[as_json(e.id), encode(e.item), e.cancelled] for e in batch.entries],
+            "lost": [*map(as_json, batch.lost)],
         }
 
     def queue_take(self, feed: str, given: Arguments) -> Template:

@@ -143,7 +143,7 @@ class Tracing:
     def _take(self, operation: TakeOperation) -> Iterator[Callable[[Any], object]]:
         start = time.time_ns()
         try:
-            yield lambda taken: self._taken(operation, taken, start)
+            yield lambda batch: self._taken(operation, batch, start)
         except Exception as error:
             span = self._tracer.start_span(
                 _span_name(operation),
@@ -156,8 +156,8 @@ class Tracing:
             span.end()
             raise
 
-    def _taken(self, operation: TakeOperation, taken: Batch, start: int) -> None:
-        entries = taken.entries
+    def _taken(self, operation: TakeOperation, batch: Batch, start: int) -> None:
+        entries = batch.entries
         if not entries and not ids_of(operation):
             return
         feed = operation.feed

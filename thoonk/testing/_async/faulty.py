@@ -38,10 +38,10 @@ class AsyncFaulty(AsyncForwardingBackend):
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         self._faults.check()
-        taken = await super().wait(operation, timeout)
+        batch = await super().wait(operation, timeout)
         if self._faults.is_away:
             raise OutcomeUnknown("the test refuses connections")
-        return taken
+        return batch
 
     async def listen(self, feed: str | None = None) -> AsyncFaultySubscription:
         self._faults.check()

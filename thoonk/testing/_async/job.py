@@ -446,9 +446,9 @@ class AsyncJobContract(AsyncContract):
             ),
             cancelled=(ClaimRef(second, "first"), ClaimRef(fourth, "first")),
         )
-        taken = await thoonk.backend.execute(step)
-        assert [entry.id for entry in taken.entries] == [third, fourth]
-        assert sorted(taken.lost) == sorted([third, fourth])
+        batch = await thoonk.backend.execute(step)
+        assert [entry.id for entry in batch.entries] == [third, fourth]
+        assert sorted(batch.lost) == sorted([third, fourth])
         assert await job.get_result(first, timeout=5) == ("a", "done")
         assert await job.get_counts() == JobCounts(1, 2, 0, 1)
         last = await thoonk.backend.execute(

@@ -41,7 +41,11 @@ async def job_in(thoonk: AsyncThoonk, state: str) -> AsyncJob[str]:
     elif state not in ("scheduled", "waiting"):
         claim = await job.get()
         if state != "claimed":
-            ends = {"cancelled": claim.cancel, "stalled": claim.stall, "finished": claim.finish}
+            ends: dict[str, Any] = {
+                "cancelled": claim.cancel,
+                "stalled": claim.stall,
+                "finished": claim.finish,
+            }
             await ends[state]()
     return job
 

@@ -144,7 +144,7 @@ class AsyncPageContract(AsyncContract):
 
     @pytest.mark.parametrize("kind", KINDS)
     async def test_a_loop_may_remove_what_it_reads(self, thoonk: AsyncThoonk, kind: str) -> None:
-        feed, _ = await filled(thoonk, kind, 2500)
+        feed, _ = await filled(thoonk, kind, 1200)
         async for id in feed.ids():
             if kind == "queue":
                 await feed.get_nowait()

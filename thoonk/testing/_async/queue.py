@@ -161,8 +161,8 @@ class AsyncQueueContract(AsyncContract):
         await thoonk.queue("q")
         started = time.monotonic()
         for seconds in (0.0, 0.0004, 0.001, 0.0015):
-            taken = await thoonk.backend.wait(QueueTake("q", "token"), seconds)
-            assert taken.entries == ()
+            batch = await thoonk.backend.wait(QueueTake("q", "token"), seconds)
+            assert batch.entries == ()
         assert time.monotonic() - started < 3
 
     # --- the two steps of a get, one by one ---------------------------------------------------

@@ -245,7 +245,7 @@ class AsyncStatesContract(AsyncContract):
         for reason in (3, b"bytes", ZeroDivisionError):
             for call in (claim.cancel, claim.stall):
                 with pytest.raises(InvalidType):
-                    await call(reason=reason)  # type: ignore[operator]
+                    await call(reason=reason)  # type: ignore[arg-type]
             with pytest.raises(InvalidType):
                 await job.cancel(id, reason=reason)  # type: ignore[arg-type]
         assert await self.stored(thoonk) == before

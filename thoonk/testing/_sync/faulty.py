@@ -39,10 +39,10 @@ class Faulty(ForwardingBackend):
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         self._faults.check()
-        taken = super().wait(operation, timeout)
+        batch = super().wait(operation, timeout)
         if self._faults.is_away:
             raise OutcomeUnknown("the test refuses connections")
-        return taken
+        return batch
 
     def listen(self, feed: str | None = None) -> FaultySubscription:
         self._faults.check()

@@ -433,9 +433,9 @@ class JobContract(Contract):
             ),
             cancelled=(ClaimRef(second, "first"), ClaimRef(fourth, "first")),
         )
-        taken = thoonk.backend.execute(step)
-        assert [entry.id for entry in taken.entries] == [third, fourth]
-        assert sorted(taken.lost) == sorted([third, fourth])
+        batch = thoonk.backend.execute(step)
+        assert [entry.id for entry in batch.entries] == [third, fourth]
+        assert sorted(batch.lost) == sorted([third, fourth])
         assert job.get_result(first, timeout=5) == ("a", "done")
         assert job.get_counts() == JobCounts(1, 2, 0, 1)
         last = thoonk.backend.execute(JobNext("j", "last", cancelled=(ClaimRef(third, "another"),)))

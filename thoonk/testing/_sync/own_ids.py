@@ -42,7 +42,11 @@ def job_in(thoonk: Thoonk, state: str) -> Job[str]:
     elif state not in ("scheduled", "waiting"):
         claim = job.get()
         if state != "claimed":
-            ends = {"cancelled": claim.cancel, "stalled": claim.stall, "finished": claim.finish}
+            ends: dict[str, Any] = {
+                "cancelled": claim.cancel,
+                "stalled": claim.stall,
+                "finished": claim.finish,
+            }
             ends[state]()
     return job
 

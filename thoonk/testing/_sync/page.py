@@ -145,7 +145,7 @@ class PageContract(Contract):
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_loop_may_remove_what_it_reads(self, thoonk: Thoonk, kind: str) -> None:
-        feed, _ = filled(thoonk, kind, 2500)
+        feed, _ = filled(thoonk, kind, 1200)
         for id in feed.ids():
             if kind == "queue":
                 feed.get_nowait()

@@ -158,8 +158,8 @@ class QueueContract(Contract):
         thoonk.queue("q")
         started = time.monotonic()
         for seconds in (0.0, 0.0004, 0.001, 0.0015):
-            taken = thoonk.backend.wait(QueueTake("q", "token"), seconds)
-            assert taken.entries == ()
+            batch = thoonk.backend.wait(QueueTake("q", "token"), seconds)
+            assert batch.entries == ()
         assert time.monotonic() - started < 3
 
     # --- the two steps of a get, one by one ---------------------------------------------------

@@ -240,7 +240,7 @@ class StatesContract(Contract):
         for reason in (3, b"bytes", ZeroDivisionError):
             for call in (claim.cancel, claim.stall):
                 with pytest.raises(InvalidType):
-                    call(reason=reason)  # type: ignore[operator]
+                    call(reason=reason)  # type: ignore[arg-type]
             with pytest.raises(InvalidType):
                 job.cancel(id, reason=reason)  # type: ignore[arg-type]
         assert self.stored(thoonk) == before

@@ -127,7 +127,7 @@ class AsyncExecutor:
         self._shutdown = shutdown
         await self.open()
         beats = AsyncWorkerHeartbeat(self._thoonk, self._consumers)
-        heartbeat = Background(beats.run, "thoonk-worker-heartbeat")
+        heartbeat = Background(functools.partial(self._beat, beats), "thoonk-worker-heartbeat")
         for orphan in self._legacy.orphans:
             await self._endings.orphaned(orphan, self._handlers)
         self._report_retries()
@@ -258,6 +258,14 @@ class AsyncExecutor:
         self._is_over.set()
 
     # --- the loops ----------------------------------------------------------------------
+
+    async def _beat(self, beats: AsyncWorkerHeartbeat) -> None:
+        try:
+            await beats.run()
+        except BaseException:
+            # Claims would run out that nobody extends, and their jobs be done twice.
+            self._is_over.set()
+            raise
 
     async def _loop(self, consumer: Consumer, slot: AsyncSlot) -> None:
         extra = {"event": "loop_failed", "feed": consumer.feed}

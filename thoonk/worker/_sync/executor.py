@@ -128,7 +128,7 @@ class Executor:
         self._shutdown = shutdown
         self.open()
         beats = WorkerHeartbeat(self._thoonk, self._consumers)
-        heartbeat = Background(beats.run, "thoonk-worker-heartbeat")
+        heartbeat = Background(functools.partial(self._beat, beats), "thoonk-worker-heartbeat")
         for orphan in self._legacy.orphans:
             self._endings.orphaned(orphan, self._handlers)
         self._report_retries()
@@ -259,6 +259,14 @@ class Executor:
         self._is_over.set()
 
     # --- the loops ----------------------------------------------------------------------
+
+    def _beat(self, beats: WorkerHeartbeat) -> None:
+        try:
+            beats.run()
+        except BaseException:
+            # Claims would run out that nobody extends, and their jobs be done twice.
+            self._is_over.set()
+            raise
 
     def _loop(self, consumer: Consumer, slot: Slot) -> None:
         extra = {"event": "loop_failed", "feed": consumer.feed}

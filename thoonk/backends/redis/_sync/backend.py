@@ -304,11 +304,11 @@ class RedisBackend:
         if self._closing.is_set():
             raise Closed("the backend has been closed")
 
-    def _unless_closed(self, taken: Batch) -> Batch:
+    def _unless_closed(self, batch: Batch) -> Batch:
         """What was taken; who has got nothing is told of closing."""
-        if not taken.entries:
+        if not batch.entries:
             self._check_open()
-        return taken
+        return batch
 
     # --- waiting -------------------------------------------------------------------------
 
