@@ -129,19 +129,13 @@ class Tree:
 
 def measure(server: Any, trees: Sequence[Tree], rounds: int) -> Spent:
     """What each block took of each tree, in each round."""
-
-    def server_cpu() -> float:
-        info = server.client.info("cpu")
-        system = info.get("used_cpu_sys_main_thread", info["used_cpu_sys"])
-        return float(system + info.get("used_cpu_user_main_thread", info["used_cpu_user"]))
-
     spent: Spent = defaultdict(list)
     for number in range(-WARM_UP, rounds):
         for what, count in BLOCKS:
             for tree in trees if number % 2 else reversed(trees):
-                before = server_cpu()
+                before = server.processor_time()
                 wall, cpu = tree.do(what, count)
-                times = (wall, cpu, server_cpu() - before)
+                times = (wall, cpu, server.processor_time() - before)
                 if number >= 0:
                     spent[what, tree.name].append(tuple(t / count for t in times))
     return spent

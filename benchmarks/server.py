@@ -80,6 +80,12 @@ class Server:
         """As INFO says."""
         return dict(self.client.info(section))
 
+    def processor_time(self) -> float:
+        """Seconds that its main thread has worked so far."""
+        info = self.client.info("cpu")
+        system = info.get("used_cpu_sys_main_thread", info["used_cpu_sys"])
+        return float(system + info.get("used_cpu_user_main_thread", info["used_cpu_user"]))
+
     def empty(self) -> None:
         """Remove all that is stored. Scripts stay."""
         self.client.flushall()

@@ -140,6 +140,9 @@ class ServerClock:
             if id in holders:
                 token = holders[id].rpartition(b" ")[0]
                 raw.hset(keys.holders, id, b"%b %d" % (token, int(since) - ms))
+        for key in (keys.scheduled, keys.unique):
+            for id, time_to_come in raw.zrange(key, 0, -1, withscores=True):
+                raw.zadd(key, {id: time_to_come - ms})
         for id, until in raw.zrange(keys.results, 0, -1, withscores=True):
             result = keys.result(id.decode())
             if until != float("inf") and raw.exists(result):

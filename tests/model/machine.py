@@ -16,30 +16,43 @@ from model.model import Mirror, Model, SortedMirror
 
 from thoonk.backends.redis.wire import Keys, keys_of
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
-from thoonk.exceptions import Empty, ThoonkError
+from thoonk.exceptions import Empty, FeedDoesNotExist, JobFailed, NoResult, ThoonkError
 from thoonk.notices import Notice
 from thoonk.operations import (
     ClaimRef,
     Completion,
+    Due,
     Entry,
+    Failure,
     FeedPublish,
     FeedRetract,
+    IfExists,
+    JobAdd,
     JobClaim,
+    JobClear,
     JobCounts,
+    JobFail,
     JobFinish,
     JobNext,
     JobPut,
+    JobReschedule,
     JobRetract,
+    JobState,
+    PauseFeed,
     Position,
     Priority,
+    QueueAdd,
+    QueueClear,
     QueueConfirm,
     QueuePut,
     QueueReturn,
     QueueTake,
     ReadResult,
     Release,
+    ResumeFeed,
     SortedInsert,
     SortedRetract,
+    Step,
     Where,
 )
 
@@ -61,6 +74,11 @@ COMPLETIONS = st.sampled_from(
         ("for ever", True, 0.0),
         ("a\0b", True, 38.0),
     ]
+)
+DELAYS = st.sampled_from([0.0, 3.0, 13.0, 38.0])
+WAYS = st.sampled_from([*IfExists])
+OWN_IDS = st.lists(
+    st.sampled_from(["own 1", "own 2", "own 3"]), min_size=1, max_size=2, unique=True
 )
 LIMITS = st.sampled_from([1, 2, 3, 5, 0, None])
 LATE = 1000
@@ -253,7 +271,7 @@ class Machine(RuleBasedStateMachine):
         assert self.run(feed.get_all) == model.items
         self.compare_pages(feed, model)
         if model.kind in (QUEUE, JOB):
-            assert self.stored(name, model.kind) == self.predicted(model)
+            assert self.stored(name, model) == self.predicted(model)
 
     def compare_pages(self, feed: Any, model: Any) -> None:
         collected = self.arena.driver.collected
@@ -271,14 +289,21 @@ class Machine(RuleBasedStateMachine):
 
     def compare_counts(self, feed: Any, model: Any) -> None:
         waiting = len(model.waiting) + len(model.reserved)
-        counts = JobCounts(waiting, len(model.held), len(model.stalled), model.finished)
+        counts = JobCounts(
+            waiting, len(model.held), len(model.stalled), model.finished, len(model.scheduled)
+        )
         assert self.run(feed.get_counts) == counts
 
-    def stored(self, name: str, kind: str) -> dict[str, Any]:
+    def stored(self, name: str, model: Any) -> dict[str, Any]:
         """What is on the wire of a queue or job feed."""
         keys = keys_of(name)
+        # An empty id wakes a taker, and would be what it reserves. Here nobody has to be woken.
+        self.arena.raw.lrem(keys.ids, 0, b"")
+        self.arena.raw.lrem(keys.paused, 0, b"")
+        if model.is_paused:
+            assert not self.arena.raw.exists(keys.ids)
         with self.arena.raw.pipeline(transaction=False) as pipe:
-            pipe.lrange(keys.ids, 0, -1)
+            pipe.lrange(keys.paused if model.is_paused else keys.ids, 0, -1)
             pipe.lrange(keys.reserved, 0, -1)
             pipe.zrange(keys.claimed, 0, -1, withscores=True)
             pipe.hgetall(keys.holders)
@@ -286,7 +311,10 @@ class Machine(RuleBasedStateMachine):
             pipe.smembers(keys.stalled)
             pipe.hgetall(keys.cancelled)
             pipe.zrange(keys.published, 0, -1)
-            ids, reserved, claimed, holders, tokens, stalled, cancelled, published = pipe.execute()
+            pipe.zrange(keys.scheduled, 0, -1)
+            pipe.hkeys(keys.scheduleditems)
+            ids, reserved, claimed, holders, tokens, stalled, cancelled, *others = pipe.execute()
+            published, scheduled, scheduled_items = others
         since = {id: b"%d" % time for id, time in claimed}
         held = {id.decode(): holder.split(b" ") for id, holder in holders.items()}
         assert {id: time for id, (_, time) in held.items()} == {
@@ -294,12 +322,14 @@ class Machine(RuleBasedStateMachine):
         }
         seen: dict[str, Any] = {
             "waiting": [id.decode() for id in reversed(ids)],
-            "reserved": [id.decode() for id in reversed(reserved)],
+            "reserved": [id.decode() for id in reversed(reserved) if id],
             "claimed": [id.decode() for id, _ in claimed],
             "holders": {id: token.decode() for id, (token, _) in held.items()},
             "tokens": {token.decode(): ids.decode().split("\0") for token, ids in tokens.items()},
         }
-        if kind == JOB:
+        if model.kind == JOB:
+            seen["scheduled"] = [id.decode() for id in scheduled]
+            assert {*scheduled_items} == {*scheduled}
             seen["stalled"] = {id.decode() for id in stalled}
             seen["failures"] = {id.decode(): int(count) for id, count in cancelled.items()}
             seen["published"] = {id.decode() for id in published}
@@ -317,7 +347,8 @@ class Machine(RuleBasedStateMachine):
         if model.kind == JOB:
             seen["stalled"] = model.stalled
             seen["failures"] = model.failures
-            seen["published"] = set(model.items) - model.stalled
+            seen["published"] = set(model.items) - model.stalled - {*model.scheduled}
+            seen["scheduled"] = model.scheduled_in_order()
         return seen
 
     # --- notices --------------------------------------------------------------------------
@@ -563,6 +594,50 @@ class Machine(RuleBasedStateMachine):
             return item
 
         self.step(name, lambda: feed.get(timeout=0.01) if blocking else feed.get_nowait(), expected)
+
+    @plays("queue", "job")
+    @rule(
+        who=WHO,
+        label=st.sampled_from(["queue", "job"]),
+        ids=OWN_IDS,
+        high=st.booleans(),
+        delay=DELAYS,
+        way=WAYS,
+        unique_for=DELAYS,
+    )
+    def add(self, who, label, ids, high, delay, way, unique_for):
+        """Under ids that may be taken, and perhaps for later."""
+        if label not in self.labels:
+            label = "job" if label == "queue" else "queue"
+        name = self.names[label]
+        entries = tuple(Entry(id, self.number().encode()) for id in ids)
+        items = [(entry.id, entry.item.decode()) for entry in entries]
+        priority = Priority.HIGH if high else Priority.NORMAL
+        wishes: dict[str, Any] = {"high": high, "way": way.value, "unique_for": unique_for}
+        if label == "queue":
+            operation: Any = QueueAdd(name, entries, priority, way, unique_for)
+        else:
+            due = Due(delay=delay) if delay else None
+            operation = JobAdd(name, entries, priority, due, way, unique_for)
+            wishes["delay"] = delay
+            self.jobs += ids
+        self.operation(who, operation, lambda _: tuple(self.model[name].add(items, **wishes)))
+
+    @plays("queue", "job")
+    @rule(who=WHO, label=st.sampled_from(["queue", "job"]), ends=st.booleans())
+    def pause_or_resume(self, who, label, ends):
+        if label not in self.labels:
+            label = "job" if label == "queue" else "queue"
+        name = self.names[label]
+        operation = ResumeFeed(name) if ends else PauseFeed(name)
+        what = "resume" if ends else "pause"
+        self.operation(who, operation, lambda _: getattr(self.model[name], what)())
+
+    @plays("queue")
+    @rule(who=WHO)
+    def clear_queue(self, who):
+        name = self.names["queue"]
+        self.operation(who, QueueClear(name), lambda _: Step(self.model[name].clear(), 0))
 
     def entries_of(self, feed: Any, ids: list[str]) -> tuple[Entry, ...]:
         return tuple(Entry(id, feed.items[id].encode()) for id in ids)
@@ -835,6 +910,39 @@ class Machine(RuleBasedStateMachine):
         self.step(name, lambda: backend.execute(operation), expected)
         self.job_tokens.append(token)
 
+    @plays("job")
+    @precondition(lambda self: self.claims)
+    @rule(who=WHO, number=NUMBERS, delay=DELAYS, stall=st.booleans())
+    def fail(self, who, number, delay, stall):
+        """With a reason, perhaps for later; the claim may not hold any more."""
+        name, claim = self.names["job"], of(self.claims, number)
+        due = Due(delay=delay) if delay else None
+        operation = JobFail(name, claim.id, claim.token, due, stall, Failure("why"))
+        self.operation(
+            who,
+            operation,
+            lambda _: self.model[name].fail(claim.id, claim.token, delay=delay, stall=stall),
+        )
+
+    @plays("job")
+    @precondition(lambda self: self.jobs)
+    @rule(who=WHO, number=NUMBERS, delay=DELAYS)
+    def reschedule(self, who, number, delay):
+        name = self.names["job"]
+        model = self.model.feeds.get(name)
+        id = self.job_id(number)
+        if model and model.scheduled and number != RARE:
+            id = of(model.scheduled_in_order(), number)
+        operation = JobReschedule(name, id, Due(delay=delay))
+        self.operation(who, operation, lambda _: self.model[name].reschedule(id, delay))
+
+    @plays("job")
+    @rule(who=WHO, state=st.sampled_from(["scheduled", "waiting", "claimed", "stalled"]))
+    def clear_jobs(self, who, state):
+        name = self.names["job"]
+        operation = JobClear(name, JobState(state))
+        self.operation(who, operation, lambda _: Step(self.model[name].clear(state), 0))
+
     @plays("queue")
     @rule(who=WHO, count=st.integers(1, 3))
     def get_many(self, who, count):
@@ -904,9 +1012,13 @@ class Machine(RuleBasedStateMachine):
             return
 
         def expected(_):
-            if result is None:
-                raise Empty
-            return result
+            if result is not None:
+                return result
+            if model is None:
+                raise FeedDoesNotExist(name)
+            if id in model.stalled:
+                raise JobFailed(name, id)
+            raise NoResult(name, id) if id not in model.items else Empty
 
         self.step(name, lambda: feed.get_result(id, timeout=5 if result else 0.01), expected)
 

@@ -18,7 +18,9 @@ from thoonk.exceptions import (
     FeedDoesNotExist,
     FeedExists,
     ItemDoesNotExist,
+    ItemExists,
     NotClaimed,
+    NotScheduled,
     NotStalled,
     WrongFeedType,
 )
@@ -189,6 +191,7 @@ class _Taking(ModelFeed):
             all that waits.
         held: id to who has taken it.
         tokens: token to the ids that were taken under it and are not ended.
+        taken_until: id to when it is free again, whatever becomes of its item.
     """
 
     def __init__(self, model: Model, name: str, config: dict[str, Any]) -> None:
@@ -197,6 +200,42 @@ class _Taking(ModelFeed):
         self.reserved: list[str] = []
         self.held: dict[str, Hold] = {}
         self.tokens: dict[str, list[str]] = {}
+        self.taken_until: dict[str, int] = {}
+        self.is_paused = False
+
+    def pause(self) -> bool:
+        if self.is_paused:
+            return False
+        self.is_paused = True
+        self.waiting, self.reserved = self.reserved + self.waiting, []
+        self.tell(Configured(self.name))
+        return True
+
+    def resume(self) -> bool:
+        if not self.is_paused:
+            return False
+        self.is_paused = False
+        self.tell(Configured(self.name))
+        return True
+
+    def outcomes(self, ids: Iterable[str], way: str) -> list[int]:
+        """What becomes of puts under ids that may be taken: 1 added, 2 replaced, 0 kept."""
+        found = []
+        for id in ids:
+            is_taken = id in self.items or self.taken_until.get(id, 0) > self.model.now
+            if is_taken and way == "refuse":
+                raise ItemExists(self.name, id)
+            is_replaced = way == "replace" and id in self.items and id not in self.held
+            found.append(2 if is_taken and is_replaced else 0 if is_taken else 1)
+        return found
+
+    def keep_taken(self, id: str, seconds: float) -> None:
+        if seconds:
+            self.taken_until[id] = self.model.now + int(seconds * 1000)
+
+    def bring_in(self) -> None:
+        """What has come back, or has become due, waits."""
+        self.bring_back()
 
     def put(self, entries: Iterable[tuple[str, str]], *, high: bool) -> None:
         for id, item in entries:
@@ -211,10 +250,12 @@ class _Taking(ModelFeed):
         where there is neither.
         """
         if recover_expired:
-            self.bring_back()
+            self.bring_in()
         if token not in self.tokens:
-            if not recover_expired and not self.waiting and not self.reserved:
-                self.bring_back()
+            if not recover_expired and (self.is_paused or (not self.waiting and not self.reserved)):
+                self.bring_in()
+            if self.is_paused:
+                return []
             first, second = self.reserved, self.waiting
             if not recover_expired:
                 first, second = second, first
@@ -236,7 +277,7 @@ class _Taking(ModelFeed):
 
     def reserve(self) -> None:
         """A blocked taker woke up, and is not seen again."""
-        if self.waiting:
+        if self.waiting and not self.is_paused:
             self.reserved.append(self.waiting.pop(0))
 
     def check_held(self, id: str, token: str = "") -> None:
@@ -273,6 +314,27 @@ class ModelQueue(_Taking):
 
     def ids(self) -> list[str]:
         return list(self.waiting)
+
+    def add(
+        self, entries: Iterable[tuple[str, str]], *, high: bool, way: str, unique_for: float
+    ) -> list[int]:
+        entries = list(entries)
+        outcomes = self.outcomes([id for id, _ in entries], way)
+        for (id, item), outcome in zip(entries, outcomes, strict=True):
+            if outcome == 1:
+                self.put([(id, item)], high=high)
+            elif outcome == 2:
+                self.items[id] = item
+            if outcome:
+                self.keep_taken(id, unique_for)
+        return outcomes
+
+    def clear(self) -> int:
+        for id in list(self.items):
+            self.taken_until.pop(id, None)
+        count = len(self.items)
+        self.items, self.waiting, self.reserved, self.held, self.tokens = {}, [], [], {}, {}
+        return count
 
     def get(self) -> str | None:
         """The item of the next one, gone at once."""
@@ -326,6 +388,82 @@ class ModelJob(_Taking):
         self.finished = 0
         self.results: dict[str, Result] = {}
         self.lost: set[str] = set()
+        self.scheduled: dict[str, tuple[int, bool]] = {}
+
+    def add(
+        self,
+        entries: Iterable[tuple[str, str]],
+        *,
+        high: bool,
+        delay: float,
+        way: str,
+        unique_for: float,
+    ) -> list[int]:
+        entries = list(entries)
+        outcomes = self.outcomes([id for id, _ in entries], way)
+        joining = []
+        for (id, item), outcome in zip(entries, outcomes, strict=True):
+            if not outcome:
+                continue
+            stays = outcome == 2 and id not in self.scheduled and id not in self.stalled
+            if delay or not stays:
+                if outcome == 2:
+                    self._forget(id)
+                if delay:
+                    self.scheduled[id] = self.model.now + int(delay * 1000), high
+                else:
+                    joining.append(id)
+            self.items[id] = item
+            self.failures.pop(id, None)
+            self.results.pop(id, None)
+            self.keep_taken(id, unique_for)
+        for id in joining:
+            self.waiting.insert(0 if high else len(self.waiting), id)
+        return outcomes
+
+    def fail(self, id: str, token: str, *, delay: float, stall: bool) -> int:
+        """0: it waits again, 1: it is stalled, 2: it is scheduled."""
+        if stall:
+            self.stall(id, token)
+            return 1
+        if self.cancel(id, token):
+            return 1
+        if not delay:
+            return 0
+        self.waiting.remove(id)
+        self.scheduled[id] = self.model.now + int(delay * 1000), False
+        return 2
+
+    def reschedule(self, id: str, delay: float) -> bool:
+        if id not in self.scheduled:
+            raise NotScheduled(self.name, id)
+        _, high = self.scheduled.pop(id)
+        if delay:
+            self.scheduled[id] = self.model.now + int(delay * 1000), high
+            return True
+        self.waiting.insert(0 if high else len(self.waiting), id)
+        return False
+
+    def scheduled_in_order(self) -> list[str]:
+        return sorted(self.scheduled, key=lambda id: self.scheduled[id][0])
+
+    def bring_in(self) -> None:
+        super().bring_in()
+        for id in self.scheduled_in_order():
+            due, high = self.scheduled[id]
+            if due <= self.model.now:
+                del self.scheduled[id]
+                self.waiting.insert(0 if high else len(self.waiting), id)
+
+    def clear(self, state: str) -> int:
+        ids = {
+            "scheduled": [*self.scheduled],
+            "waiting": self.reserved + self.waiting,
+            "claimed": [*self.held],
+            "stalled": [*self.stalled],
+        }[state]
+        self.retract(ids)
+        return len(ids)
 
     def claim(
         self, token: str, count: int = 1, *, recover_expired: bool = True
@@ -335,12 +473,12 @@ class ModelJob(_Taking):
 
     def claim_by_peer(self) -> None:
         """A peer that knows neither tokens nor reservations."""
-        if self.waiting:
+        if self.waiting and not self.is_paused:
             self.held[self.waiting.pop(0)] = Hold(None, self.model.now)
 
     def lose(self) -> None:
         """A peer dies between taking an id and marking it claimed."""
-        if self.waiting:
+        if self.waiting and not self.is_paused:
             self.lost.add(self.waiting.pop(0))
 
     def finish(
@@ -424,6 +562,7 @@ class ModelJob(_Taking):
         was_there = []
         for id in ids:
             was_there.append(id in self.items)
+            self.taken_until.pop(id, None)
             if id in self.items:
                 self._forget(id)
         return was_there
@@ -436,6 +575,7 @@ class ModelJob(_Taking):
                 ids.remove(id)
         self.stalled.discard(id)
         self.lost.discard(id)
+        self.scheduled.pop(id, None)
         self.failures.pop(id, None)
         del self.items[id]
 

@@ -166,6 +166,82 @@ def test_a_get_ends_in_time_when_the_clock_steps_back_as_it_waits(
         assert queue.get(timeout=TIMEOUT) == "x"
 
 
+# --- jobs for later -------------------------------------------------------------------------
+
+
+def test_a_job_is_due_by_the_servers_clock_whatever_step_that_makes(
+    server: ServerWithClock, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    server.turn(-HOUR)
+    id = job.put("x", delay=HOUR / 2)
+    assert job.get_counts().scheduled == 1
+    with pytest.raises(Empty):
+        job.get_nowait()
+    server.turn(-2 * HOUR)
+    with pytest.raises(Empty):
+        job.get(timeout=0.2)
+    server.turn(0)
+    assert job.get(timeout=TIMEOUT).id == id
+    server.turn(-HOUR)
+    with pytest.raises(Empty):
+        job.get_nowait()  # it is not scheduled anew
+    job.finish(id)
+    assert job.get_counts().finished == 1
+
+
+def test_who_waits_for_a_job_for_later_takes_it_though_the_clock_steps_forward(
+    server: ServerWithClock, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    id = job.put("x", delay=HOUR / 2)
+    taken: list[str] = []
+    with contextlib.closing(server.client()) as raw:
+        waiting = threading.Thread(target=lambda: taken.append(job.get(timeout=TIMEOUT).id))
+        waiting.start()
+        eventually(lambda: raw.info("clients")["blocked_clients"])
+        server.turn(HOUR)
+        # Nothing tells it; it looks every ten seconds.
+        waiting.join(TIMEOUT)
+    assert taken == [id]
+
+
+def test_who_waits_for_a_job_for_later_does_not_take_it_early_when_the_clock_steps_back(
+    server: ServerWithClock, thoonk: Thoonk
+) -> None:
+    job = thoonk.job("j")
+    job.put("x", delay=1)
+    found: list[object] = []
+
+    def wait() -> None:
+        try:
+            found.append(job.get(timeout=2.5))
+        except Empty as error:
+            found.append(error)
+
+    with contextlib.closing(server.client()) as raw:
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        eventually(lambda: raw.info("clients")["blocked_clients"])
+        server.turn(-HOUR)
+        waiting.join(TIMEOUT)
+    assert isinstance(found[0], Empty)
+    assert job.get_counts().scheduled == 1
+    stats = job.stats()
+    assert stats.next_due is not None
+    assert stats.next_due > HOUR - 60
+
+
+def test_an_id_stays_taken_by_the_servers_clock(server: ServerWithClock, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    job.put("x", id="mine", unique_for=HOUR / 2)
+    job.get().finish()
+    server.turn(-HOUR)
+    assert job.put("y", id="mine").outcome.name == "KEPT"
+    server.turn(HOUR)
+    assert job.put("y", id="mine").outcome.name == "ADDED"
+
+
 # --- kept answers ---------------------------------------------------------------------------
 
 

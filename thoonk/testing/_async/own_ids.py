@@ -41,12 +41,8 @@ async def job_in(thoonk: AsyncThoonk, state: str) -> AsyncJob[str]:
     elif state not in ("scheduled", "waiting"):
         claim = await job.get()
         if state != "claimed":
-            ends: dict[str, Any] = {
-                "cancelled": claim.cancel,
-                "stalled": claim.stall,
-                "finished": claim.finish,
-            }
-            await ends[state]()
+            ends = {"cancelled": "cancel", "stalled": "stall", "finished": "finish"}
+            await getattr(claim, ends[state])()
     return job
 
 

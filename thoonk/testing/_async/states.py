@@ -242,12 +242,14 @@ class AsyncStatesContract(AsyncContract):
         id = await job.put("x")
         claim = await job.get()
         before = await self.stored(thoonk)
-        for reason in (3, b"bytes", ZeroDivisionError):
-            for call in (claim.cancel, claim.stall):
-                with pytest.raises(InvalidType):
-                    await call(reason=reason)  # type: ignore[arg-type]
+        wrong: Any
+        for wrong in (3, b"bytes", ZeroDivisionError):
             with pytest.raises(InvalidType):
-                await job.cancel(id, reason=reason)  # type: ignore[arg-type]
+                await claim.cancel(reason=wrong)
+            with pytest.raises(InvalidType):
+                await claim.stall(reason=wrong)
+            with pytest.raises(InvalidType):
+                await job.cancel(id, reason=wrong)
         assert await self.stored(thoonk) == before
 
     async def test_all_of_a_failure_is_kept(self, thoonk: AsyncThoonk) -> None:

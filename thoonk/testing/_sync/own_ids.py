@@ -42,12 +42,8 @@ def job_in(thoonk: Thoonk, state: str) -> Job[str]:
     elif state not in ("scheduled", "waiting"):
         claim = job.get()
         if state != "claimed":
-            ends: dict[str, Any] = {
-                "cancelled": claim.cancel,
-                "stalled": claim.stall,
-                "finished": claim.finish,
-            }
-            ends[state]()
+            ends = {"cancelled": "cancel", "stalled": "stall", "finished": "finish"}
+            getattr(claim, ends[state])()
     return job
 
 

@@ -237,12 +237,14 @@ class StatesContract(Contract):
         id = job.put("x")
         claim = job.get()
         before = self.stored(thoonk)
-        for reason in (3, b"bytes", ZeroDivisionError):
-            for call in (claim.cancel, claim.stall):
-                with pytest.raises(InvalidType):
-                    call(reason=reason)  # type: ignore[arg-type]
+        wrong: Any
+        for wrong in (3, b"bytes", ZeroDivisionError):
             with pytest.raises(InvalidType):
-                job.cancel(id, reason=reason)  # type: ignore[arg-type]
+                claim.cancel(reason=wrong)
+            with pytest.raises(InvalidType):
+                claim.stall(reason=wrong)
+            with pytest.raises(InvalidType):
+                job.cancel(id, reason=wrong)
         assert self.stored(thoonk) == before
 
     def test_all_of_a_failure_is_kept(self, thoonk: Thoonk) -> None:
