@@ -78,13 +78,15 @@ class RunningJob(Generic[C]):
         feed: the name of its feed.
         began: when it was begun, by the monotonic clock.
         extended: when its time began anew.
-        is_lost: whether it is known to be somebody else's by now.
+        asked: when it was asked last whether the claim holds.
+        is_lost: whether it is known that it does not.
     """
 
     claim: C
     feed: str
     began: float = attrs.field(factory=time.monotonic)
     extended: float = attrs.field(factory=time.monotonic)
+    asked: float = attrs.field(factory=time.monotonic)
     is_lost: bool = False
     state: JobState = attrs.field(default=JobState.RUNNING, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)

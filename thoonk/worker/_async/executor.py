@@ -126,7 +126,7 @@ class AsyncExecutor:
         """
         self._shutdown = shutdown
         await self.open()
-        beats = AsyncWorkerHeartbeat(self._thoonk, self._consumers)
+        beats = AsyncWorkerHeartbeat(self._thoonk, self._consumers, self._stop_lost)
         heartbeat = Background(functools.partial(self._beat, beats), "thoonk-worker-heartbeat")
         for orphan in self._legacy.orphans:
             await self._endings.orphaned(orphan, self._handlers)
@@ -138,7 +138,7 @@ class AsyncExecutor:
                 standstill.look(self._slots)
                 if shutdown() is not Shutdown.NONE:
                     break
-                overdue = [slot for slot in self._slots if slot.is_overdue]
+                overdue = [slot for slot in self._slots if self._is_to_end(slot)]
                 if overdue and self._report is not None:
                     self._stop_reason = StopReason.RECYCLE
                     break
@@ -166,6 +166,23 @@ class AsyncExecutor:
         self._working.add(slot)
         loop = functools.partial(self._loop, consumer, slot)
         self._loops.append(Background(loop, f"thoonk-worker-{consumer.feed}-{len(self._loops)}"))
+
+    def _is_to_end(self, slot: AsyncSlot) -> bool:
+        """Whether its handler has to end, and does not by itself."""
+        job = slot.held
+        # Where there is a supervisor, a process that ends takes the handler with it.
+        is_lost = job is not None and job.is_lost and self._report is not None
+        return slot.is_overdue or is_lost
+
+    def _stop_lost(self, consumer: Consumer, job: Job) -> None:
+        """Stop the handler of a job that is not this worker's any more, where that can be done."""
+        slot = next((slot for slot in consumer.slots if slot.held is job), None)
+        if slot is None or not slot.can_interrupt or slot.take() is not job:
+            return  # a thread goes on; see `AsyncClaim.check`
+        job.claim.outbox = None
+        job.end()
+        slot.interrupt()
+        job.log(logging.WARNING, "job_stopped", "Handler of job %s of %r is cancelled")
 
     def _give_up(self, slot: AsyncSlot) -> None:
         """Leave a slot to its handler, which does not end, and begin another in its place."""
@@ -219,7 +236,7 @@ class AsyncExecutor:
     async def _wait_for_the_end(self, shutdown: Callable[[], Shutdown], grace: float) -> None:
         deadline = time.monotonic() + grace
         while self._working and time.monotonic() < deadline and shutdown() is not Shutdown.COLD:
-            if all(slot.is_overdue for slot in [*self._working]):
+            if all(self._is_to_end(slot) for slot in [*self._working]):
                 break  # nobody else is waited for
             if await wait_event(self._changed, TICK):
                 self._changed.clear()
@@ -235,7 +252,10 @@ class AsyncExecutor:
                 if job is None:
                     continue
                 left.add(slot)
-                if overdue:
+                if job.is_lost:
+                    job.end()
+                    steps.append(slot.clear)
+                elif overdue:
                     where = self._tell_overdue(slot, job)
                     steps.append(functools.partial(self._end_overdue, consumer, slot, job, where))
                 else:

@@ -1,18 +1,19 @@
-"""What goes on beside the loops: claims are extended, and configurations read again."""
+"""What goes on beside the loops: claims are extended and looked at, configurations read again."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from thoonk import AsyncThoonk
 from thoonk._async.lost import WHY, reason_of
 from thoonk.concurrency._async import Event, wait_event
-from thoonk.exceptions import FeedDoesNotExist, ThoonkError
-from thoonk.operations import MOST, ClaimRef, JobExtend
+from thoonk.exceptions import FeedDoesNotExist, ThoonkError, UnsupportedOperation
+from thoonk.operations import MOST, ClaimRef, JobExtend, JobHolds
 from thoonk.worker._async.consumer import Consumer, refresh
 from thoonk.worker._async.endings import Job
+from thoonk.worker.running_job import JobState
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -21,6 +22,9 @@ TICK = 0.1
 
 PER_TIMEOUT = 3
 """How often a claim is extended within its ``claim_timeout``."""
+
+ASK_EVERY = 1.0
+"""Seconds between two looks whether the claim of a running job holds."""
 
 LOOK_EVERY = 1.0
 """Seconds after which a feed's configuration is read again while its jobs are done."""
@@ -32,9 +36,17 @@ LOOK_IDLE = 5.0
 class AsyncWorkerHeartbeat:
     """Extends the claims of running jobs, and looks whether feeds are configured otherwise."""
 
-    def __init__(self, thoonk: AsyncThoonk, consumers: Sequence[Consumer]) -> None:
+    def __init__(
+        self,
+        thoonk: AsyncThoonk,
+        consumers: Sequence[Consumer],
+        stop: Callable[[Consumer, Job], None],
+    ) -> None:
+        """``stop`` is called for a job that is lost while it runs."""
         self._thoonk = thoonk
         self._consumers = consumers
+        self._stop = stop
+        self._can_ask = True
         self._is_closed = Event()
 
     def close(self) -> None:
@@ -64,6 +76,30 @@ class AsyncWorkerHeartbeat:
         if time.monotonic() - consumer.looked >= (LOOK_EVERY if busy else LOOK_IDLE):
             await refresh(self._thoonk, consumer)
         await self._extend(consumer)
+        if self._can_ask:
+            await self._look_for_lost(consumer)
+
+    async def _look_for_lost(self, consumer: Consumer) -> None:
+        """See within a second when a job is retracted or stalled while it runs."""
+        old = time.monotonic() - ASK_EVERY
+        jobs = [
+            job
+            for slot in consumer.slots
+            if (job := slot.held)
+            if job.asked <= old and not job.is_lost and not job.claim.ended
+        ]
+        for start in range(0, len(jobs), MOST):
+            several = jobs[start : start + MOST]
+            refs = tuple(ClaimRef(job.claim.id, job.claim.token) for job in several)
+            try:
+                answers = await self._thoonk.backend.execute(JobHolds(consumer.feed, refs))
+            except UnsupportedOperation:  # of a backend that tells only when claims are extended
+                self._can_ask = False
+                return
+            for job, holds in zip(several, answers, strict=True):
+                job.asked = time.monotonic()
+                if not holds:
+                    await self._lost(consumer, job)
 
     async def _extend(self, consumer: Consumer) -> None:
         if not consumer.claim_timeout or not consumer.handler.heartbeat:
@@ -83,12 +119,13 @@ class AsyncWorkerHeartbeat:
             answers = await self._thoonk.backend.execute(JobExtend(consumer.feed, refs))
             for job, holds in zip(several, answers, strict=True):
                 job.extended = now
-                job.is_lost = not holds
                 if not holds:
                     await self._lost(consumer, job)
 
     async def _lost(self, consumer: Consumer, job: Job) -> None:
-        if not job.claim.ended:
+        if job.state is JobState.RUNNING and not job.claim.ended:
+            job.is_lost = job.claim.lost = True
             reason = await reason_of(self._thoonk.backend, consumer.feed, job.claim.id)
             text = "Job %s of %r was lost while it ran: %s"
             job.log(logging.WARNING, "job_lost", text, WHY[reason], reason=reason)
+            self._stop(consumer, job)

@@ -52,12 +52,14 @@ class AsyncSlot:
         job: the job that its handler was called for last.
         idle_in: the executor's round in which it has found nothing to do; None: it has a job.
         prefetch: how many jobs were claimed at once.
+        can_interrupt: whether a handler can be ended from outside.
         is_given_up: whether it is left to a handler that does not end.
         was_blocking: whether its handler has kept the event loop from going on.
         last: the id of the job that its handler has done last.
         ended_at: when that was, by the monotonic clock.
     """
 
+    can_interrupt = True
     is_given_up = False
     was_blocking = False
     last = ""

@@ -28,6 +28,7 @@ class Slot:
         is_given_up: whether it is left to a handler that does not end.
     """
 
+    can_interrupt = False
     is_given_up = False
 
     def __init__(self, handler: Handler) -> None:
