@@ -1,4 +1,4 @@
-"""A backend that was written before the operations that work in short steps."""
+"""Backends written before some operations: those that work in short steps, and those of 2.1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import attrs
 import pytest
 from dict_backend import DictBackend, World
 
-from thoonk import Thoonk, UnsupportedOperation
+from thoonk import Empty, JobCounts, Thoonk, UnsupportedOperation
 from thoonk import operations as ops
 
 
@@ -63,3 +63,86 @@ def test_a_lower_max_length_trims_at_once(thoonk: Thoonk) -> None:
     ids = feed.publish_many([*"abcd"])
     thoonk.set_config("f", {"max_length": 1})
     assert feed.get_ids() == ids[3:]
+
+
+# --- before 2.1 -------------------------------------------------------------------------------
+
+SINCE_2_1 = (
+    *(ops.JobAdd, ops.JobFail, ops.JobReschedule, ops.ReadJob, ops.ReadJobs, ops.ReadJobPage),
+    *(ops.JobRetryAll, ops.JobClear, ops.QueueAdd, ops.QueueClear, ops.PauseFeed, ops.ResumeFeed),
+)
+
+
+class BackendOf20(DictBackend):
+    """It knows no jobs for later, no reasons, and no pauses."""
+
+    def execute(self, operation: ops.Operation[Any]) -> Any:
+        if isinstance(operation, SINCE_2_1):
+            raise UnsupportedOperation(f"no {type(operation).__name__} here")
+        return super().execute(operation)
+
+
+@pytest.fixture
+def old(clock: Clock) -> Thoonk:
+    return Thoonk(backend=BackendOf20(World(clock)))
+
+
+def test_jobs_are_put_read_and_finished_as_ever(old: Thoonk) -> None:
+    job = old.job("j")
+    ids = job.put_many(["a", "b"])
+    assert sorted(job.get_ids()) == sorted(ids)
+    assert job.get_all() == job.get_items() == dict(zip(ids, "ab", strict=True))
+    assert job.get_items(ids[:1]) == {ids[0]: "a"}
+    assert (job.get_item(ids[0]), job.get_item("none")) == ("a", None)
+    assert ids[0] in job
+    assert "none" not in job
+    assert len(job) == 2
+    job.get(timeout=5).finish("done")
+    assert job.get_result(ids[0], timeout=5) == ("a", "done")
+    with pytest.raises(Empty):
+        job.get_result(ids[1], timeout=0.05)
+    assert job.retract(ids[1])
+
+
+def test_a_block_that_raises_gives_the_job_back_and_the_reason_is_lost(old: Thoonk) -> None:
+    job = old.job("j", {"max_failures": 2})
+    id = job.put("x")
+    with pytest.raises(ZeroDivisionError), job.get(timeout=5):
+        raise ZeroDivisionError
+    assert job.get_counts() == JobCounts(1, 0, 0, 0)
+    seen = []
+    for claim in job.claims(timeout=0.05):
+        seen.append(claim.cancelled)
+        with pytest.raises(ZeroDivisionError), claim:
+            raise ZeroDivisionError
+    assert seen == [1]
+    assert job.get_counts() == JobCounts(0, 0, 1, 0)
+    assert job.get_failure_count(id) == 2
+
+
+def test_what_it_cannot_do_it_refuses(old: Thoonk) -> None:
+    job, queue = old.job("j"), old.queue("q")
+    id = job.put("x")
+    claim = job.get(timeout=5)
+    for call in (
+        lambda: job.put("y", id="a"),
+        lambda: job.put("y", delay=1),
+        lambda: job.put_many({"a": "y"}),
+        lambda: queue.put("y", id="a"),
+        lambda: job.get_info(id),
+        lambda: job.get_ids("waiting"),
+        lambda: job.run_now(id),
+        lambda: claim.cancel(reason="why"),
+        lambda: claim.cancel(delay=1),
+        lambda: claim.stall(reason="why"),
+        job.retry_all,
+        job.purge,
+        queue.purge,
+        job.pause,
+        queue.resume,
+    ):
+        with pytest.raises(UnsupportedOperation):
+            call()
+    assert not claim.ended
+    assert job.get_counts() == JobCounts(0, 1, 0, 0)
+    assert claim.cancel() is False

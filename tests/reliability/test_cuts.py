@@ -13,7 +13,7 @@ import pytest
 from blocking import blocking_client
 from conftest import World
 
-from thoonk import Empty, Thoonk
+from thoonk import Empty, Outcome, Thoonk
 from thoonk.backends.redis import scripts
 from thoonk.testing.proxy import Cut, Proxy, between
 
@@ -131,6 +131,15 @@ def _worked_through(job: Any) -> list[tuple[str, int]]:
             if len(seen) == 4:
                 break
     return seen
+
+
+def _scheduled(t: Handles) -> None:
+    t.j.put("work", id="a", delay=60)
+
+
+def _due(t: Handles) -> None:
+    t.j.put("work", id="a", delay=0.001)
+    poll(lambda: t.j.stats().next_due == 0)
 
 
 def _finished(t: Handles) -> Any:
@@ -379,7 +388,7 @@ CASES = [
             seen == [("a", 0), ("bad", 0), ("c", 0), ("bad", 1)] and _counts(g) == (0, 0, 0, 3)
         ),
         lambda t: t.j.put_many(["a", "bad", "c"]),
-        requests=5,
+        requests=6,
     ),
     Case(
         "items",
@@ -393,6 +402,116 @@ CASES = [
         lambda t, _: t.f.get_items("13"[n] for n in range(2)),
         lambda g, _, items: items == {"1": "old", "3": "old"},
         _full,
+    ),
+    Case(
+        "put under an id of one's own",
+        lambda t, _: t.j.put("x", id="a", unique_for=60),
+        lambda g, _, put: put.outcome is Outcome.ADDED and _counts(g) == (1, 0, 0, 0),
+    ),
+    Case(
+        "put for later",
+        lambda t, _: t.j.put_many(["x", "y"], delay=60),
+        lambda g, _, ids: sorted(g.t.j.get_ids()) == sorted(ids) and _counts(g) == (0, 0, 0, 0, 2),
+    ),
+    Case(
+        "replace",
+        lambda t, _: t.j.put("new", id="a", if_exists="replace"),
+        lambda g, _, put: (
+            put.outcome is Outcome.REPLACED
+            and g.t.j.get_all() == {"a": "new"}
+            and g.raw.get("feed.publishes:j") == b"2"
+        ),
+        _scheduled,
+    ),
+    Case(
+        "put or refuse",
+        lambda t, _: t.j.put("x", id="a", if_exists="refuse"),
+        lambda g, _, put: put.outcome is Outcome.ADDED and _counts(g) == (1, 0, 0, 0),
+    ),
+    Case(
+        "reschedule",
+        lambda t, _: t.j.reschedule("a", 600),
+        lambda g, _, __: _counts(g) == (0, 0, 0, 0, 1) and g.t.j.stats().next_due > 500,
+        _scheduled,
+    ),
+    Case(
+        "run_now",
+        lambda t, _: t.j.run_now("a"),
+        lambda g, _, __: _counts(g) == (1, 0, 0, 0),
+        _scheduled,
+    ),
+    Case(
+        "get of a job that is due",
+        lambda t, _: t.j.get(timeout=2),
+        lambda g, _, claim: claim.id == "a" and _counts(g) == (0, 1, 0, 0),
+        _due,
+    ),
+    Case(
+        "cancel for later",
+        lambda _, claim: claim.cancel(delay=60, reason="why"),
+        lambda g, claim, stalled: (
+            stalled is False
+            and _counts(g) == (0, 0, 0, 0, 1)
+            and g.t.j.get_failure_count(claim.id) == 1
+        ),
+        _claimed,
+    ),
+    Case(
+        "cancel with a reason",
+        lambda _, claim: claim.cancel(reason="why"),
+        lambda g, claim, _: _counts(g) == (1, 0, 0, 0) and g.t.j.get_failure_count(claim.id) == 1,
+        _claimed,
+    ),
+    Case(
+        "stall with a reason",
+        lambda _, claim: claim.stall(reason="why"),
+        lambda g, claim, _: (
+            _counts(g) == (0, 0, 1, 0) and g.t.j.get_info(claim.id).failure.message == "why"
+        ),
+        _claimed,
+    ),
+    Case(
+        "retract a scheduled job",
+        lambda t, _: t.j.retract("a"),
+        lambda g, _, was: was is True and _counts(g) == (0, 0, 0, 0),
+        _scheduled,
+    ),
+    Case(
+        "pause",
+        lambda t, _: t.j.pause(),
+        lambda g, _, was: was is True and g.t.j.stats().paused is True and g.t.j.count() == 1,
+        _scheduled,
+    ),
+    Case(
+        "resume",
+        lambda t, _: t.q.resume(),
+        lambda g, _, was: was is True and g.t.q.get_nowait() == "x",
+        lambda t: (t.q.put("x"), t.q.pause()),
+    ),
+    Case(
+        "retry_all",
+        lambda t, _: t.j.retry_all(),
+        lambda g, _, number: number == 1 and _counts(g) == (1, 0, 0, 0),
+        _stalled,
+    ),
+    Case(
+        "retract_all",
+        lambda t, _: t.j.retract_all("claimed"),
+        lambda g, _, number: number == 1 and _counts(g) == (0, 0, 0, 0),
+        _claimed,
+    ),
+    Case(
+        "put to a queue under an id of one's own",
+        lambda t, _: t.q.put_many({"a": "x", "b": "y"}),
+        lambda g, _, put: (
+            [each.outcome for each in put] == [Outcome.ADDED] * 2 and g.t.q.get_ids() == ["a", "b"]
+        ),
+    ),
+    Case(
+        "purge of a queue",
+        lambda t, _: t.q.purge(),
+        lambda g, _, number: number == 2 and g.t.q.count() == 0,
+        lambda t: t.q.put_many(["a", "b"]),
     ),
     Case("get_ids", lambda t, _: t.f.get_ids(), lambda g, _, ids: len(ids) == 3, _full),
 ]
@@ -417,7 +536,9 @@ NOTICES = {
 
 
 def _counts(ground: Ground) -> tuple[int, ...]:
-    return attrs.astuple(ground.t.j.get_counts())
+    """Jobs that wait, are claimed, stalled, finished; and are scheduled, where there are any."""
+    counts = attrs.astuple(ground.t.j.get_counts())
+    return counts if counts[4] else counts[:4]
 
 
 @pytest.mark.parametrize("cut", Cut)
