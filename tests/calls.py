@@ -352,6 +352,7 @@ CALLS = [
     Call("Job.finish", ("job_finish",), lambda j, job_id: j.finish(job_id), claimed),
     Call("Job.finish", ("job_finish",), lambda j, job_id: j.finish(job_id, "r", True, 5), claimed),
     Call("Job.get_result", ("LRANGE",), lambda j, job_id: j.get_result(job_id), finished),
+    Call("Job.wait", ("LRANGE",), lambda j, id: [*j.wait([id])], finished),
     Call("Job.get_result_nowait", ("LRANGE",), lambda j, id: j.get_result_nowait(id), finished),
     Call("Job.jobs", ("read_job_page",), lambda j: [*j.jobs("waiting")], job),
     Call("Job.get_ids", ("read_job_page",), lambda j: j.get_ids("stalled"), job),

@@ -13,6 +13,7 @@ from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
 from thoonk._async.failing import fail
 from thoonk._async.renewal import renew_after
+from thoonk._async.results import AsyncResults
 from thoonk._async.takeable import AsyncTakeable
 from thoonk._async.taking import take
 from thoonk.arguments import (
@@ -24,7 +25,7 @@ from thoonk.arguments import (
     check_state,
     check_unique_for,
 )
-from thoonk.backends import AsyncSubscription
+from thoonk.backends import AsyncBackend
 from thoonk.chunks import MOST_RESULTS, chunked
 from thoonk.codec import JobResult, PutResult
 from thoonk.config import JOB
@@ -32,7 +33,6 @@ from thoonk.exceptions import (
     Empty,
     InvalidValue,
     JobFailed,
-    JobRetracted,
     NoResult,
     SerializerError,
     ThoonkError,
@@ -40,7 +40,6 @@ from thoonk.exceptions import (
 )
 from thoonk.failures import failure_of
 from thoonk.names import check_id, new_id, new_token, shown
-from thoonk.notices import Ended, Finished, Gap, Retracted, Stalled
 from thoonk.operations import (
     MOST,
     Batch,
@@ -48,7 +47,6 @@ from thoonk.operations import (
     Due,
     Entry,
     Failed,
-    Failure,
     JobAdd,
     JobCancel,
     JobClaim,
@@ -73,26 +71,21 @@ from thoonk.operations import (
     MaintenanceReport,
     Mended,
     Priority,
-    ReadItem,
     ReadItems,
     ReadJob,
     ReadJobPage,
     ReadJobs,
-    ReadResult,
     ReadSchedules,
     ScheduleStatus,
-    StoredResult,
     check_count,
 )
 from thoonk.schedules import PeriodicJob, make_schedule, next_times
+from thoonk.serializers import Serializer
 from thoonk.waiting import Deadline
 
 T = TypeVar("T")
 
 logger = logging.getLogger("thoonk.job")
-
-LOOK_EVERY = 0.5
-"""Seconds after which who waits for a result looks whether the job has failed: nobody is told."""
 
 
 class AsyncJob(AsyncTakeable[T]):
@@ -104,6 +97,10 @@ class AsyncJob(AsyncTakeable[T]):
 
     type: ClassVar[str] = JOB
     kind: ClassVar[str] = JOB
+
+    def __init__(self, name: str, backend: AsyncBackend, serializer: Serializer[T]) -> None:
+        super().__init__(name, backend, serializer)
+        self._results = AsyncResults(backend, self._codec)
 
     @overload
     async def put(
@@ -647,76 +644,32 @@ class AsyncJob(AsyncTakeable[T]):
                 or retracted.
             Empty: there was no result in time.
         """
-        deadline = Deadline(timeout)
-        result = await self._result(id)
-        if result is not None:
-            return result
-        query: bytes | None = await self._execute(ReadItem(self.name, id))
-        subscription = await self._backend.listen(self.name)
-        try:
-            announced: bytes | None = None
-            is_gone = False
-            while True:
-                # Looked up after subscribing, and again after whatever hid a notice.
-                try:
-                    result = await self._result(id)
-                except NoResult:
-                    if is_gone and announced is None:
-                        raise
-                    is_gone = True  # what a peer stored nowhere is in a notice that comes
-                if result is None and announced is not None:
-                    result = self._codec.result(StoredResult(query, announced))
-                if result is not None:
-                    return result
-                announced = await self._announced_result(subscription, id, deadline)
-        finally:
-            await subscription.close()
+        return await self._results.get(check_id(id), Deadline(timeout))
 
     async def get_result_nowait(self, id: str) -> JobResult[T]:
         """What was asked of a job and its result, if it is there; raises as `get_result`."""
-        result = await self._result(id)
+        result = await self._results.look(check_id(id))
         if result is None:
             raise Empty(f"job {id!r} has no result yet")
         return result
 
-    async def _result(self, id: str) -> JobResult[T] | None:
-        """The result; None: not yet. Raises what `get_result` does when none is to come."""
-        stored: StoredResult | None = await self._execute(ReadResult(self.name, check_id(id)))
-        if stored is not None:
-            return self._codec.result(stored)
-        try:
-            info: JobInfo | None = await self._execute(ReadJob(self.name, id))
-        except UnsupportedOperation:  # of a backend that does not tell
-            return None
-        if info is None:
-            raise NoResult(self.name, id)
-        if info.state is JobState.STALLED:
-            failure = info.failure or Failure("")
-            raise JobFailed(self.name, id, reason=failure.message, error=failure.error)
-        return None
+    def wait(
+        self, ids: Iterable[str], timeout: float | None = None
+    ) -> AsyncIterator[tuple[str, JobResult[T] | JobFailed | NoResult]]:
+        """The results of jobs as they come: ids, each with its result. (Contract: get_result)
 
-    async def _announced_result(
-        self, subscription: AsyncSubscription, id: str, deadline: Deadline
-    ) -> bytes | None:
-        """The result in the notice of a job's end; None when it is time to look again."""
-        left = deadline.remaining()
-        look = Deadline(LOOK_EVERY if left is None else min(left, LOOK_EVERY))
-        while True:
-            try:
-                notice = await subscription.get(look.remaining())
-            except Empty:
-                try:
-                    deadline.remaining()
-                except Empty:
-                    raise Empty(f"job {id!r} has no result within the timeout") from None
-                return None
-            if isinstance(notice, Finished) and notice.id == id:
-                result: bytes = notice.result
-                return result
-            if isinstance(notice, Retracted) and notice.id == id:
-                raise JobRetracted(self.name, id)
-            if isinstance(notice, Gap) or (isinstance(notice, Ended | Stalled) and notice.id == id):
-                return None
+        Of a job of which no result will come, the error that `get_result` raises comes in
+        its place.
+
+        Args:
+            ids: the jobs' ids.
+            timeout: seconds to wait for all of them; None and 0: for ever.
+
+        Raises:
+            Empty: not all have ended in time.
+        """
+        checked = [check_id(id) for id in check_many(ids, "ids")]
+        return self._results.of_all(checked, Deadline(timeout))
 
     async def cancel(
         self,

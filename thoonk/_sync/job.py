@@ -14,6 +14,7 @@ from thoonk._sync.claim import Claim
 from thoonk._sync.claims import Claims
 from thoonk._sync.failing import fail
 from thoonk._sync.renewal import renew_after
+from thoonk._sync.results import Results
 from thoonk._sync.takeable import Takeable
 from thoonk._sync.taking import take
 from thoonk.arguments import (
@@ -25,7 +26,7 @@ from thoonk.arguments import (
     check_state,
     check_unique_for,
 )
-from thoonk.backends import Subscription
+from thoonk.backends import Backend
 from thoonk.chunks import MOST_RESULTS, chunked
 from thoonk.codec import JobResult, PutResult
 from thoonk.config import JOB
@@ -33,7 +34,6 @@ from thoonk.exceptions import (
     Empty,
     InvalidValue,
     JobFailed,
-    JobRetracted,
     NoResult,
     SerializerError,
     ThoonkError,
@@ -41,7 +41,6 @@ from thoonk.exceptions import (
 )
 from thoonk.failures import failure_of
 from thoonk.names import check_id, new_id, new_token, shown
-from thoonk.notices import Ended, Finished, Gap, Retracted, Stalled
 from thoonk.operations import (
     MOST,
     Batch,
@@ -49,7 +48,6 @@ from thoonk.operations import (
     Due,
     Entry,
     Failed,
-    Failure,
     JobAdd,
     JobCancel,
     JobClaim,
@@ -74,26 +72,21 @@ from thoonk.operations import (
     MaintenanceReport,
     Mended,
     Priority,
-    ReadItem,
     ReadItems,
     ReadJob,
     ReadJobPage,
     ReadJobs,
-    ReadResult,
     ReadSchedules,
     ScheduleStatus,
-    StoredResult,
     check_count,
 )
 from thoonk.schedules import PeriodicJob, make_schedule, next_times
+from thoonk.serializers import Serializer
 from thoonk.waiting import Deadline
 
 T = TypeVar("T")
 
 logger = logging.getLogger("thoonk.job")
-
-LOOK_EVERY = 0.5
-"""Seconds after which who waits for a result looks whether the job has failed: nobody is told."""
 
 
 class Job(Takeable[T]):
@@ -105,6 +98,10 @@ class Job(Takeable[T]):
 
     type: ClassVar[str] = JOB
     kind: ClassVar[str] = JOB
+
+    def __init__(self, name: str, backend: Backend, serializer: Serializer[T]) -> None:
+        super().__init__(name, backend, serializer)
+        self._results = Results(backend, self._codec)
 
     @overload
     def put(
@@ -641,76 +638,32 @@ class Job(Takeable[T]):
                 or retracted.
             Empty: there was no result in time.
         """
-        deadline = Deadline(timeout)
-        result = self._result(id)
-        if result is not None:
-            return result
-        query: bytes | None = self._execute(ReadItem(self.name, id))
-        subscription = self._backend.listen(self.name)
-        try:
-            announced: bytes | None = None
-            is_gone = False
-            while True:
-                # Looked up after subscribing, and again after whatever hid a notice.
-                try:
-                    result = self._result(id)
-                except NoResult:
-                    if is_gone and announced is None:
-                        raise
-                    is_gone = True  # what a peer stored nowhere is in a notice that comes
-                if result is None and announced is not None:
-                    result = self._codec.result(StoredResult(query, announced))
-                if result is not None:
-                    return result
-                announced = self._announced_result(subscription, id, deadline)
-        finally:
-            subscription.close()
+        return self._results.get(check_id(id), Deadline(timeout))
 
     def get_result_nowait(self, id: str) -> JobResult[T]:
         """What was asked of a job and its result, if it is there; raises as `get_result`."""
-        result = self._result(id)
+        result = self._results.look(check_id(id))
         if result is None:
             raise Empty(f"job {id!r} has no result yet")
         return result
 
-    def _result(self, id: str) -> JobResult[T] | None:
-        """The result; None: not yet. Raises what `get_result` does when none is to come."""
-        stored: StoredResult | None = self._execute(ReadResult(self.name, check_id(id)))
-        if stored is not None:
-            return self._codec.result(stored)
-        try:
-            info: JobInfo | None = self._execute(ReadJob(self.name, id))
-        except UnsupportedOperation:  # of a backend that does not tell
-            return None
-        if info is None:
-            raise NoResult(self.name, id)
-        if info.state is JobState.STALLED:
-            failure = info.failure or Failure("")
-            raise JobFailed(self.name, id, reason=failure.message, error=failure.error)
-        return None
+    def wait(
+        self, ids: Iterable[str], timeout: float | None = None
+    ) -> Iterator[tuple[str, JobResult[T] | JobFailed | NoResult]]:
+        """The results of jobs as they come: ids, each with its result. (Contract: get_result)
 
-    def _announced_result(
-        self, subscription: Subscription, id: str, deadline: Deadline
-    ) -> bytes | None:
-        """The result in the notice of a job's end; None when it is time to look again."""
-        left = deadline.remaining()
-        look = Deadline(LOOK_EVERY if left is None else min(left, LOOK_EVERY))
-        while True:
-            try:
-                notice = subscription.get(look.remaining())
-            except Empty:
-                try:
-                    deadline.remaining()
-                except Empty:
-                    raise Empty(f"job {id!r} has no result within the timeout") from None
-                return None
-            if isinstance(notice, Finished) and notice.id == id:
-                result: bytes = notice.result
-                return result
-            if isinstance(notice, Retracted) and notice.id == id:
-                raise JobRetracted(self.name, id)
-            if isinstance(notice, Gap) or (isinstance(notice, Ended | Stalled) and notice.id == id):
-                return None
+        Of a job of which no result will come, the error that `get_result` raises comes in
+        its place.
+
+        Args:
+            ids: the jobs' ids.
+            timeout: seconds to wait for all of them; None and 0: for ever.
+
+        Raises:
+            Empty: not all have ended in time.
+        """
+        checked = [check_id(id) for id in check_many(ids, "ids")]
+        return self._results.of_all(checked, Deadline(timeout))
 
     def cancel(
         self,

@@ -14,6 +14,9 @@ from thoonk import (
     AsyncThoonk,
     Empty,
     JobCounts,
+    JobFailed,
+    JobResult,
+    NoResult,
 )
 from thoonk.testing._async.helpers import Background, pause, until
 
@@ -143,3 +146,30 @@ async def test_a_retracted_job_leaves_no_key_but_the_counter(
     after = everything(world)
     assert after.pop(b"feed.publishes:j") == b"1"
     assert after == before
+
+
+async def test_results_of_many_jobs_come_as_these_end(thoonk: AsyncThoonk) -> None:
+    job = await thoonk.job("j")
+    ids = await job.put_many(["a", "b", "c", "d"])
+    await (await job.get()).finish("early")
+
+    async def collect() -> list[object]:
+        return [
+            (id, outcome if isinstance(outcome, JobResult) else type(outcome))
+            async for id, outcome in job.wait(ids, timeout=30)
+        ]
+
+    collecting = Background(collect)
+    first, second, third = await job.get_many(3)
+    await third.finish(None, result=True)
+    await second.stall(reason="broken")
+    await first.finish()
+    ended = await collecting.result(30)
+    assert ended[0] == (ids[0], ("a", "early"))
+    assert sorted(ended[1:], key=repr) == sorted(
+        [(ids[3], ("d", None)), (ids[2], JobFailed), (ids[1], NoResult)], key=repr
+    )
+    one = await job.put("e")
+    with pytest.raises(Empty):
+        async for _ in job.wait([one], timeout=0.05):
+            raise AssertionError

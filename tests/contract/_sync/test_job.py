@@ -14,6 +14,9 @@ from contract.peek import blocked, everything
 from thoonk import (
     Empty,
     JobCounts,
+    JobFailed,
+    JobResult,
+    NoResult,
     Thoonk,
 )
 from thoonk.testing._sync.helpers import Background, pause, until
@@ -140,3 +143,30 @@ def test_a_retracted_job_leaves_no_key_but_the_counter(
     after = everything(world)
     assert after.pop(b"feed.publishes:j") == b"1"
     assert after == before
+
+
+def test_results_of_many_jobs_come_as_these_end(thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    ids = job.put_many(["a", "b", "c", "d"])
+    (job.get()).finish("early")
+
+    def collect() -> list[object]:
+        return [
+            (id, outcome if isinstance(outcome, JobResult) else type(outcome))
+            for id, outcome in job.wait(ids, timeout=30)
+        ]
+
+    collecting = Background(collect)
+    first, second, third = job.get_many(3)
+    third.finish(None, result=True)
+    second.stall(reason="broken")
+    first.finish()
+    ended = collecting.result(30)
+    assert ended[0] == (ids[0], ("a", "early"))
+    assert sorted(ended[1:], key=repr) == sorted(
+        [(ids[3], ("d", None)), (ids[2], JobFailed), (ids[1], NoResult)], key=repr
+    )
+    one = job.put("e")
+    with pytest.raises(Empty):
+        for _ in job.wait([one], timeout=0.05):
+            raise AssertionError
