@@ -183,3 +183,32 @@ def test_large_items_go_by_themselves(real_world: World) -> None:
     with Thoonk(backend=real_world.url) as thoonk:
         assert set(thoonk.feed("f").get_all().values()) == {large}
         assert thoonk.feed("f").count() == 5
+
+
+def test_scheduled_jobs_are_scheduled_again(cli: Cli, thoonk: Thoonk, tmp_path: Path) -> None:
+    job = thoonk.job("j")
+    job.put("now", id="a")
+    job.put("later", id="b", delay=600)
+    due = job.get_info("b")
+    file = str(tmp_path / "j.jsonl")
+    cli("export", "j", file)
+    cli("import", file, "--as", "k")
+    copy = thoonk.job("k")
+    assert copy.get_counts().scheduled == 1
+    assert copy.get_nowait().id == "a"
+    info = copy.get_info("b")
+    assert info is not None
+    assert due is not None
+    assert info.due == due.due
+    assert ", 2 were there" in cli("import", file, "--as", "k").err
+    assert copy.get_counts().scheduled == 1
+
+
+def test_a_paused_feed_is_exported_and_imported(cli: Cli, thoonk: Thoonk, tmp_path: Path) -> None:
+    queue = thoonk.queue("q")
+    queue.put("x")
+    queue.pause()
+    file = str(tmp_path / "q.jsonl")
+    cli("export", "q", file)
+    cli("import", file, "--as", "copy")
+    assert thoonk.queue("copy").get_nowait() == "x"

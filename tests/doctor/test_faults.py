@@ -529,6 +529,26 @@ def taken_until_what_is_no_time(patient: Patient) -> tuple[str, ...]:
     return ("over", "long ago")
 
 
+@plant("stale-run", "j", lambda p, _: not p.raw.exists("feed.runs:j", "feed.runtimes:j"))
+def times_of_no_schedule(patient: Patient) -> tuple[str, ...]:
+    patient.raw.zadd("feed.runs:j", {"gone": patient.now + 600_000})
+    patient.raw.hset("feed.runtimes:j", "also gone", str(patient.now))
+    return ("gone", "also gone")
+
+
+@plant("wrong-run", "j")
+def schedule_that_is_never_due(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.schedules:j", "nightly", "every=600000\0item=x")
+    patient.raw.zadd("feed.runs:j", {"nightly": float("inf")})
+    return ("nightly",)
+
+
+@plant("config-value", "q")
+def pause_that_is_none(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.config:q", "paused", "yes")
+    return ()
+
+
 @plant("stale", "j", lambda p, _: not p.raw.exists("feed.info:j"))
 def facts_of_a_job_that_is_over(patient: Patient) -> tuple[str, ...]:
     patient.raw.hset("feed.info:j", "over", "failed=1\0message=why")

@@ -214,8 +214,8 @@ class Job(Takeable[T]):
     ) -> list[PutResult] | list[str]:
         """Add jobs, one after another as by `put`; return their ids.
 
-        Up to 1000 are one atomic step; of more, the steps before one that fails are done
-        (``done`` of the error).
+        Up to 1000 are one atomic step, up to 400 with ids of your own or for later; of more,
+        the steps before one that fails are done (``done`` of the error).
 
         Args:
             items: what the feed's serializer takes; a mapping has ids of your own.

@@ -12,6 +12,7 @@ many there were, so that a file that was cut short is noticed:
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -29,12 +30,16 @@ from thoonk.cli.session import A_FEED, Command, Session, name_argument, pass_ses
 from thoonk.cli.values import check_item
 from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
 from thoonk.operations import (
+    Due,
     Entry,
     FeedPublish,
     HasItem,
+    JobAdd,
     JobPut,
     Operation,
+    Outcome,
     QueuePut,
+    ReadJobs,
     SortedInsert,
 )
 
@@ -78,11 +83,17 @@ def export_feed(session: Session, name: str, file: IO[bytes]) -> None:
     file.write(json_line(header))
     count = 0
     entries = _jobs(feed) if feed.kind == JOB else feed.items()
+    dues = _dues(feed) if feed.kind == JOB else {}
     for id, item in with_progress(entries, feed.count(), f"export {printable(name)}"):
-        file.write(json_line({"id": id, **item_fields(item)}))
+        file.write(json_line({"id": id, **item_fields(item), **dues.get(id, {})}))
         count += 1
     file.write(json_line({"items": count}))
     file.flush()
+
+
+def _dues(feed: Job[bytes]) -> dict[str, dict[str, str]]:
+    """When scheduled jobs are due, as a field of their lines."""
+    return {job.id: {"due": job.due.isoformat()} for job in feed.jobs("scheduled") if job.due}
 
 
 def _jobs(feed: Job[bytes]) -> Iterator[tuple[str, bytes]]:
@@ -109,6 +120,13 @@ class Header:
     def kind(self) -> str:
         """Which of the four kinds of feed it is."""
         return KIND_OF_TYPE[self.type]
+
+
+@attrs.frozen
+class Later(Entry):
+    """A job that is available later; ``at`` is when, in seconds since 1970."""
+
+    at: float = 0.0
 
 
 def _fields(line: bytes, number: int) -> dict[str, Any]:
@@ -159,10 +177,17 @@ def read_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
 def _entry(fields: dict[str, Any]) -> Entry:
     match fields:
         case {"item": str(text)}:
-            return Entry(fields["id"], text.encode())
+            entry = Entry(fields["id"], text.encode())
         case {"base64": str(text)}:
-            return Entry(fields["id"], base64.b64decode(text, validate=True))
-    raise InvalidValue("it has neither an item nor a base64, as text")
+            entry = Entry(fields["id"], base64.b64decode(text, validate=True))
+        case _:
+            raise InvalidValue("it has neither an item nor a base64, as text")
+    if "due" not in fields:
+        return entry
+    due = dt.datetime.fromisoformat(fields["due"])
+    if due.utcoffset() is None:
+        raise InvalidValue(f"{fields['due']!r:.80} has no time zone")
+    return Later(entry.id, entry.item, due.timestamp())
 
 
 class Importer:
@@ -188,6 +213,11 @@ class Importer:
         """Add these at the end."""
         for entry in entries:
             check_item(entry.item, self.config, self._name)
+        later = [entry for entry in entries if isinstance(entry, Later)]
+        if later and self._kind == JOB:
+            for entry in later:
+                self._schedule(entry)
+            entries = tuple(entry for entry in entries if not isinstance(entry, Later))
         if self._kind in (QUEUE, JOB):
             fresh = tuple(entry for entry in entries if self._is_fresh(entry.id))
             self.skipped += len(entries) - len(fresh)
@@ -196,9 +226,21 @@ class Importer:
             self._execute(addition(self._name, self._kind, entries))
         self.sent += len(entries)
 
+    def _schedule(self, entry: Later) -> None:
+        plain = Entry(entry.id, entry.item)
+        (outcome,) = self._execute(JobAdd(self._name, (plain,), due=Due(at=entry.at)))
+        if outcome is Outcome.KEPT:
+            self.skipped += 1
+        else:
+            self.sent += 1
+
     def _is_fresh(self, id: str) -> bool:
         # An id that waits twice would be taken twice.
-        return self._is_new or not self._execute(HasItem(self._name, id))
+        if self._is_new:
+            return True
+        if self._kind == JOB:
+            return not self._execute(ReadJobs(self._name, (id,)))
+        return not self._execute(HasItem(self._name, id))
 
 
 def _until_failure(
@@ -231,7 +273,7 @@ def import_feed(session: Session, file: IO[bytes], name: str | None) -> None:
     A feed that is not there is created with its configuration; one that is there keeps its
     own. Ids are kept, but for those of a sorted feed, which gives new ones. In a feed an id
     that is there is edited; in a queue or job feed it is passed over, so that an import that
-    broke off can be done again. Jobs wait, whatever their state was.
+    broke off can be done again. Jobs that were scheduled are scheduled; all others wait.
     """
     lines = iter(file)
     header = read_header(next(lines, b""))

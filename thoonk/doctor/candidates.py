@@ -17,9 +17,6 @@ from thoonk.names import decode_name, encode_name
 RULES = (*states.RULES, *claims.RULES, *schedule.RULES)
 """All rules about the state of an id."""
 
-PAUSED = b"1"
-"""What the field ``paused`` of the configuration is while a feed is paused."""
-
 
 @attrs.define(eq=False)
 class Candidate:
@@ -110,7 +107,7 @@ def _of_feed(
     def rule_now(replies: Sequence[Reply], now: float) -> Iterable[Fault | None]:
         if replies[0] != type_name:
             return ()
-        is_paused = replies[1] == PAUSED
+        is_paused = replies[1] == catalogue.PAUSED.encode()
         return rule(replies[2:], attrs.evolve(feed, now=now, is_paused=is_paused))
 
     config = feed.keys.config
@@ -173,6 +170,20 @@ def of_total(feed: Feed, word: str) -> Candidate:
         [words("GET", key)],
         lambda replies, _: [states.total_rule(word, key, replies[0])],
         shown=False,
+    )
+
+
+def of_schedule(feed: Feed, name: bytes) -> Candidate:
+    """Is a schedule due at a time, and is what is told of it of one that is there?"""
+    return _of_feed(
+        feed,
+        decode_name(name),
+        [
+            words("HEXISTS", feed.keys.schedules, name),
+            words("ZSCORE", feed.keys.runs, name),
+            words("HEXISTS", feed.keys.runtimes, name),
+        ],
+        lambda replies, feed: [schedule.run_rule(feed, name, *replies)],
     )
 
 

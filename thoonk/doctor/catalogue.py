@@ -27,6 +27,9 @@ from thoonk.names import decode_name
 
 RESULT = "jobfinished"
 
+PAUSED = "1"
+"""What the field ``paused`` of the configuration is while a feed is paused."""
+
 _TYPES = {
     "answers": "hash",
     "cancelled": "hash",
@@ -38,6 +41,9 @@ _TYPES = {
     "info": "hash",
     "items": "hash",
     RESULT: "list",
+    "runs": "zset",
+    "runtimes": "hash",
+    "schedules": "hash",
     "paused": "list",
     "published": "zset",
     "publishes": "string",
@@ -53,7 +59,7 @@ _TYPES = {
 
 _DATA = (
     *("config", "items", "ids", "reserved", "claimed", "stalled", "published"),
-    *("scheduled", "scheduleditems", "paused"),
+    *("scheduled", "scheduleditems", "schedules", "paused"),
 )
 """What holds items or says where they are. All else is of no use without it."""
 
@@ -238,6 +244,8 @@ def faulty_settings(fields: Mapping[str, str]) -> dict[str, Fault]:
                 says = f"{name!r} in the configuration, not {close[0]!r}"
                 faults[name] = Fault(FIELD, says)
             continue
+        if name == "paused" and text == PAUSED:
+            continue  # only `pause` sets it
         try:
             check_config({name: text})
         except (InvalidValue, InvalidType) as error:

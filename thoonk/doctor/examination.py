@@ -245,10 +245,14 @@ class Examination:
             self._notes.append(Finding(catalogue.OWN_TYPE, says, name))
         elif not wrong_types:
             config = catalogue.sensible(fields)
-            is_paused = fields.get("paused", "").encode() == candidates.PAUSED
+            is_paused = fields.get("paused") == catalogue.PAUSED
             feed = Feed(name, kind, keys_of(name), config, self._now(), is_paused)
             try:
-                yield from [*self._of_items(feed, found), *self._of_results(feed, found, stored)]
+                yield from [
+                    *self._of_items(feed, found),
+                    *self._of_results(feed, found, stored),
+                    *self._of_schedules(feed, found),
+                ]
             except redis.exceptions.ResponseError as error:
                 if not _is_of_another_type(error):
                     raise
@@ -291,6 +295,16 @@ class Examination:
         listed = self._probe.pairs("ZSCAN", feed.keys.results) if "results" in found else ()
         ids = {*stored, *(id for id, _ in listed)}
         yield from self._wrong(candidates.of_result(feed, id) for id in ids)
+
+    def _of_schedules(self, feed: Feed, found: set[str]) -> Iterator[Candidate]:
+        if feed.kind != JOB:
+            return
+        names: set[bytes] = set()
+        for word in found & {"schedules", "runtimes"}:
+            names.update(self._probe.fields(getattr(feed.keys, word)))
+        if "runs" in found:
+            names.update(name for name, _ in self._probe.pairs("ZSCAN", feed.keys.runs))
+        yield from self._wrong(candidates.of_schedule(feed, name) for name in names)
 
 
 def _is_of_another_type(error: redis.exceptions.ResponseError) -> bool:

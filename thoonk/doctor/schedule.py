@@ -58,6 +58,20 @@ NOT_PAUSED = Check(
     "they wait for the end of the pause",
 )
 
+STALE_RUN = Check(
+    "stale-run",
+    Severity.WARNING,
+    "times in feed.runs or feed.runtimes of schedules that are not there; nothing runs at them",
+    "Repair",
+    "the times are removed",
+)
+WRONG_RUN = Check(
+    "wrong-run",
+    Severity.WARNING,
+    "what stands in feed.runs is no time: the schedule puts jobs too early, or none",
+    "Remove the schedule and make it again, and look who wrote it",
+)
+
 _LATEST_DUE = LATEST * 1000 + 1000
 """Ms since 1970: what is above is no time that anybody can have asked for."""
 
@@ -134,6 +148,17 @@ def not_paused(state: ItemState, feed: Feed) -> Fault | None:
         words("LPUSH", feed.keys.paused, state.id),
     )
     return Fault(NOT_PAUSED, "in feed.ids although it is paused", writes)
+
+
+def run_rule(feed: Feed, name: bytes, is_there: int, run: bytes | None, times: int) -> Fault | None:
+    """When a schedule is due, and what is left of one that is not there."""
+    if is_there:
+        is_time = run is None or NO_TIME_BELOW <= float(run) <= _LATEST_DUE
+        return None if is_time else Fault(WRONG_RUN, "schedules that are due at no time")
+    if run is None and not times:
+        return None
+    writes = (words("ZREM", feed.keys.runs, name), words("HDEL", feed.keys.runtimes, name))
+    return Fault(STALE_RUN, "times of no schedule", writes)
 
 
 RULES: tuple[Rule, ...] = (
