@@ -77,9 +77,11 @@ local function finish(completions, options)
     end
   end
   call('HDEL', keys.items, unpack(ids))
-  for _, completion in ipairs(done) do
-    if not completion.key then
-      tell('finished', {completion.id})
+  if events then
+    for _, completion in ipairs(done) do
+      if not completion.key then
+        tell('finished', {completion.id})
+      end
     end
   end
   if infos > 0 then
