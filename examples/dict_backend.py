@@ -53,6 +53,8 @@ from thoonk.notices import (
 R = TypeVar("R")
 
 ONE_DAY = 86_400.0
+MISSED = 60.0
+"""Seconds after which a job of a schedule has been missed: nobody has looked for long."""
 
 # [world]
 
@@ -73,6 +75,9 @@ class Note:
     failed: float | None = None
     stalled: float | None = None
     failure: ops.Failure | None = None
+    progress: float | None = None
+    doing: str = ""
+    progressed: float | None = None
 
 
 @attrs.define
@@ -82,7 +87,8 @@ class Stored:
     ``ids`` has the order; of queues and jobs it has those that wait, the next one first.
     ``stamps`` number the publishes of a feed, by ids; ``since`` has when an item was
     published, or put or retried. ``later`` has when scheduled jobs are due, and their
-    priority; ``taken`` until when ids stay taken whatever becomes of their items.
+    priority; ``taken`` until when ids stay taken whatever becomes of their items; ``runs``
+    has the schedules by name, and when each is due.
     """
 
     config: dict[str, str]
@@ -97,6 +103,7 @@ class Stored:
     later: dict[str, tuple[float, ops.Priority]] = attrs.field(factory=dict)
     taken: dict[str, float] = attrs.field(factory=dict)
     notes: dict[str, Note] = attrs.field(factory=dict)
+    runs: dict[str, ops.ScheduleStatus] = attrs.field(factory=dict)
     last_id: int = 0
     publishes: int = 0
     finished: int = 0
@@ -146,6 +153,23 @@ class Stored:
                 del self.later[id]
                 self.since[id] = due
                 self.join(id, priority)
+
+    def bring_runs(self, now: float) -> None:
+        """Put the jobs of schedules that are due; of missed ones the last at most."""
+        for name, run in self.runs.items():
+            times, due, later, every = [], run.next, [*run.later], run.schedule.every
+            while due is not None and due <= now:
+                times.append(due)
+                due = due + every if every else later.pop(0) if later else None
+            if times and times[0] < now - MISSED:
+                times = times[-1:] if run.schedule.if_missed is ops.IfMissed.ONCE else []
+            for at in times:
+                id = f"{name}@{math.floor(at * 1000)}"
+                # Its id is that of its time, so that it is put once.
+                if id not in self.items:
+                    self.keep(id, run.schedule.item, at)
+                    self.join(id, run.schedule.priority)
+            self.runs[name] = ops.ScheduleStatus(run.schedule, due, tuple(later))
 
     def put_back(self, ids: Iterable[str]) -> None:
         """Let ids that were taken be the next ones, in their order."""
@@ -549,7 +573,9 @@ class World:
         failures = stored.failures
         entries = [ops.Delivery(id, stored.items[id], failures.get(id, 0)) for id in ids]
         oldest = min((claim.since for claim in stored.claims.values()), default=self.clock())
-        look_at = min(oldest + time_left, *(due for due, _ in stored.later.values()), math.inf)
+        times = [due for due, _ in stored.later.values()]
+        times += [run.next for run in stored.runs.values() if run.next is not None]
+        look_at = min(oldest + time_left, *times, math.inf)
         retry_after = max(0.0, look_at - self.clock())
         return ops.Batch(tuple(entries), retry_after if look_at < math.inf else None)
 
@@ -684,7 +710,9 @@ class World:
     def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
         """The next jobs, among them those whose claim has run out, and those that are due."""
         self._expire(stored)
-        stored.bring_due(self.clock())
+        now = self.clock()
+        stored.bring_runs(now)
+        stored.bring_due(now)
         return self._take(stored, op, stored.settings.claim_timeout or math.inf)
 
     @_do.register
@@ -732,6 +760,46 @@ class World:
             if self._is_held(stored, held.id, held.token):
                 stored.claims[held.id].since = self.clock()
         return tuple(is_owner)
+
+    @_do.register
+    def _job_holds(self, op: ops.JobHolds) -> tuple[bool, ...]:
+        stored = self._find(op.feed, JOB)
+        return tuple(self._is_held(stored, held.id, held.token) for held in op.claims)
+
+    @_do.register
+    def _job_progress(self, op: ops.JobProgress) -> None:
+        note = self._claimed(op.feed, op.id, op.token).note(op.id)
+        note.progress, note.doing, note.progressed = op.fraction, op.text, self.clock()
+
+    @_do.register
+    def _job_schedule(self, op: ops.JobSchedule) -> bool:
+        stored, schedule = self._find(op.feed, JOB), op.schedule
+        known = stored.runs.get(schedule.name)
+        if known is not None and known.schedule == schedule and known.next is not None:
+            return False
+        first, *later = op.times or (self.clock() + (schedule.every or 0.0),)
+        stored.runs[schedule.name] = ops.ScheduleStatus(schedule, first, tuple(later))
+        return True
+
+    @_do.register
+    def _job_set_runs(self, op: ops.JobSetRuns) -> bool:
+        stored = self._find(op.feed, JOB)
+        known = stored.runs.get(op.schedule.name)
+        if known is None or known.schedule != op.schedule:
+            return False
+        times = [at for at in op.times if known.next is None or at > known.next]
+        due = times.pop(0) if known.next is None and times else known.next
+        stored.runs[op.schedule.name] = ops.ScheduleStatus(op.schedule, due, tuple(times))
+        return True
+
+    @_do.register
+    def _job_unschedule(self, op: ops.JobUnschedule) -> bool:
+        return self._find(op.feed, JOB).runs.pop(op.name, None) is not None
+
+    @_do.register
+    def _read_schedules(self, op: ops.ReadSchedules) -> tuple[ops.ScheduleStatus, ...]:
+        runs = self._find(op.feed, JOB).runs
+        return tuple(runs[name] for name in op.names or sorted(runs) if name in runs)
 
     @_do.register
     def _job_cancel(self, op: ops.JobCancel) -> bool:
@@ -826,6 +894,9 @@ class World:
             stalled=moment(note.stalled),
             failures=stored.failures.get(id, 0),
             failure=note.failure,
+            progress=note.progress,
+            doing=note.doing,
+            progressed=moment(note.progressed),
         )
 
     @_do.register

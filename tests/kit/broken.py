@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any, ClassVar
 
 import attrs
@@ -17,9 +18,15 @@ from thoonk.config import QUEUE, SORTED_FEED
 from thoonk.exceptions import ItemDoesNotExist, UnsupportedOperation
 from thoonk.notices import Marker, Notice
 
+SINCE_2_1 = {"Delay", "OwnIds", "Pause", "States"}
+"""The contract classes about what came with version 2.1."""
+
 
 class Broken(World):
+    """One way. ``tries`` names the contract classes that are tried; None: all older ones."""
+
     fails: ClassVar[set[str]]
+    tries: ClassVar[set[str] | None] = None
     backend: ClassVar[type[DictBackend]] = DictBackend
 
     def stored(self, op: Any) -> Stored:
@@ -317,6 +324,293 @@ class AResultIsReadOnce(Broken):
         return answer
 
 
+# --- jobs for later, and ids that may be taken ------------------------------------------------
+
+
+class BrokenSince21(Broken):
+    """In what came with 2.1. The other contract classes are not tried: that would take long."""
+
+    tries: ClassVar = SINCE_2_1
+
+
+class AScheduledJobRunsEarly(BrokenSince21):
+    fails: ClassVar = {"Delay", "OwnIds", "Pause", "States"}
+
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
+        stored.bring_due(math.inf)
+        return super()._claim(stored, op)
+
+
+class NobodyIsToldWhenAJobIsDue(BrokenSince21):
+    fails: ClassVar = {"Delay", "Pause"}
+
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
+        taken = super()._claim(stored, op)
+        has_timeout = bool(stored.settings.claim_timeout)
+        return taken if has_timeout else attrs.evolve(taken, retry_after=None)
+
+
+class WhoIsBlockedIsNotToldOfAJobForLater(BrokenSince21):
+    fails: ClassVar = {"Delay", "OwnIds"}
+
+    def execute(self, operation: Any) -> Any:
+        if isinstance(operation, ops.JobAdd | ops.JobReschedule | ops.JobFail):
+            wakers, self.wakers = self.wakers, []
+            try:
+                return super().execute(operation)
+            finally:
+                self.wakers += wakers
+        return super().execute(operation)
+
+
+class DueJobsComeInTheOrderOfTheirPuts(BrokenSince21):
+    fails: ClassVar = {"Delay", "States"}
+
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
+        now = self.clock()
+        due = {id: (0.0, which) for id, (at, which) in stored.later.items() if at <= now}
+        stored.later |= due
+        return super()._claim(stored, op)
+
+
+class TheHighPriorityOfADueJobIsForgotten(BrokenSince21):
+    fails: ClassVar = {"Delay"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobAdd) and op.due:
+            op = attrs.evolve(op, priority=ops.Priority.NORMAL)
+        return super()._do(op)
+
+
+class AScheduledJobIsNotCounted(BrokenSince21):
+    fails: ClassVar = {"Delay", "OwnIds", "Pause"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        return attrs.evolve(answer, scheduled=0) if isinstance(op, ops.CountJobs) else answer
+
+
+class AScheduledJobIsNotListed(BrokenSince21):
+    fails: ClassVar = {"Delay", "OwnIds", "States"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.ReadJobs) and op.feed in self._feeds:
+            return {id: answer[id] for id in answer if id not in self.stored(op).later}
+        return answer
+
+
+class AnyJobCanBeRescheduled(BrokenSince21):
+    fails: ClassVar = {"Delay"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobReschedule) and op.feed in self._feeds:
+            stored = self.stored(op)
+            if op.id in stored.ids:
+                stored.ids.remove(op.id)
+                stored.later[op.id] = 0.0, ops.Priority.NORMAL
+        return super()._do(op)
+
+
+class AFailureForLaterIsNotCounted(BrokenSince21):
+    fails: ClassVar = {"Delay", "States"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.JobFail) and answer is ops.Failed.SCHEDULED:
+            self.stored(op).failures.pop(op.id)
+        return answer
+
+
+class AJobThatFailsForLaterIsNeverStalled(BrokenSince21):
+    fails: ClassVar = {"Delay"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobFail) and op.due and not op.stall and op.feed in self._feeds:
+            config = self.stored(op).config
+            limit = config.pop("max_failures", None)
+            try:
+                return super()._do(op)
+            finally:
+                if limit is not None:
+                    config["max_failures"] = limit
+        return super()._do(op)
+
+
+class AReasonIsForgotten(BrokenSince21):
+    fails: ClassVar = {"States"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobFail):
+            op = attrs.evolve(op, failure=None)
+        return super()._do(op)
+
+
+class AnOldReasonStays(BrokenSince21):
+    fails: ClassVar = {"OwnIds", "States"}
+
+    def _do(self, op: Any) -> Any:
+        notes = {**self.stored(op).notes} if getattr(op, "feed", None) in self._feeds else {}
+        answer = super()._do(op)
+        if isinstance(op, ops.JobAdd | ops.JobRetract):
+            for id, note in notes.items():
+                self.stored(op).notes.setdefault(id, note)
+        return answer
+
+
+class AnIdThatIsTakenIsOverwritten(BrokenSince21):
+    fails: ClassVar = {"OwnIds"}
+
+    def _outcome(self, stored: Stored, id: str, op: Any) -> ops.Outcome:
+        if op.if_exists is ops.IfExists.KEEP:
+            op = attrs.evolve(op, if_exists=ops.IfExists.REPLACE)
+        return super()._outcome(stored, id, op)
+
+
+class AJobIsReplacedThoughItIsClaimed(BrokenSince21):
+    fails: ClassVar = {"OwnIds"}
+
+    def _outcome(self, stored: Stored, id: str, op: Any) -> ops.Outcome:
+        claims, stored.claims = stored.claims, {}
+        try:
+            return super()._outcome(stored, id, op)
+        finally:
+            stored.claims = claims
+
+
+class WhatIsReplacedLosesItsPlace(BrokenSince21):
+    fails: ClassVar = {"OwnIds", "Pause"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.JobAdd | ops.QueueAdd):
+            for entry, outcome in zip(op.entries, answer, strict=True):
+                if outcome is ops.Outcome.REPLACED and entry.id in self.stored(op).ids:
+                    self.stored(op).ids.remove(entry.id)
+                    self.stored(op).ids.append(entry.id)
+        return answer
+
+
+class APartOfWhatIsRefusedIsPut(BrokenSince21):
+    fails: ClassVar = {"Delay", "OwnIds"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobAdd | ops.QueueAdd):
+            return tuple(
+                super(BrokenSince21, self)._do(attrs.evolve(op, entries=(entry,)))[0]
+                for entry in op.entries
+            )
+        return super()._do(op)
+
+
+class AnIdDoesNotStayTaken(BrokenSince21):
+    fails: ClassVar = {"OwnIds"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobAdd | ops.QueueAdd):
+            op = attrs.evolve(op, unique_for=0.0)
+        return super()._do(op)
+
+
+class AnIdStaysTakenForEver(BrokenSince21):
+    fails: ClassVar = {"OwnIds"}
+
+    def _outcome(self, stored: Stored, id: str, op: Any) -> ops.Outcome:
+        if id in stored.taken:
+            stored.taken[id] = math.inf
+        return super()._outcome(stored, id, op)
+
+
+class ARetractedIdStaysTaken(BrokenSince21):
+    fails: ClassVar = {"OwnIds"}
+
+    def _do(self, op: Any) -> Any:
+        taken = {**self.stored(op).taken} if getattr(op, "feed", None) in self._feeds else {}
+        answer = super()._do(op)
+        if isinstance(op, ops.JobRetract | ops.JobClear | ops.QueueClear):
+            self.stored(op).taken = taken
+        return answer
+
+
+class AnOldResultStays(BrokenSince21):
+    fails: ClassVar = {"OwnIds"}
+
+    def _do(self, op: Any) -> Any:
+        results = {**self.stored(op).results} if isinstance(op, ops.JobAdd) else {}
+        answer = super()._do(op)
+        if isinstance(op, ops.JobAdd):
+            self.stored(op).results = results
+        return answer
+
+
+class OnlySomeAreCleared(BrokenSince21):
+    fails: ClassVar = {"OwnIds", "Pause", "States"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobClear | ops.QueueClear):
+            return ops.Step(0, 0)
+        return super()._do(op)
+
+
+# --- pauses -----------------------------------------------------------------------------------
+
+
+class APausePausesNothing(BrokenSince21):
+    fails: ClassVar = {"Pause"}
+
+    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Batch:
+        paused = stored.config.pop("paused", None)
+        try:
+            return super()._take(stored, op, time_left)
+        finally:
+            if paused is not None:
+                stored.config["paused"] = paused
+
+
+class TheEndOfAPauseWakesNobody(BrokenSince21):
+    fails: ClassVar = {"Pause"}
+
+    def execute(self, operation: Any) -> Any:
+        if isinstance(operation, ops.ResumeFeed):
+            wakers, self.wakers = self.wakers, []
+            try:
+                return super().execute(operation)
+            finally:
+                self.wakers += wakers
+        return super().execute(operation)
+
+
+class WhatIsPutInAPauseIsLost(BrokenSince21):
+    fails: ClassVar = {"Pause"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.QueuePut | ops.JobPut) and self._find(op.feed).is_paused:
+            return None
+        return super()._do(op)
+
+
+class APauseIsNotTold(BrokenSince21):
+    fails: ClassVar = {"Pause"}
+    quiet = False
+
+    def _do(self, op: Any) -> Any:
+        self.quiet = isinstance(op, ops.PauseFeed | ops.ResumeFeed)
+        return super()._do(op)
+
+    def _tell(self, notice: Notice) -> None:
+        if not self.quiet:
+            super()._tell(notice)
+
+
+class APauseForgetsWhatIsTaken(BrokenSince21):
+    fails: ClassVar = {"Pause"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.TakeOperation) and self._find(op.feed).is_paused:
+            return ops.Batch(())
+        return super()._do(op)
+
+
 # --- notices, configuration, serializers, the backend itself --------------------------------
 
 
@@ -462,4 +756,8 @@ class ItemsCountWhileTheyAreTaken(Broken):
         return super()._do(op)
 
 
-VARIANTS = {cls.__name__: cls for cls in Broken.__subclasses__()}
+VARIANTS = {
+    cls.__name__: cls
+    for cls in (*Broken.__subclasses__(), *BrokenSince21.__subclasses__())
+    if cls is not BrokenSince21
+}

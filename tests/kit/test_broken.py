@@ -20,7 +20,7 @@ AT_ONCE = 8
 
 # One test, so that it is done once however tests are shared out among processes.
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_broken_backend_fails_where_it_is_broken(tmp_path: Path) -> None:
     """Run the suite for threads on all variants.
 

@@ -291,6 +291,50 @@ class AsyncDelayContract(AsyncContract):
         assert await is_nothing_there(again)
         assert (await again.put("y", id="a")).outcome is Outcome.ADDED
 
+    # --- again and again ------------------------------------------------------------------------
+
+    async def test_a_schedule_puts_a_job_again_and_again(
+        self, thoonk: AsyncThoonk, other: AsyncThoonk
+    ) -> None:
+        job, elsewhere = await thoonk.job("j"), await other.job("j")
+        assert await job.schedule("s", "x", every=LATER) is True
+        assert await elsewhere.schedule("s", "x", every=LATER) is False
+        assert await is_nothing_there(job)
+        ids = []
+        for _ in range(2):
+            await self.pass_time(LATER + 0.05)
+            claim = await elsewhere.get(timeout=5)
+            assert claim.item == "x"
+            assert claim.id.startswith("s@")
+            ids.append(claim.id)
+            await claim.finish()
+            assert await is_nothing_there(job)
+        assert len({*ids}) == 2
+        assert await job.unschedule("s") is True
+        assert await job.unschedule("s") is False
+        await self.pass_time(LATER + 0.05)
+        assert await is_nothing_there(job)
+
+    async def test_a_blocked_get_wakes_for_a_job_of_a_schedule(
+        self, thoonk: AsyncThoonk, other: AsyncThoonk
+    ) -> None:
+        job = await thoonk.job("j")
+        taker = Background((await other.job("j")).get)
+        await until(lambda: self.blocked() == 1)
+        began = time.monotonic()
+        await job.schedule("s", "x", every=1.0, priority=job.HIGH)
+        assert (await taker.result()).item == "x"
+        assert 0.9 < time.monotonic() - began < 3
+
+    async def test_another_schedule_of_a_name_takes_its_place(self, thoonk: AsyncThoonk) -> None:
+        job = await thoonk.job("j")
+        await job.schedule("s", "x", every=60)
+        assert await job.schedule("s", "y", every=1) is True
+        (known,) = await job.schedules()
+        assert (known.name, known.item, known.every) == ("s", "y", 1)
+        await self.pass_time(1.05)
+        assert (await job.get(timeout=5)).item == "y"
+
     # --- what is there ----------------------------------------------------------------------
 
     async def test_a_scheduled_job_is_there_for_all_who_read(self, thoonk: AsyncThoonk) -> None:

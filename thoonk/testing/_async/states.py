@@ -20,13 +20,16 @@ from thoonk import (
     NotStalled,
 )
 from thoonk.operations import (
+    ClaimRef,
     Due,
     Failed,
     Failure,
     JobClaim,
     JobClear,
     JobFail,
+    JobHolds,
     JobInfo,
+    JobProgress,
     JobRetryAll,
     JobState,
     QueueClear,
@@ -177,7 +180,7 @@ class AsyncStatesContract(AsyncContract):
         failure = (await info_of(job, id)).failure
         assert failure is not None
         assert (failure.error, failure.message) == ("ZeroDivisionError", "by nought")
-        assert "raise ZeroDivisionError" in failure.traceback
+        assert "test_an_exception_is_kept" in failure.traceback
 
     async def test_the_exception_of_a_block_is_kept(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
@@ -227,7 +230,7 @@ class AsyncStatesContract(AsyncContract):
 
     async def test_an_id_that_comes_again_has_no_past(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
-        for last in ("finish", "retract"):
+        for last in ("finish", "retract", "finish"):
             await job.put("x", id="a")
             info = await info_of(job, "a")
             assert (info.failure, info.failures, info.failed) == (None, 0, None)
@@ -260,6 +263,45 @@ class AsyncStatesContract(AsyncContract):
         failed = await thoonk.backend.execute(JobFail("j", id, "token", failure=failure))
         assert failed is Failed.WAITING
         assert (await info_of(job, id)).failure == failure
+
+    # --- how far it is --------------------------------------------------------------------------
+
+    async def test_progress_is_kept_and_told_by_the_holder_alone(self, thoonk: AsyncThoonk) -> None:
+        job = await thoonk.job("j")
+        id = await job.put("x")
+        await thoonk.backend.execute(JobClaim("j", "token"))
+        info = await info_of(job, id)
+        assert (info.progress, info.doing, info.progressed) == (None, "", None)
+        for fraction, text in ((0.0, "begun"), (0.25, ""), (1.0, "Grüße")):
+            await thoonk.backend.execute(JobProgress("j", id, "token", fraction, text))
+            info = await info_of(job, id)
+            assert (info.state, info.progress, info.doing) == (JobState.CLAIMED, fraction, text)
+            assert seconds_between(info.claimed, info.progressed) >= 0
+        before = await self.stored(thoonk)
+        with pytest.raises(NotClaimed):
+            await thoonk.backend.execute(JobProgress("j", id, "another", 0.5))
+        assert await self.stored(thoonk) == before
+
+    async def test_claims_can_be_asked_whether_they_hold(self, thoonk: AsyncThoonk) -> None:
+        job = await thoonk.job("j")
+        ids = await job.put_many(["a", "b"])
+        claims = await job.get_many(2)
+        await claims[0].cancel()
+        before = await self.stored(thoonk)
+        holds = await thoonk.backend.execute(
+            JobHolds(
+                "j",
+                (
+                    ClaimRef(ids[0], claims[0].token),
+                    ClaimRef(ids[1], claims[1].token),
+                    ClaimRef(ids[1], "another"),
+                    ClaimRef(ids[1]),
+                    ClaimRef("nowhere"),
+                ),
+            )
+        )
+        assert holds == (False, True, False, True, False)
+        assert await self.stored(thoonk) == before
 
     # --- results that do not come ---------------------------------------------------------------
 

@@ -284,6 +284,48 @@ class DelayContract(Contract):
         assert is_nothing_there(again)
         assert (again.put("y", id="a")).outcome is Outcome.ADDED
 
+    # --- again and again ------------------------------------------------------------------------
+
+    def test_a_schedule_puts_a_job_again_and_again(self, thoonk: Thoonk, other: Thoonk) -> None:
+        job, elsewhere = thoonk.job("j"), other.job("j")
+        assert job.schedule("s", "x", every=LATER) is True
+        assert elsewhere.schedule("s", "x", every=LATER) is False
+        assert is_nothing_there(job)
+        ids = []
+        for _ in range(2):
+            self.pass_time(LATER + 0.05)
+            claim = elsewhere.get(timeout=5)
+            assert claim.item == "x"
+            assert claim.id.startswith("s@")
+            ids.append(claim.id)
+            claim.finish()
+            assert is_nothing_there(job)
+        assert len({*ids}) == 2
+        assert job.unschedule("s") is True
+        assert job.unschedule("s") is False
+        self.pass_time(LATER + 0.05)
+        assert is_nothing_there(job)
+
+    def test_a_blocked_get_wakes_for_a_job_of_a_schedule(
+        self, thoonk: Thoonk, other: Thoonk
+    ) -> None:
+        job = thoonk.job("j")
+        taker = Background((other.job("j")).get)
+        until(lambda: self.blocked() == 1)
+        began = time.monotonic()
+        job.schedule("s", "x", every=1.0, priority=job.HIGH)
+        assert (taker.result()).item == "x"
+        assert 0.9 < time.monotonic() - began < 3
+
+    def test_another_schedule_of_a_name_takes_its_place(self, thoonk: Thoonk) -> None:
+        job = thoonk.job("j")
+        job.schedule("s", "x", every=60)
+        assert job.schedule("s", "y", every=1) is True
+        (known,) = job.schedules()
+        assert (known.name, known.item, known.every) == ("s", "y", 1)
+        self.pass_time(1.05)
+        assert (job.get(timeout=5)).item == "y"
+
     # --- what is there ----------------------------------------------------------------------
 
     def test_a_scheduled_job_is_there_for_all_who_read(self, thoonk: Thoonk) -> None:

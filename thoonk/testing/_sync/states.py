@@ -21,13 +21,16 @@ from thoonk import (
     Thoonk,
 )
 from thoonk.operations import (
+    ClaimRef,
     Due,
     Failed,
     Failure,
     JobClaim,
     JobClear,
     JobFail,
+    JobHolds,
     JobInfo,
+    JobProgress,
     JobRetryAll,
     JobState,
     QueueClear,
@@ -174,7 +177,7 @@ class StatesContract(Contract):
         failure = (info_of(job, id)).failure
         assert failure is not None
         assert (failure.error, failure.message) == ("ZeroDivisionError", "by nought")
-        assert "raise ZeroDivisionError" in failure.traceback
+        assert "test_an_exception_is_kept" in failure.traceback
 
     def test_the_exception_of_a_block_is_kept(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
@@ -222,7 +225,7 @@ class StatesContract(Contract):
 
     def test_an_id_that_comes_again_has_no_past(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
-        for last in ("finish", "retract"):
+        for last in ("finish", "retract", "finish"):
             job.put("x", id="a")
             info = info_of(job, "a")
             assert (info.failure, info.failures, info.failed) == (None, 0, None)
@@ -255,6 +258,45 @@ class StatesContract(Contract):
         failed = thoonk.backend.execute(JobFail("j", id, "token", failure=failure))
         assert failed is Failed.WAITING
         assert (info_of(job, id)).failure == failure
+
+    # --- how far it is --------------------------------------------------------------------------
+
+    def test_progress_is_kept_and_told_by_the_holder_alone(self, thoonk: Thoonk) -> None:
+        job = thoonk.job("j")
+        id = job.put("x")
+        thoonk.backend.execute(JobClaim("j", "token"))
+        info = info_of(job, id)
+        assert (info.progress, info.doing, info.progressed) == (None, "", None)
+        for fraction, text in ((0.0, "begun"), (0.25, ""), (1.0, "Grüße")):
+            thoonk.backend.execute(JobProgress("j", id, "token", fraction, text))
+            info = info_of(job, id)
+            assert (info.state, info.progress, info.doing) == (JobState.CLAIMED, fraction, text)
+            assert seconds_between(info.claimed, info.progressed) >= 0
+        before = self.stored(thoonk)
+        with pytest.raises(NotClaimed):
+            thoonk.backend.execute(JobProgress("j", id, "another", 0.5))
+        assert self.stored(thoonk) == before
+
+    def test_claims_can_be_asked_whether_they_hold(self, thoonk: Thoonk) -> None:
+        job = thoonk.job("j")
+        ids = job.put_many(["a", "b"])
+        claims = job.get_many(2)
+        claims[0].cancel()
+        before = self.stored(thoonk)
+        holds = thoonk.backend.execute(
+            JobHolds(
+                "j",
+                (
+                    ClaimRef(ids[0], claims[0].token),
+                    ClaimRef(ids[1], claims[1].token),
+                    ClaimRef(ids[1], "another"),
+                    ClaimRef(ids[1]),
+                    ClaimRef("nowhere"),
+                ),
+            )
+        )
+        assert holds == (False, True, False, True, False)
+        assert self.stored(thoonk) == before
 
     # --- results that do not come ---------------------------------------------------------------
 
