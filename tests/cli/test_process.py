@@ -22,7 +22,8 @@ from conftest import World
 from contract.peek import blocked
 
 from cli.conftest import PROGRAM, Process
-from thoonk import JobCounts, Thoonk
+from thoonk import JobCounts, Thoonk, notices
+from thoonk.cli import watch as watch_command
 from thoonk.testing._sync.helpers import until
 
 
@@ -278,6 +279,45 @@ def test_notices_of_all_feeds_are_watched(
         {"event": "config", "feed": "j"},
         {"event": "finish", "feed": "j", "id": id, "result": "answer"},
         {"event": "delete", "feed": "j"},
+    ]
+
+
+def test_events_of_jobs_are_watched(one_server: World, process: Process, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    process("config", "set", "j", "events=true")
+    assert process("config", "get", "j", "events").lines == ["true"]
+    with watching(one_server, process, "j", "--json") as (_, lines):
+        job.put("later", id="a", delay=3600)
+        job.run_now("a")
+        with job.get() as claim:
+            claim.progress(0.25, "resizing")
+        records = [json.loads(lines.next()) for _ in range(5)]
+    assert [record["event"] for record in records] == [
+        "schedule",
+        "put",
+        "claim",
+        "progress",
+        "end",
+    ]
+    assert {record["id"] for record in records} == {"a"}
+    assert records[0]["due"].endswith("+00:00")
+    assert (records[3]["progress"], records[3]["doing"]) == (0.25, "resizing")
+
+
+def test_what_a_line_tells_of_an_event_of_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+    for notice in (
+        notices.Put("j", "a"),
+        notices.Scheduled("j", "a", 1.5),
+        notices.Progressed("j", "a", 0.25, "resizing"),
+        notices.Progressed("j", "a", 1.0, ""),
+    ):
+        watch_command._as_line(notice, lambda _: None)  # type: ignore[arg-type]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[1:] for line in lines] == [
+        ["put", "j", "a"],
+        ["schedule", "j", "a", "1970-01-01T00:00:01.500+00:00"],
+        ["progress", "j", "a", "25% resizing"],
+        ["progress", "j", "a", "100%"],
     ]
 
 

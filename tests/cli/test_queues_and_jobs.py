@@ -364,3 +364,90 @@ def test_feeds_are_paused_and_resumed(cli: Cli, thoonk: Thoonk) -> None:
     assert (queue.get_nowait(), job.get_nowait().item) == ("x", "x")
     cli("pause", "f", fails=5)
     cli("resume", "nowhere", fails=4)
+
+
+def test_an_item_of_a_queue_under_an_id_of_one_s_own(cli: Cli, thoonk: Thoonk) -> None:
+    queue = thoonk.queue("q")
+    assert cli("put", "q", "one", "--id", "a", "--unique-for", "60").lines == ["a"]
+    again = cli("put", "q", "two", "--id", "a")
+    assert (again.lines, again.err) == (["a"], "Note: the id 'a' is taken; nothing was done\n")
+    replaced = cli("put", "q", "three", "--id", "a", "--if-exists", "replace", "--json").records
+    assert replaced == [{"id": "a", "outcome": "replaced"}]
+    assert "'a'" in cli("put", "q", "four", "--id", "a", "--if-exists", "refuse", fails=5).err
+    assert queue.get_nowait() == "three"
+    assert cli("put", "q", "five", "--id", "a", "--json").records[0]["outcome"] == "kept"
+    for arguments in (["--unique-for", "3"], ["--if-exists", "keep"], ["two", "--id", "b"]):
+        cli("put", "q", "one", *arguments, fails=2)
+    assert queue.count() == 0
+
+
+def test_schedules_are_made_listed_and_removed(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j", serializer="json")
+    hourly = ["job", "schedule", "j", "hourly", "{}", "--every", "3600", "--high"]
+    assert cli(*hourly).err == ""
+    assert cli(*hourly).err == "Note: 'hourly' is there already, just so\n"
+    assert cli(*hourly, "--json").records == [{"name": "hourly", "new": False}]
+    nightly = ["job", "schedule", "j", "nightly", "[7]", "--cron", "0 3 * * *"]
+    nightly += ["--tz", "Europe/Berlin", "--if-missed", "skip", "--json"]
+    assert cli(*nightly).records == [{"name": "nightly", "new": True}]
+    first, second = job.schedules()
+    assert (first.next, second.next) != (None, None)
+    shown = [line.split("\t") for line in cli("job", "schedules", "j").lines]
+    assert [(name, *rest) for name, _, *rest in shown] == [
+        ("hourly", "3600 s", "-"),
+        ("nightly", "0 3 * * *", "Europe/Berlin"),
+    ]
+    assert first.next is not None
+    assert shown[0][1] == first.next.isoformat(timespec="milliseconds")
+    records = cli("job", "schedules", "j", "--json").records
+    assert [record.pop("next") for record in records] == [row[1] for row in shown]
+    assert records == [
+        {
+            "item": "{}",
+            "name": "hourly",
+            "every": 3600.0,
+            "cron": "",
+            "tz": "",
+            "if_missed": "once",
+            "priority": "high",
+        },
+        {
+            "item": "[7]",
+            "name": "nightly",
+            "every": None,
+            "cron": "0 3 * * *",
+            "tz": "Europe/Berlin",
+            "if_missed": "skip",
+            "priority": "normal",
+        },
+    ]
+    assert "'x'" in cli("job", "unschedule", "j", "hourly", "x", "nightly", fails=4).err
+    assert job.schedules() == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--every", "60", "--cron", "* * * * *"],
+        ["--every", "60", "--tz", "UTC"],
+        ["--every", "0.01"],
+        ["--cron", "nonsense"],
+        ["--cron", "* * * * *", "--tz", "Nowhere/Atlantis"],
+    ],
+)
+def test_what_makes_no_schedule_is_refused(cli: Cli, thoonk: Thoonk, arguments: list[str]) -> None:
+    job = thoonk.job("j")
+    cli("job", "schedule", "j", "s", "item", *arguments, fails=2)
+    assert job.schedules() == []
+
+
+def test_job_show_tells_how_far_a_job_is(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    id = job.put("x")
+    job.get_nowait().progress(0.4, "resizing")
+    fields = dict(line.split("\t") for line in cli("job", "show", "j", id).lines)
+    assert (fields["progress"], fields["doing"]) == ("40%", "resizing")
+    (record,) = cli("job", "show", "j", id, "--json").records
+    assert (record["progress"], record["doing"]) == (0.4, "resizing")
+    assert record["progressed"] == fields["progressed"]

@@ -23,7 +23,12 @@ from thoonk.cli.session import A_FEED, Command, Group, Session, as_name, name_ar
 from thoonk.config import FEED
 from thoonk.operations import KINDS, ReadStats
 
-KNOWN = [field.name for field in attrs.fields(FeedConfig) if field.name not in ("type", "extra")]
+KNOWN = [
+    field.name
+    for field in attrs.fields(FeedConfig)
+    if field.name not in ("type", "paused", "extra")
+]
+FLAG_KEYS = ("events",)
 
 
 def _read_settings(
@@ -36,9 +41,12 @@ def _read_settings(
         if not (key and separator):
             message = f"{argument!r} is not of the form KEY=VALUE"
             raise click.BadParameter(message, ctx, param)
-        settings[key] = text
+        settings[key] = _FLAGS.get(text, text) if key in FLAG_KEYS else text
     return settings
 
+
+_FLAGS = {"true": "1", "false": "0"}
+"""How a flag is written here, as in JSON, and how it is stored."""
 
 settings_argument = click.argument(
     "settings", nargs=-1, metavar="[KEY=VALUE]...", callback=_read_settings
@@ -192,6 +200,8 @@ def config_get(session: Session, name: str, key: str | None) -> None:
 
 
 def _as_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -32,9 +32,9 @@ from thoonk.cli.output import (
     write_line,
 )
 from thoonk.cli.queues import high_option, waiting_for
-from thoonk.cli.sending import send_new
+from thoonk.cli.sending import own_id_options, send_new, send_own
 from thoonk.cli.session import (
-    AN_ID,
+    A_SCHEDULE,
     Command,
     Group,
     Seconds,
@@ -52,10 +52,18 @@ from thoonk.cli.session import (
     pass_session,
     timeout_option,
 )
-from thoonk.cli.values import check_item, items_argument, items_of, lines_option, result_argument
+from thoonk.cli.values import (
+    check_item,
+    item_argument,
+    items_argument,
+    items_of,
+    lines_option,
+    result_argument,
+)
 from thoonk.config import JOB
 from thoonk.names import encode_name
-from thoonk.operations import Failure, IfExists, JobState, Outcome, Priority
+from thoonk.operations import Failure, IfMissed, JobState, Priority
+from thoonk.schedules import SHORTEST
 
 _SKIPPED = (FeedDoesNotExist, WrongFeedType)
 """Why a feed is passed over when none was named: it is gone, or no job feed."""
@@ -88,19 +96,7 @@ token_option = click.option(
 @lines_option
 @delay_option
 @at_option
-@click.option("--id", metavar="ID", help="The job's id, of your own choice.", **AN_ID)
-@click.option(
-    "--if-exists",
-    type=click.Choice([choice.value for choice in IfExists]),
-    help="What happens when the ID is taken: nothing, a job not claimed is replaced, or an error. "
-    "[keep]",
-)
-@click.option(
-    "--unique-for",
-    type=Seconds(min=0),
-    metavar="SECONDS",
-    help="The ID stays taken so long, also when the job is finished.",
-)
+@own_id_options
 @pass_session
 def job_put(
     session: Session,
@@ -119,32 +115,12 @@ def job_put(
     With --json and --id also the outcome: added, kept (the ID is taken) or replaced.
     """
     check_one_time(delay, at)
-    if id is None and (if_exists, unique_for) != (None, None):
-        raise click.UsageError("--if-exists and --unique-for are for a job with --id.")
     feed, config = session.open(name, JOB)
     given = items_of(items, lines=lines, config=config, name=name)
-    priority = Priority(high)
-    if id is None:
-        send = partial(feed.put_many, priority=priority, delay=delay, at=at)
-        send_new(session, send, given)
-        return
-    if len(given) != 1:
-        raise click.UsageError("--id is for one item.")
-    put = feed.put(
-        given[0],
-        priority,
-        id=id,
-        delay=delay,
-        at=at,
-        if_exists=if_exists or IfExists.KEEP.value,
-        unique_for=unique_for,
-    )
-    if session.json:
-        write_json({"id": put, "outcome": put.outcome.name.lower()})
-    else:
-        write_line(put)
-        if put.outcome is Outcome.KEPT:
-            click.echo(f"Note: the id {printable(put)!r} is taken; nothing was done", err=True)
+    when: dict[str, Any] = {"priority": Priority(high), "delay": delay, "at": at}
+    own: dict[str, Any] = {"id": id, "if_exists": if_exists, "unique_for": unique_for}
+    if not send_own(session, partial(feed.put, **when), given, **own):
+        send_new(session, partial(feed.put_many, **when), given)
 
 
 @job.command("get")
@@ -299,6 +275,99 @@ def job_run_now(session: Session, name: str, ids: tuple[str, ...]) -> None:
         feed.run_now(id)
 
 
+@job.command("schedule")
+@name_argument
+@click.argument("schedule", **A_SCHEDULE)
+@item_argument
+@click.option(
+    "--every", type=Seconds(min=SHORTEST), metavar="SECONDS", help="So long between two jobs."
+)
+@click.option(
+    "--cron", metavar="EXPR", callback=_read_text, help="A cron expression, such as '0 3 * * *'."
+)
+@click.option(
+    "--tz",
+    metavar="ZONE",
+    callback=_read_text,
+    help="The time zone of --cron, such as Europe/Berlin. [UTC]",
+)
+@click.option(
+    "--if-missed",
+    type=click.Choice([choice.value for choice in IfMissed]),
+    default=IfMissed.ONCE.value,
+    help="When nobody has looked for more than a minute: of the jobs that should have been put "
+    "the last one is, or none. [once]",
+)
+@high_option
+@pass_session
+def job_schedule(
+    session: Session,
+    name: str,
+    schedule: str,
+    item: bytes,
+    every: float | None,
+    cron: str | None,
+    tz: str | None,
+    if_missed: str,
+    high: bool,
+) -> None:
+    """Put a job with this ITEM again and again, under the name SCHEDULE.
+
+    The server keeps the schedule, and whoever looks for a job puts those that are due. A
+    schedule that is there already goes on as it is; another of that name takes its place.
+    """
+    if (every is None) is (cron is None):
+        raise click.UsageError("Give --every or --cron.")
+    if tz is not None and cron is None:
+        raise click.UsageError("--tz is for --cron.")
+    feed, config = session.open(name, JOB)
+    check_item(item, config, name)
+    is_new = feed.schedule(
+        schedule,
+        item,
+        every=every,
+        cron=cron,
+        tz=tz or "UTC",
+        if_missed=if_missed,
+        priority=Priority(high),
+    )
+    if session.json:
+        write_json({"name": schedule, "new": is_new})
+    elif not is_new:
+        click.echo(f"Note: {printable(schedule)!r} is there already, just so", err=True)
+
+
+@job.command("unschedule")
+@name_argument
+@click.argument("schedules", nargs=-1, required=True, metavar="SCHEDULE...", **A_SCHEDULE)
+@pass_session
+def job_unschedule(session: Session, name: str, schedules: tuple[str, ...]) -> None:
+    """Remove schedules. Exit code 4 when one was not there. Jobs that they have put stay."""
+    feed, _ = session.open(name, JOB)
+    missing = [schedule for schedule in schedules if not feed.unschedule(schedule)]
+    if missing:
+        raise ItemDoesNotExist(name, missing[0])
+
+
+@job.command("schedules")
+@name_argument
+@pass_session
+def job_schedules(session: Session, name: str) -> None:
+    """List schedules: the name of each, when it is due next, how often, and the time zone.
+
+    How often is in seconds, or a cron expression. Fields are separated by tabs.
+    """
+    feed, _ = session.open(name, JOB)
+    for found in feed.schedules():
+        if session.json:
+            fields = attrs.asdict(found, value_serializer=_as_json)
+            write_json({**item_fields(fields.pop("item")), **fields})
+            continue
+        often = found.cron if found.every is None else f"{found.every:g} s"
+        zone = found.tz if found.every is None else "-"
+        write_line("\t".join(map(printable, (found.name, _as_text(found.next), often, zone))))
+
+
 @job.command("retry")
 @name_argument
 @any_ids_argument
@@ -361,7 +430,7 @@ def job_list(session: Session, name: str, state: str | None) -> None:
 @id_argument
 @pass_session
 def job_show(session: Session, name: str, id: str) -> None:
-    """Tell what is known of the job ID: its state, its times, why it failed.
+    """Tell what is known of the job ID: its state, its times, why it failed, how far it is.
 
     One field per line, with a tab behind its name; the traceback comes last, on lines of its
     own. Times are the server's, in UTC. Exit code 4 when there is neither job nor result.
@@ -383,6 +452,9 @@ def job_show(session: Session, name: str, id: str) -> None:
         "message": failure.message,
         "worker": failure.worker,
         "result": "yes" if info.has_result else "",
+        "progress": "" if info.progress is None else f"{info.progress:.0%}",
+        "doing": info.doing,
+        "progressed": _as_text(info.progressed),
     }
     for field, text in fields.items():
         if text:
@@ -409,6 +481,8 @@ def _as_text(time: dt.datetime | None) -> str:
 def _as_json(_: object, __: object, value: Any) -> Any:
     if isinstance(value, dt.datetime):
         return _as_text(value)
+    if isinstance(value, Priority):
+        return value.name.lower()
     return value.value if isinstance(value, JobState) else value
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from thoonk import Empty, FeedConfig, OutcomeUnknown
 from thoonk.cli.output import item_fields, print_item, printable, write_json, write_line
-from thoonk.cli.sending import send_new
+from thoonk.cli.sending import own_id_options, send_new, send_own
 from thoonk.cli.session import (
     A_FEED,
     Command,
@@ -49,16 +49,30 @@ def waiting_for(what: str, now: Callable[[], T], later: Callable[[], T], *, no_w
 @items_argument
 @high_option
 @lines_option
+@own_id_options
 @pass_session
-def put(session: Session, name: str, items: tuple[bytes, ...], high: bool, lines: bool) -> None:
+def put(
+    session: Session,
+    name: str,
+    items: tuple[bytes, ...],
+    high: bool,
+    lines: bool,
+    id: str | None,
+    if_exists: str | None,
+    unique_for: float | None,
+) -> None:
     """Put items into a queue; prints their ids.
 
     ITEM is the item itself, @FILE for what is in a file, or - for standard input, byte for
-    byte. (@@text for an item that begins with an @.)
+    byte. (@@text for an item that begins with an @.) With --json and --id also the outcome:
+    added, kept (the ID is taken) or replaced.
     """
     queue, config = session.open(name, QUEUE)
     given = items_of(items, lines=lines, config=config, name=name)
-    send_new(session, partial(queue.put_many, priority=Priority(high)), given)
+    priority = Priority(high)
+    own: dict[str, Any] = {"id": id, "if_exists": if_exists, "unique_for": unique_for}
+    if not send_own(session, partial(queue.put, priority=priority), given, **own):
+        send_new(session, partial(queue.put_many, priority=priority), given)
 
 
 @click.command(cls=Command)

@@ -3,12 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
 
 from thoonk import ThoonkError
 from thoonk.chunks import chunked
-from thoonk.cli.output import write_json, write_line
-from thoonk.cli.session import Session
-from thoonk.operations import Position, SortedInsert, Where
+from thoonk.cli.output import printable, write_json, write_line
+from thoonk.cli.session import AN_ID, Seconds, Session
+from thoonk.codec import PutResult
+from thoonk.operations import IfExists, Outcome, Position, SortedInsert, Where
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def own_id_options(function: Function) -> Function:
+    """Decorate a command that puts with the options about an id of the caller's own."""
+    for option in (
+        click.option(
+            "--unique-for",
+            type=Seconds(min=0),
+            metavar="SECONDS",
+            help="The ID stays taken so long, also when what was put is done or taken.",
+        ),
+        click.option(
+            "--if-exists",
+            type=click.Choice([choice.value for choice in IfExists]),
+            help="What happens when the ID is taken: nothing, what nobody has taken yet is "
+            "replaced, or an error. [keep]",
+        ),
+        click.option("--id", metavar="ID", help="The id, of your own choice.", **AN_ID),
+    ):
+        function = option(function)
+    return function
+
+
+def send_own(
+    session: Session,
+    put: Callable[..., PutResult],
+    items: Sequence[bytes],
+    *,
+    id: str | None,
+    if_exists: str | None,
+    unique_for: float | None,
+) -> bool:
+    """Put the one item that was given under an id of the caller's own, and print the id.
+
+    Returns:
+        False when there is no such id: nothing was put.
+    """
+    if id is None:
+        if (if_exists, unique_for) != (None, None):
+            raise click.UsageError("--if-exists and --unique-for need --id.")
+        return False
+    if len(items) != 1:
+        raise click.UsageError("--id is for one item.")
+    done = put(items[0], id=id, if_exists=if_exists or IfExists.KEEP.value, unique_for=unique_for)
+    if session.json:
+        write_json({"id": done, "outcome": done.outcome.name.lower()})
+    else:
+        write_line(done)
+        if done.outcome is Outcome.KEPT:
+            click.echo(f"Note: the id {printable(done)!r} is taken; nothing was done", err=True)
+    return True
 
 
 def send_new(

@@ -194,6 +194,9 @@ A_FEED: dict[str, Any] = {"callback": _checked("feed name"), "shell_complete": c
 AN_ID: dict[str, Any] = {"callback": _checked("item id")}
 """How an argument or option that is an id is made."""
 
+A_SCHEDULE: dict[str, Any] = {"callback": _checked("schedule name")}
+"""How an argument that names a schedule is made."""
+
 name_argument = click.argument("name", **A_FEED)
 names_argument = click.argument("names", nargs=-1, metavar="[NAME]...", **A_FEED)
 id_argument = click.argument("id", **AN_ID)

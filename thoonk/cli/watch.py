@@ -30,7 +30,9 @@ from thoonk.notices import (
     Marker,
     Moved,
     Notice,
+    Progressed,
     Published,
+    Scheduled,
 )
 from thoonk.waiting import Deadline
 
@@ -39,6 +41,7 @@ COLOURS = {
     "edit": "yellow",
     "retract": "red",
     "delete": "red",
+    "stall": "red",
     "gap": "bold red",
 }
 GAP = "the connection was lost for a while: notices may have been missed"
@@ -54,9 +57,10 @@ def watch(
 ) -> None:
     """Print notices as they happen, of the feeds named, or of all.
 
-    A line has the time, the event, the feed, the id and the item (or position); with --json
-    they are fields. Feeds need not be there yet. When the connection was lost for a while, an
-    event gap says that notices may have been missed.
+    A line has the time, the event, the feed, the id and the item (or what else there is to
+    tell); with --json they are fields. Feeds of jobs tell all that happens when they are
+    configured so: thoonk config set NAME events=true. Feeds need not be there yet. When the
+    connection was lost for a while, an event gap says that notices may have been missed.
     """
     one = names[0] if len(names) == 1 else None
     subscription = session.client.backend.listen(one)
@@ -112,6 +116,18 @@ def _item_of(notice: Notice) -> bytes | None:
     return None
 
 
+def _details(notice: Notice) -> dict[str, str | float]:
+    """What else a notice says, but for its item, under the names that job show has for it."""
+    match notice:
+        case Moved(_, _, position):
+            return {"position": position}
+        case Scheduled(_, _, due):
+            return {"due": datetime.fromtimestamp(due, UTC).isoformat(timespec="milliseconds")}
+        case Progressed(_, _, fraction, text):
+            return {"progress": fraction, "doing": text}
+    return {}
+
+
 def _as_json(notice: Notice, _: _Serializers) -> None:
     item = _item_of(notice)
     name = "result" if isinstance(notice, Finished) else "item"
@@ -121,7 +137,7 @@ def _as_json(notice: Notice, _: _Serializers) -> None:
             "event": EVENT_OF[type(notice)],
             "feed": notice.feed or None,
             **({"id": notice.id} if hasattr(notice, "id") else {}),
-            **({"position": notice.position} if isinstance(notice, Moved) else {}),
+            **_details(notice),
             **(item_fields(item, name) if item is not None else {}),
         }
     )
@@ -136,8 +152,10 @@ def _words(notice: Notice, serializer_of: _Serializers) -> list[str]:
     rest = ""
     if item is not None:
         rest = readable(item, serializer_of(notice.feed))
-    elif isinstance(notice, Moved):
-        rest = printable(notice.position)
+    elif isinstance(notice, Progressed):
+        rest = printable(f"{notice.fraction:.0%} {notice.text}".rstrip())
+    else:
+        rest = " ".join(printable(str(detail)) for detail in _details(notice).values())
     return [event, printable(notice.feed), printable(getattr(notice, "id", "")), rest]
 
 
@@ -160,7 +178,7 @@ def _to_terminal() -> Callable[[Notice, _Serializers], None]:
             Text.assemble(
                 (_now(), "dim"),
                 " ",
-                (f"{event:8}", COLOURS.get(event, "cyan")),
+                (f"{event:9}", COLOURS.get(event, "cyan")),
                 (feed, "bold"),
                 " ",
                 (id, "dim"),
