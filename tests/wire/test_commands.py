@@ -108,6 +108,7 @@ def test_every_public_method_has_a_row() -> None:
 def test_every_script_is_sent_by_some_method() -> None:
     assert {*scripts.names()} - {w for call in CALLS for w in call.sends} == {
         "queue_return",  # only interrupted takes send it
+        "job_holds",  # workers, to stop jobs that are not theirs any more
         "read_snapshot_page",  # subscriptions that resync
         "job_maintain",  # whoever executes the operation, to have all done in one step
     }
