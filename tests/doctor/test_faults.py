@@ -543,6 +543,42 @@ def schedule_that_is_never_due(patient: Patient) -> tuple[str, ...]:
     return ("nightly",)
 
 
+def is_due_in_ten_minutes(patient: Patient, ids: tuple[str, ...]) -> bool:
+    due = patient.raw.zscore("feed.runs:j", ids[0])
+    return due is not None and patient.now + 590_000 < due < patient.now + 610_000
+
+
+@plant("no-run", "j", is_due_in_ten_minutes)
+def schedule_without_a_next_time(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.schedules:j", "often", "every=600000\0item=x")
+    return ("often",)
+
+
+@plant("no-run", "j")
+def schedule_whose_times_are_over(patient: Patient) -> tuple[str, ...]:
+    patient.raw.hset("feed.schedules:j", "nightly", "cron=0 3 * * *\0tz=UTC\0item=x")
+    patient.raw.hset("feed.runtimes:j", "nightly", "")
+    return ("nightly",)
+
+
+@plant("no-schedule", "j")
+def texts_that_make_no_schedule(patient: Patient) -> tuple[str, ...]:
+    texts = ("", "item=x", "every=0\0item=x", "every=-5\0item=x", "cron=0 3 * * *")
+    for number, text in enumerate(texts):
+        patient.raw.hset("feed.schedules:j", f"{number}", text)
+        patient.raw.zadd("feed.runs:j", {f"{number}": patient.now + 600_000})
+    return tuple(f"{number}" for number in range(len(texts)))
+
+
+@plant("wrong-times", "j")
+def later_times_that_are_none(patient: Patient) -> tuple[str, ...]:
+    for name, times in (("a", "tomorrow"), ("b", f"{patient.now:.0f} 7")):
+        patient.raw.hset("feed.schedules:j", name, "cron=0 3 * * *\0tz=UTC\0item=x")
+        patient.raw.zadd("feed.runs:j", {name: patient.now + 600_000})
+        patient.raw.hset("feed.runtimes:j", name, times)
+    return ("a", "b")
+
+
 @plant("config-value", "q")
 def pause_that_is_none(patient: Patient) -> tuple[str, ...]:
     patient.raw.hset("feed.config:q", "paused", "yes")

@@ -12,7 +12,7 @@ import attrs
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
 from thoonk._async.failing import fail
-from thoonk._async.renewal import renew_after
+from thoonk._async.renewal import renew_after, renew_all
 from thoonk._async.results import AsyncResults
 from thoonk._async.takeable import AsyncTakeable
 from thoonk._async.taking import take
@@ -299,10 +299,17 @@ class AsyncJob(AsyncTakeable[T]):
     async def schedules(self) -> list[PeriodicJob[T]]:
         """The schedules of the feed, by name. (Contract: schedules)
 
+        One with a cron expression that has no time any more, for nobody has taken jobs for
+        long, gets new ones first, if the extra ``cron`` is there.
+
         Raises:
             SerializerError: an item's bytes are not what the serializer writes.
         """
         found: tuple[ScheduleStatus, ...] = await self._execute(ReadSchedules(self.name))
+        over = tuple(one for one in found if one.schedule.cron and one.next is None)
+        if over:
+            await renew_all(self._backend, self.name, over)
+            found = await self._execute(ReadSchedules(self.name))
         return [
             PeriodicJob(
                 status.schedule.name,

@@ -21,17 +21,31 @@ async def renew_after(backend: AsyncBackend, feed: str, entries: Iterable[Delive
     if not names:
         return
     try:
-        for status in await backend.execute(ReadSchedules(feed, tuple(names))):
-            await renew(backend, feed, status)
+        found = await backend.execute(ReadSchedules(feed, tuple(names)))
     except ThoonkError as error:
         # The job matters more, and the next one of the schedule is another chance.
-        logger.warning(
-            "Schedules %s of %r not renewed: %s",
-            ", ".join(map(shown, sorted(names))),
-            feed,
-            error,
-            extra={"event": "schedule_not_renewed", "feed": feed},
-        )
+        _log(feed, ", ".join(map(shown, sorted(names))), error)
+    else:
+        await renew_all(backend, feed, found)
+
+
+async def renew_all(backend: AsyncBackend, feed: str, found: Iterable[ScheduleStatus]) -> None:
+    """Renew each of these schedules, if that is needed; log if it fails.
+
+    A schedule has no time any more when nobody has taken its jobs for as long as it was told of
+    times. Where those that were missed are skipped, no job of it comes then, after which it
+    could be renewed. So whoever reads schedules anyway does it, and workers look now and then.
+    """
+    for status in found:
+        try:
+            await renew(backend, feed, status)
+        except ThoonkError as error:
+            _log(feed, shown(status.schedule.name), error)
+
+
+def _log(feed: str, names: str, error: ThoonkError) -> None:
+    extra = {"event": "schedule_not_renewed", "feed": feed}
+    logger.warning("Schedules %s of %r not renewed: %s", names, feed, error, extra=extra)
 
 
 async def renew(backend: AsyncBackend, feed: str, status: ScheduleStatus) -> None:

@@ -13,7 +13,7 @@ import attrs
 from thoonk._sync.claim import Claim
 from thoonk._sync.claims import Claims
 from thoonk._sync.failing import fail
-from thoonk._sync.renewal import renew_after
+from thoonk._sync.renewal import renew_after, renew_all
 from thoonk._sync.results import Results
 from thoonk._sync.takeable import Takeable
 from thoonk._sync.taking import take
@@ -300,10 +300,17 @@ class Job(Takeable[T]):
     def schedules(self) -> list[PeriodicJob[T]]:
         """The schedules of the feed, by name. (Contract: schedules)
 
+        One with a cron expression that has no time any more, for nobody has taken jobs for
+        long, gets new ones first, if the extra ``cron`` is there.
+
         Raises:
             SerializerError: an item's bytes are not what the serializer writes.
         """
         found: tuple[ScheduleStatus, ...] = self._execute(ReadSchedules(self.name))
+        over = tuple(one for one in found if one.schedule.cron and one.next is None)
+        if over:
+            renew_all(self._backend, self.name, over)
+            found = self._execute(ReadSchedules(self.name))
         return [
             PeriodicJob(
                 status.schedule.name,

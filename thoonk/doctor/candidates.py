@@ -174,16 +174,16 @@ def of_total(feed: Feed, word: str) -> Candidate:
 
 
 def of_schedule(feed: Feed, name: bytes) -> Candidate:
-    """Is a schedule due at a time, and is what is told of it of one that is there?"""
+    """Is it a schedule, due at a time, and is what is told of it of one that is there?"""
     return _of_feed(
         feed,
         decode_name(name),
         [
-            words("HEXISTS", feed.keys.schedules, name),
+            words("HGET", feed.keys.schedules, name),
             words("ZSCORE", feed.keys.runs, name),
-            words("HEXISTS", feed.keys.runtimes, name),
+            words("HGET", feed.keys.runtimes, name),
         ],
-        lambda replies, feed: [schedule.run_rule(feed, name, *replies)],
+        lambda replies, feed: schedule.run_rules(feed, name, *replies),
     )
 
 

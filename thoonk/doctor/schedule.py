@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from thoonk.backends.redis.wire import count_of
 from thoonk.doctor.findings import Check, Severity
 from thoonk.doctor.item_state import NO_TIME_BELOW, Fault, Feed, ItemState, Rule, text_of_time
 from thoonk.doctor.probe import words
@@ -69,6 +72,27 @@ WRONG_RUN = Check(
     "wrong-run",
     Severity.WARNING,
     "what stands in feed.runs is no time: the schedule puts jobs too early, or none",
+    "Remove the schedule and make it again, and look who wrote it",
+)
+
+NO_RUN = Check(
+    "no-run",
+    Severity.WARNING,
+    "schedules without a time at which they are due next: they put no jobs",
+    "Those with a cron expression get times from a worker of this library within a minute, or from "
+    "thoonk job schedules, both with the extra cron; repair those with every",
+    "those with every are due when so much time has passed",
+)
+NO_SCHEDULE = Check(
+    "no-schedule",
+    Severity.WARNING,
+    "what stands in feed.schedules is no schedule: nobody can tell when it is due, or what to put",
+    "Make it again under its name, or remove it: thoonk job unschedule; look who wrote it",
+)
+WRONG_TIMES = Check(
+    "wrong-times",
+    Severity.WARNING,
+    "what stands in feed.runtimes are no times: the schedule ends there, or puts jobs early",
     "Remove the schedule and make it again, and look who wrote it",
 )
 
@@ -150,15 +174,42 @@ def not_paused(state: ItemState, feed: Feed) -> Fault | None:
     return Fault(NOT_PAUSED, "in feed.ids although it is paused", writes)
 
 
-def run_rule(feed: Feed, name: bytes, is_there: int, run: bytes | None, times: int) -> Fault | None:
-    """When a schedule is due, and what is left of one that is not there."""
-    if is_there:
-        is_time = run is None or NO_TIME_BELOW <= float(run) <= _LATEST_DUE
-        return None if is_time else Fault(WRONG_RUN, "schedules that are due at no time")
-    if run is None and not times:
+def run_rules(
+    feed: Feed, name: bytes, stored: bytes | None, run: bytes | None, times: bytes | None
+) -> Iterator[Fault]:
+    """What a schedule says, when it is due, and what is left of one that is not there."""
+    if stored is None:
+        if run is not None or times is not None:
+            writes = (words("ZREM", feed.keys.runs, name), words("HDEL", feed.keys.runtimes, name))
+            yield Fault(STALE_RUN, "times of no schedule", writes)
+        return
+    every = _every_of(stored)
+    if every is None:
+        yield Fault(NO_SCHEDULE, "schedules that say nothing")
+    elif run is None:
+        due = text_of_time(feed.now + every)
+        write = words("ZADD", feed.keys.runs, "NX", due, name)
+        yield Fault(NO_RUN, "schedules that have no next time", (write,) if every else ())
+    if run is not None and not _is_due(float(run)):
+        yield Fault(WRONG_RUN, "schedules that are due at no time")
+    if not all(word.isdigit() and _is_due(float(word)) for word in (times or b"").split()):
+        yield Fault(WRONG_TIMES, "schedules with later times that are none")
+
+
+def _is_due(time: float) -> bool:
+    return NO_TIME_BELOW <= time <= _LATEST_DUE
+
+
+def _every_of(stored: bytes) -> int | None:
+    """The ms between two jobs of a schedule; 0: cron says; None: it is no schedule."""
+    head, separator, _ = (b"\0" + stored).partition(b"\0item=")
+    texts = dict(text.partition(b"=")[::2] for text in head.split(b"\0"))
+    every, missed = texts.get(b"every"), texts.get(b"missed", b"once")
+    if not separator or missed not in (b"once", b"skip"):
         return None
-    writes = (words("ZREM", feed.keys.runs, name), words("HDEL", feed.keys.runtimes, name))
-    return Fault(STALE_RUN, "times of no schedule", writes)
+    if every is None:
+        return 0 if texts.get(b"cron") else None
+    return count_of(every) or None
 
 
 RULES: tuple[Rule, ...] = (

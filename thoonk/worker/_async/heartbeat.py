@@ -1,16 +1,21 @@
-"""What goes on beside the loops: claims are extended and looked at, configurations read again."""
+"""What goes on beside the loops.
+
+Claims are extended and looked at, configurations read again, and schedules told of more times.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
 
 from thoonk import AsyncThoonk
 from thoonk._async.lost import WHY, reason_of
+from thoonk._async.renewal import renew_all
 from thoonk.concurrency._async import Event, wait_event
 from thoonk.exceptions import FeedDoesNotExist, ThoonkError, UnsupportedOperation
-from thoonk.operations import MOST, ClaimRef, JobExtend, JobHolds
+from thoonk.operations import MOST, ClaimRef, JobExtend, JobHolds, ReadSchedules
 from thoonk.worker._async.consumer import Consumer, refresh
 from thoonk.worker._async.endings import Job
 from thoonk.worker.running_job import JobState
@@ -31,6 +36,9 @@ LOOK_EVERY = 1.0
 
 LOOK_IDLE = 5.0
 """The same while there is none."""
+
+RENEW_EVERY = 60.0
+"""Seconds between two looks whether schedules have to be told of more times."""
 
 
 class AsyncWorkerHeartbeat:
@@ -78,6 +86,15 @@ class AsyncWorkerHeartbeat:
         await self._extend(consumer)
         if self._can_ask:
             await self._look_for_lost(consumer)
+        if time.monotonic() - consumer.renewed >= RENEW_EVERY:
+            consumer.renewed = time.monotonic()
+            await self._renew(consumer.feed)
+
+    async def _renew(self, feed: str) -> None:
+        """Tell schedules of more times: one that has none puts no job that would do it."""
+        backend = self._thoonk.backend
+        with contextlib.suppress(UnsupportedOperation):  # of a backend without schedules
+            await renew_all(backend, feed, await backend.execute(ReadSchedules(feed)))
 
     async def _look_for_lost(self, consumer: Consumer) -> None:
         """See within a second when a job is retracted or stalled while it runs."""

@@ -38,6 +38,7 @@ class Consumer:
         max_failures: after how many attempts a job is stalled; 0: never.
         serializer: the name of the feed's serializer.
         looked: when the configuration was read, by the monotonic clock.
+        renewed: when it was seen to that schedules have times, by the same clock.
         generation: counts how often the feed was made anew in such a way that what is taken
             from it has to be begun anew, too.
     """
@@ -49,6 +50,7 @@ class Consumer:
     serializer: str | None
     slots: list[Slot] = attrs.field(factory=list)
     looked: float = attrs.field(factory=time.monotonic)
+    renewed: float = float("-inf")
     generation: int = 0
 
     @property

@@ -16,10 +16,16 @@ local function value_in(schedule, name)
   return place and string.match(schedule, '^%Z*', place + #name + 1)
 end
 
+-- ms between two jobs of a schedule; nil where it has none, or what makes no sense.
+local function every_of(schedule)
+  local every = tonumber(value_in(schedule, 'every') or '')
+  return every and every >= 1 and every < 1e15 and every or nil
+end
+
 -- The times at which a schedule that was due at `due` puts jobs now, `most` of them at most, when it
 -- is due next (nil: nobody has said), and the times after that, as text.
 local function times_of(schedule, due, later, time, most)
-  local every = tonumber(value_in(schedule, 'every') or '')
+  local every = every_of(schedule)
   local missed, times, last = due < time - MISSED, {}, nil
   if every and missed then
     -- Of many that were missed only the last one counts.
@@ -57,7 +63,7 @@ local function bring_runs(time, limit)
     call('LLEN', keys.ids)
     for index = 1, #rows, 2 do
       local name, schedule = rows[index], call('HGET', keys.schedules, rows[index])
-      local due = math.floor(number_of(rows[index + 1]))
+      local due = math.max(0, math.floor(number_of(rows[index + 1])))
       -- A removal comes first: after it a server that is full allows the rest.
       call('ZREM', keys.runs, name)
       if schedule then
