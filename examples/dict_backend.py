@@ -38,23 +38,33 @@ from thoonk.exceptions import (
 )
 from thoonk.names import new_token
 from thoonk.notices import (
+    Cancelled,
+    Claimed,
     Configured,
     Created,
     Deleted,
     Edited,
+    Ended,
     Finished,
     Marker,
     Moved,
     Notice,
+    Progressed,
     Published,
+    Put,
+    Released,
     Retracted,
+    Retried,
+    Scheduled,
+    Stalled,
 )
 
 R = TypeVar("R")
 
 ONE_DAY = 86_400.0
-MISSED = 60.0
-"""Seconds after which a job of a schedule has been missed: nobody has looked for long."""
+
+MISSED = 60_000
+"""Periodic jobs that are so many ms late were missed: nobody has looked."""
 
 # [world]
 
@@ -87,8 +97,10 @@ class Stored:
     ``ids`` has the order; of queues and jobs it has those that wait, the next one first.
     ``stamps`` number the publishes of a feed, by ids; ``since`` has when an item was
     published, or put or retried. ``later`` has when scheduled jobs are due, and their
-    priority; ``taken`` until when ids stay taken whatever becomes of their items; ``runs``
-    has the schedules by name, and when each is due.
+    priority; ``taken`` until when ids stay taken whatever becomes of their items. ``runs``
+    has when schedules are due, in ms: the next time of each and, where they do not follow
+    from it, those after it. ``events`` makes the notices of what the operation did to jobs,
+    from the feed's name.
     """
 
     config: dict[str, str]
@@ -103,7 +115,9 @@ class Stored:
     later: dict[str, tuple[float, ops.Priority]] = attrs.field(factory=dict)
     taken: dict[str, float] = attrs.field(factory=dict)
     notes: dict[str, Note] = attrs.field(factory=dict)
-    runs: dict[str, ops.ScheduleStatus] = attrs.field(factory=dict)
+    schedules: dict[str, ops.Schedule] = attrs.field(factory=dict)
+    runs: dict[str, list[int]] = attrs.field(factory=dict)
+    events: list[Callable[[str], Notice]] = attrs.field(factory=list)
     last_id: int = 0
     publishes: int = 0
     finished: int = 0
@@ -121,6 +135,10 @@ class Stored:
     def note(self, id: str) -> Note:
         """What is known of a job, to be added to."""
         return self.notes.setdefault(id, Note())
+
+    def happened(self, event: Callable[..., Notice], id: str, *more: Any) -> None:
+        """Note an event, to be told when the operation is done."""
+        self.events.append(lambda feed: event(feed, id, *more))
 
     def held(self, token: str) -> list[str]:
         """The ids that were taken under the token, in their order."""
@@ -141,9 +159,11 @@ class Stored:
         self.note(id).due = max(due, now)
         if due > now:
             self.later[id] = due, priority
+            self.happened(Scheduled, id, due)
             return True
         self.since[id] = now
         self.join(id, priority)
+        self.happened(Put, id)
         return False
 
     def bring_due(self, now: float) -> None:
@@ -153,23 +173,35 @@ class Stored:
                 del self.later[id]
                 self.since[id] = due
                 self.join(id, priority)
+                self.happened(Put, id)
 
     def bring_runs(self, now: float) -> None:
-        """Put the jobs of schedules that are due; of missed ones the last at most."""
-        for name, run in self.runs.items():
-            times, due, later, every = [], run.next, [*run.later], run.schedule.every
-            while due is not None and due <= now:
-                times.append(due)
-                due = due + every if every else later.pop(0) if later else None
-            if times and times[0] < now - MISSED:
-                times = times[-1:] if run.schedule.if_missed is ops.IfMissed.ONCE else []
-            for at in times:
-                id = f"{name}@{math.floor(at * 1000)}"
-                # Its id is that of its time, so that it is put once.
+        """Put the jobs of schedules that are due."""
+        known = [(times[0], name) for name, times in self.runs.items() if times]
+        for first, name in sorted(known):
+            schedule, times, past = self.schedules[name], self.runs[name], list[int]()
+            missed = first < now * 1000 - MISSED
+            every = round((schedule.every or 0) * 1000)
+            if every and missed:
+                # Of many that were missed only the last one counts.
+                times[0] += int(now * 1000 - first) // every * every
+            while times and times[0] <= now * 1000:
+                past.append(times.pop(0))
+                if every:
+                    times.append(past[-1] + every)
+            if missed:
+                past = [] if schedule.if_missed is ops.IfMissed.SKIP else past[-1:]
+            for time_ms in past:
+                id = f"{name}@{time_ms}"
                 if id not in self.items:
-                    self.keep(id, run.schedule.item, at)
-                    self.join(id, run.schedule.priority)
-            self.runs[name] = ops.ScheduleStatus(run.schedule, due, tuple(later))
+                    self.keep(id, schedule.item, time_ms / 1000)
+                    self.join(id, schedule.priority)
+                    self.happened(Put, id)
+
+    def next_due(self) -> float:
+        """When the next job or schedule is due; infinite: never."""
+        runs = (times[0] / 1000 for times in self.runs.values() if times)
+        return min((*runs, *(due for due, _ in self.later.values())), default=math.inf)
 
     def put_back(self, ids: Iterable[str]) -> None:
         """Let ids that were taken be the next ones, in their order."""
@@ -187,12 +219,14 @@ class Stored:
             self.stall(id)
             return True
         self.ids.append(id)
+        self.happened(Cancelled, id)
         return False
 
     def stall(self, id: str) -> None:
         """Take a job out of circulation."""
         self.claims.pop(id, None)
         self.stalled.add(id)
+        self.happened(Stalled, id)
 
     def forget(self, id: str) -> bool:
         """Remove an item, in whatever state; whether it was there."""
@@ -213,7 +247,10 @@ class Stored:
     def free(self, id: str) -> bool:
         """Remove an item, and let its id be put again."""
         self.taken.pop(id, None)
-        return self.forget(id)
+        if not self.forget(id):
+            return False
+        self.happened(Retracted, id)
+        return True
 
     def trim(self, coming: int = 0) -> list[str]:
         """Drop the oldest items until ``coming`` more fit in; their ids."""
@@ -256,6 +293,8 @@ class World:
         """Do one operation with its notices, and wake who waits for what it left."""
         with self._lock:
             answer: R = self._do(operation)
+            if isinstance(operation, ops.FeedOperation):
+                self._tell_events(operation.feed)
             if _leaves_something(operation):
                 for wake in list(self.wakers):
                     wake()
@@ -264,6 +303,18 @@ class World:
     def _tell(self, notice: Notice) -> None:
         for listener in list(self.listeners):
             listener.hear(notice)
+
+    def _tell_events(self, name: str) -> None:
+        """Tell what has happened to jobs, where that is configured."""
+        if name in self._feeds:
+            stored = self._feeds[name]
+            events, stored.events = stored.events, []
+            if stored.config.get("events") == "1" and self._is_job(stored):
+                for event in events:
+                    self._tell(event(name))
+
+    def _is_job(self, stored: Stored) -> bool:
+        return KIND_OF_TYPE.get(stored.config["type"], JOB) == JOB
 
     def _find(self, name: str, kind: str | None = None) -> Stored:
         if name not in self._feeds:
@@ -457,9 +508,9 @@ class World:
                 oldest_waiting=age(stored.since[id] for id in stored.ids),
                 oldest_claimed=age(claim.since for claim in stored.claims.values()),
                 scheduled=len(stored.later),
-                next_due=min(
-                    (max(0.0, d - self.clock()) for d, _ in stored.later.values()), default=None
-                ),
+                next_due=None
+                if stored.next_due() == math.inf
+                else max(0.0, stored.next_due() - self.clock()),
             )
         return stats
 
@@ -570,12 +621,12 @@ class World:
         if not ids:
             ids, stored.ids = stored.ids[: op.count], stored.ids[op.count :]
             stored.claims |= {id: Claim(op.token, self.clock()) for id in ids}
+            for id in ids:
+                stored.happened(Claimed, id)
         failures = stored.failures
         entries = [ops.Delivery(id, stored.items[id], failures.get(id, 0)) for id in ids]
         oldest = min((claim.since for claim in stored.claims.values()), default=self.clock())
-        times = [due for due, _ in stored.later.values()]
-        times += [run.next for run in stored.runs.values() if run.next is not None]
-        look_at = min(oldest + time_left, *times, math.inf)
+        look_at = min(oldest + time_left, stored.next_due())
         retry_after = max(0.0, look_at - self.clock())
         return ops.Batch(tuple(entries), retry_after if look_at < math.inf else None)
 
@@ -584,6 +635,8 @@ class World:
         stored = self._find(op.feed)
         ids = [id for id in stored.held(op.token) if id in op.ids or not op.ids]
         stored.put_back(ids)
+        for id in ids:
+            stored.happened(Released, id)
         return tuple(ids)
 
     # [queues]
@@ -596,6 +649,7 @@ class World:
         for entry in op.entries:
             stored.keep(entry.id, entry.item, self.clock())
             stored.join(entry.id, op.priority)
+            stored.happened(Put, entry.id)
 
     def _outcome(self, stored: Stored, id: str, op: ops.QueueAdd | ops.JobAdd) -> ops.Outcome:
         """What becomes of a put under an id that may be taken."""
@@ -629,8 +683,10 @@ class World:
                 stored.schedule(id, due, op.priority, now)
             elif place is not None:
                 stored.ids.insert(place, id)
+                stored.happened(Put, id)
             else:
                 stored.join(id, op.priority)
+                stored.happened(Put, id)
             if op.unique_for:
                 stored.taken[id] = now + op.unique_for
         return outcomes
@@ -710,9 +766,8 @@ class World:
     def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
         """The next jobs, among them those whose claim has run out, and those that are due."""
         self._expire(stored)
-        now = self.clock()
-        stored.bring_runs(now)
-        stored.bring_due(now)
+        stored.bring_due(self.clock())
+        stored.bring_runs(self.clock())
         return self._take(stored, op, stored.settings.claim_timeout or math.inf)
 
     @_do.register
@@ -733,6 +788,8 @@ class World:
             result = ops.StoredResult(stored.items[completion.id], completion.result)
             stored.results[completion.id] = result, self.clock() + (keep or math.inf)
             self._tell(Finished(name, completion.id, completion.result or b""))
+        else:
+            stored.happened(Ended, completion.id)
         stored.forget(completion.id)
         stored.finished += 1
 
@@ -760,46 +817,6 @@ class World:
             if self._is_held(stored, held.id, held.token):
                 stored.claims[held.id].since = self.clock()
         return tuple(is_owner)
-
-    @_do.register
-    def _job_holds(self, op: ops.JobHolds) -> tuple[bool, ...]:
-        stored = self._find(op.feed, JOB)
-        return tuple(self._is_held(stored, held.id, held.token) for held in op.claims)
-
-    @_do.register
-    def _job_progress(self, op: ops.JobProgress) -> None:
-        note = self._claimed(op.feed, op.id, op.token).note(op.id)
-        note.progress, note.doing, note.progressed = op.fraction, op.text, self.clock()
-
-    @_do.register
-    def _job_schedule(self, op: ops.JobSchedule) -> bool:
-        stored, schedule = self._find(op.feed, JOB), op.schedule
-        known = stored.runs.get(schedule.name)
-        if known is not None and known.schedule == schedule and known.next is not None:
-            return False
-        first, *later = op.times or (self.clock() + (schedule.every or 0.0),)
-        stored.runs[schedule.name] = ops.ScheduleStatus(schedule, first, tuple(later))
-        return True
-
-    @_do.register
-    def _job_set_runs(self, op: ops.JobSetRuns) -> bool:
-        stored = self._find(op.feed, JOB)
-        known = stored.runs.get(op.schedule.name)
-        if known is None or known.schedule != op.schedule:
-            return False
-        times = [at for at in op.times if known.next is None or at > known.next]
-        due = times.pop(0) if known.next is None and times else known.next
-        stored.runs[op.schedule.name] = ops.ScheduleStatus(op.schedule, due, tuple(times))
-        return True
-
-    @_do.register
-    def _job_unschedule(self, op: ops.JobUnschedule) -> bool:
-        return self._find(op.feed, JOB).runs.pop(op.name, None) is not None
-
-    @_do.register
-    def _read_schedules(self, op: ops.ReadSchedules) -> tuple[ops.ScheduleStatus, ...]:
-        runs = self._find(op.feed, JOB).runs
-        return tuple(runs[name] for name in op.names or sorted(runs) if name in runs)
 
     @_do.register
     def _job_cancel(self, op: ops.JobCancel) -> bool:
@@ -835,6 +852,58 @@ class World:
         return stored.schedule(op.id, moment_of(op.due, now), priority, now)
 
     @_do.register
+    def _job_progress(self, op: ops.JobProgress) -> None:
+        note = self._claimed(op.feed, op.id, op.token).note(op.id)
+        note.progress, note.doing, note.progressed = op.fraction, op.text, self.clock()
+        self._find(op.feed, JOB).happened(Progressed, op.id, op.fraction, op.text)
+
+    @_do.register
+    def _job_holds(self, op: ops.JobHolds) -> tuple[bool, ...]:
+        stored = self._find(op.feed, JOB)
+        return tuple(self._is_held(stored, held.id, held.token) for held in op.claims)
+
+    # Periodic jobs.
+
+    @_do.register
+    def _job_schedule(self, op: ops.JobSchedule) -> bool:
+        stored, name = self._find(op.feed, JOB), op.schedule.name
+        if stored.schedules.get(name) == op.schedule and stored.runs[name]:
+            return False
+        stored.schedules[name] = op.schedule
+        stored.runs[name] = [round(seconds * 1000) for seconds in op.times]
+        if op.schedule.every is not None:
+            stored.runs[name] = [int((self.clock() + op.schedule.every) * 1000)]
+        return True
+
+    @_do.register
+    def _job_set_runs(self, op: ops.JobSetRuns) -> bool:
+        stored, name = self._find(op.feed, JOB), op.schedule.name
+        if stored.schedules.get(name) != op.schedule:
+            return False
+        known = stored.runs[name][:1]
+        after = known[0] if known else self.clock() * 1000
+        times = [round(seconds * 1000) for seconds in op.times]
+        stored.runs[name] = known + [time_ms for time_ms in times if time_ms > after]
+        return True
+
+    @_do.register
+    def _job_unschedule(self, op: ops.JobUnschedule) -> bool:
+        stored = self._find(op.feed, JOB)
+        stored.runs.pop(op.name, None)
+        return stored.schedules.pop(op.name, None) is not None
+
+    @_do.register
+    def _read_schedules(self, op: ops.ReadSchedules) -> tuple[ops.ScheduleStatus, ...]:
+        stored = self._find(op.feed, JOB)
+        found = []
+        for name in op.names or stored.schedules:
+            if name in stored.schedules:
+                times = [time_ms / 1000 for time_ms in stored.runs[name]]
+                first = times[0] if times else None
+                found.append(ops.ScheduleStatus(stored.schedules[name], first, tuple(times[1:])))
+        return tuple(found)
+
+    @_do.register
     def _job_retry(self, op: ops.JobRetry) -> None:
         stored = self._find(op.feed, JOB)
         if op.id not in stored.stalled:
@@ -843,6 +912,7 @@ class World:
         stored.failures.pop(op.id, None)
         stored.ids.append(op.id)
         stored.since[op.id] = self.clock()
+        stored.happened(Retried, op.id)
 
     @_do.register
     def _job_retract(self, op: ops.JobRetract) -> tuple[bool, ...]:

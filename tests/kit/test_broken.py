@@ -50,5 +50,5 @@ def test_a_broken_backend_fails_where_it_is_broken(tmp_path: Path) -> None:
         ran[variant].add(contract)
         if case.find("failure") is not None:
             failed[variant].add(contract)
-    assert all(len(contracts) == 18 for contracts in ran.values())
+    assert all(len(contracts) == 21 for contracts in ran.values())
     assert failed == {name: variant.fails for name, variant in VARIANTS.items()}

@@ -130,6 +130,18 @@ class TestStates(Dicts, testing.StatesContract):
     pass
 
 
+class TestEvents(Dicts, testing.EventsContract):
+    pass
+
+
+class TestProgress(Dicts, testing.ProgressContract):
+    pass
+
+
+class TestSchedules(Dicts, testing.SchedulesContract):
+    pass
+
+
 class TestThread(Dicts, testing.ThreadContract):
     pass
 
@@ -203,4 +215,16 @@ class TestAsyncDelay(AsyncDicts, testing.AsyncDelayContract):
 
 
 class TestAsyncStates(AsyncDicts, testing.AsyncStatesContract):
+    pass
+
+
+class TestAsyncEvents(AsyncDicts, testing.AsyncEventsContract):
+    pass
+
+
+class TestAsyncProgress(AsyncDicts, testing.AsyncProgressContract):
+    pass
+
+
+class TestAsyncSchedules(AsyncDicts, testing.AsyncSchedulesContract):
     pass

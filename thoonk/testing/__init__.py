@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from thoonk.testing._async.config import AsyncConfigContract
     from thoonk.testing._async.contract import AsyncContract
     from thoonk.testing._async.delay import AsyncDelayContract
+    from thoonk.testing._async.events import AsyncEventsContract
     from thoonk.testing._async.feed import AsyncFeedContract
     from thoonk.testing._async.handler import AsyncHandlerContract
     from thoonk.testing._async.job import AsyncJobContract
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     from thoonk.testing._async.own_ids import AsyncOwnIdsContract
     from thoonk.testing._async.page import AsyncPageContract
     from thoonk.testing._async.pause import AsyncPauseContract
+    from thoonk.testing._async.progress import AsyncProgressContract
     from thoonk.testing._async.queue import AsyncQueueContract
+    from thoonk.testing._async.schedules import AsyncSchedulesContract
     from thoonk.testing._async.serializer import AsyncSerializerContract
     from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
     from thoonk.testing._async.states import AsyncStatesContract
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.config import ConfigContract
     from thoonk.testing._sync.contract import Contract
     from thoonk.testing._sync.delay import DelayContract
+    from thoonk.testing._sync.events import EventsContract
     from thoonk.testing._sync.feed import FeedContract
     from thoonk.testing._sync.handler import HandlerContract
     from thoonk.testing._sync.job import JobContract
@@ -53,7 +57,9 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.own_ids import OwnIdsContract
     from thoonk.testing._sync.page import PageContract
     from thoonk.testing._sync.pause import PauseContract
+    from thoonk.testing._sync.progress import ProgressContract
     from thoonk.testing._sync.queue import QueueContract
+    from thoonk.testing._sync.schedules import SchedulesContract
     from thoonk.testing._sync.serializer import SerializerContract
     from thoonk.testing._sync.sorted_feed import SortedFeedContract
     from thoonk.testing._sync.states import StatesContract
@@ -73,6 +79,7 @@ __all__ = [
     "AsyncConfigContract",
     "AsyncContract",
     "AsyncDelayContract",
+    "AsyncEventsContract",
     "AsyncFeedContract",
     "AsyncHandlerContract",
     "AsyncJobContract",
@@ -80,7 +87,9 @@ __all__ = [
     "AsyncOwnIdsContract",
     "AsyncPageContract",
     "AsyncPauseContract",
+    "AsyncProgressContract",
     "AsyncQueueContract",
+    "AsyncSchedulesContract",
     "AsyncSerializerContract",
     "AsyncSortedFeedContract",
     "AsyncStatesContract",
@@ -92,6 +101,7 @@ __all__ = [
     "Contract",
     "Cut",
     "DelayContract",
+    "EventsContract",
     "Faults",
     "FeedContract",
     "HandlerContract",
@@ -100,8 +110,10 @@ __all__ = [
     "OwnIdsContract",
     "PageContract",
     "PauseContract",
+    "ProgressContract",
     "Proxy",
     "QueueContract",
+    "SchedulesContract",
     "SerializerContract",
     "SortedFeedContract",
     "StatesContract",
@@ -131,6 +143,9 @@ _SUBJECTS = {
     "SortedFeed": "sorted_feed",
     "States": "states",
     "Stats": "stats",
+    "Schedules": "schedules",
+    "Progress": "progress",
+    "Events": "events",
 }
 _MODULES = {
     **{f"Async{subject}Contract": f"_async.{module}" for subject, module in _SUBJECTS.items()},

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> int:
     """Set the times that the server has recorded of a feed back, in one step.
 
-    Claims, unconfirmed takes and stored results are so much older then, scheduled jobs are
-    due so much sooner, and ids that stay taken are free so much sooner. To the server this
-    is the same as a clock that has gone on: ours is not touched.
+    Claims, unconfirmed takes and stored results are so much older then, scheduled jobs and
+    schedules are due so much sooner, and ids that stay taken are free so much sooner. To the
+    server this is the same as a clock that has gone on: ours is not touched. The ids of
+    periodic jobs tell of times that are so much earlier.
 
     Args:
         server: a redis-py client that does not decode replies, or a fakeredis one.
@@ -26,7 +27,10 @@ def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> int:
         How many claims, and takes of a queue, are older now.
     """
     script = files("thoonk.testing").joinpath("rewind.lua").read_text("utf-8")
-    names = ("claimed", "holders", "published", "results", "scheduled", "unique", "info")
+    names = (
+        *("claimed", "holders", "published", "results"),
+        *("scheduled", "unique", "info", "runs", "runtimes"),
+    )
     keys = [f"feed.{name}:{feed}".encode() for name in names]
     stored = f"feed.jobfinished:{feed}\0".encode()
     ids: Any = server.zrange(keys[3], 0, -1)

@@ -1,10 +1,11 @@
 -- Let time go by for one feed: whatever time is recorded of it is set back, which looks the
 -- same as a clock that has gone on.
 -- KEYS: feed.claimed:F, feed.holders:F, feed.published:F, feed.results:F, feed.scheduled:F,
--- feed.unique:F, feed.info:F, and the keys of the stored results (feed.jobfinished:F NUL ID). ARGV: by how many ms; '' or the only id
--- whose claim is meant, and nothing else then. Returns how many claims are older now.
+-- feed.unique:F, feed.info:F, feed.runs:F, feed.runtimes:F, and the keys of the stored results
+-- (feed.jobfinished:F NUL ID). ARGV: by how many ms; '' or the only id whose claim is meant, and
+-- nothing else then. Returns how many claims are older now.
 local claimed, holders, published, results = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local scheduled, unique, info = KEYS[5], KEYS[6], KEYS[7]
+local scheduled, unique, info, runs, runtimes = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local by, only = tonumber(ARGV[1]), ARGV[2]
 
 local function earlier(time)
@@ -44,11 +45,24 @@ if only == '' then
     for text in string.gmatch(known[index + 1], '%Z+') do
       local name, time = string.match(text, '^(%l+)=(%d+)$')
       local is_time = name == 'put' or name == 'due' or name == 'failed' or name == 'stalled'
+        or name == 'progressed'
       texts[#texts + 1] = is_time and name .. '=' .. earlier(tonumber(time)) or text
     end
     redis.call('HSET', info, known[index], table.concat(texts, '\0'))
   end
-  for index = 8, #KEYS do
+  -- The id of a periodic job has its time in it. A ms more for each time that the clock is turned:
+  -- else a time that was moved back could be that of an earlier job.
+  by = by + 1
+  set_back(runs, '(+inf')
+  local later = redis.call('HGETALL', runtimes)
+  for index = 1, #later, 2 do
+    local times = string.gsub(later[index + 1], '%d+', function(time)
+      return earlier(tonumber(time))
+    end)
+    redis.call('HSET', runtimes, later[index], times)
+  end
+  by = by - 1
+  for index = 10, #KEYS do
     local left = redis.call('PTTL', KEYS[index])
     if left >= 0 then
       redis.call('PEXPIRE', KEYS[index], math.max(left - by, 0))

@@ -9,6 +9,7 @@ from thoonk.testing import (
     AsyncClaimsContract,
     AsyncConfigContract,
     AsyncDelayContract,
+    AsyncEventsContract,
     AsyncFeedContract,
     AsyncHandlerContract,
     AsyncJobContract,
@@ -16,7 +17,9 @@ from thoonk.testing import (
     AsyncOwnIdsContract,
     AsyncPageContract,
     AsyncPauseContract,
+    AsyncProgressContract,
     AsyncQueueContract,
+    AsyncSchedulesContract,
     AsyncSerializerContract,
     AsyncSortedFeedContract,
     AsyncStatesContract,
@@ -89,4 +92,16 @@ class TestDelay(AsyncWorlds, AsyncDelayContract):
 
 
 class TestStates(AsyncWorlds, AsyncStatesContract):
+    pass
+
+
+class TestEvents(AsyncWorlds, AsyncEventsContract):
+    pass
+
+
+class TestProgress(AsyncWorlds, AsyncProgressContract):
+    pass
+
+
+class TestSchedules(AsyncWorlds, AsyncSchedulesContract):
     pass

@@ -10,6 +10,7 @@ from thoonk.testing import (
     ClaimsContract,
     ConfigContract,
     DelayContract,
+    EventsContract,
     FeedContract,
     HandlerContract,
     JobContract,
@@ -17,7 +18,9 @@ from thoonk.testing import (
     OwnIdsContract,
     PageContract,
     PauseContract,
+    ProgressContract,
     QueueContract,
+    SchedulesContract,
     SerializerContract,
     SortedFeedContract,
     StatesContract,
@@ -90,4 +93,16 @@ class TestDelay(Worlds, DelayContract):
 
 
 class TestStates(Worlds, StatesContract):
+    pass
+
+
+class TestEvents(Worlds, EventsContract):
+    pass
+
+
+class TestProgress(Worlds, ProgressContract):
+    pass
+
+
+class TestSchedules(Worlds, SchedulesContract):
     pass
