@@ -16,10 +16,13 @@ from thoonk import Configured, Created, Moved, Published, Retracted
 from thoonk import operations as ops
 from thoonk.config import QUEUE, SORTED_FEED
 from thoonk.exceptions import ItemDoesNotExist, UnsupportedOperation
-from thoonk.notices import Marker, Notice
+from thoonk.notices import Cancelled, Marker, Notice, Put, Stalled
 
 SINCE_2_1 = {"Delay", "OwnIds", "Pause", "States"}
-"""The contract classes about what came with version 2.1."""
+"""The contract classes about what came with version 2.1, but for these:"""
+
+AGAIN_AND_TOLD = {"Schedules", "Progress", "Events"}
+"""Those about periodic jobs, and about what is told of jobs."""
 
 
 class Broken(World):
@@ -756,8 +759,190 @@ class ItemsCountWhileTheyAreTaken(Broken):
         return super()._do(op)
 
 
+# --- periodic jobs, progress and events -----------------------------------------------------
+
+
+class BrokenSchedule(Broken):
+    """In periodic jobs, or in what is told of jobs."""
+
+    tries: ClassVar = AGAIN_AND_TOLD
+
+
+class ATimePutsAJobForEachWhoLooks(BrokenSchedule):
+    fails: ClassVar = {"Schedules"}
+
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
+        before = {name: [*times] for name, times in stored.runs.items()}
+        answer = super()._claim(stored, op)
+        stored.runs = before
+        return answer
+
+
+class TheSameScheduleBeginsAnew(BrokenSchedule):
+    fails: ClassVar = {"Schedules"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobSchedule) and op.feed in self._feeds:
+            self.stored(op).schedules.pop(op.schedule.name, None)
+        return super()._do(op)
+
+
+class AScheduleThatIsChangedKeepsItsTime(BrokenSchedule):
+    fails: ClassVar = {"Schedules"}
+
+    def _do(self, op: Any) -> Any:
+        if not isinstance(op, ops.JobSchedule) or op.feed not in self._feeds:
+            return super()._do(op)
+        times = self.stored(op).runs.get(op.schedule.name)
+        answer = super()._do(op)
+        if times:
+            self.stored(op).runs[op.schedule.name] = times
+        return answer
+
+
+class AScheduleTakesItsJobsAlong(BrokenSchedule):
+    fails: ClassVar = {"Schedules"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.JobUnschedule):
+            stored = self.stored(op)
+            for id in [id for id in stored.items if id.startswith(f"{op.name}@")]:
+                stored.forget(id)
+        return answer
+
+
+class WhatWasMissedIsPut(BrokenSchedule):
+    fails: ClassVar = {"Schedules"}
+
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
+        known = stored.schedules
+        stored.schedules = {
+            name: attrs.evolve(schedule, if_missed=ops.IfMissed.ONCE)
+            for name, schedule in known.items()
+        }
+        try:
+            return super()._claim(stored, op)
+        finally:
+            stored.schedules = known
+
+
+class ThePriorityOfAScheduleIsIgnored(BrokenSchedule):
+    fails: ClassVar = {"Schedules"}
+
+    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
+        known = stored.schedules
+        stored.schedules = {
+            name: attrs.evolve(schedule, priority=ops.Priority.NORMAL)
+            for name, schedule in known.items()
+        }
+        try:
+            return super()._claim(stored, op)
+        finally:
+            stored.schedules = known
+
+
+class AScheduleWakesNobody(BrokenSchedule):
+    fails: ClassVar = {"Schedules"}
+
+    def execute(self, operation: Any) -> Any:
+        if not isinstance(operation, ops.JobSchedule):
+            return super().execute(operation)
+        wakers, self.wakers = self.wakers, []
+        try:
+            return super().execute(operation)
+        finally:
+            self.wakers += wakers
+
+
+class TimesAreToldToAnyScheduleOfTheName(BrokenSchedule):
+    fails: ClassVar = {"Schedules"}
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.JobSetRuns) and op.feed in self._feeds:
+            known = self.stored(op).schedules.get(op.schedule.name, op.schedule)
+            op = attrs.evolve(op, schedule=known)
+        return super()._do(op)
+
+
+class ProgressOutlivesItsJob(BrokenSchedule):
+    fails: ClassVar = {"Progress"}
+
+    def _do(self, op: Any) -> Any:
+        notes = {}
+        if getattr(op, "feed", None) in self._feeds:
+            notes = dict(self.stored(op).notes)
+        answer = super()._do(op)
+        if isinstance(op, ops.JobAdd | ops.JobFinish | ops.JobRetract):
+            for id, note in notes.items():
+                kept = self.stored(op).note(id)
+                kept.progress, kept.doing = note.progress, note.doing
+        return answer
+
+
+class AnybodyTellsProgress(BrokenSchedule):
+    fails: ClassVar = {"Progress"}
+
+    def _do(self, op: Any) -> Any:
+        return super()._do(attrs.evolve(op, token="") if isinstance(op, ops.JobProgress) else op)
+
+
+class AskingExtendsAClaim(BrokenSchedule):
+    fails: ClassVar = {"Progress"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.JobHolds):
+            super()._do(ops.JobExtend(op.feed, op.claims))
+        return answer
+
+
+class EventsAreAlwaysTold(BrokenSchedule):
+    fails: ClassVar = {"Events"}
+
+    def _tell_events(self, name: str) -> None:
+        if name not in self._feeds:
+            return
+        stored = self._feeds[name]
+        config = stored.config
+        stored.config = {**config, "events": "1"}
+        super()._tell_events(name)
+        stored.config = config
+
+
+class EventsAreToldTwice(BrokenSchedule):
+    fails: ClassVar = {"Events"}
+
+    def _tell_events(self, name: str) -> None:
+        if name in self._feeds:
+            self._feeds[name].events *= 2
+        super()._tell_events(name)
+
+
+class AFailureTooManyIsToldAsAnyOther(BrokenSchedule):
+    fails: ClassVar = {"Events"}
+
+    def _tell(self, notice: Notice) -> None:
+        super()._tell(Cancelled(notice.feed, notice.id) if isinstance(notice, Stalled) else notice)
+
+
+class ARetractionOfAJobIsNotTold(BrokenSchedule):
+    fails: ClassVar = {"Events"}
+
+    def _tell(self, notice: Notice) -> None:
+        if not isinstance(notice, Retracted):
+            super()._tell(notice)
+
+
+class APeriodicJobIsNotTold(BrokenSchedule):
+    fails: ClassVar = {"Events"}
+
+    def _tell(self, notice: Notice) -> None:
+        if not (isinstance(notice, Put) and "@" in notice.id):
+            super()._tell(notice)
+
+
+BASES = (Broken, BrokenSince21, BrokenSchedule)
 VARIANTS = {
-    cls.__name__: cls
-    for cls in (*Broken.__subclasses__(), *BrokenSince21.__subclasses__())
-    if cls is not BrokenSince21
+    cls.__name__: cls for base in BASES for cls in base.__subclasses__() if cls not in BASES
 }
