@@ -310,7 +310,7 @@ class AsyncSchedulesContract(AsyncContract):
     ) -> None:
         await thoonk.job("j")
         now = float(round(time.time()))
-        # The night in which summer time ends in Berlin has an hour more.
+        # A day later, and an hour: so it is where summer time ends.
         times = (now - 20, now - 10.5, now + 90_000, now + 180_000)
         assert await thoonk.backend.execute(JobSchedule("j", NIGHTLY, times)) is True
         assert await status_of(thoonk) == ScheduleStatus(NIGHTLY, times[0], times[1:])
@@ -463,7 +463,7 @@ class AsyncSchedulesContract(AsyncContract):
             ({"cron": 3}, InvalidType),
         ):
             with pytest.raises(error):
-                await job.schedule("s", "x", **arguments)  # type: ignore[arg-type]
+                await job.schedule("s", "x", **arguments)
         with pytest.raises(InvalidValue):
             await job.schedule("", "x", every=1)
         assert await self.stored(thoonk) == before

@@ -299,7 +299,7 @@ class SchedulesContract(Contract):
     def test_times_that_are_told_are_kept_and_put_a_job_each(self, thoonk: Thoonk) -> None:
         thoonk.job("j")
         now = float(round(time.time()))
-        # The night in which summer time ends in Berlin has an hour more.
+        # A day later, and an hour: so it is where summer time ends.
         times = (now - 20, now - 10.5, now + 90_000, now + 180_000)
         assert thoonk.backend.execute(JobSchedule("j", NIGHTLY, times)) is True
         assert status_of(thoonk) == ScheduleStatus(NIGHTLY, times[0], times[1:])
@@ -446,7 +446,7 @@ class SchedulesContract(Contract):
             ({"cron": 3}, InvalidType),
         ):
             with pytest.raises(error):
-                job.schedule("s", "x", **arguments)  # type: ignore[arg-type]
+                job.schedule("s", "x", **arguments)
         with pytest.raises(InvalidValue):
             job.schedule("", "x", every=1)
         assert self.stored(thoonk) == before
