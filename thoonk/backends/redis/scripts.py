@@ -28,21 +28,9 @@ _WORD = re.compile(r"\w+")
 _COMMAND = re.compile(r"'([A-Z]+)'")
 _WRITES = frozenset(
     (
-        *(
-            "DEL",
-            "HDEL",
-            "HINCRBY",
-            "HSET",
-            "HSETNX",
-            "INCR",
-            "INCRBY",
-            "LINSERT",
-            "LPOP",
-            "LPUSH",
-            "LREM",
-        ),
-        *("LSET", "PEXPIRE", "RENAME", "RPOP", "RPUSH", "SADD", "SPOP"),
-        *("SREM", "UNLINK", "ZADD", "ZREM"),
+        *("DEL", "HDEL", "HINCRBY", "HSET", "INCR", "INCRBY", "LINSERT", "LPOP", "LPUSH", "LREM"),
+        *("LSET", "PEXPIRE", "RENAME", "RPOP", "RPUSH", "SADD", "SPOP", "SREM", "UNLINK", "ZADD"),
+        *("ZREM",),
     )
 )
 

@@ -65,6 +65,9 @@ FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
 """Seconds between one attempt of a call and the next, the first and the longest."""
 
+SHORTEST_READ = 0.05
+"""Seconds that a reply is given when its time is over, but it may just have come."""
+
 REPLY_MARGIN = 5.0
 """Seconds that a reply may be late behind the time a blocking command was given."""
 
@@ -396,6 +399,7 @@ class AsyncRedisBackend:
 
     async def _woken(self, waiter: _Waiter, command: Command[Batch], timeout: float) -> Any:
         blocking_refused: ResponseError | None = None
+        latest = time.monotonic() + timeout + REPLY_MARGIN
         try:
             try:
                 await read_reply(waiter.connection, timeout)
@@ -403,7 +407,8 @@ class AsyncRedisBackend:
                 # By itself the server ends it up to a tenth of a second later.
                 with contextlib.suppress(ResponseError, *errors.CONNECTION_ERRORS):
                     await self._unblock(waiter)
-                await read_reply(waiter.connection, timeout + REPLY_MARGIN)
+                left = latest - time.monotonic()
+                await read_reply(waiter.connection, max(SHORTEST_READ, left))
         except ResponseError as error:
             blocking_refused = error
         waiter.unread = 1
