@@ -293,7 +293,7 @@ class AFailureTooManyIsAllowed(Broken):
     fails: ClassVar = {"Bulk", "Job"}
 
     def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.JobCancel | ops.JobClaim) and op.feed in self._feeds:
+        if isinstance(op, ops.JobCancel | ops.JobFail | ops.JobClaim) and op.feed in self._feeds:
             config = self.stored(op).config
             limit = config.get("max_failures")
             if limit:
