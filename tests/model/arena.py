@@ -96,8 +96,9 @@ class StoppedClock:
         """It stands still."""
         return 0
 
-    def go_on(self, seconds: float, _: Iterable[str]) -> None:
+    def go_on(self, seconds: float, _: Iterable[str]) -> int:
         self._ms += int(seconds * 1000)
+        return 0
 
 
 class ServerClock:
@@ -128,9 +129,19 @@ class ServerClock:
         seconds, microseconds = self._raw.time()
         return seconds * 1000 + microseconds // 1000
 
-    def go_on(self, seconds: float, feeds: Iterable[str]) -> None:
+    def go_on(self, seconds: float, feeds: Iterable[str]) -> int:
+        """Returns by how many ms the times of schedules, of which ids are made, are set back."""
+        # One more each time, so that no time becomes that of an earlier job.
+        set_back = int(seconds * 1000) + 1
         for feed in feeds:
             self._make_older(feed, int(seconds * 1000))
+            keys = keys_of(feed)
+            for name, due in self._raw.zrange(keys.runs, 0, -1, withscores=True):
+                self._raw.zadd(keys.runs, {name: int(due) - set_back})
+            for name, times in self._raw.hgetall(keys.runtimes).items():
+                later = " ".join(str(int(time) - set_back) for time in times.split())
+                self._raw.hset(keys.runtimes, name, later)
+        return set_back
 
     def _make_older(self, feed: str, ms: int) -> None:
         raw, keys = self._raw, keys_of(feed)

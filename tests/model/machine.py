@@ -12,7 +12,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model.arena import Arena
-from model.model import Mirror, Model, SortedMirror
+from model.model import Mirror, Model, Periodic, SortedMirror
 
 from thoonk.backends.redis.wire import Keys, keys_of
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
@@ -27,17 +27,22 @@ from thoonk.operations import (
     FeedPublish,
     FeedRetract,
     IfExists,
+    IfMissed,
     JobAdd,
     JobClaim,
     JobClear,
     JobCounts,
     JobFail,
     JobFinish,
+    JobHolds,
     JobNext,
+    JobProgress,
     JobPut,
     JobReschedule,
     JobRetract,
+    JobSchedule,
     JobState,
+    JobUnschedule,
     PauseFeed,
     Position,
     Priority,
@@ -50,6 +55,7 @@ from thoonk.operations import (
     ReadResult,
     Release,
     ResumeFeed,
+    Schedule,
     SortedInsert,
     SortedRetract,
     Step,
@@ -76,6 +82,7 @@ COMPLETIONS = st.sampled_from(
     ]
 )
 DELAYS = st.sampled_from([0.0, 3.0, 13.0, 38.0])
+SCHEDULES = st.sampled_from(["tick", "tock"])
 WAYS = st.sampled_from([*IfExists])
 OWN_IDS = st.lists(
     st.sampled_from(["own 1", "own 2", "own 3"]), min_size=1, max_size=2, unique=True
@@ -313,8 +320,11 @@ class Machine(RuleBasedStateMachine):
             pipe.zrange(keys.published, 0, -1)
             pipe.zrange(keys.scheduled, 0, -1)
             pipe.hkeys(keys.scheduleditems)
+            pipe.hkeys(keys.schedules)
+            pipe.zrange(keys.runs, 0, -1, withscores=True)
+            pipe.hgetall(keys.runtimes)
             ids, reserved, claimed, holders, tokens, stalled, cancelled, *others = pipe.execute()
-            published, scheduled, scheduled_items = others
+            published, scheduled, scheduled_items, schedules, runs, later = others
         since = {id: b"%d" % time for id, time in claimed}
         held = {id.decode(): holder.split(b" ") for id, holder in holders.items()}
         assert {id: time for id, (_, time) in held.items()} == {
@@ -333,6 +343,10 @@ class Machine(RuleBasedStateMachine):
             seen["stalled"] = {id.decode() for id in stalled}
             seen["failures"] = {id.decode(): int(count) for id, count in cancelled.items()}
             seen["published"] = {id.decode() for id in published}
+            seen["schedules"] = {name.decode(): list[int]() for name in schedules}
+            for name_of, first in runs:
+                times = [int(first), *map(int, later.get(name_of, b"").split())]
+                seen["schedules"][name_of.decode()] = times
         return seen
 
     def predicted(self, model: Any) -> dict[str, Any]:
@@ -349,6 +363,7 @@ class Machine(RuleBasedStateMachine):
             seen["failures"] = model.failures
             seen["published"] = set(model.items) - model.stalled - {*model.scheduled}
             seen["scheduled"] = model.scheduled_in_order()
+            seen["schedules"] = {name: each.names for name, each in model.schedules.items()}
         return seen
 
     # --- notices --------------------------------------------------------------------------
@@ -937,6 +952,77 @@ class Machine(RuleBasedStateMachine):
         self.operation(who, operation, lambda _: self.model[name].reschedule(id, delay))
 
     @plays("job")
+    @rule(
+        who=WHO,
+        schedule=SCHEDULES,
+        text=st.sampled_from(["x", "a\0b"]),
+        high=st.booleans(),
+        skip=st.booleans(),
+        first=st.sampled_from([3, 13]),
+        step=st.sampled_from([10, 25]),
+    )
+    def schedule(self, who, schedule, text, high, skip, first, step):
+        """Put a job at each of five times."""
+        name = self.names["job"]
+        seconds, microseconds = self.arena.raw.time()
+        begin = seconds * 1000 + microseconds // 1000
+        delays = [(first + number * step) * 1000 for number in range(5)]
+        names = [begin + delay for delay in delays]
+        operation = JobSchedule(
+            name,
+            Schedule(
+                schedule,
+                text.encode(),
+                if_missed=IfMissed.SKIP if skip else IfMissed.ONCE,
+                priority=Priority.HIGH if high else Priority.NORMAL,
+            ),
+            tuple(number / 1000 for number in names),
+        )
+
+        def expected(_):
+            times = [self.model.now + delay for delay in delays]
+            return self.model[name].schedule(schedule, Periodic(text, high, skip, times, names))
+
+        self.operation(who, operation, expected)
+
+    @plays("job")
+    @rule(who=WHO, schedule=SCHEDULES)
+    def unschedule(self, who, schedule):
+        name = self.names["job"]
+        operation = JobUnschedule(name, schedule)
+        self.operation(who, operation, lambda _: self.model[name].unschedule(schedule))
+
+    @plays("job")
+    @precondition(lambda self: self.claims)
+    @rule(who=WHO, number=NUMBERS, fraction=st.sampled_from([0.0, 0.25, 1.0]))
+    def progress(self, who, number, fraction):
+        """Of a claim that may not hold any more."""
+        name, claim = self.names["job"], of(self.claims, number)
+        operation = JobProgress(name, claim.id, claim.token, fraction, "text")
+        self.operation(
+            who, operation, lambda _: self.model[name].progress(claim.id, claim.token, fraction)
+        )
+
+    @plays("job")
+    @precondition(lambda self: self.claims)
+    @rule(who=WHO, number=NUMBERS)
+    def look(self, who, number):
+        """Which claims hold, and how far their jobs are."""
+        name, feed = self.names["job"], self.feeds[who]["job"]
+        claims = [of(self.claims, number + each) for each in range(3)]
+        operation = JobHolds(name, tuple(ClaimRef(claim.id, claim.token) for claim in claims))
+
+        def expected(_):
+            model = self.model[name]
+            return tuple(model.holds(claim.id, claim.token) for claim in claims)
+
+        self.operation(who, operation, expected)
+        model = self.model.feeds.get(name)
+        for claim in claims if model else ():
+            info = self.run(lambda id=claim.id: feed.get_info(id))
+            assert (info and info.progress) == model.progressed.get(claim.id)
+
+    @plays("job")
     @rule(who=WHO, state=st.sampled_from(["scheduled", "waiting", "claimed", "stalled"]))
     def clear_jobs(self, who, state):
         name = self.names["job"]
@@ -1062,8 +1148,11 @@ class Machine(RuleBasedStateMachine):
     @plays("queue", "job")
     @rule(seconds=PASSING)
     def time_passes(self, seconds):
-        self.clock.go_on(seconds, (self.names["queue"], self.names["job"]))
+        set_back = self.clock.go_on(seconds, (self.names["queue"], self.names["job"]))
         self.model.now += seconds * 1000
+        model = self.model.feeds.get(self.names["job"])
+        for each in model.schedules.values() if model else ():
+            each.names = [number - set_back for number in each.names]
 
     def configure(self, who: int, name: str, config: dict[str, Any]) -> None:
         client = self.arena.clients[who]

@@ -39,6 +39,9 @@ from thoonk.notices import (
 CONFIRM_WITHIN = 10_000
 """Milliseconds after which an unconfirmed take from a queue is undone."""
 
+MISSED = 60_000
+"""Milliseconds after which periodic jobs were missed: nobody has looked."""
+
 ONE_DAY = 86_400_000
 """Milliseconds that a result is kept when nobody says otherwise."""
 
@@ -58,6 +61,17 @@ class Result:
     query: str
     value: str | None
     until: int | None
+
+
+@attrs.define
+class Periodic:
+    """A schedule. Of each of its times to come there is when it is, and what ids call it."""
+
+    item: str
+    high: bool
+    skip: bool
+    times: list[int]
+    names: list[int]
 
 
 class ModelFeed:
@@ -389,6 +403,8 @@ class ModelJob(_Taking):
         self.results: dict[str, Result] = {}
         self.lost: set[str] = set()
         self.scheduled: dict[str, tuple[int, bool]] = {}
+        self.schedules: dict[str, Periodic] = {}
+        self.progressed: dict[str, float] = {}
 
     def add(
         self,
@@ -415,6 +431,7 @@ class ModelJob(_Taking):
                     joining.append(id)
             self.items[id] = item
             self.failures.pop(id, None)
+            self.progressed.pop(id, None)
             self.results.pop(id, None)
             self.keep_taken(id, unique_for)
         for id in joining:
@@ -454,6 +471,48 @@ class ModelJob(_Taking):
             if due <= self.model.now:
                 del self.scheduled[id]
                 self.waiting.insert(0 if high else len(self.waiting), id)
+        self.bring_periodic()
+
+    def bring_periodic(self) -> None:
+        """Each time that has passed puts a job; of times that were missed the last one, or none."""
+        due = {name: each.names[0] for name, each in self.schedules.items() if each.names}
+        for name in sorted(due, key=lambda name: (due[name], name)):
+            each = self.schedules[name]
+            passed = [time for time in each.times if time <= self.model.now]
+            names, each.names = each.names[: len(passed)], each.names[len(passed) :]
+            each.times = each.times[len(passed) :]
+            if passed and passed[0] < self.model.now - MISSED:
+                names = [] if each.skip else names[-1:]
+            for number in names:
+                id = f"{name}@{number}"
+                if id not in self.items:
+                    self.put([(id, each.item)], high=each.high)
+
+    def schedule(self, name: str, wanted: Periodic) -> bool:
+        known = self.schedules.get(name)
+        is_same = known and (known.item, known.high, known.skip) == (
+            wanted.item,
+            wanted.high,
+            wanted.skip,
+        )
+        if known and is_same and known.times:
+            return False
+        self.schedules[name] = wanted
+        return True
+
+    def unschedule(self, name: str) -> bool:
+        return self.schedules.pop(name, None) is not None
+
+    def progress(self, id: str, token: str, fraction: float) -> None:
+        self.check_held(id, token)
+        self.progressed[id] = fraction
+
+    def holds(self, id: str, token: str) -> bool:
+        try:
+            self.check_held(id, token)
+        except NotClaimed:
+            return False
+        return True
 
     def clear(self, state: str) -> int:
         ids = {
@@ -577,6 +636,7 @@ class ModelJob(_Taking):
         self.lost.discard(id)
         self.scheduled.pop(id, None)
         self.failures.pop(id, None)
+        self.progressed.pop(id, None)
         del self.items[id]
 
     def bring_back(self) -> tuple[list[str], list[str]]:
