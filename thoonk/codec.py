@@ -79,6 +79,11 @@ class Codec(Generic[T]):
             )
         return data
 
+    def encode_alone(self, item: T) -> bytes:
+        """As `encode`, but without what belongs to the moment, such as the context of a trace."""
+        alone = getattr(self.serializer, "alone", None)
+        return self.encode(item) if alone is None else Codec(self.feed, alone).encode(item)
+
     def decode(self, data: bytes) -> T:
         """The item of bytes.
 

@@ -222,6 +222,27 @@ def test_the_context_of_who_puts_reaches_who_gets(thoonk: Thoonk, traces: Traces
     assert work.context.trace_id == origin.trace_id
 
 
+def test_a_schedule_is_the_same_in_whatever_span_it_is_made(thoonk: Thoonk, traces: Traces) -> None:
+    job = thoonk.job("job", serializer=Traced(JSON))
+    with traces.tracer.start_as_current_span("one"):
+        assert job.schedule("s", {"n": 1}, every=0.1)
+    with traces.tracer.start_as_current_span("two"):
+        assert not job.schedule("s", {"n": 1}, every=0.1)
+    claim = job.get(timeout=5)
+    assert claim.item == {"n": 1}
+    assert not span_of(received(claim)).is_valid
+
+
+def test_a_put_into_a_queue_under_an_id_of_ones_own_sends(thoonk: Thoonk, traces: Traces) -> None:
+    queue = thoonk.queue("queue")
+    traces.spans()
+    queue.put("x", id="mine")
+    span = traces.one()
+    assert (span.name, span.kind) == ("queue_add queue", KIND.PRODUCER)
+    assert span.attributes is not None
+    assert span.attributes["messaging.message.id"] == "mine"
+
+
 def test_it_goes_with_results_and_notices_too(thoonk: Thoonk, traces: Traces) -> None:
     job = thoonk.job("job", serializer=Traced(TEXT))
     id = job.put("x")

@@ -87,7 +87,7 @@ def test_claims_that_were_lost_or_expired_are_counted(watched: Watched) -> None:
 def test_who_waits_is_gauged_and_not_timed(watched: Watched) -> None:
     queue = watched.thoonk.queue("queue")
     with pytest.raises(Empty):
-        queue.get(timeout=0.02)
+        queue.get(timeout=0.3)
     assert watched("waiting_takers", feed="queue") == 0
     taken: list[str] = []
     taker = threading.Thread(target=lambda: taken.append(queue.get(timeout=20)))

@@ -277,7 +277,7 @@ class AsyncJob(AsyncTakeable[T]):
         """
         schedule = make_schedule(
             name,
-            self._codec.encode(item),
+            self._codec.encode_alone(item),
             every=every,
             cron=cron,
             tz=tz,

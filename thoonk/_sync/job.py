@@ -278,7 +278,7 @@ class Job(Takeable[T]):
         """
         schedule = make_schedule(
             name,
-            self._codec.encode(item),
+            self._codec.encode_alone(item),
             every=every,
             cron=cron,
             tz=tz,

@@ -33,6 +33,7 @@ from thoonk.operations import (
     JobRetry,
     JobStall,
     Operation,
+    QueueAdd,
     QueueConfirm,
     QueuePut,
     QueueReturn,
@@ -56,7 +57,7 @@ __all__ = ["Traced", "Tracing", "received"]
 
 T = TypeVar("T")
 
-_SENDS = (FeedPublish, SortedInsert, SortedEdit, QueuePut, JobPut, JobAdd)
+_SENDS = (FeedPublish, SortedInsert, SortedEdit, QueuePut, QueueAdd, JobPut, JobAdd)
 _SETTLES = (
     *(QueueConfirm, QueueReturn, Release, FeedRetract, SortedRetract),
     *(JobFinish, JobExtend, JobCancel, JobFail, JobStall, JobRetry, JobRetract),
@@ -241,18 +242,20 @@ class Traced(Generic[T]):
 
     def encode(self, item: T, /) -> bytes:
         """The item's bytes, in an envelope if there is a context."""
-        data = self._serializer.encode(item)
         context: dict[str, str] = {}
         propagate.inject(context)
-        if not context and not data.startswith(_MARK):
-            return data
-        return b"%b%b\0%b" % (_MARK, json.dumps(context).encode(), data)
+        return _enclosed(self._serializer.encode(item), context)
 
     def decode(self, data: bytes, /) -> T:
         """The item; from now on `received` gives its context."""
         carrier, rest = _open(data)
         _received.set(propagate.extract(carrier, context=Context()))
         return self._serializer.decode(rest)
+
+    @property
+    def alone(self) -> Serializer[T]:
+        """The same without the present context, for items that are made for later and often."""
+        return _Alone(self, self._serializer)
 
     def kept(self) -> Context:
         """The context that came with the item decoded last, to be kept with the item."""
@@ -271,6 +274,25 @@ class Traced(Generic[T]):
             yield
         finally:
             detach(token)
+
+
+class _Alone(Generic[T]):
+    """A `Traced` that writes no context."""
+
+    def __init__(self, traced: Traced[T], serializer: Serializer[T]) -> None:
+        self.name = traced.name
+        self.decode = traced.decode
+        self._serializer = serializer
+
+    def encode(self, item: T, /) -> bytes:
+        return _enclosed(self._serializer.encode(item), {})
+
+
+def _enclosed(data: bytes, context: dict[str, str]) -> bytes:
+    """The item's bytes, in an envelope if there is a context, or they look like one."""
+    if not context and not data.startswith(_MARK):
+        return data
+    return b"%b%b\0%b" % (_MARK, json.dumps(context).encode(), data)
 
 
 def received(claim: HasOrigin | None = None) -> Context:

@@ -31,6 +31,7 @@ from thoonk.operations import (
     Mended,
     Operation,
     Outcome,
+    QueueAdd,
     ReadStats,
 )
 
@@ -135,7 +136,7 @@ class Metrics:
     def _answered(self, operation: Operation[Any], feed: str, answer: object) -> None:
         if items := items_of(operation):
             kept = 0
-            if isinstance(operation, JobAdd) and isinstance(answer, tuple):
+            if isinstance(operation, JobAdd | QueueAdd) and isinstance(answer, tuple):
                 kept = answer.count(Outcome.KEPT)
             self._put.labels(feed).inc(len(items) - kept)
         match answer:
