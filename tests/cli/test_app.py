@@ -262,6 +262,11 @@ def test_commands_options_and_names_of_feeds_are_completed(
     with Thoonk(backend=url) as thoonk:
         for name in ("news", "notes", "other"):
             thoonk.feed(name)
+        job = thoonk.job("jobs")
+        for name in ("nightly", "never", "sweep"):
+            job.schedule(name, "x", every=3600)
+    assert completed(url, "job", "unschedule", "jobs", "n") == ["never", "nightly"]
+    assert completed(url, "job", "unschedule", "nothing", "n") == []
     assert completed(url, "co") == ["config", "completion", "conform"]
     assert completed(url, "job", "ret") == ["retract", "retry"]
     assert completed(url, "job", "r") == ["reschedule", "result", "retract", "retry", "run-now"]

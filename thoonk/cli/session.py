@@ -16,6 +16,7 @@ from thoonk import BINARY, Feed, FeedConfig, Job, Queue, SortedFeed, Thoonk, Wro
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import ThoonkError
 from thoonk.names import check_name
+from thoonk.operations import ReadSchedules
 
 DEFAULT_URL = "redis://localhost:6379/0"
 MEMORY_NOTE = "Note: the memory backend begins empty and ends with this command"
@@ -194,7 +195,27 @@ A_FEED: dict[str, Any] = {"callback": _checked("feed name"), "shell_complete": c
 AN_ID: dict[str, Any] = {"callback": _checked("item id")}
 """How an argument or option that is an id is made."""
 
-A_SCHEDULE: dict[str, Any] = {"callback": _checked("schedule name")}
+
+def complete_schedule(
+    ctx: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Names of schedules of the feed, for a shell. None when the server cannot say."""
+    feed, url = ctx.params.get("name"), ctx.ensure_object(Session).url
+    if not isinstance(feed, str):
+        return []
+    try:
+        with Thoonk(backend=url, **impatient(url)) as client:
+            found = client.backend.execute(ReadSchedules(feed))
+    except ThoonkError:
+        return []
+    names = sorted(status.schedule.name for status in found)
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+A_SCHEDULE: dict[str, Any] = {
+    "callback": _checked("schedule name"),
+    "shell_complete": complete_schedule,
+}
 """How an argument that names a schedule is made."""
 
 name_argument = click.argument("name", **A_FEED)
