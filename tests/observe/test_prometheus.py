@@ -58,6 +58,10 @@ def test_a_put_that_did_nothing_is_not_counted(watched: Watched) -> None:
     job.put("z", id="mine")
     assert watched("operation_seconds_count", operation="job_add") == 3
     assert watched("items_put_total", feed="job") == 2
+    queue = watched.thoonk.queue("queue")
+    queue.put("x", id="mine")
+    queue.put("y", id="mine")
+    assert watched("items_put_total", feed="queue") == 1
 
 
 def test_errors_are_counted_by_their_class(watched: Watched) -> None:
