@@ -164,6 +164,8 @@ def test_a_wait_that_is_ended_takes_nothing(
     one_server: World, process: Process, thoonk: Thoonk, command: list[str], how: signal.Signals
 ) -> None:
     feed: Any = thoonk.queue("x") if command[0] == "get" else thoonk.job("x")
+    if command[1] == "result":
+        feed.put("later", id="1", delay=600)
     waiting = process.start(*command)
     if command[1] == "result":
         until(lambda: one_server.raw.pubsub_numsub("job.finish:x")[0][1] == 1)
