@@ -171,6 +171,8 @@ local function schedule_of(stored)
   for word, value in string.gmatch(head, '%z(%Z-)=(%Z*)') do
     schedule[word] = value
   end
+  local every = tonumber(schedule.every or '')
+  schedule.every = every and every >= 1 and every
   return schedule
 end
 
