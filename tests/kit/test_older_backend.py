@@ -146,3 +146,41 @@ def test_what_it_cannot_do_it_refuses(old: Thoonk) -> None:
     assert not claim.ended
     assert job.get_counts() == JobCounts(0, 1, 0, 0)
     assert claim.cancel() is False
+
+
+class BackendWithoutSchedules(DictBackend):
+    """It knows nothing of periodic jobs, of progress, and of asking for claims."""
+
+    unknown = (
+        *(ops.JobSchedule, ops.JobSetRuns, ops.JobUnschedule, ops.ReadSchedules),
+        *(ops.JobProgress, ops.JobHolds),
+    )
+
+    def execute(self, operation: ops.Operation[Any]) -> Any:
+        if isinstance(operation, self.unknown):
+            raise UnsupportedOperation(f"no {type(operation).__name__} here")
+        return super().execute(operation)
+
+
+def test_what_it_does_not_know_is_refused_and_the_claim_goes_on(clock: Clock) -> None:
+    job = Thoonk(backend=BackendWithoutSchedules(World(clock))).job("j")
+    for call in (
+        lambda: job.schedule("s", "x", every=5),
+        lambda: job.unschedule("s"),
+        job.schedules,
+    ):
+        with pytest.raises(UnsupportedOperation):
+            call()
+    job.put("x")
+    with job.get() as claim:
+        with pytest.raises(UnsupportedOperation):
+            claim.progress(0.5, "half")
+        claim.set_result("done")
+    assert job.get_result(claim.id) == ("x", "done")
+
+
+def test_a_job_that_looks_like_one_of_a_schedule_is_claimed_all_the_same(clock: Clock) -> None:
+    job = Thoonk(backend=BackendWithoutSchedules(World(clock))).job("j")
+    id = job.put("x", id="s@1700000000000")
+    with job.get() as claim:
+        assert claim.id == id

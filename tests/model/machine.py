@@ -66,7 +66,7 @@ _examples = itertools.count()
 
 # Times are multiples of five seconds, or well between two of them: the time that a step
 # takes on a real server, where the clock does not stand still, makes no difference.
-PASSING = st.sampled_from([5, 10, 25])
+PASSING = st.sampled_from([5, 10, 25, 75])
 CLAIM_TIMEOUTS = st.sampled_from([20.0, 50.0, None])
 FAILURES = st.sampled_from([1, 2, 0, None])
 RESULT_TIMEOUTS = st.sampled_from([None, 13.0, 0.0])
@@ -212,6 +212,9 @@ class Machine(RuleBasedStateMachine):
                 self.insert_at(0, "begin:" if number % 2 else ":end", number, "")
             else:
                 self.put_to(0, label, high=number == 1, text="")
+        if KINDS[label] == JOB:
+            self.schedule_to(0, "tick", "x", high=False, skip=True, first=3, step=25)
+            self.schedule_to(0, "tock", "x", high=True, skip=False, first=13, step=10)
 
     # --- doing and comparing --------------------------------------------------------------
 
@@ -962,6 +965,9 @@ class Machine(RuleBasedStateMachine):
         step=st.sampled_from([10, 25]),
     )
     def schedule(self, who, schedule, text, high, skip, first, step):
+        self.schedule_to(who, schedule, text, high=high, skip=skip, first=first, step=step)
+
+    def schedule_to(self, who, schedule, text, *, high, skip, first, step):
         """Put a job at each of five times."""
         name = self.names["job"]
         seconds, microseconds = self.arena.raw.time()
