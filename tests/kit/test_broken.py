@@ -51,4 +51,5 @@ def test_a_broken_backend_fails_where_it_is_broken(tmp_path: Path) -> None:
         if case.find("failure") is not None:
             failed[variant].add(contract)
     assert all(len(contracts) == 21 for contracts in ran.values())
-    assert failed == {name: variant.fails for name, variant in VARIANTS.items()}
+    seen = {name: failed[name] - variant.may_fail for name, variant in VARIANTS.items()}
+    assert seen == {name: variant.fails for name, variant in VARIANTS.items()}

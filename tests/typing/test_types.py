@@ -22,8 +22,8 @@ def program(thoonk: Thoonk) -> None:
 WRONG = {
     "a number into a text feed": ('thoonk.feed("f").publish(1)', "arg-type"),
     "text into a binary feed": ('thoonk.feed("f", serializer=BINARY).publish("x")', "arg-type"),
-    "bytes into a text queue": ('thoonk.queue("q").put(b"x")', "arg-type"),
-    "no such priority": ('thoonk.queue("q").put("x", priority="highest")', "arg-type"),
+    "bytes into a text queue": ('thoonk.queue("q").put(b"x")', "call-overload"),
+    "no such priority": ('thoonk.queue("q").put("x", priority="highest")', "call-overload"),
     "an item that may be missing": ('item: str = thoonk.feed("f").get_item("i")', "assignment"),
     "a result that may be None": (
         'result: str = thoonk.job("j").get_result("i").result',

@@ -146,7 +146,7 @@ class AsyncBulkContract(AsyncContract):
 
     async def test_it_waits_for_the_first(self, thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
         queue = await thoonk.queue("q")
-        waiting = Background(queue.get_many, 5, timeout=10)
+        waiting = Background(queue.get_many, 5, timeout=30)
         await until(lambda: self.blocked() == 1)
         await (await other.queue("q")).put_many(["a", "b"])
         items = await waiting.result()

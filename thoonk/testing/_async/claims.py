@@ -214,7 +214,7 @@ class AsyncClaimsContract(AsyncContract):
         job = await thoonk.job("j")
 
         async def work() -> list[str]:
-            async with job.claims(timeout=0.5) as claims:
+            async with job.claims(timeout=2) as claims:
                 return [claim.item async for claim in claims]
 
         working = Background(work)

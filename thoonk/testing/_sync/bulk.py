@@ -145,7 +145,7 @@ class BulkContract(Contract):
 
     def test_it_waits_for_the_first(self, thoonk: Thoonk, other: Thoonk) -> None:
         queue = thoonk.queue("q")
-        waiting = Background(queue.get_many, 5, timeout=10)
+        waiting = Background(queue.get_many, 5, timeout=30)
         until(lambda: self.blocked() == 1)
         (other.queue("q")).put_many(["a", "b"])
         items = waiting.result()

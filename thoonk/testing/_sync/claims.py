@@ -209,7 +209,7 @@ class ClaimsContract(Contract):
         job = thoonk.job("j")
 
         def work() -> list[str]:
-            with job.claims(timeout=0.5) as claims:
+            with job.claims(timeout=2) as claims:
                 return [claim.item for claim in claims]
 
         working = Background(work)
