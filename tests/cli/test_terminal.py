@@ -233,7 +233,7 @@ def test_notices_are_watched(thoonk: Thoonk, terminal: Callable[..., Terminal]) 
         published += 1
         watching.read(0.1)
     seen = watching.until("\n", 5)
-    assert re.search(r'\d\d:\d\d:\d\d publish news \d+ \{"n":\d+\}', seen)
+    assert re.search(r'\d\d:\d\d:\d\d publish +news \d+ \{"n":\d+\}', seen)
     watching.type("\x03")
     assert watching.end() == 130
 
