@@ -200,6 +200,9 @@ class AsyncRedisBackend:
                 reply = await self._attempt(session, operation, command, attempt)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
+                if not may_be_done and self._closing.is_set():
+                    # Its connection was closed by ourselves.
+                    raise Closed("the backend has been closed") from error
                 is_over = attempt > 1 and time.monotonic() >= deadline
                 # What was never reached is more likely to be a wrong address.
                 if not (self._reached and self._retry_for) or self._closing.is_set() or is_over:
