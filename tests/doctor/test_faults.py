@@ -423,7 +423,7 @@ def claim_that_a_peer_has_ended(patient: Patient) -> tuple[str, ...]:
 @plant("holder", "j", lambda p, _: not p.raw.exists("feed.holders:j"), also=("token",))
 def claim_that_a_peer_has_made_anew(patient: Patient) -> tuple[str, ...]:
     claim = patient.job().get(timeout=5)
-    patient.raw.zadd("feed.claimed:j", {claim.id: patient.now - 5})
+    patient.raw.zadd("feed.claimed:j", {claim.id: patient.now - 500})
     return (claim.id,)
 
 
