@@ -9,7 +9,7 @@ import pytest
 from conftest import World
 from servers import Server
 
-from thoonk import Empty, Gap, ItemTooLarge, Published, Thoonk, waiting
+from thoonk import Empty, Gap, ItemTooLarge, Outcome, Published, Thoonk, waiting
 
 
 def calls(world: World) -> int:
@@ -182,3 +182,22 @@ def test_an_idle_taker_sends_three_commands_each_time_it_looks(
     looks = 3 / 0.2
     # It blocks, ends that itself when its time has come, and takes.
     assert looks <= sent <= 3 * looks + 8
+
+
+def test_many_jobs_that_wait_are_put_off_without_a_search_for_each(real_world: World) -> None:
+    with Thoonk(backend=real_world.url) as thoonk:
+        job = thoonk.job("j")
+        job.put_many("x" for _ in range(10_000))
+        job.put_many({f"{n}": "x" for n in range(200)})
+        job.put_many("x" for _ in range(10_000))
+
+        def searches() -> int:
+            stats = real_world.raw.info("commandstats")
+            return int(stats.get("cmdstat_lrem", {"calls": 0})["calls"])
+
+        before = searches()
+        put = job.put_many({f"{n}": "y" for n in range(200)}, if_exists="replace", delay=600)
+        assert {one.outcome for one in put} == {Outcome.REPLACED}
+        assert searches() - before < 10
+        counts = job.get_counts()
+        assert (counts.waiting, counts.scheduled) == (20_000, 200)

@@ -13,6 +13,7 @@
 --@ include schedule
 --@ include unique
 --@ include info
+--@ include unlist
 if answered then
   return answered
 end
@@ -86,6 +87,7 @@ end
 if #later + #fields > 0 then
   redis.pcall('INCRBY', keys.publishes, #later + #fields / 2) -- what is no number is left
 end
+local waited, ends = {}, {}
 for index, id in ipairs(ids) do
   if outcomes[index] > 0 then
     call('DEL', keys.result[index])
@@ -98,8 +100,9 @@ for index, id in ipairs(ids) do
       call('SREM', keys.stalled, id)
     end
     if due then
-      if not scheduled[index] and stalled[index] == 0 and call('LREM', keys.ids, -1, id) == 0 then
-        call('LREM', keys.reserved, 1, id)
+      if not scheduled[index] and stalled[index] == 0 then
+        -- What was put first is at the right end of the list, as a rule.
+        waited[#waited + 1], ends[id] = id, -1
       end
       call('HDEL', keys.items, id)
       call('ZREM', keys.published, id)
@@ -109,6 +112,7 @@ for index, id in ipairs(ids) do
     end
   end
 end
+unlist(waited, ends)
 for _, id in ipairs(later) do
   note(id, {'put', text_of(time), 'due', text_of(due)})
 end

@@ -53,21 +53,7 @@ call('HDEL', keys.info, unpack(ARGV))
 if #claimed > 0 then
   end_claims(claimed, held_by)
 end
-if #others == 1 or #others * call('LLEN', keys.ids) <= FEW then
-  for _, id in ipairs(others) do
-    if call('LREM', keys.ids, wanted[id], id) == 0 then
-      call('LREM', keys.reserved, 1, id)
-    end
-  end
-else
-  local _, right, left = nil, 0, 0
-  repeat
-    _, right, left = walk(wanted, right, left, 1e15)
-  until not next(wanted) or right + left >= call('LLEN', keys.ids)
-  for id in pairs(wanted) do
-    call('LREM', keys.reserved, 1, id)
-  end
-end
+unlist(others, wanted)
 for index, id in ipairs(ARGV) do
   if removed[index] == 1 then
     tell('retracted', {id})

@@ -53,3 +53,23 @@ local function walk(wanted, right, left, most)
   end
   return found, right - off_right, left - off_left
 end
+
+-- Take jobs off the list of what waits, else off that of what is reserved, all in this step. `ends` is
+-- of each id the end at which it is likely to be, as LREM counts.
+local function unlist(ids, ends)
+  if #ids == 1 or #ids * call('LLEN', keys.ids) <= FEW then
+    for _, id in ipairs(ids) do
+      if call('LREM', keys.ids, ends[id], id) == 0 then
+        call('LREM', keys.reserved, 1, id)
+      end
+    end
+    return
+  end
+  local _, right, left = nil, 0, 0
+  repeat
+    _, right, left = walk(ends, right, left, 1e15)
+  until not next(ends) or right + left >= call('LLEN', keys.ids)
+  for id in pairs(ends) do
+    call('LREM', keys.reserved, 1, id)
+  end
+end
