@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from thoonk._async.failing import end_failed
 from thoonk._async.heartbeat import AsyncHeartbeat
 from thoonk._async.outbox import AsyncOutbox
 from thoonk.arguments import check_due
@@ -27,12 +28,10 @@ from thoonk.operations import (
     Due,
     Failed,
     Failure,
-    JobCancel,
     JobExtend,
     JobFail,
     JobFinish,
     JobProgress,
-    JobStall,
 )
 
 T = TypeVar("T")
@@ -161,14 +160,8 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
             UnsupportedOperation: the backend knows neither delays nor reasons. It takes a
                 claim that is ended without them.
         """
-        failed = Failed.STALLED if stall else Failed.WAITING
-        if due is not None or failure is not None:
-            operation = JobFail(self._feed, self.id, self.token, due, stall, failure)
-            failed = await self._backend.execute(operation)
-        elif stall:
-            await self._backend.execute(JobStall(self._feed, self.id, self.token))
-        elif await self._backend.execute(JobCancel(self._feed, self.id, self.token)):
-            failed = Failed.STALLED
+        operation = JobFail(self._feed, self.id, self.token, due, stall, failure)
+        failed = await end_failed(self._backend, operation)
         self.ended = True
         return failed
 

@@ -11,7 +11,7 @@ import attrs
 
 from thoonk._async.claim import AsyncClaim
 from thoonk._async.claims import AsyncClaims
-from thoonk._async.failing import fail
+from thoonk._async.failing import end_failed, fail
 from thoonk._async.renewal import renew_after, renew_all
 from thoonk._async.results import AsyncResults
 from thoonk._async.takeable import AsyncTakeable
@@ -48,7 +48,6 @@ from thoonk.operations import (
     Entry,
     Failed,
     JobAdd,
-    JobCancel,
     JobClaim,
     JobClear,
     JobCounts,
@@ -65,7 +64,6 @@ from thoonk.operations import (
     JobRetry,
     JobRetryAll,
     JobSchedule,
-    JobStall,
     JobState,
     JobUnschedule,
     MaintenanceReport,
@@ -703,11 +701,8 @@ class AsyncJob(AsyncTakeable[T]):
             NotClaimed: the job is not claimed, or not under that token.
         """
         due, failure = check_due(delay, at), failure_of(reason)
-        if due is None and failure is None:
-            stalled: bool = await self._execute(JobCancel(self.name, id, token))
-            return stalled
-        failed: Failed = await self._execute(JobFail(self.name, id, token, due, failure=failure))
-        return failed is Failed.STALLED
+        operation = JobFail(self.name, id, token, due, failure=failure)
+        return await end_failed(self._backend, operation) is Failed.STALLED
 
     async def stall(
         self, id: str, *, token: str = "", reason: str | BaseException | None = None
@@ -722,11 +717,8 @@ class AsyncJob(AsyncTakeable[T]):
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
         """
-        failure = failure_of(reason)
-        if failure is None:
-            await self._execute(JobStall(self.name, id, token))
-        else:
-            await self._execute(JobFail(self.name, id, token, stall=True, failure=failure))
+        operation = JobFail(self.name, id, token, stall=True, failure=failure_of(reason))
+        await end_failed(self._backend, operation)
 
     async def retry(self, id: str) -> None:
         """Make a stalled job available again. (Contract: job retry)

@@ -12,6 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from thoonk._sync.failing import end_failed
 from thoonk._sync.heartbeat import Heartbeat
 from thoonk._sync.outbox import Outbox
 from thoonk.arguments import check_due
@@ -28,12 +29,10 @@ from thoonk.operations import (
     Due,
     Failed,
     Failure,
-    JobCancel,
     JobExtend,
     JobFail,
     JobFinish,
     JobProgress,
-    JobStall,
 )
 
 T = TypeVar("T")
@@ -160,14 +159,8 @@ class Claim(tuple[str, T, int], Generic[T]):
             UnsupportedOperation: the backend knows neither delays nor reasons. It takes a
                 claim that is ended without them.
         """
-        failed = Failed.STALLED if stall else Failed.WAITING
-        if due is not None or failure is not None:
-            operation = JobFail(self._feed, self.id, self.token, due, stall, failure)
-            failed = self._backend.execute(operation)
-        elif stall:
-            self._backend.execute(JobStall(self._feed, self.id, self.token))
-        elif self._backend.execute(JobCancel(self._feed, self.id, self.token)):
-            failed = Failed.STALLED
+        operation = JobFail(self._feed, self.id, self.token, due, stall, failure)
+        failed = end_failed(self._backend, operation)
         self.ended = True
         return failed
 

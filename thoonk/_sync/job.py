@@ -12,7 +12,7 @@ import attrs
 
 from thoonk._sync.claim import Claim
 from thoonk._sync.claims import Claims
-from thoonk._sync.failing import fail
+from thoonk._sync.failing import end_failed, fail
 from thoonk._sync.renewal import renew_after, renew_all
 from thoonk._sync.results import Results
 from thoonk._sync.takeable import Takeable
@@ -49,7 +49,6 @@ from thoonk.operations import (
     Entry,
     Failed,
     JobAdd,
-    JobCancel,
     JobClaim,
     JobClear,
     JobCounts,
@@ -66,7 +65,6 @@ from thoonk.operations import (
     JobRetry,
     JobRetryAll,
     JobSchedule,
-    JobStall,
     JobState,
     JobUnschedule,
     MaintenanceReport,
@@ -697,11 +695,8 @@ class Job(Takeable[T]):
             NotClaimed: the job is not claimed, or not under that token.
         """
         due, failure = check_due(delay, at), failure_of(reason)
-        if due is None and failure is None:
-            stalled: bool = self._execute(JobCancel(self.name, id, token))
-            return stalled
-        failed: Failed = self._execute(JobFail(self.name, id, token, due, failure=failure))
-        return failed is Failed.STALLED
+        operation = JobFail(self.name, id, token, due, failure=failure)
+        return end_failed(self._backend, operation) is Failed.STALLED
 
     def stall(self, id: str, *, token: str = "", reason: str | BaseException | None = None) -> None:
         """Take a claimed job out of circulation until `retry`. (Contract: job stall, job fail)
@@ -714,11 +709,8 @@ class Job(Takeable[T]):
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
         """
-        failure = failure_of(reason)
-        if failure is None:
-            self._execute(JobStall(self.name, id, token))
-        else:
-            self._execute(JobFail(self.name, id, token, stall=True, failure=failure))
+        operation = JobFail(self.name, id, token, stall=True, failure=failure_of(reason))
+        end_failed(self._backend, operation)
 
     def retry(self, id: str) -> None:
         """Make a stalled job available again. (Contract: job retry)
