@@ -401,6 +401,7 @@ CALLS = [
             lambda j, job_id: j.cancel(job_id, delay=60),
         )
     ),
+    Call("Job.stop", ("job_fail",), lambda j, job_id: j.stop(job_id), claimed),
     Call("Job.stall", ("job_fail",), lambda j, job_id: j.stall(job_id, reason="x"), claimed),
     Call("Claim.cancel", ("job_fail",), lambda c: c.cancel(delay=5, reason="x"), claim),
     Call("Claim.stall", ("job_fail",), lambda c: c.stall(reason="x"), claim),

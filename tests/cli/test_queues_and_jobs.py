@@ -129,7 +129,21 @@ def test_jobs_are_cancelled_stalled_retried_and_retracted(cli: Cli, thoonk: Thoo
     assert job.get_ids() == [two]
 
 
-@pytest.mark.parametrize("word", ["finish", "cancel", "stall", "retry"])
+def test_jobs_that_run_are_stopped(cli: Cli, thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    for id in ("one", "two", "three"):
+        job.put("x", id=id)
+    job.get_many(2)
+    assert "'three'" in cli("job", "stop", "j", "one", "three", "two", fails=5).err
+    assert job.get_counts() == JobCounts(1, 0, 2, 0)
+    lines = cli("job", "list", "j", "--state", "stalled").lines
+    assert {line.split("\t")[-1] for line in lines} == {"stopped"}
+    job.get()
+    cli("job", "stop", "j", "three", "--reason", "too late")
+    assert "message\ttoo late" in cli("job", "show", "j", "three").lines
+
+
+@pytest.mark.parametrize("word", ["finish", "cancel", "stall", "stop", "retry"])
 def test_a_job_in_another_state_is_a_conflict(cli: Cli, thoonk: Thoonk, word: str) -> None:
     id = thoonk.job("j").put("x")
     assert f"'{id}'" in cli("job", word, "j", id, fails=5).err

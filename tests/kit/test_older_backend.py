@@ -148,6 +148,15 @@ def test_what_it_cannot_do_it_refuses(old: Thoonk) -> None:
     assert claim.cancel() is False
 
 
+def test_a_job_is_stopped_though_no_reason_is_kept(old: Thoonk) -> None:
+    job = old.job("j")
+    id = job.put("x")
+    assert job.stop(id) is False
+    job.get(timeout=5)
+    assert job.stop(id) is True
+    assert job.get_counts() == JobCounts(0, 0, 1, 0)
+
+
 class BackendWithoutSchedules(DictBackend):
     """It knows nothing of periodic jobs, of progress, and of asking for claims."""
 

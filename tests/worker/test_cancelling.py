@@ -1,4 +1,4 @@
-"""A job that is retracted or stalled while it runs: its handler stops, where that can be done."""
+"""A job that is retracted or stopped while it runs: its handler stops, where that can be done."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def retract(jobs: Job[Any], id: str) -> None:
     assert jobs.retract(id)
 
 
-def stall(jobs: Job[Any], id: str) -> None:
-    jobs.stall(id, reason="stopped by hand")
+def stop(jobs: Job[Any], id: str) -> None:
+    assert jobs.stop(id, reason="stopped by hand")
 
 
 END = pytest.mark.parametrize(
-    ("end", "left"), [(retract, (0, 0, 0, 1)), (stall, (0, 0, 1, 1))], ids=["retract", "stall"]
+    ("end", "left"), [(retract, (0, 0, 0, 1)), (stop, (0, 0, 1, 1))], ids=["retract", "stop"]
 )
 
 

@@ -35,6 +35,7 @@ from thoonk.exceptions import (
     InvalidValue,
     JobFailed,
     NoResult,
+    NotClaimed,
     SerializerError,
     ThoonkError,
     UnsupportedOperation,
@@ -711,6 +712,26 @@ class Job(Takeable[T]):
         """
         operation = JobFail(self.name, id, token, stall=True, failure=failure_of(reason))
         end_failed(self._backend, operation)
+
+    def stop(self, id: str, *, reason: str | BaseException | None = "stopped") -> bool:
+        """Stop a job that runs, and keep it: it is stalled until `retry`. (Contract: job fail)
+
+        Its worker stops it as one that was retracted. Of a backend that keeps no reasons the
+        job is stopped all the same.
+
+        Args:
+            id: the job's id.
+            reason: why, as of `cancel`.
+
+        Returns:
+            Whether it was claimed. One that was not stays as it is.
+        """
+        operation = JobFail(self.name, id, stall=True, failure=failure_of(reason))
+        try:
+            fail(self._backend, operation)
+        except NotClaimed:
+            return False
+        return True
 
     def retry(self, id: str) -> None:
         """Make a stalled job available again. (Contract: job retry)

@@ -17,6 +17,7 @@ from thoonk import (
     FeedDoesNotExist,
     ItemDoesNotExist,
     JobResult,
+    NotClaimed,
     WrongFeedType,
 )
 from thoonk.cli.items import retract_all
@@ -240,6 +241,20 @@ def job_stall(
     feed, _ = session.open(name, JOB)
     for id in ids:
         feed.stall(id, token=token, reason=reason)
+
+
+@job.command("stop")
+@name_argument
+@ids_argument
+@reason_option
+@pass_session
+def job_stop(session: Session, name: str, ids: tuple[str, ...], reason: str | None) -> None:
+    """Stop jobs that run, and keep them, stalled. Exit code 5 when one was not claimed."""
+    feed, _ = session.open(name, JOB)
+    why = {} if reason is None else {"reason": reason}
+    others = [id for id in ids if not feed.stop(id, **why)]
+    if others:
+        raise NotClaimed(name, others[0])
 
 
 @job.command("reschedule")

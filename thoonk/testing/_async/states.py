@@ -217,6 +217,35 @@ class AsyncStatesContract(AsyncContract):
         await (await job.get()).finish()
         assert await job.get_info(id) is None
 
+    @pytest.mark.parametrize("state", ["claimed", "waiting", "scheduled", "stalled", "unknown"])
+    async def test_only_a_job_that_runs_is_stopped(self, thoonk: AsyncThoonk, state: str) -> None:
+        job = await thoonk.job("j")
+        if state != "unknown":
+            await job.put("x", id="one", delay=60 if state == "scheduled" else None)
+        if state in ("claimed", "stalled"):
+            claim = await job.get()
+            if state == "stalled":
+                await claim.stall(reason="before")
+        before = await job.get_info("one")
+        assert await job.stop("one") is (state == "claimed")
+        if state == "claimed":
+            info = await info_of(job, "one")
+            assert (info.state, info.failures) == (JobState.STALLED, 0)
+            assert info.failure is not None
+            assert info.failure.message == "stopped"
+            with pytest.raises(NotClaimed):
+                await claim.finish()
+        else:
+            assert await job.get_info("one") == before
+
+    async def test_who_stops_a_job_may_say_why(self, thoonk: AsyncThoonk) -> None:
+        job = await thoonk.job("j")
+        id = await job.put("x")
+        await job.get()
+        assert await job.stop(id, reason="the wrong customer") is True
+        with pytest.raises(JobFailed, match="the wrong customer"):
+            await job.get_result(id, timeout=5)
+
     async def test_giving_back_for_later_without_a_reason_forgets_the_last_one(
         self, thoonk: AsyncThoonk
     ) -> None:

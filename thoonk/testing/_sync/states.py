@@ -212,6 +212,35 @@ class StatesContract(Contract):
         (job.get()).finish()
         assert job.get_info(id) is None
 
+    @pytest.mark.parametrize("state", ["claimed", "waiting", "scheduled", "stalled", "unknown"])
+    def test_only_a_job_that_runs_is_stopped(self, thoonk: Thoonk, state: str) -> None:
+        job = thoonk.job("j")
+        if state != "unknown":
+            job.put("x", id="one", delay=60 if state == "scheduled" else None)
+        if state in ("claimed", "stalled"):
+            claim = job.get()
+            if state == "stalled":
+                claim.stall(reason="before")
+        before = job.get_info("one")
+        assert job.stop("one") is (state == "claimed")
+        if state == "claimed":
+            info = info_of(job, "one")
+            assert (info.state, info.failures) == (JobState.STALLED, 0)
+            assert info.failure is not None
+            assert info.failure.message == "stopped"
+            with pytest.raises(NotClaimed):
+                claim.finish()
+        else:
+            assert job.get_info("one") == before
+
+    def test_who_stops_a_job_may_say_why(self, thoonk: Thoonk) -> None:
+        job = thoonk.job("j")
+        id = job.put("x")
+        job.get()
+        assert job.stop(id, reason="the wrong customer") is True
+        with pytest.raises(JobFailed, match="the wrong customer"):
+            job.get_result(id, timeout=5)
+
     def test_giving_back_for_later_without_a_reason_forgets_the_last_one(
         self, thoonk: Thoonk
     ) -> None:
