@@ -1,0 +1,39 @@
+"""What the documentation as a whole promises: public names, pages, and what search finds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import thoonk
+import thoonk.backends
+import thoonk.testing
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+
+DIRECTIVE = re.compile(r"^\.\. (?:auto\w+|py:\w+):: (\S+)", re.MULTILINE)
+
+
+def documented() -> list[str]:
+    return [
+        name for page in (DOCS / "api").glob("*.md") for name in DIRECTIVE.findall(page.read_text())
+    ]
+
+
+@pytest.mark.parametrize("module", [thoonk, thoonk.backends, thoonk.testing], ids=str)
+def test_every_public_name_has_its_place_in_the_reference(module: object) -> None:
+    names = documented()
+    public = {f"{module.__name__}.{name}" for name in module.__all__}
+    inherited = {name for name in public if name.rpartition(".")[2] in vars(thoonk.exceptions)}
+    missing = public - inherited - set(names) - {f"{module.__name__}.exceptions"}
+    assert not missing
+    assert len(names) == len(set(names)), "a name that stands twice"
+
+
+def test_every_page_of_the_reference_is_in_its_table() -> None:
+    index = (DOCS / "api.md").read_text("utf-8")
+    for page in (DOCS / "api").glob("*.md"):
+        assert f"(api/{page.name})" in index, page.name
