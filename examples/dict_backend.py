@@ -273,6 +273,11 @@ def _leaves_something(operation: ops.Operation[Any]) -> bool:
     return operation.wakes_waiters and not isinstance(operation, ops.TakeOperation)
 
 
+def _moment(seconds: float) -> dt.datetime:
+    """A time in seconds since 1970 as operations answer it."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
 class World:
     """All feeds, and what each operation does to them.
 
@@ -287,6 +292,7 @@ class World:
         self._feeds: dict[str, Stored] = {}
         self._marks = itertools.count()
         self._names: set[str] = set()
+        self._workers: dict[str, tuple[ops.WorkerInfo, float]] = {}
         self._lock = threading.Lock()
 
     def execute(self, operation: ops.Operation[R]) -> R:
@@ -389,6 +395,40 @@ class World:
     @_do.register
     def _is_registered(self, op: ops.FeedIsRegistered) -> bool:
         return op.feed in self._names
+
+    @_do.register
+    def _report(self, op: ops.ReportWorker) -> None:
+        now, said = self.clock(), op.worker
+        jobs = tuple(
+            ops.WorkerJob(job.feed, job.id, _moment(now - job.running_for), job.attempt)
+            for job in said.jobs
+        )
+        info = ops.WorkerInfo(
+            said.id,
+            said.host,
+            said.pid,
+            said.version,
+            said.feeds,
+            said.concurrency,
+            said.processes,
+            said.group,
+            started=_moment(now - said.running_for),
+            reported=_moment(now),
+            is_stopping=said.is_stopping,
+            busy=said.busy,
+            jobs=jobs,
+        )
+        self._workers = {id: kept for id, kept in self._workers.items() if kept[1] > now}
+        self._workers[said.id] = info, now + op.keep
+
+    @_do.register
+    def _remove_worker(self, op: ops.RemoveWorker) -> bool:
+        return self._workers.pop(op.id, None) is not None
+
+    @_do.register
+    def _read_workers(self, _: ops.ReadWorkers) -> ops.WorkerPage:
+        now = self.clock()
+        return ops.WorkerPage(tuple(info for info, until in self._workers.values() if until > now))
 
     @_do.register
     def _get_config(self, op: ops.GetConfig) -> dict[str, str]:
@@ -951,7 +991,7 @@ class World:
         """What is known of a job that is there."""
 
         def moment(seconds: float | None) -> dt.datetime | None:
-            return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC)
+            return None if seconds is None else _moment(seconds)
 
         note = stored.notes.get(id, Note())
         return ops.JobInfo(

@@ -227,6 +227,7 @@ CALLS = [
     ),
     Call("Thoonk.feed_exists", ("SISMEMBER",), lambda t: t.feed_exists("f")),
     Call("Thoonk.get_feed_names", ("SMEMBERS",), lambda t: t.get_feed_names()),
+    Call("Thoonk.get_workers", ("read_workers",), lambda t: t.get_workers()),
     Call("Thoonk.get_config", ("HGETALL",), lambda t: t.get_config("f"), existing),
     Call("Thoonk.set_config", ("set_config",), lambda t: t.set_config("f", "{}"), existing),
     Call(

@@ -93,6 +93,8 @@ from thoonk.operations import (
     MaintenanceReport,
     Outcome,
     Priority,
+    WorkerInfo,
+    WorkerJob,
 )
 from thoonk.schedules import PeriodicJob
 from thoonk.serializers import BINARY, JSON, PICKLE, TEXT, Serializer
@@ -186,6 +188,8 @@ __all__ = [
     "Thoonk",
     "ThoonkError",
     "UnsupportedOperation",
+    "WorkerInfo",
+    "WorkerJob",
     "WrongEventLoop",
     "WrongFeedType",
     "exceptions",

@@ -112,6 +112,12 @@ def _check_feed(_: object, __: attrs.Attribute[str], feed: str) -> None:
     check_name(feed)
 
 
+def _check_feeds(_: object, attribute: attrs.Attribute[Any], feeds: tuple[str, ...]) -> None:
+    _check_many(_, attribute, feeds)
+    for feed in feeds:
+        check_name(feed)
+
+
 def _check_item(_: object, attribute: attrs.Attribute[bytes], item: bytes) -> None:
     if not isinstance(item, bytes):
         raise InvalidType(f"{attribute.name} must be bytes, not {type(item).__name__}")
@@ -144,6 +150,17 @@ def _check_count(_: object, attribute: attrs.Attribute[int], value: int) -> None
 def _check_count_or_none(_: object, attribute: attrs.Attribute[int], value: int) -> None:
     if value != 0:
         _check_count(_, attribute, value)
+
+
+def _check_jobs(_: object, attribute: attrs.Attribute[Any], jobs: tuple[object, ...]) -> None:
+    if len(jobs) > MOST_REPORTED:
+        raise InvalidValue(f"{attribute.name} must be {MOST_REPORTED} at most, not {len(jobs)}")
+
+
+def _check_keep(_: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 < value <= LONGEST_KEPT:
+        limit = f"above 0, and {LONGEST_KEPT:.0f} at most"
+        raise InvalidValue(f"{attribute.name} must be {limit}, not {value!r:.80}")
 
 
 def _check_start(_: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -183,6 +200,12 @@ def _check_seconds(_: object, attribute: attrs.Attribute[float], value: float) -
 
 MOST = 1000
 """The most entries, ids or claims that one operation has. The server does it in a few ms."""
+
+MOST_REPORTED = 100
+"""The most jobs that a worker names in its record."""
+
+LONGEST_KEPT = 3600.0
+"""Seconds that a worker's record is kept at most, when the worker does not report again."""
 
 CONFIRM_WITHIN = 10.0
 """Seconds within which what was taken from a queue is confirmed, or it is available again."""
@@ -340,6 +363,126 @@ class Step:
 
     count: int
     left: int
+
+
+@attrs.frozen
+class ReportedJob:
+    """A job that a worker is at, as it reports it.
+
+    Attributes:
+        feed: the name of its feed, one of the worker's.
+        id: its id.
+        attempt: the number of the attempt; the first is 1.
+        running_for: seconds since its handler was called.
+    """
+
+    feed: str = attrs.field(validator=_check_feed)
+    id: str = attrs.field(validator=_check_id)
+    attempt: int = attrs.field(default=1, validator=_check_start)
+    running_for: float = attrs.field(default=0.0, validator=_check_seconds)
+
+
+@attrs.frozen
+class WorkerReport:
+    """What a worker says of itself. It knows its own clock alone, and so tells ages.
+
+    Attributes:
+        id: differs from that of every other worker, and is not used again.
+        host: the name of the machine or container.
+        pid: the number of the process.
+        version: of the program that works, such as that of this library.
+        feeds: the names of the feeds that it works on.
+        concurrency: how many jobs it does at once, of all feeds together.
+        processes: how many processes its group has; 0: it belongs to none.
+        group: what all processes of its group have in common, such as the ``host:pid`` of
+            the process that has started them; empty: it belongs to none.
+        running_for: seconds since it began.
+        is_stopping: whether it takes no more jobs.
+        busy: how many jobs it is at.
+        jobs: these, or some of them: `MOST_REPORTED` at most.
+    """
+
+    id: str = attrs.field(validator=_check_id)
+    host: str
+    pid: int = attrs.field(validator=_check_start)
+    version: str
+    feeds: tuple[str, ...] = attrs.field(validator=_check_feeds)
+    concurrency: int = attrs.field(validator=_check_start)
+    processes: int = attrs.field(default=0, validator=_check_start)
+    group: str = ""
+    running_for: float = attrs.field(default=0.0, validator=_check_seconds)
+    is_stopping: bool = False
+    busy: int = attrs.field(default=0, validator=_check_start)
+    jobs: tuple[ReportedJob, ...] = attrs.field(default=(), validator=_check_jobs)
+
+    def __attrs_post_init__(self) -> None:
+        if others := {job.feed for job in self.jobs} - {*self.feeds}:
+            raise InvalidValue(f"a job must be of one of the worker's feeds, not {min(others)!r}")
+
+
+@attrs.frozen
+class WorkerJob:
+    """A job that a worker is at.
+
+    Attributes:
+        feed: the name of its feed.
+        id: its id.
+        since: when its handler was called.
+        attempt: the number of the attempt; the first is 1.
+    """
+
+    feed: str
+    id: str
+    since: dt.datetime
+    attempt: int = 1
+
+
+@attrs.frozen
+class WorkerInfo:
+    """A worker that is alive, or was when it reported last. Times are the backend's.
+
+    Attributes:
+        id: differs from that of every other worker.
+        host: the name of the machine or container.
+        pid: the number of the process.
+        version: of the library, or of the program that works.
+        feeds: the names of the feeds that it works on.
+        concurrency: how many jobs it does at once, of all feeds together.
+        processes: how many processes its group has; 0: it belongs to none.
+        group: the ``host:pid`` of the process that has started its group; empty: none.
+        started: when it began.
+        reported: when it reported last.
+        is_stopping: whether it takes no more jobs.
+        busy: how many jobs it was at then.
+        jobs: these, or the first hundred of them.
+    """
+
+    id: str
+    host: str
+    pid: int
+    version: str
+    feeds: tuple[str, ...]
+    concurrency: int
+    processes: int
+    group: str
+    started: dt.datetime
+    reported: dt.datetime
+    is_stopping: bool = False
+    busy: int = 0
+    jobs: tuple[WorkerJob, ...] = ()
+
+
+@attrs.frozen
+class WorkerPage:
+    """Answer of `ReadWorkers`.
+
+    Attributes:
+        workers: some of those that are alive, in no order. One may be in two pages.
+        cursor: what to ask with for the next page; empty: this was the last one.
+    """
+
+    workers: tuple[WorkerInfo, ...]
+    cursor: str = ""
 
 
 class IfMissed(enum.Enum):
@@ -616,6 +759,33 @@ class Operation(Generic[R_co]):
 @attrs.frozen
 class FeedNames(Operation[frozenset[str]]):
     """The names of all feeds."""
+
+
+@attrs.frozen
+class ReportWorker(Operation[None]):
+    """Keep what a worker says of itself, in place of what it has said before.
+
+    Attributes:
+        worker: what it says.
+        keep: seconds after which it is dropped, unless the worker reports again.
+    """
+
+    worker: WorkerReport
+    keep: float = attrs.field(validator=_check_keep)
+
+
+@attrs.frozen
+class RemoveWorker(Operation[bool]):
+    """Drop what a worker has said of itself: it has ended. Returns whether there was anything."""
+
+    id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen
+class ReadWorkers(Operation[WorkerPage]):
+    """The workers that have reported and whose time is not over, in parts."""
+
+    cursor: str = ""
 
 
 @attrs.frozen

@@ -44,6 +44,7 @@ def test_every_operation_of_the_contract_has_vectors_of_both_outcomes() -> None:
     both = {*map(operation, names)}
     assert both - done == set()
     reading = {"get_ids", "get_item", "get_all", "get_result", "Taking", "Blocking takes"}
+    reading |= {"worker report", "worker remove", "worker list"}
     reading |= {"Pauses", "Ids that may be taken", "Scheduled jobs"}
     assert both - refused - reading == {"create"}  # which answers instead
 

@@ -24,6 +24,9 @@ SINCE_2_1 = {"Delay", "OwnIds", "Pause", "States"}
 AGAIN_AND_TOLD = {"Schedules", "Progress", "Events"}
 """Those about periodic jobs, and about what is told of jobs."""
 
+OF_WORKERS = {"Workers"}
+"""That about workers."""
+
 
 class Broken(World):
     """One way. ``tries`` names the contract classes that are tried; None: all older ones.
@@ -948,7 +951,42 @@ class APeriodicJobIsNotTold(BrokenSchedule):
             super()._tell(notice)
 
 
-BASES = (Broken, BrokenSince21, BrokenSchedule)
+# --- workers --------------------------------------------------------------------------------
+
+
+class BrokenWorkers(Broken):
+    """In what is known of workers."""
+
+    tries: ClassVar = OF_WORKERS
+
+
+class AWorkerIsListedForEver(BrokenWorkers):
+    fails: ClassVar = OF_WORKERS
+
+    def _do(self, op: Any) -> Any:
+        return super()._do(attrs.evolve(op, keep=3600) if isinstance(op, ops.ReportWorker) else op)
+
+
+class TheFirstReportOfAWorkerStays(BrokenWorkers):
+    fails: ClassVar = OF_WORKERS
+
+    def _do(self, op: Any) -> Any:
+        if isinstance(op, ops.ReportWorker) and op.worker.id in self._workers:
+            return None
+        return super()._do(op)
+
+
+class OneThatEndsTakesAllAlong(BrokenWorkers):
+    fails: ClassVar = OF_WORKERS
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.RemoveWorker):
+            self._workers.clear()
+        return answer
+
+
+BASES = (Broken, BrokenSince21, BrokenSchedule, BrokenWorkers)
 VARIANTS = {
     cls.__name__: cls for base in BASES for cls in base.__subclasses__() if cls not in BASES
 }

@@ -50,6 +50,6 @@ def test_a_broken_backend_fails_where_it_is_broken(tmp_path: Path) -> None:
         ran[variant].add(contract)
         if case.find("failure") is not None:
             failed[variant].add(contract)
-    assert all(len(contracts) == 21 for contracts in ran.values())
+    assert all(len(contracts) == 22 for contracts in ran.values())
     seen = {name: failed[name] - variant.may_fail for name, variant in VARIANTS.items()}
     assert seen == {name: variant.fails for name, variant in VARIANTS.items()}

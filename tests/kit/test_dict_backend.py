@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from dict_backend import AsyncDictBackend, DictBackend, World
 
-from kit.broken import AGAIN_AND_TOLD, SINCE_2_1, VARIANTS, Broken
+from kit.broken import AGAIN_AND_TOLD, OF_WORKERS, SINCE_2_1, VARIANTS, Broken
 from thoonk import testing, waiting
 
 
@@ -29,9 +29,9 @@ class Clock:
 def is_tried(variant: type[Broken], name: str) -> bool:
     """Whether a class of this module is tried with that variant."""
     contract = name.removeprefix("Test")
-    return (
-        contract in variant.tries if variant.tries else contract not in SINCE_2_1 | AGAIN_AND_TOLD
-    )
+    if variant.tries:
+        return contract in variant.tries
+    return contract not in SINCE_2_1 | AGAIN_AND_TOLD | OF_WORKERS
 
 
 class Dicts(testing.Contract):
@@ -148,6 +148,10 @@ class TestSchedules(Dicts, testing.SchedulesContract):
     pass
 
 
+class TestWorkers(Dicts, testing.WorkersContract):
+    pass
+
+
 class TestThread(Dicts, testing.ThreadContract):
     pass
 
@@ -233,4 +237,8 @@ class TestAsyncProgress(AsyncDicts, testing.AsyncProgressContract):
 
 
 class TestAsyncSchedules(AsyncDicts, testing.AsyncSchedulesContract):
+    pass
+
+
+class TestAsyncWorkers(AsyncDicts, testing.AsyncWorkersContract):
     pass

@@ -188,6 +188,21 @@ def test_what_it_does_not_know_is_refused_and_the_claim_goes_on(clock: Clock) ->
     assert job.get_result(claim.id) == ("x", "done")
 
 
+class BackendWithoutWorkers(DictBackend):
+    """It keeps nothing of workers."""
+
+    def execute(self, operation: ops.Operation[Any]) -> Any:
+        if isinstance(operation, ops.ReportWorker | ops.RemoveWorker | ops.ReadWorkers):
+            raise UnsupportedOperation(f"no {type(operation).__name__} here")
+        return super().execute(operation)
+
+
+def test_workers_are_not_known_where_the_backend_does_not_keep_them(clock: Clock) -> None:
+    thoonk = Thoonk(backend=BackendWithoutWorkers(World(clock)))
+    with pytest.raises(UnsupportedOperation, match="ReadWorkers"):
+        thoonk.get_workers()
+
+
 def test_a_job_that_looks_like_one_of_a_schedule_is_claimed_all_the_same(clock: Clock) -> None:
     job = Thoonk(backend=BackendWithoutSchedules(World(clock))).job("j")
     id = job.put("x", id="s@1700000000000")

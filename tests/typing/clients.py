@@ -33,6 +33,7 @@ from thoonk import (
     Serializer,
     SortedFeed,
     Thoonk,
+    WorkerInfo,
 )
 
 
@@ -206,6 +207,7 @@ def config(thoonk: Thoonk) -> None:
     assert_type(config.serializer, str | None)
     assert_type(thoonk.feed_exists("f"), bool)
     assert_type(thoonk.get_feed_names(), set[str])
+    assert_type(thoonk.get_workers(), list[WorkerInfo])
     thoonk.delete_feed("f")
 
 

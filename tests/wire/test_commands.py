@@ -110,6 +110,7 @@ def test_every_script_is_sent_by_some_method() -> None:
         "queue_return",  # only interrupted takes send it
         "job_holds",  # workers, to stop jobs that are not theirs any more
         "read_snapshot_page",  # subscriptions that resync
+        "report_worker",  # workers
         "job_maintain",  # whoever executes the operation, to have all done in one step
     }
 

@@ -270,6 +270,21 @@ class OldHigh(Old):
         return (word, key, time + 0.5, id)
 
 
+@attrs.frozen
+class Alive(Old):
+    """A raw command that writes the record of a worker that has reported just now."""
+
+    word: str = attrs.field(init=False, default="")
+    id: str = attrs.field(init=False, default="")
+    seconds: float = attrs.field(init=False, default=0)
+    worker: bytes
+    facts: bytes
+
+    def command(self) -> tuple[Any, ...]:
+        record = b"%b\0keep=60000\0reported=%d" % (self.facts, time.time() * 1000)
+        return (b"HSET", b"feed.workers", self.worker, record)
+
+
 Step = ops.Operation[Any] | tuple[Any, ...] | Old
 
 
@@ -342,6 +357,42 @@ BINARY = bytes(range(256))
 LATE = 4_000_000_000.0
 """A time in the year 2096."""
 SCHEDULED = later("a", -60)
+REPORT = ops.WorkerReport(
+    "W",
+    "web\0",
+    17,
+    "2.0",
+    ("a: b", "images"),
+    8,
+    3,
+    "web:7",
+    running_for=60.0,
+    is_stopping=True,
+    busy=2,
+    jobs=(ops.ReportedJob("images", "id of 1", 3, 5.5), ops.ReportedJob("a: b", "1")),
+)
+
+
+class Reported:
+    """Equal to the record of that worker, made now."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, bytes):
+            return False
+        times = re.findall(rb"\d{13}", other)
+        ages = (0, 60, 5.5, 0)
+        near = [Now(-age).is_near(int(time)) for time, age in zip(times, ages, strict=True)]
+        return all(near) and re.sub(rb"\d{13}", b"T", other).split(b"\0") == [
+            *(b"reported=T", b"keep=20000", b"started=T", b"host=web\xef\xbf\xbd", b"pid=17"),
+            *(b"version=2.0", b"concurrency=8", b"busy=2", b"group=web:7", b"processes=3"),
+            *(b"stopping=1", b"feed=a: b", b"feed=images"),
+            *(b"job=2 T 3 id of 1", b"job=1 T 1 1"),
+        ]
+
+
+REPORTED = Reported()
 
 ROWS = [
     # --- the list of names -----------------------------------------------------------------
@@ -378,6 +429,54 @@ ROWS = [
         ops.FeedIsRegistered("F"),
         before=((b"SADD", b"feeds", b"F"),),
         answer=True,
+    ),
+    # --- workers ---------------------------------------------------------------------------
+    Row(
+        "what a worker says is kept with its ages as times",
+        ops.ReportWorker(REPORT, 20),
+        keys={b"feed.workers": Expiring({b"W": REPORTED}, 3600)},
+    ),
+    Row(
+        "those whose time is over are dropped, and those of a time to come, and what is none",
+        ops.ReportWorker(REPORT, 20),
+        before=(
+            (b"HSET", b"feed.workers", b"W", b"reported=1\0keep=5", b"no record", b"x"),
+            (b"HSET", b"feed.workers", b"to come", b"reported=4000000000000\0keep=5"),
+            (b"HSET", b"feed.workers", b"dead", b"reported=1732000000000\0keep=3600000"),
+            ops.ReportWorker(attrs.evolve(REPORT, id="alive"), 20),
+        ),
+        keys={b"feed.workers": Expiring({b"W": REPORTED, b"alive": REPORTED}, 3600)},
+    ),
+    Row(
+        "a worker that has ended is removed",
+        ops.RemoveWorker("W"),
+        before=(
+            ops.ReportWorker(REPORT, 20),
+            ops.ReportWorker(attrs.evolve(REPORT, id="other"), 20),
+        ),
+        keys={b"feed.workers": Expiring({b"other": REPORTED}, 3600)},
+        answer=True,
+    ),
+    Row(
+        "the key goes with the last of them",
+        ops.RemoveWorker("W"),
+        before=(ops.ReportWorker(REPORT, 20),),
+        keys={},
+        answer=True,
+    ),
+    Row("one that was not there is not removed", ops.RemoveWorker("W"), answer=False),
+    Row(
+        "those whose time is not over are read, and nothing is written",
+        ops.ReadWorkers(),
+        before=(
+            (b"HSET", b"feed.workers", b"dead", b"reported=1732000000000\0keep=3600000"),
+            (b"HSET", b"feed.workers", b"to come", b"reported=4000000000000\0keep=5"),
+            (b"HSET", b"feed.workers", b"no record", b"keep=5"),
+            Alive(b"odd", b"colour=red\0feed=a\0job=2 1 1 x\0job=\0pid=many\0stopping=no"),
+        ),
+        answer=ops.WorkerPage(
+            (ops.WorkerInfo("odd", "", 0, "", ("a",), 0, 0, "", MOMENT, MOMENT),)
+        ),
     ),
     # --- configuration -------------------------------------------------------------------
     Row(
@@ -3316,6 +3415,9 @@ def test_all_operations_that_write_are_remembered_or_harmless_to_repeat() -> Non
         ops.RegisterFeed,
         ops.UnregisterFeed,
         ops.DeleteFeed,
+        # So do these of a worker.
+        ops.ReportWorker,
+        ops.RemoveWorker,
         # These have a token, which remembers.
         ops.QueueTake,
         JobClaim,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import os
 from collections.abc import Callable, Mapping
@@ -37,9 +38,11 @@ from thoonk.operations import (
     FeedNames,
     FeedTrim,
     GetConfig,
+    ReadWorkers,
     RegisterFeed,
     SetConfig,
     UnregisterFeed,
+    WorkerInfo,
 )
 from thoonk.serializers import PICKLE, Serializer, SerializerRegistry, serializer_name
 
@@ -402,6 +405,30 @@ class AsyncThoonk:
         """The names of all feeds."""
         await self.open()
         return set(await self._backend.execute(FeedNames()))
+
+    async def get_workers(self, feed: str | None = None) -> builtins.list[WorkerInfo]:
+        """The workers that are alive, by host and process, and what each is doing.
+
+        A worker reports every five seconds. One that dies is listed for twenty seconds more.
+        (Contract: worker list)
+
+        Args:
+            feed: only those that work on this feed; None: all.
+
+        Raises:
+            UnsupportedOperation: the backend does not keep them.
+        """
+        if feed is not None:
+            check_name(feed)
+        await self.open()
+        found: dict[str, WorkerInfo] = {}
+        page = await self._backend.execute(ReadWorkers())
+        found.update((worker.id, worker) for worker in page.workers)
+        while page.cursor:
+            page = await self._backend.execute(ReadWorkers(page.cursor))
+            found.update((worker.id, worker) for worker in page.workers)
+        workers = (w for w in found.values() if feed is None or feed in w.feeds)
+        return sorted(workers, key=lambda worker: (worker.host, worker.pid, worker.id))
 
     async def get_config(self, name: str) -> FeedConfig:
         """A feed's configuration.

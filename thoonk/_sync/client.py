@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import os
 from collections.abc import Callable, Mapping
@@ -38,9 +39,11 @@ from thoonk.operations import (
     FeedNames,
     FeedTrim,
     GetConfig,
+    ReadWorkers,
     RegisterFeed,
     SetConfig,
     UnregisterFeed,
+    WorkerInfo,
 )
 from thoonk.serializers import PICKLE, Serializer, SerializerRegistry, serializer_name
 
@@ -389,6 +392,30 @@ class Thoonk:
         """The names of all feeds."""
         self.open()
         return set(self._backend.execute(FeedNames()))
+
+    def get_workers(self, feed: str | None = None) -> builtins.list[WorkerInfo]:
+        """The workers that are alive, by host and process, and what each is doing.
+
+        A worker reports every five seconds. One that dies is listed for twenty seconds more.
+        (Contract: worker list)
+
+        Args:
+            feed: only those that work on this feed; None: all.
+
+        Raises:
+            UnsupportedOperation: the backend does not keep them.
+        """
+        if feed is not None:
+            check_name(feed)
+        self.open()
+        found: dict[str, WorkerInfo] = {}
+        page = self._backend.execute(ReadWorkers())
+        found.update((worker.id, worker) for worker in page.workers)
+        while page.cursor:
+            page = self._backend.execute(ReadWorkers(page.cursor))
+            found.update((worker.id, worker) for worker in page.workers)
+        workers = (w for w in found.values() if feed is None or feed in w.feeds)
+        return sorted(workers, key=lambda worker: (worker.host, worker.pid, worker.id))
 
     def get_config(self, name: str) -> FeedConfig:
         """A feed's configuration.

@@ -170,6 +170,57 @@ def schedule_as_json(status: ops.ScheduleStatus) -> Template:
     }
 
 
+def report_of(given: Arguments) -> ops.WorkerReport:
+    """What a worker says of itself, from its JSON."""
+    jobs = (
+        ops.ReportedJob(
+            name_of(job["feed"]), name_of(job["id"]), job["attempt"], job["running_for"]
+        )
+        for job in given.get("jobs", ())
+    )
+    return ops.WorkerReport(
+        name_of(given["id"]),
+        given["host"],
+        given["pid"],
+        given["version"],
+        tuple(map(name_of, given["feeds"])),
+        given["concurrency"],
+        given.get("processes", 0),
+        given.get("group", ""),
+        given["running_for"],
+        given.get("stopping", False),
+        given.get("busy", 0),
+        tuple(jobs),
+    )
+
+
+def worker_as_json(worker: ops.WorkerInfo) -> Template:
+    """What a worker has said of itself. Times are in ms."""
+    return {
+        "id": as_json(worker.id),
+        "host": worker.host,
+        "pid": worker.pid,
+        "version": worker.version,
+        "feeds": [*map(as_json, worker.feeds)],
+        "concurrency": worker.concurrency,
+        "processes": worker.processes,
+        "group": worker.group,
+        "started": in_ms(worker.started),
+        "reported": in_ms(worker.reported),
+        "stopping": worker.is_stopping,
+        "busy": worker.busy,
+        "jobs": [
+            {
+                "feed": as_json(job.feed),
+                "id": as_json(job.id),
+                "since": in_ms(job.since),
+                "attempt": job.attempt,
+            }
+            for job in worker.jobs
+        ],
+    }
+
+
 class Adapter:
     """Answers requests."""
 
@@ -219,6 +270,16 @@ class Adapter:
     def get_config(self, feed: str, given: Arguments) -> Template:
         config = self.execute(ops.GetConfig(feed), given)
         return {"config": {name: as_json(value) for name, value in config.items()}}
+
+    def worker_report(self, _: str, given: Arguments) -> Template:
+        self.backend.execute(ops.ReportWorker(report_of(given), given["keep"]))
+        return {}
+
+    def worker_remove(self, _: str, given: Arguments) -> Template:
+        return {"removed": self.backend.execute(ops.RemoveWorker(name_of(given["id"])))}
+
+    def worker_list(self, _: str, __: Arguments) -> Template:
+        return {"workers": [*map(worker_as_json, self.thoonk.get_workers())]}
 
     def get_names(self, _: str, given: Arguments) -> Template:
         return {"names": [*map(as_json, self.execute(ops.FeedNames(), given))]}

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from thoonk.testing._async.sorted_feed import AsyncSortedFeedContract
     from thoonk.testing._async.states import AsyncStatesContract
     from thoonk.testing._async.stats import AsyncStatsContract
+    from thoonk.testing._async.workers import AsyncWorkersContract
     from thoonk.testing._sync.backend import BackendContract
     from thoonk.testing._sync.bulk import BulkContract
     from thoonk.testing._sync.claims import ClaimsContract
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.sorted_feed import SortedFeedContract
     from thoonk.testing._sync.states import StatesContract
     from thoonk.testing._sync.stats import StatsContract
+    from thoonk.testing._sync.workers import WorkersContract
     from thoonk.testing.cancellation import AsyncCancellationContract
     from thoonk.testing.checks import assert_published, drain
     from thoonk.testing.faults import Faults
@@ -94,6 +96,7 @@ __all__ = [
     "AsyncSortedFeedContract",
     "AsyncStatesContract",
     "AsyncStatsContract",
+    "AsyncWorkersContract",
     "BackendContract",
     "BulkContract",
     "ClaimsContract",
@@ -119,6 +122,7 @@ __all__ = [
     "StatesContract",
     "StatsContract",
     "ThreadContract",
+    "WorkersContract",
     "World",
     "assert_published",
     "drain",
@@ -146,6 +150,7 @@ _SUBJECTS = {
     "Schedules": "schedules",
     "Progress": "progress",
     "Events": "events",
+    "Workers": "workers",
 }
 _MODULES = {
     **{f"Async{subject}Contract": f"_async.{module}" for subject, module in _SUBJECTS.items()},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from thoonk.backends.redis.wire import WORKERS
+
 if TYPE_CHECKING:
     from redis import Redis
 
@@ -37,3 +39,15 @@ def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> int:
     keys += [stored + id for id in ids]
     changed: Any = server.eval(script, len(keys), *keys, round(seconds * 1000), claim)
     return int(changed)
+
+
+def rewind_workers(server: Redis, seconds: float, prefix: str = "") -> None:
+    """Set the times of workers' records back, so that they are so much older.
+
+    Args:
+        server: as of `rewind`.
+        seconds: how much time is to have gone by.
+        prefix: only of workers one of whose feeds has a name that begins with it.
+    """
+    script = files("thoonk.testing").joinpath("rewind_workers.lua").read_text("utf-8")
+    server.eval(script, 1, WORKERS, round(seconds * 1000), prefix)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+import attrs
 
 from thoonk.exceptions import FeedError
+from thoonk.operations import WorkerInfo, WorkerReport
 
 
 def own_name(name: str, prefix: str) -> str | None:
@@ -16,6 +20,30 @@ def forget_prefix(error: FeedError, prefix: str) -> None:
     """Let the error speak of the feed by the name that its user knows."""
     error.feed = error.feed.removeprefix(prefix)
     error.args = tuple(str(argument).replace(prefix, "") for argument in error.args)
+
+
+def with_prefix(report: WorkerReport, prefix: str) -> WorkerReport:
+    """A worker's report with a prefix before the names of its feeds."""
+    return attrs.evolve(
+        report,
+        feeds=tuple(prefix + feed for feed in report.feeds),
+        jobs=tuple(attrs.evolve(job, feed=prefix + job.feed) for job in report.jobs),
+    )
+
+
+def own_workers(workers: Iterable[WorkerInfo], prefix: str) -> tuple[WorkerInfo, ...]:
+    """The workers on feeds with the prefix, without it."""
+    found = []
+    for worker in workers:
+        feeds = tuple(name for feed in worker.feeds if (name := own_name(feed, prefix)))
+        jobs = tuple(
+            attrs.evolve(job, feed=name)
+            for job in worker.jobs
+            if (name := own_name(job.feed, prefix))
+        )
+        if feeds:
+            found.append(attrs.evolve(worker, feeds=feeds, jobs=jobs))
+    return tuple(found)
 
 
 def without_password(world: str) -> str:

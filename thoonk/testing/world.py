@@ -20,7 +20,7 @@ from thoonk.testing._async.prefixed import AsyncPrefixed
 from thoonk.testing._sync.faulty import Faulty
 from thoonk.testing._sync.owner import Owner
 from thoonk.testing._sync.prefixed import Prefixed
-from thoonk.testing.clock import rewind
+from thoonk.testing.clock import rewind, rewind_workers
 from thoonk.testing.faults import Faults
 from thoonk.testing.naming import own_name, without_password
 from thoonk.testing.servers import ANY, FINDERS, Servers
@@ -81,7 +81,8 @@ class World:
         """Let time go by for all that is stored, without waiting for it.
 
         Claims and results are so much older afterwards, and run out if it is their time;
-        scheduled jobs become due; ids that stay taken are free again. Whoever is blocked in a
+        scheduled jobs become due; ids that stay taken are free again; workers that do not
+        report are listed no more. Whoever is blocked in a
         ``get`` looks. The times that a call was given
         (``get(timeout=5)``) and heartbeats go by the real clock.
 
@@ -92,6 +93,7 @@ class World:
         for name in self._names():
             rewind(self._server, self.prefix + name, seconds)
             self._wake(self.prefix + name)
+        rewind_workers(self._server, seconds, self.prefix)
 
     def expire(self, job: Job[Any] | AsyncJob[Any], claim: Claim[Any] | AsyncClaim[Any]) -> None:
         """Let a claim be as old as if its worker had been frozen for its ``claim_timeout``.

@@ -132,6 +132,15 @@ const operations = {
   "job retract": async (a, once) => ({ removed: await thoonk.retractJob(a.feed, a.id, once) }),
   "job counts": (a) => thoonk.counts(a.feed),
   "job maintenance": (a) => thoonk.maintain(a.feed),
+  "worker report": (a) => thoonk.reportWorker(a),
+  "worker remove": async (a) => ({ removed: await thoonk.removeWorker(a.id) }),
+  "worker list": async () => ({
+    workers: (await thoonk.workers()).map((worker) => ({
+      ...encodeFields(worker),
+      feeds: encodeAll(worker.feeds),
+      jobs: worker.jobs.map(encodeFields),
+    })),
+  }),
   async get_result(a) {
     const found = await thoonk.getResult(a.feed, a.id, a.timeout);
     return found
@@ -166,6 +175,7 @@ const decodeJob = (job) => ({
   id: decode(job.id),
   token: decode(job.token ?? ""),
   result: maybe(decode, job.result),
+  ...("feed" in job && { feed: decode(job.feed) }),
 });
 
 // Names, ids, items and what else is bytes.
@@ -173,7 +183,7 @@ function decodeArguments(given) {
   const a = { ...given };
   for (const name of ["feed", "id", "item", "neighbour", "position", "token", "cursor", "name"])
     if (name in a) a[name] = decode(a[name]);
-  for (const name of ["ids", "items", "entries", "names"]) if (name in a) a[name] = decodeAll(a[name]);
+  for (const name of ["ids", "items", "entries", "names", "feeds"]) if (name in a) a[name] = decodeAll(a[name]);
   for (const name of ["jobs", "finished", "cancelled"])
     if (name in a) a[name] = a[name].map(decodeJob);
   return a;

@@ -60,6 +60,7 @@ const JOB_EVENTS = {
 };
 const CATALOGUE = ["newfeed", "delfeed", "conffeed"];
 const OF_A_FEED = Object.keys(EVENTS).filter((channel) => !CATALOGUE.includes(channel));
+const WORKERS = "feed.workers";
 const SLICE = 5; // seconds that one blocking command waits at most
 
 const NUL = Buffer.from([0]);
@@ -478,6 +479,65 @@ export class Thoonk {
     return this.run(feed, "job maintenance");
   }
 
+  // --- workers -------------------------------------------------------------------------------
+
+  // One key for the whole db, so none of the scripts of feeds.
+  async reportWorker(worker) {
+    const script = `
+      local time = redis.call('TIME')
+      local now = time[1] * 1000 + math.floor(time[2] / 1000)
+      local record = string.gsub(ARGV[2], '%z@(%d+)@', function(age)
+        return string.format('%.0f', now - age)
+      end)
+      redis.call('HSET', KEYS[1], ARGV[1], record)
+      redis.call('PEXPIRE', KEYS[1], 3600000)
+      for _, id in ipairs(redis.call('HRANDFIELD', KEYS[1], 10)) do
+        local other = '\\0' .. redis.call('HGET', KEYS[1], id)
+        local since = tonumber(string.match(other, '%zreported=(%d+)'))
+        local keep = tonumber(string.match(other, '%zkeep=(%d+)'))
+        if not (since and keep) or math.abs(now - since) >= keep then
+          redis.call('HDEL', KEYS[1], id)
+        end
+      end`;
+    // Ages stand between NUL and @, which is in no name, and become times there.
+    const ago = (seconds) => `\0@${Math.round(seconds * 1000)}@`;
+    const facts = [["reported=", ago(0)], ["keep=", Math.round(worker.keep * 1000)]];
+    facts.push(["started=", ago(worker.running_for)]);
+    for (const name of ["host", "pid", "version", "concurrency"])
+      facts.push([`${name}=`, worker[name]]);
+    for (const name of ["group", "processes"])
+      if (worker[name]) facts.push([`${name}=`, worker[name]]);
+    facts.push(["busy=", worker.busy ?? 0]);
+    if (worker.stopping) facts.push(["stopping=1"]);
+    for (const feed of worker.feeds) facts.push(["feed=", feed]);
+    for (const { feed, id, attempt, running_for } of worker.jobs ?? []) {
+      const number = worker.feeds.findIndex((other) => bytes(other).equals(bytes(feed))) + 1;
+      facts.push([`job=${number} `, ago(running_for), ` ${attempt} `, id]);
+    }
+    const record = join(...facts.flatMap((fact, index) => (index ? [NUL, ...fact] : fact)));
+    await this.#send("EVAL", script, 1, WORKERS, worker.id, record);
+  }
+
+  async removeWorker(id) {
+    return (await this.#send("HDEL", WORKERS, id)) === 1;
+  }
+
+  async workers() {
+    const script = `return {redis.call('TIME'), redis.call('HSCAN', KEYS[1], ARGV[1])}`;
+    const found = new Map();
+    let cursor = "0";
+    do {
+      const [[seconds, micro], [next, rows]] = await this.#send("EVAL", script, 1, WORKERS, cursor);
+      const now = Number(seconds.toString()) * 1000 + Number(micro.toString()) / 1000;
+      for (const [id, record] of pairs(rows)) {
+        const worker = understoodWorker(id, record, now);
+        if (worker) found.set(id.toString("hex"), worker);
+      }
+      cursor = next.toString();
+    } while (cursor !== "0");
+    return [...found.values()];
+  }
+
   async #stored(feed, id) {
     const stored = await this.#send("LRANGE", this.#result(feed, id), 0, -1);
     if (stored.length === 1) return { query: null, result: stored[0] };
@@ -579,6 +639,31 @@ function known(told) {
   for (const name of ["message", "error", "traceback", "worker", "doing"]) facts[name] ??= null;
   const progress = facts.progress ? Number(facts.progress.toString()) : null;
   return { ...facts, progress, state: facts.state.toString() };
+}
+
+// Null where the record counts no more.
+function understoodWorker(id, record, now) {
+  const worker = { id, host: "", pid: 0, version: "", feeds: [], concurrency: 0, processes: 0 };
+  Object.assign(worker, { group: "", started: null, stopping: false, busy: 0, jobs: [] });
+  let keep = 0;
+  for (const fact of record.toString("latin1").split("\0")) {
+    const at = fact.indexOf("=");
+    const [name, value] = [fact.slice(0, at), Buffer.from(fact.slice(at + 1), "latin1")];
+    if (name === "feed") worker.feeds.push(value);
+    else if (name === "job") worker.jobs.push(value.toString("latin1"));
+    else if (name === "keep") keep = Number(value.toString());
+    else if (name === "stopping") worker.stopping = value.toString() === "1";
+    else if (["host", "version", "group"].includes(name)) worker[name] = value.toString();
+    else if (["pid", "concurrency", "processes", "started", "reported", "busy"].includes(name))
+      worker[name] = Number(value.toString());
+  }
+  if (!(Math.abs(now - worker.reported) < keep)) return null;
+  worker.jobs = worker.jobs.map((text) => {
+    const [, number, since, attempt, job] = /^(\d+) (\d+) (\d+) (.*)$/s.exec(text);
+    const feed = worker.feeds[number - 1];
+    return { feed, id: Buffer.from(job, "latin1"), since: Number(since), attempt: Number(attempt) };
+  });
+  return worker;
 }
 
 const endings = (jobs) =>

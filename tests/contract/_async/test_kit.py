@@ -24,6 +24,7 @@ from thoonk.testing import (
     AsyncSortedFeedContract,
     AsyncStatesContract,
     AsyncStatsContract,
+    AsyncWorkersContract,
 )
 
 
@@ -104,4 +105,8 @@ class TestProgress(AsyncWorlds, AsyncProgressContract):
 
 
 class TestSchedules(AsyncWorlds, AsyncSchedulesContract):
+    pass
+
+
+class TestWorkers(AsyncWorlds, AsyncWorkersContract):
     pass

@@ -12,7 +12,7 @@ from contract.peek import blocked, everything
 from thoonk import AsyncThoonk
 from thoonk.backends import AsyncBackend, open_async_backend
 from thoonk.testing import AsyncContract
-from thoonk.testing.clock import rewind
+from thoonk.testing.clock import rewind, rewind_workers
 
 
 class AsyncWorlds(AsyncContract):
@@ -32,3 +32,4 @@ class AsyncWorlds(AsyncContract):
     async def pass_time(self, seconds: float) -> None:
         for name in self.world.raw.smembers("feeds"):
             rewind(self.world.raw, name.decode(), seconds)
+        rewind_workers(self.world.raw, seconds)

@@ -25,6 +25,7 @@ from thoonk.testing import (
     SortedFeedContract,
     StatesContract,
     StatsContract,
+    WorkersContract,
 )
 
 
@@ -105,4 +106,8 @@ class TestProgress(Worlds, ProgressContract):
 
 
 class TestSchedules(Worlds, SchedulesContract):
+    pass
+
+
+class TestWorkers(Worlds, WorkersContract):
     pass

@@ -13,7 +13,7 @@ from contract.peek import blocked, everything
 from thoonk import Thoonk
 from thoonk.backends import Backend, open_backend
 from thoonk.testing import Contract
-from thoonk.testing.clock import rewind
+from thoonk.testing.clock import rewind, rewind_workers
 
 
 class Worlds(Contract):
@@ -33,3 +33,4 @@ class Worlds(Contract):
     def pass_time(self, seconds: float) -> None:
         for name in self.world.raw.smembers("feeds"):
             rewind(self.world.raw, name.decode(), seconds)
+        rewind_workers(self.world.raw, seconds)

@@ -44,6 +44,9 @@ LARGE_SNAPSHOT_PAGE = 250_000
 LONG_LIST = 15_000
 """How many elements of a list one step of a retraction looks at."""
 
+WORKERS_PAGE = 200
+"""About so many records of workers are read in one step."""
+
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 SECONDS = 1e11
@@ -183,7 +186,7 @@ def _head(script: scripts.Script, feed: str, count: int) -> Head:
 
 
 def _script(
-    operation: ops.FeedOperation[R],
+    operation: ops.Operation[R],
     call: Call,
     arguments: Iterable[Word],
     parse: Callable[[Any], R],
@@ -203,7 +206,7 @@ def _script(
     """
     own_name, own_kind = _NAMES[type(operation)]
     script, kind = call.load(name or own_name), kind or own_kind
-    feed = operation.feed
+    feed = operation.feed if isinstance(operation, ops.FeedOperation) else ""
     count = len(script.keys) + len(results)
     words: list[Word]
     if script.once:
@@ -276,6 +279,96 @@ def _(op: ops.UnregisterFeed, call: Call) -> Command[bool]:
     payload = wire.announcement(op.feed, call.instance)
     arguments = (encode_name(op.feed), payload, wire.DELFEED)
     return _script(op, call, arguments, bool)
+
+
+# --- workers --------------------------------------------------------------------------------
+
+
+def _ms(seconds: float) -> bytes:
+    return b"%.0f" % (seconds * 1000)
+
+
+@_handles(ops.ReportWorker)
+def _(op: ops.ReportWorker, call: Call) -> Command[None]:
+    worker = op.worker
+    facts = [
+        b"host=" + _text(worker.host),
+        b"pid=%d" % worker.pid,
+        b"version=" + _text(worker.version),
+        b"concurrency=%d" % worker.concurrency,
+        b"busy=%d" % worker.busy,
+    ]
+    if worker.group:
+        facts += [b"group=" + _text(worker.group), b"processes=%d" % worker.processes]
+    if worker.is_stopping:
+        facts.append(b"stopping=1")
+    facts += [b"feed=" + encode_name(feed) for feed in worker.feeds]
+    words: list[Word] = [encode_name(worker.id), _ms(op.keep), _ms(worker.running_for)]
+    words.append(b"\0".join(facts))
+    for job in worker.jobs:
+        number = worker.feeds.index(job.feed) + 1
+        words += [number, _ms(job.running_for), job.attempt, encode_name(job.id)]
+    return _script(op, call, words, _nothing)
+
+
+@_handles(ops.RemoveWorker)
+def _(op: ops.RemoveWorker, call: Call) -> Command[bool]:
+    return Command(_NOTHING, (b"HDEL", wire.WORKERS, encode_name(op.id)), bool, writes=True)
+
+
+@_handles(ops.ReadWorkers)
+def _(op: ops.ReadWorkers, call: Call) -> Command[ops.WorkerPage]:
+    def parse(reply: list[bytes]) -> ops.WorkerPage:
+        cursor, *words = reply
+        pairs = zip(words[::2], words[1::2], strict=True)
+        found = (_worker(decode_name(id), record) for id, record in pairs)
+        workers = tuple(worker for worker in found if worker is not None)
+        return ops.WorkerPage(workers, "" if cursor == b"0" else decode_name(cursor))
+
+    return _script(op, call, (op.cursor or 0, WORKERS_PAGE), parse, writes=False)
+
+
+def _worker(id: str, record: bytes) -> ops.WorkerInfo | None:
+    """What a worker says of itself; None where a peer has left something else."""
+    known: dict[bytes, bytes] = {}
+    feeds: list[str] = []
+    jobs: list[ops.WorkerJob] = []
+    for text in record.split(b"\0"):
+        name, _, value = text.partition(b"=")
+        if name == b"feed":
+            feeds.append(decode_name(value))
+        elif name == b"job":
+            number, since, attempt, job_id = (*value.split(b" ", 3), b"", b"", b"", b"")[:4]
+            began = _time(since)
+            if began is not None and 0 < wire.count_of(number) <= len(feeds):
+                feed = feeds[wire.count_of(number) - 1]
+                count = wire.count_of(attempt)
+                jobs.append(ops.WorkerJob(feed, decode_name(job_id), began, count))
+        else:
+            known[name] = value
+    last, started = _time(known.get(b"reported")), _time(known.get(b"started"))
+    if last is None:
+        return None
+    words = (known.get(name, b"").decode("utf-8", "replace") for name in _OF_WORKERS)
+    host, version, group = words
+    return ops.WorkerInfo(
+        id,
+        host,
+        wire.count_of(known.get(b"pid")),
+        version,
+        tuple(feeds),
+        wire.count_of(known.get(b"concurrency")),
+        wire.count_of(known.get(b"processes")),
+        group,
+        started or last,
+        last,
+        known.get(b"stopping") == b"1",
+        wire.count_of(known.get(b"busy")),
+        tuple(jobs),
+    )
+
+
+_OF_WORKERS = (b"host", b"version", b"group")
 
 
 # --- one feed of any type -------------------------------------------------------------------

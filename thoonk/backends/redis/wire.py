@@ -36,6 +36,7 @@ from thoonk.notices import (
 logger = logging.getLogger("thoonk.notices")
 
 FEEDS = b"feeds"
+WORKERS = b"feed.workers"
 NEWFEED = b"newfeed"
 DELFEED = b"delfeed"
 CONFFEED = b"conffeed"
@@ -47,9 +48,10 @@ class Keys:
     """The keys and channels of one feed, as bytes."""
 
     STORED: ClassVar[tuple[str, ...]]
-    """The names of its keys; the others are of channels, or `feeds`."""
+    """The names of its keys; the others are of channels, or `feeds` and `workers`."""
 
     feeds: ClassVar[bytes] = FEEDS
+    workers: ClassVar[bytes] = WORKERS
     name: bytes
     config: bytes
     ids: bytes

@@ -10,8 +10,16 @@ import attrs
 from thoonk.backends import AsyncBackend, AsyncForwardingBackend, AsyncSubscription
 from thoonk.exceptions import Empty, FeedError
 from thoonk.notices import Gap, Notice
-from thoonk.operations import Batch, FeedNames, FeedOperation, Operation, TakeOperation
-from thoonk.testing.naming import forget_prefix, own_name
+from thoonk.operations import (
+    Batch,
+    FeedNames,
+    FeedOperation,
+    Operation,
+    ReadWorkers,
+    ReportWorker,
+    TakeOperation,
+)
+from thoonk.testing.naming import forget_prefix, own_name, own_workers, with_prefix
 
 R = TypeVar("R")
 
@@ -27,9 +35,12 @@ class AsyncPrefixed(AsyncForwardingBackend):
         return f"<{self._prefix!r} on {self._backend!r}>"
 
     async def execute(self, operation: Operation[R]) -> R:
-        prefixed: Operation[R] = operation
+        prefixed: Any = operation
         if isinstance(operation, FeedOperation):
             prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
+        if isinstance(operation, ReportWorker):
+            report = with_prefix(operation.worker, self._prefix)
+            prefixed = attrs.evolve(operation, worker=report)
         try:
             answer: Any = await super().execute(prefixed)
         except FeedError as error:
@@ -38,6 +49,9 @@ class AsyncPrefixed(AsyncForwardingBackend):
         if isinstance(operation, FeedNames):
             own = [own_name(name, self._prefix) for name in answer]
             answer = frozenset(name for name in own if name is not None)
+        if isinstance(operation, ReadWorkers):
+            workers = own_workers(answer.workers, self._prefix)
+            answer = attrs.evolve(answer, workers=workers)
         result: R = answer
         return result
 

@@ -11,8 +11,16 @@ import attrs
 from thoonk.backends import Backend, ForwardingBackend, Subscription
 from thoonk.exceptions import Empty, FeedError
 from thoonk.notices import Gap, Notice
-from thoonk.operations import Batch, FeedNames, FeedOperation, Operation, TakeOperation
-from thoonk.testing.naming import forget_prefix, own_name
+from thoonk.operations import (
+    Batch,
+    FeedNames,
+    FeedOperation,
+    Operation,
+    ReadWorkers,
+    ReportWorker,
+    TakeOperation,
+)
+from thoonk.testing.naming import forget_prefix, own_name, own_workers, with_prefix
 
 R = TypeVar("R")
 
@@ -28,9 +36,12 @@ class Prefixed(ForwardingBackend):
         return f"<{self._prefix!r} on {self._backend!r}>"
 
     def execute(self, operation: Operation[R]) -> R:
-        prefixed: Operation[R] = operation
+        prefixed: Any = operation
         if isinstance(operation, FeedOperation):
             prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
+        if isinstance(operation, ReportWorker):
+            report = with_prefix(operation.worker, self._prefix)
+            prefixed = attrs.evolve(operation, worker=report)
         try:
             answer: Any = super().execute(prefixed)
         except FeedError as error:
@@ -39,6 +50,9 @@ class Prefixed(ForwardingBackend):
         if isinstance(operation, FeedNames):
             own = [own_name(name, self._prefix) for name in answer]
             answer = frozenset(name for name in own if name is not None)
+        if isinstance(operation, ReadWorkers):
+            workers = own_workers(answer.workers, self._prefix)
+            answer = attrs.evolve(answer, workers=workers)
         result: R = answer
         return result
 
