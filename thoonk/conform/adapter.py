@@ -195,7 +195,7 @@ def report_of(given: Arguments) -> ops.WorkerReport:
 
 
 def worker_as_json(worker: ops.WorkerInfo) -> Template:
-    """What a worker has said of itself. Times are in ms."""
+    """A worker's record, as JSON. Times are in ms."""
     return {
         "id": as_json(worker.id),
         "host": worker.host,

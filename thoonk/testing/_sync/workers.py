@@ -29,7 +29,7 @@ IDLE = WorkerReport("web-1:17:x", "web-1", 17, "2.0", ("images",), 8)
 
 
 def is_about(time: dt.datetime, now: dt.datetime, age: float) -> bool:
-    """Whether it is a time so many seconds before ``now``, both by the backend's clock."""
+    """Whether ``time`` is ``age`` seconds before ``now``, both by the backend's clock."""
     return abs(now - time - dt.timedelta(seconds=age)) < NEAR
 
 
