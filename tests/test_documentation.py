@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,26 @@ def test_every_page_of_the_reference_is_in_its_table() -> None:
     index = (DOCS / "api.md").read_text("utf-8")
     for page in (DOCS / "api").glob("*.md"):
         assert f"(api/{page.name})" in index, page.name
+
+
+def test_nothing_tells_to_install_from_the_index_what_is_not_there_yet() -> None:
+    """Until the release, that name is another program's version 1.0.1, without extras."""
+    if "dev" not in thoonk.__version__:
+        pytest.skip("released")
+    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+    texts += [*(ROOT / "thoonk").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
+    wrong = re.compile(r"pip install (-\S+ )*['\"]?thoonk\b|thoonk\[[a-z,]+\](?! @ )")
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in texts
+        if path.name != "extras.py"
+        for match in wrong.finditer(path.read_text("utf-8"))
+    ]
+    assert not found
+
+
+def test_the_page_on_installing_has_every_extra() -> None:
+    page = (DOCS / "install.md").read_text("utf-8")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert rows == set(settings["project"]["optional-dependencies"])

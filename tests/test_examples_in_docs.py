@@ -5,6 +5,7 @@ The convention, also told in CONTRIBUTING.md:
 - A ``python`` block runs. The blocks of a page run in order, in one namespace, in an
   empty working folder. Names like ``memory://NAME`` start empty on every page.
 - A block that starts with ``>>>`` is a doctest: what it shows is checked.
+- A ``python file NAME`` block is written to the working folder under that name, for commands.
 - A ``text output`` block holds what the ``python`` block before it prints.
 - A ``console`` block with a ``thoonk`` command in it runs in bash, line by line; what
   stands below a command is what it prints, and ``...`` stands for anything there.
@@ -69,6 +70,12 @@ class Block:
         return self.info == "python"
 
     @property
+    def file(self) -> str:
+        """The name under which the block is to be saved, or nothing."""
+        found = re.fullmatch(r"python file ([\w.-]+)", self.info)
+        return found[1] if found else ""
+
+    @property
     def is_session(self) -> bool:
         return self.language == "console" and CALLS_THOONK.search(self.text) is not None
 
@@ -108,7 +115,9 @@ class Page:
         self.printed: str | None = None
 
     def run(self, block: Block) -> None:
-        if block.is_session:
+        if block.file:
+            Path(block.file).write_text(block.text, "utf-8")
+        elif block.is_session:
             self._session(block)
         elif block.is_output:
             assert self.printed is not None, f"{self.path}:{block.line}: nothing printed before"
@@ -188,7 +197,9 @@ def test_the_examples_of_a_page_run(
 ) -> None:
     """Each block does what the page says."""
     blocks = [
-        b for b in blocks_of(path.read_text("utf-8")) if b.runs or b.is_output or b.is_session
+        b
+        for b in blocks_of(path.read_text("utf-8"))
+        if b.runs or b.file or b.is_output or b.is_session
     ]
     page = page_module(path)
     monkeypatch.chdir(tmp_path)
@@ -209,7 +220,7 @@ def test_every_fence_says_what_it_holds(path: Path) -> None:
     """A block that is silently not run would be an untested example."""
     for block in blocks_of(path.read_text("utf-8")):
         told = {"console", "json", "sh", "toml", "text"}
-        known = block.runs or block.is_output or block.language in told
+        known = block.runs or block.file or block.is_output or block.language in told
         skips = re.fullmatch(r"python skip: \S.*", block.info)
         assert known or skips or block.language.startswith("{"), f"{path}:{block.line} {block.info}"
 
@@ -256,7 +267,7 @@ def test_a_session_that_prints_otherwise_fails(
     ):
         with pytest.raises(AssertionError):
             page.run(Block("console", wrong, 1))
-    assert not Block("console", "$ pip install 'thoonk[cli]'\n", 1).is_session
+    assert not Block("console", "$ pip install '.[cli]'\n", 1).is_session
     assert Block("console", "$ id=$(thoonk job get j)\n", 1).is_session
 
 

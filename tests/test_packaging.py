@@ -121,7 +121,7 @@ except thoonk.BackendNotInstalled as error:
 """
     done = run(bare_python, "-c", program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "pip install 'thoonk[memory]'" in done.stdout
+    assert "pip install '.[memory]' in a checkout of Thoonk" in done.stdout
 
 
 def test_without_extras_the_testing_aids_tell_what_they_need(
@@ -129,7 +129,7 @@ def test_without_extras_the_testing_aids_tell_what_they_need(
 ) -> None:
     done = run(bare_python, "-c", "import thoonk.testing", cwd=tmp_path)
     assert done.returncode == 1
-    assert "pip install 'thoonk[testing]'" in done.stderr
+    assert "pip install '.[testing]' in a checkout of Thoonk" in done.stderr
 
 
 def test_without_extras_a_redis_client_can_be_made(bare_python: Path, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_without_extras_thoonk_conform_tells_what_it_needs(
 ) -> None:
     done = run(bare_python, "-m", "thoonk.conform", "--list", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.endswith("pip install 'thoonk[cli]'\n")
+    assert done.stderr.endswith("pip install '.[cli]' in a checkout of Thoonk\n")
     assert "Traceback" not in done.stderr
 
 

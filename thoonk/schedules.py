@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from thoonk.exceptions import BackendNotInstalled, InvalidType, InvalidValue
+from thoonk.extras import how_to_install
 from thoonk.names import check_id, check_timeout
 from thoonk.operations import IfMissed, Priority, Schedule
 
@@ -98,7 +99,7 @@ def next_times(schedule: Schedule, after: dt.datetime, count: int = TOLD) -> tup
         from cronsim import CronSim, CronSimError  # noqa: PLC0415 - in an extra
     except ImportError as error:
         raise BackendNotInstalled(
-            "cron expressions need a package that is missing: pip install 'thoonk[cron]'"
+            f"cron expressions need a package that is missing: {how_to_install('cron')}"
         ) from error
     try:
         zone = zoneinfo.ZoneInfo(schedule.tz)

@@ -101,7 +101,10 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(PROGRAM, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "Error: packages are missing (not here): pip install 'thoonk[cli]'\n"
+    assert (
+        done.stderr
+        == "Error: packages are missing (not here): pip install '.[cli]' in a checkout of Thoonk\n"
+    )
 
 
 # --- common options ---------------------------------------------------------------------------

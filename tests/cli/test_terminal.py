@@ -297,4 +297,7 @@ def test_without_what_draws_tables_it_says_what_to_install(
     (tmp_path / "rich.py").write_text("raise ImportError('not here')", "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     seen = shown("feeds", fails=1)
-    assert seen == "Error: packages are missing (not here): pip install 'thoonk[cli]'\n"
+    assert (
+        seen
+        == "Error: packages are missing (not here): pip install '.[cli]' in a checkout of Thoonk\n"
+    )

@@ -170,4 +170,4 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
         env={"PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 1
-    assert done.stderr.endswith("pip install 'thoonk[cli]'\n")
+    assert done.stderr.endswith("pip install '.[cli]' in a checkout of Thoonk\n")

@@ -386,4 +386,4 @@ except thoonk.BackendNotInstalled as error:
         env={"PYTHONPATH": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
-    assert f"pip install 'thoonk[{module}]'" in done.stdout
+    assert f"pip install '.[{module}]'" in done.stdout

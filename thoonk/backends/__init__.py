@@ -19,6 +19,7 @@ from thoonk.backends.protocol import (
     Subscription,
 )
 from thoonk.exceptions import BackendNotInstalled, InvalidType, InvalidValue
+from thoonk.extras import how_to_install
 
 __all__ = [
     "AsyncBackend",
@@ -39,7 +40,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
 _SENTINEL = tuple(f"{scheme}+sentinel" for scheme in _REDIS if scheme != "unix")
 _BUILT_IN = {
-    "memory": ("thoonk.backends.memory", "pip install 'thoonk[memory]'"),
+    "memory": ("thoonk.backends.memory", how_to_install("memory")),
     **dict.fromkeys((*_REDIS, *_SENTINEL), ("thoonk.backends.redis", "pip install redis hiredis")),
 }
 

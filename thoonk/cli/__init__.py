@@ -11,6 +11,7 @@ from types import FrameType
 from typing import NoReturn
 
 from thoonk.cli.exit_codes import Exit
+from thoonk.extras import how_to_install
 
 __all__ = ["main"]
 
@@ -22,7 +23,7 @@ def main() -> NoReturn:
     try:
         from thoonk.cli.app import app
     except ImportError as error:
-        sys.exit(f"Error: packages are missing ({error}): pip install 'thoonk[cli]'")
+        sys.exit(f"Error: packages are missing ({error}): {how_to_install('cli')}")
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     app.main(prog_name="thoonk")

@@ -20,6 +20,7 @@ from thoonk.cli.exit_codes import Exit, exit_of
 from thoonk.cli.output import one_line
 from thoonk.cli.session import Session, common_options
 from thoonk.exceptions import ThoonkError
+from thoonk.extras import how_to_install
 
 Section = Mapping[str, tuple[str, str]]
 """Commands by name: where each is found (module:attribute), and what it does, in a few words."""
@@ -122,7 +123,7 @@ class App(click.Group):
             _drop_output()
             sys.exit(Exit.FAILED)
         except ImportError as error:
-            _tell(ctx, f"packages are missing ({one_line(error)}): pip install 'thoonk[cli]'")
+            _tell(ctx, f"packages are missing ({one_line(error)}): {how_to_install('cli')}")
             sys.exit(Exit.FAILED)
 
 

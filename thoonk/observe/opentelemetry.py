@@ -17,6 +17,7 @@ from importlib.metadata import version
 from typing import Any, Generic, Protocol, TypeVar
 
 from thoonk.exceptions import BackendNotInstalled
+from thoonk.extras import how_to_install
 from thoonk.notices import Edited, Notice, Published
 from thoonk.observe.parts import feed_of, ids_of, items_of, name_of
 from thoonk.operations import (
@@ -50,7 +51,7 @@ try:
     from opentelemetry.context import Context, attach, detach
 except ImportError as error:
     raise BackendNotInstalled(
-        f"traces need a package that is missing ({error}): pip install 'thoonk[opentelemetry]'"
+        f"traces need a package that is missing ({error}): {how_to_install('opentelemetry')}"
     ) from error
 
 __all__ = ["Traced", "Tracing", "received"]

@@ -19,6 +19,7 @@ from thoonk.exceptions import (
     NotClaimed,
     OutcomeUnknown,
 )
+from thoonk.extras import how_to_install
 from thoonk.notices import EVENT_OF, Gap, Notice
 from thoonk.observe.parts import feed_of, items_of, name_of
 from thoonk.operations import (
@@ -42,7 +43,7 @@ try:
     from prometheus_client.registry import Collector
 except ImportError as error:
     raise BackendNotInstalled(
-        f"metrics need a package that is missing ({error}): pip install 'thoonk[prometheus]'"
+        f"metrics need a package that is missing ({error}): {how_to_install('prometheus')}"
     ) from error
 
 __all__ = ["FeedCollector", "Metrics"]

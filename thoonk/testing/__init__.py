@@ -4,7 +4,7 @@ The contract classes are what a backend has to pass; ``docs/writing-a-backend.md
 how to use them. `assert_published` and `drain` are for tests of programs, as are the
 fixtures of `thoonk.testing.plugin`: see ``docs/testing.md``.
 
-This needs pytest (``pip install 'thoonk[testing]'``); nothing else in Thoonk does.
+This needs pytest, which the extra ``testing`` brings; nothing else in Thoonk does.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from thoonk.exceptions import BackendNotInstalled
+from thoonk.extras import how_to_install
 
 try:
     import pytest
 except ImportError as error:
     raise BackendNotInstalled(
-        f"thoonk.testing needs a package that is missing ({error}): pip install 'thoonk[testing]'"
+        f"thoonk.testing needs a package that is missing ({error}): {how_to_install('testing')}"
     ) from error
 
 if TYPE_CHECKING:
