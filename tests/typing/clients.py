@@ -167,7 +167,7 @@ def job(thoonk: Thoonk) -> None:
     job.finish("i", None, result=True)
     job.cancel("i")
     job.stall("i")
-    stopped: bool = job.stop("i", reason="why")
+    assert_type(job.stop("i", reason="why"), bool)
     job.retry("i")
     assert_type(job.retract("i"), bool)
     assert_type(job.get_failure_count("i"), int)
