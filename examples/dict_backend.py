@@ -71,10 +71,11 @@ MISSED = 60_000
 
 @attrs.define
 class Claim:
-    """Who has taken an item, and when."""
+    """Who has taken an item, when, and when that was extended last."""
 
     token: str
     since: float
+    extended: float = attrs.field(default=attrs.Factory(lambda self: self.since, takes_self=True))
 
 
 @attrs.define
@@ -665,7 +666,7 @@ class World:
                 stored.happened(Claimed, id)
         failures = stored.failures
         entries = [ops.Delivery(id, stored.items[id], failures.get(id, 0)) for id in ids]
-        oldest = min((claim.since for claim in stored.claims.values()), default=self.clock())
+        oldest = min((claim.extended for claim in stored.claims.values()), default=self.clock())
         look_at = min(oldest + time_left, stored.next_due())
         retry_after = max(0.0, look_at - self.clock())
         return ops.Batch(tuple(entries), retry_after if look_at < math.inf else None)
@@ -767,7 +768,7 @@ class World:
     def _queue_take(self, op: ops.QueueTake) -> ops.Batch:
         stored = self._find(op.feed, QUEUE)
         late = self.clock() - ops.CONFIRM_WITHIN
-        stored.put_back([id for id, claim in stored.claims.items() if claim.since <= late])
+        stored.put_back([id for id, claim in stored.claims.items() if claim.extended <= late])
         return self._take(stored, op, ops.CONFIRM_WITHIN)
 
     @_do.register
@@ -794,7 +795,7 @@ class World:
     def _expire(self, stored: Stored) -> ops.MaintenanceReport:
         """Give claims back that have run out."""
         late = self.clock() - (stored.settings.claim_timeout or math.inf)
-        old = [id for id, claim in stored.claims.items() if claim.since <= late]
+        old = [id for id, claim in stored.claims.items() if claim.extended <= late]
         stalled = [id for id in old if stored.requeue_or_stall(id)]
         expired = [id for id in old if id not in stalled]
         return ops.MaintenanceReport(expired=tuple(expired), stalled=tuple(stalled))
@@ -855,7 +856,7 @@ class World:
         is_owner = [self._is_held(stored, held.id, held.token) for held in op.claims]
         for held in op.claims:
             if self._is_held(stored, held.id, held.token):
-                stored.claims[held.id].since = self.clock()
+                stored.claims[held.id].extended = self.clock()
         return tuple(is_owner)
 
     @_do.register
@@ -967,7 +968,7 @@ class World:
             case ops.JobState.WAITING:
                 return [*stored.ids]
             case ops.JobState.CLAIMED:
-                return sorted(stored.claims, key=lambda id: stored.claims[id].since)
+                return sorted(stored.claims, key=lambda id: stored.claims[id].extended)
             case _:
                 return sorted(stored.stalled)
 

@@ -311,7 +311,7 @@ class JobInfo:
         state: where it is. FINISHED: its result is still there.
         put: when it was put or retried; of one that was scheduled, when it was available.
         due: until when it is or was scheduled.
-        claimed: when its claim was made or extended.
+        claimed: when its claim was made, however often it was extended since.
         failed: when it failed last.
         stalled: when it was stalled.
         failures: how often it failed since it was put or retried.
@@ -627,7 +627,7 @@ class FeedStats:
         finished: jobs finished so far.
         oldest_waiting: seconds since the oldest waiting job was put or retried. (Where
             a thousand older ones are claimed: since the next job was.)
-        oldest_claimed: seconds since the oldest claim was made or extended.
+        oldest_claimed: seconds since the oldest claim was made, however often it was extended.
         oldest_item: seconds since the first item of a feed was published.
         newest_item: seconds since the last item of a feed was published.
         scheduled: jobs whose time has yet to come.
@@ -1205,8 +1205,8 @@ class ReadJob(FeedOperation[JobInfo | None]):
 class ReadJobPage(FeedOperation[JobPage]):
     """A part of the jobs in one state.
 
-    Scheduled ones come in the order of their times, claimed ones oldest first, waiting ones
-    as they will be taken, stalled ones in no order.
+    Scheduled ones come in the order of their times, claimed ones in that of their last heartbeats,
+    waiting ones as they will be taken, stalled ones in no order.
 
     Attributes:
         state: which jobs; not FINISHED.

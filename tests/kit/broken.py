@@ -246,7 +246,7 @@ class WhatIsNotConfirmedNeverComesBack(Broken):
     def _do(self, op: Any) -> Any:
         if isinstance(op, ops.QueueTake) and op.feed in self._feeds:
             for claim in self.stored(op).claims.values():
-                claim.since = self.clock()
+                claim.extended = self.clock()
         return super()._do(op)
 
 
@@ -894,6 +894,17 @@ class AnybodyTellsProgress(BrokenSchedule):
 
     def _do(self, op: Any) -> Any:
         return super()._do(attrs.evolve(op, token="") if isinstance(op, ops.JobProgress) else op)
+
+
+class AnExtendedClaimIsYoung(BrokenSchedule):
+    fails: ClassVar = {"Progress"}
+
+    def _do(self, op: Any) -> Any:
+        answer = super()._do(op)
+        if isinstance(op, ops.JobExtend):
+            for claim in self.stored(op).claims.values():
+                claim.since = claim.extended
+        return answer
 
 
 class AskingExtendsAClaim(BrokenSchedule):

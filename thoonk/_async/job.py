@@ -372,8 +372,8 @@ class AsyncJob(AsyncTakeable[T]):
     def jobs(self, state: JobState | str) -> AsyncIterator[JobInfo]:
         """What is known of each job in a state, read in pages. (Contract: job pages)
 
-        Scheduled jobs come in the order of their times, claimed ones oldest first, waiting
-        ones as they will be taken, stalled ones in no order. What changes meanwhile may
+        Scheduled jobs come in the order of their times, claimed ones in that of their last heartbeats,
+        waiting ones as they will be taken, stalled ones in no order. What changes meanwhile may
         be missing, or come twice. ``has_result`` is not asked.
 
         Args:

@@ -425,7 +425,7 @@ def job_list(session: Session, name: str, state: str | None) -> None:
     """List jobs: for each its id, its state, since or until when, its failures, and why it failed.
 
     Scheduled jobs come in the order of their times, waiting ones as they will be taken, claimed
-    ones oldest first, stalled ones in no order. Fields are separated by tabs.
+    ones in that of their last heartbeats, stalled ones in no order. Fields are separated by tabs.
     """
     feed, _ = session.open(name, JOB)
     for which in STATES if state is None else (state,):

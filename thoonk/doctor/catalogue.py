@@ -41,6 +41,7 @@ _TYPES = {
     "info": "hash",
     "items": "hash",
     RESULT: "list",
+    "running": "zset",
     "runs": "zset",
     "runtimes": "hash",
     "schedules": "hash",

@@ -168,7 +168,7 @@ _GAUGES = {
     "stalled": "Jobs out of circulation.",
     "failing": "Jobs, waiting, claimed or stalled, that were cancelled at least once.",
     "oldest_waiting": "Seconds since the oldest waiting job was put or retried.",
-    "oldest_claimed": "Seconds since the oldest claim was made or extended.",
+    "oldest_claimed": "Seconds since the oldest claim was made, however often it was extended.",
     "oldest_item": "Seconds since the first item of a feed was published.",
     "newest_item": "Seconds since the last item of a feed was published.",
     "scheduled": "Jobs that are available later.",

@@ -31,7 +31,7 @@ def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> int:
     script = files("thoonk.testing").joinpath("rewind.lua").read_text("utf-8")
     names = (
         *("claimed", "holders", "published", "results"),
-        *("scheduled", "unique", "info", "runs", "runtimes"),
+        *("scheduled", "unique", "info", "runs", "runtimes", "running"),
     )
     keys = [f"feed.{name}:{feed}".encode() for name in names]
     stored = f"feed.jobfinished:{feed}\0".encode()

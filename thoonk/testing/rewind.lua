@@ -1,11 +1,12 @@
 -- Let time go by for one feed: whatever time is recorded of it is set back, which looks the
 -- same as a clock that has gone on.
 -- KEYS: feed.claimed:F, feed.holders:F, feed.published:F, feed.results:F, feed.scheduled:F,
--- feed.unique:F, feed.info:F, feed.runs:F, feed.runtimes:F, and the keys of the stored results
--- (feed.jobfinished:F NUL ID). ARGV: by how many ms; '' or the only id whose claim is meant, and
+-- feed.unique:F, feed.info:F, feed.runs:F, feed.runtimes:F, feed.running:F, and the keys of the
+-- stored results (feed.jobfinished:F NUL ID). ARGV: by how many ms; '' or the only id whose claim is meant, and
 -- nothing else then. Returns how many claims are older now.
 local claimed, holders, published, results = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local scheduled, unique, info, runs, runtimes = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local running = KEYS[10]
 local by, only = tonumber(ARGV[1]), ARGV[2]
 
 local function earlier(time)
@@ -30,6 +31,11 @@ for index = 1, #claims, 2 do
     local token, of_holder = string.match(redis.call('HGET', holders, id) or '', '^(.*) (%S+)$')
     -- Only the entry that belongs to this claim goes with it.
     if token and tonumber(of_holder) == since then
+      local member = token .. ' ' .. id
+      local first = redis.call('ZSCORE', running, member)
+      if first then
+        redis.call('ZADD', running, earlier(tonumber(first)), member)
+      end
       redis.call('HSET', holders, id, token .. ' ' .. earlier(since))
     end
   end
@@ -62,7 +68,7 @@ if only == '' then
     redis.call('HSET', runtimes, later[index], times)
   end
   by = by - 1
-  for index = 10, #KEYS do
+  for index = 11, #KEYS do
     local left = redis.call('PTTL', KEYS[index])
     if left >= 0 then
       redis.call('PEXPIRE', KEYS[index], math.max(left - by, 0))

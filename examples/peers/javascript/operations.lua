@@ -4,8 +4,8 @@
 
 local config, ids, items, publishes, idincr, published, claimed, stalled, cancelled, finishes,
   reserved, holders, tokens, results, answers, scheduled, scheduled_items, unique, info,
-  paused, schedules, runs, run_times = unpack(KEYS)
-local FIRST_RESULT = 24
+  paused, schedules, runs, run_times, running = unpack(KEYS)
+local FIRST_RESULT = 25
 local F = table.remove(ARGV, 1)
 local name = table.remove(ARGV, 1)
 local session = table.remove(ARGV, 1)
@@ -361,6 +361,28 @@ local function take(token, count)
   return taken
 end
 
+-- What stands in feed.running of a claim, if it has a holder.
+local function running_as(id)
+  local token = string.match(call('HGET', holders, id) or '', '^(.*) ')
+  return token and is_held(id, token) and token .. ' ' .. id
+end
+
+-- Since when a job is claimed, however often its claim was extended since; nil: it is not.
+local function claimed_since(id)
+  local since, member = call('ZSCORE', claimed, id), running_as(id)
+  local first = since and member and call('ZSCORE', running, member)
+  return since and math.min(milliseconds(since), tonumber(first or since))
+end
+
+-- Removes members of feed.running whose claims have ended, among those from one rank to another.
+local function forget_running(from, to)
+  for _, member in ipairs(call('ZRANGE', running, from, to)) do
+    if running_as(string.match(member, ' (.*)$') or '') ~= member then
+      call('ZREM', running, member)
+    end
+  end
+end
+
 -- Gives a claim another time. The entry of its holder goes along if it counts.
 local function date(id, time)
   local entry = call('HGET', holders, id)
@@ -531,7 +553,8 @@ operations['create'] = function(...)
   end
   call('HSET', config, ...)
   -- Left over by an older peer's delete.
-  call('DEL', scheduled, scheduled_items, unique, info, paused, schedules, runs, run_times)
+  call('DEL', scheduled, scheduled_items, unique, info, paused, schedules, runs, run_times,
+    running)
   return 1
 end
 
@@ -672,7 +695,15 @@ operations['stats'] = function()
     add('claimed', claims())
     add('paused', is_paused and 1 or 0)
     local first = call('ZRANGE', claimed, 0, 1, 'WITHSCORES')
-    add('oldest_claimed', age(first[first[1] == '' and 4 or 2]))
+    local oldest = first[first[1] == '' and 4 or 2]
+    for _, member in ipairs(oldest and call('ZRANGE', running, 0, 99) or {}) do
+      local id = string.match(member, ' (.*)$') or ''
+      if running_as(id) == member then
+        oldest = math.min(milliseconds(oldest), claimed_since(id))
+        break
+      end
+    end
+    add('oldest_claimed', age(oldest))
   end
   if shape == 'job' then
     add('stalled', call('SCARD', stalled))
@@ -1065,10 +1096,18 @@ operations['job extend'] = function(...)
     local id = jobs[index]
     local held = is_held(id, jobs[index + 1])
     if held then
+      local member = running_as(id)
+      if member then
+        local since = math.min(now(), milliseconds(call('ZSCORE', claimed, id)))
+        call('ZADD', running, 'NX', text(since), member)
+      end
       date(id, text(now()))
     end
     table.insert(extended, held and 1 or 0)
   end
+  local some = math.random(0, math.max(0, call('ZCARD', running) - 1))
+  forget_running(some, some + #jobs)
+  forget_running(0, 3)
   return extended
 end
 
@@ -1323,7 +1362,7 @@ local function tell_of(id, state)
   if state == 'scheduled' then
     facts.due = call('ZSCORE', scheduled, id)
   elseif state == 'claimed' then
-    facts.claimed = call('ZSCORE', claimed, id)
+    facts.claimed = text(claimed_since(id))
   end
   facts.state, facts.failures = state, call('HGET', cancelled, id) or '0'
   for word, value in pairs(facts) do
@@ -1465,6 +1504,7 @@ operations['job maintenance'] = function()
       end_claims(id)
     end
   end
+  forget_running(0, -1)
   local waiting = {}
   for _, id in ipairs(call('LRANGE', ids, 0, -1)) do
     waiting[id] = true

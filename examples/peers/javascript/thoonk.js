@@ -33,6 +33,7 @@ const KEYS = [
   "schedules",
   "runs",
   "runtimes",
+  "running",
 ];
 const EVENTS = {
   "feed.publish": "publish",

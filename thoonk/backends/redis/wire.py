@@ -76,6 +76,7 @@ class Keys:
     runs: bytes
     runtimes: bytes
     paused: bytes
+    running: bytes
     publish: bytes
     edit: bytes
     retract: bytes

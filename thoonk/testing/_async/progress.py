@@ -17,6 +17,7 @@ from thoonk import (
 )
 from thoonk.operations import ClaimRef, JobHolds, JobProgress, Release
 from thoonk.testing._async.contract import AsyncContract
+from thoonk.testing._async.states import seconds_between
 from thoonk.testing._async.stored import read_all
 
 
@@ -48,6 +49,33 @@ class AsyncProgressContract(AsyncContract):
         assert await shown(elsewhere, claim.id) == (1, "", True)
         async for each in job.jobs("claimed"):
             assert (each.progress, each.doing) == (1, "")
+
+    async def test_an_extended_claim_is_as_old_as_before(
+        self, thoonk: AsyncThoonk, other: AsyncThoonk
+    ) -> None:
+        job, elsewhere = await thoonk.job("j", {"claim_timeout": 60}), await other.job("j")
+        await job.put("x")
+        claim = await job.get()
+        for _ in range(2):
+            await self.pass_time(2)
+            await claim.extend()
+        info = await elsewhere.get_info(claim.id)
+        assert info is not None
+        assert 0 <= seconds_between(info.put, info.claimed) < 1.9
+        async for each in job.jobs("claimed"):
+            assert each.claimed == info.claimed
+        stats = await elsewhere.stats()
+        assert stats.oldest_claimed is not None
+        assert stats.oldest_claimed > 3.9
+        await claim.cancel()
+        again = await job.get()
+        await again.extend()
+        info = await elsewhere.get_info(again.id)
+        assert info is not None
+        assert seconds_between(info.put, info.claimed) > 3.9
+        stats = await elsewhere.stats()
+        assert stats.oldest_claimed is not None
+        assert stats.oldest_claimed < 3.9
 
     @pytest.mark.parametrize("fraction", [0, 1, 0.0, 1.0, 0.1, 1 / 3, 5e-324, 0.9999999999999999])
     async def test_a_fraction_is_0_to_1(self, thoonk: AsyncThoonk, fraction: float) -> None:

@@ -18,6 +18,7 @@ from thoonk import (
 )
 from thoonk.operations import ClaimRef, JobHolds, JobProgress, Release
 from thoonk.testing._sync.contract import Contract
+from thoonk.testing._sync.states import seconds_between
 from thoonk.testing._sync.stored import read_all
 
 
@@ -49,6 +50,31 @@ class ProgressContract(Contract):
         assert shown(elsewhere, claim.id) == (1, "", True)
         for each in job.jobs("claimed"):
             assert (each.progress, each.doing) == (1, "")
+
+    def test_an_extended_claim_is_as_old_as_before(self, thoonk: Thoonk, other: Thoonk) -> None:
+        job, elsewhere = thoonk.job("j", {"claim_timeout": 60}), other.job("j")
+        job.put("x")
+        claim = job.get()
+        for _ in range(2):
+            self.pass_time(2)
+            claim.extend()
+        info = elsewhere.get_info(claim.id)
+        assert info is not None
+        assert 0 <= seconds_between(info.put, info.claimed) < 1.9
+        for each in job.jobs("claimed"):
+            assert each.claimed == info.claimed
+        stats = elsewhere.stats()
+        assert stats.oldest_claimed is not None
+        assert stats.oldest_claimed > 3.9
+        claim.cancel()
+        again = job.get()
+        again.extend()
+        info = elsewhere.get_info(again.id)
+        assert info is not None
+        assert seconds_between(info.put, info.claimed) > 3.9
+        stats = elsewhere.stats()
+        assert stats.oldest_claimed is not None
+        assert stats.oldest_claimed < 3.9
 
     @pytest.mark.parametrize("fraction", [0, 1, 0.0, 1.0, 0.1, 1 / 3, 5e-324, 0.9999999999999999])
     def test_a_fraction_is_0_to_1(self, thoonk: Thoonk, fraction: float) -> None:

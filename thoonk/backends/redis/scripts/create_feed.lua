@@ -1,5 +1,5 @@
 -- Contract: create (the configuration)
---@ keys config scheduled scheduleditems unique info schedules runs runtimes paused
+--@ keys config scheduled scheduleditems unique info schedules runs runtimes paused running
 -- ARGV: field, value, field, value ..., then session and call
 -- Returns 1 when created, {field, value ...} of what is there otherwise.
 -- Notices: none (register_feed announces).

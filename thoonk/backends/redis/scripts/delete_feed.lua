@@ -1,7 +1,7 @@
 -- Contract: delete (the feed's keys)
 --@ keys config results ids items publishes idincr published claimed stalled cancelled finishes
 --@ keys reserved holders tokens answers scheduled scheduleditems unique info
---@ keys schedules runs runtimes paused result[]
+--@ keys schedules runs runtimes paused running result[]
 -- ARGV: the ids whose results are named: the keys result[] are theirs
 -- Returns ids whose results have to be named first (nothing else is deleted then), or {}.
 -- Notices: none (unregister_feed announces).

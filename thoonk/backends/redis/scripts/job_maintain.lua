@@ -1,12 +1,12 @@
 -- Contract: job maintenance
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
---@ keys scheduleditems info paused
+--@ keys scheduleditems info paused running
 -- ARGV: none
 -- Returns {ids of expired claims, ids stalled for their failures, ids recovered, ids discarded}.
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
 --@ include waiting
---@ include claim
+--@ include running
 local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused', 'events')
 local refusal = refuse(config[1], 'job') or heed_events(config[5])
 if refusal then
@@ -26,6 +26,7 @@ call('HLEN', keys.holders)
 call('HLEN', keys.tokens)
 call('HLEN', keys.scheduleditems)
 call('HLEN', keys.info)
+call('ZCARD', keys.running)
 local expired, stalled, recovered, discarded = {}, {}, {}, {}
 local timeout = (seconds_in(config[2]) or 0) * 1000
 -- A peer that was woken by an empty id may have claimed it.
@@ -64,6 +65,13 @@ end
 for from = 1, #void, 1000 do
   local some = {unpack(void, from, math.min(from + 999, #void))}
   end_claims(some, call('HMGET', keys.holders, unpack(some)))
+end
+
+-- Nobody removes these when a claim ends.
+local at, left_over = 0, call('ZCARD', keys.running)
+while at < left_over do
+  local gone = forget_running(at, at + 999)
+  at, left_over = at + 1000 - gone, left_over - gone
 end
 
 -- Looking at every item costs as much as there are: only when the numbers do not add up.

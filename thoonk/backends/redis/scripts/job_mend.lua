@@ -1,7 +1,7 @@
 -- Contract: job maintenance
 -- One short step of it.
 --@ keys config ids items reserved published claimed stalled cancelled holders tokens
---@ keys scheduleditems info paused
+--@ keys scheduleditems info paused running
 -- ARGV: 1 where to go on ('' at the beginning), or 'suspects' and then ids
 -- Returns {where to go on or '', ids of expired claims, ids stalled for their failures, ids
 -- recovered, ids discarded, ids neither claimed nor stalled, ids that wait}. The last two are
@@ -11,7 +11,7 @@
 -- Notices: none; a blocked taker wakes by the push itself.
 --@ include feed
 --@ include waiting
---@ include claim
+--@ include running
 local config = call('HMGET', keys.config, 'type', 'claim_timeout', 'max_failures', 'paused', 'events')
 local refusal = refuse(config[1], 'job') or heed_events(config[5])
 if refusal then
@@ -31,6 +31,7 @@ call('HLEN', keys.holders)
 call('HLEN', keys.tokens)
 call('HLEN', keys.scheduleditems)
 call('HLEN', keys.info)
+call('ZCARD', keys.running)
 -- How many ids a step looks at, how many of a list it reads, how many elements of a list it
 -- compares (a single search may take more), and after how many bytes of items it ends.
 local MOST, LISTED, COMPARED, BYTES = 500, 5000, 250000, 1000000
@@ -130,6 +131,16 @@ if phase == 'holders' then
   left = left - #ids
   if step[1] ~= '0' then
     return go_on('holders ' .. step[1])
+  end
+  phase, at = 'running', '0'
+end
+
+-- Nobody removes these when a claim ends.
+if phase == 'running' then
+  local some = math.max(1, left)
+  at = at + some - forget_running(at, at + some - 1)
+  if at < call('ZCARD', keys.running) then
+    return go_on(string.format('running %.0f', at))
   end
   phase, at = 'info', '0'
 end

@@ -1,14 +1,15 @@
 -- Contract: job pages
 --@ keys config ids items reserved published claimed stalled cancelled scheduled scheduleditems
---@ keys info paused
+--@ keys info paused holders running
 -- ARGV: 1 state, 2 cursor or '', 3 how many at most, 4 bytes after which the page ends
 -- Returns {cursor or '', id, item, time put or '', time due or '', time claimed or '', how often
 -- cancelled or '', what else is known, id ...}. Scheduled jobs come in the order of their times,
--- claimed ones oldest first, waiting ones as they will be taken, stalled ones in no order.
+-- claimed ones in that of their scores, waiting ones as they will be taken, stalled ones in no order.
 -- Notices: none.
 --@ include feed
 --@ include page
 --@ include waiting
+--@ include running
 local config = call('HMGET', keys.config, 'type', 'paused')
 local refusal = refuse(config[1], 'job')
 if refusal then
@@ -53,7 +54,10 @@ if read > 0 then
   if state == 'scheduled' then
     due = call('ZMSCORE', keys.scheduled, unpack(ids))
   elseif state == 'claimed' then
-    claimed = call('ZMSCORE', keys.claimed, unpack(ids))
+    claimed = first_claimed(ids, claims_on(ids))
+    for index, since in ipairs(claimed) do
+      claimed[index] = since and text_of(since)
+    end
   end
   local items = state == 'scheduled' and keys.scheduleditems or keys.items
   for index, id in ipairs(ids) do

@@ -1,6 +1,6 @@
 -- Contract: stats
 --@ keys config ids items publishes reserved published claimed stalled cancelled finishes
---@ keys scheduled runs paused
+--@ keys scheduled runs paused holders running
 -- ARGV: 1 the feed's kind, or '' for the one that its type means
 -- Returns {type, items, publishes, waiting, claimed, stalled, failing, finished, and the ages in
 -- ms of the oldest waiting, the oldest claim, the oldest item, the newest item, how many are
@@ -9,6 +9,7 @@
 -- Notices: none.
 --@ include feed
 --@ include schedule
+--@ include running
 local config = call('HMGET', keys.config, 'type', 'paused')
 local type_name = config[1]
 local refusal = refuse(type_name, ARGV[1] ~= '' and ARGV[1] or kind_of(type_name))
@@ -43,6 +44,17 @@ local function earliest(key, others, limit)
   return found
 end
 
+-- The earliest time of a claim, be it extended. Claims that were come first in `running`, where
+-- little is left over.
+local function earliest_claim()
+  local found = earliest(keys.claimed, nil, 2)
+  local live = sorted_out(call('ZRANGE', keys.running, 0, 99))
+  if found and live[1] then
+    found = math.min(found, number_of(call('ZSCORE', keys.running, live[1])))
+  end
+  return found
+end
+
 local stats = {
   type_name,
   call('HLEN', keys.items),
@@ -57,7 +69,7 @@ elseif kind == 'queue' or kind == 'job' then
   stats[4] = call('LLEN', keys.ids) + call('LLEN', keys.reserved)
   -- A peer that was woken by an empty id may have claimed it.
   stats[5] = call('ZCARD', keys.claimed) - (call('ZSCORE', keys.claimed, '') and 1 or 0)
-  stats[10] = age(earliest(keys.claimed, nil, 2))
+  stats[10] = age(kind == 'job' and earliest_claim() or earliest(keys.claimed, nil, 2))
   stats[15] = is_paused and 1 or 0
 end
 if kind == 'job' then
