@@ -20,7 +20,12 @@ __all__ = ["CHECKS", "Check", "Finding", "Report", "Severity", "Size", "examine"
 
 
 def examine(
-    url: str, *, repair: bool = False, patience: float = 2.0, ignore: Collection[str] = ()
+    url: str,
+    *,
+    repair: bool = False,
+    patience: float = 2.0,
+    ignore: Collection[str] = (),
+    stuck_after: float | None = None,
 ) -> Report:
     """Examine a server, in small steps.
 
@@ -29,17 +34,22 @@ def examine(
         repair: repair what can be repaired without loss.
         patience: seconds for which something has to be wrong, without a change, to count.
         ignore: names of checks to leave out.
+        stuck_after: for how many seconds a job may be claimed before it is reported as stuck.
+            None: 60 times its feed's ``claim_timeout``.
 
     Raises:
         InvalidValue: not such a URL, no such check, or a patience that makes no sense.
         BackendUnavailable, AccessDenied: the server cannot be reached, or does not let us look.
     """
     patience = check_timeout(patience, "patience") or 0.0
+    stuck_after = check_timeout(stuck_after, "stuck_after")
     if unknown := set(ignore) - CHECKS.keys():
         raise InvalidValue(f"no check {', '.join(unknown)}; there are {', '.join(sorted(CHECKS))}")
     client = open_client(url)
     try:
-        examination = Examination(client, repair=repair, patience=patience, ignore=ignore)
+        examination = Examination(
+            client, repair=repair, patience=patience, ignore=ignore, stuck_after=stuck_after
+        )
         return examination.run()
     except (*CONNECTION_ERRORS, redis.exceptions.NoPermissionError) as error:
         raise not_sent(error) from error

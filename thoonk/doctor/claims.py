@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from thoonk.config import JOB
 from thoonk.doctor.findings import Check, Severity
-from thoonk.doctor.item_state import Fault, Feed, ItemState, Rule, in_milliseconds, text_of_time
+from thoonk.doctor.item_state import (
+    Fault,
+    Feed,
+    ItemState,
+    Rule,
+    in_milliseconds,
+    is_time,
+    text_of_time,
+)
 from thoonk.doctor.probe import Words, words
 
 LATE = Check(
@@ -50,6 +60,22 @@ ENDLESS = Check(
     "without claim_timeout a job whose worker dies is never available again",
     "Set claim_timeout in the feed's configuration",
 )
+STUCK = Check(
+    "stuck",
+    Severity.WARNING,
+    "its worker keeps extending the claim, but the handler may hang",
+    "Look what the worker does; set a time_limit for the handler; cancel or stall the job",
+)
+
+STUCK_AFTER = 60
+"""How many times the ``claim_timeout`` of its feed a job may be claimed, where nothing else is said.
+
+The other claims of the present say nothing about what is usual: where all workers hang, all of
+their claims are old.
+"""
+
+NAMED = 20
+"""How many stuck jobs of a feed have a finding of their own."""
 
 
 def late(state: ItemState, feed: Feed) -> Fault | None:
@@ -161,3 +187,40 @@ def endless_rule(feed: Feed, claimed: Mapping[bytes, float]) -> Fault | None:
         return None
     oldest = max(0.0, feed.now - min(map(in_milliseconds, claimed.values()))) / 1000
     return Fault(ENDLESS, f"{len(claimed)} claims without an end, the oldest of {oldest:.0f} s")
+
+
+def since_when(scan: Mapping[str, Mapping[bytes, Any]]) -> dict[bytes, float]:
+    """Since when each job is claimed, in ms. (Contract: Since when a job is claimed)
+
+    Claims may be extended while they are read. So the token of a holder counts, whatever time
+    stands beside it.
+    """
+    running, holders, found = scan["running"], scan["holders"], dict[bytes, float]()
+    for id, score in scan["claimed"].items():
+        time = in_milliseconds(score)
+        token = holders.get(id, b"").rpartition(b" ")[0]
+        first = running.get(token + b" " + id, time)
+        found[id] = min(first, time) if is_time(first) else time
+    return found
+
+
+def stuck_rule(
+    feed: Feed, since: Mapping[bytes, float], after: float | None
+) -> list[tuple[bytes, float]]:
+    """Jobs that are claimed for much longer than usual, oldest first, and since when.
+
+    ``after``: for so many ms; None: as the feed's ``claim_timeout`` says.
+    """
+    if feed.kind != JOB or (after is None and feed.timeout is None):
+        return []
+    if after is None:
+        after = STUCK_AFTER * (feed.timeout or 0.0)
+    old = [(id, time) for id, time in since.items() if is_time(time) and feed.now - time > after]
+    return sorted(old, key=lambda each: each[1])
+
+
+def says_of_stuck(feed: Feed, time: float) -> str:
+    """Since when a job is claimed, for people."""
+    at = dt.datetime.fromtimestamp(time / 1000, dt.UTC)
+    age = dt.timedelta(seconds=int((feed.now - time) / 1000))
+    return f"claimed since {at:%Y-%m-%d %H:%M:%S} UTC, for {age}"

@@ -42,6 +42,13 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cy
     help="Leave a check out. May be given again.",
 )
 @click.option(
+    "--stuck-after",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Report jobs that have been claimed for longer. Default: 60 times the claim_timeout of "
+    "their feed.",
+)
+@click.option(
     "--top",
     type=click.IntRange(min=0),
     default=10,
@@ -59,6 +66,7 @@ def doctor(
     as_json: bool,
     patience: float,
     ignore: tuple[str, ...],
+    stuck_after: float | None,
     top: int,
 ) -> None:
     """Examine the feeds on a Redis or Valkey server, and the server.
@@ -78,7 +86,13 @@ def doctor(
     if os.environ.get("NO_COLOR"):
         click.get_current_context().color = False
     try:
-        report = examine(url or DEFAULT_URL, repair=repair, patience=patience, ignore=ignore)
+        report = examine(
+            url or DEFAULT_URL,
+            repair=repair,
+            patience=patience,
+            ignore=ignore,
+            stuck_after=stuck_after,
+        )
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ThoonkError as error:

@@ -62,13 +62,20 @@ class Examination:
     """
 
     def __init__(
-        self, client: redis.Redis, *, repair: bool, patience: float, ignore: Collection[str]
+        self,
+        client: redis.Redis,
+        *,
+        repair: bool,
+        patience: float,
+        ignore: Collection[str],
+        stuck_after: float | None,
     ) -> None:
         self._client = client
         self._probe = Probe(client)
         self._repair = repair
         self._patience = patience
         self._ignore = ignore
+        self._stuck_after = None if stuck_after is None else stuck_after * 1000
         self._notes: list[Finding] = []
         self._repaired: set[tuple[str, str, str]] = set()
         self._sizes: Counter[str] = Counter()
@@ -271,6 +278,7 @@ class Examination:
         endless = claims.endless_rule(feed, claimed)
         if endless is not None:
             self._notes.append(Finding(endless.check, endless.says, feed.name))
+        self._note_stuck(feed, scan)
         wrong = [state for state in scan.states() if any(candidates.faults_of(state, feed))]
         # First without going through lists: that clears those that have moved on.
         glances = {candidates.of_id(feed, state, 0, walk=False): state for state in wrong}
@@ -286,6 +294,18 @@ class Examination:
         yield from self._wrong(candidates.of_total(feed, word) for word in totals)
         if feed.kind == SORTED_FEED:
             yield from self._wrong([candidates.of_counter(feed, items)])
+
+    def _note_stuck(self, feed: Feed, scan: Scan) -> None:
+        if feed.kind != JOB:
+            return
+        stuck = claims.stuck_rule(feed, claims.since_when(scan.found), self._stuck_after)
+        for id, time in stuck[: claims.NAMED]:
+            says = claims.says_of_stuck(feed, time)
+            self._notes.append(Finding(claims.STUCK, says, feed.name, (decode_name(id),)))
+        if more := stuck[claims.NAMED :]:
+            ids = tuple(decode_name(id) for id, _ in more[:SHOWN])
+            says = f"{len(more)} more that were claimed after these"
+            self._notes.append(Finding(claims.STUCK, says, feed.name, ids, len(more)))
 
     def _of_results(
         self, feed: Feed, found: set[str], stored: Sequence[bytes]

@@ -72,6 +72,7 @@ _PLACES = (
     _Place("published", "published", _SCORES, (JOB,)),
     _Place("cancelled", "cancelled", _HASH, (JOB,)),
     _Place("tokens", "", _HASH, (QUEUE, JOB)),
+    _Place("running", "", _SCORES, (JOB,)),
     _Place("holders", "holder", _HASH, (QUEUE, JOB)),
     _Place("claimed", "claimed", _SCORES, (QUEUE, JOB)),
     _Place("scheduled", "due", _SCORES, (JOB,)),
@@ -113,7 +114,8 @@ class Scan:
 
     Attributes:
         feed: the feed, with the time at which the scan began.
-        found: for the word of each key what it holds, by id (``tokens``: by token).
+        found: for the word of each key what it holds, by id (``tokens``: by token; ``running``:
+            by token and id).
     """
 
     feed: Feed
