@@ -129,6 +129,14 @@ def is_next(patient: Patient, ids: tuple[str, ...]) -> bool:
     return patient.raw.lindex("feed.ids:q", -1) == id.encode() and waits(patient, ids)
 
 
+@plant("stuck", "j")
+def claimed_long_ago_and_extended_since(patient: Patient) -> tuple[str, ...]:
+    claim = patient.job().get_nowait()
+    claim.extend()
+    patient.raw.zincrby("feed.running:j", -61 * 60_000, f"{claim.token} {claim.id}")
+    return (claim.id,)
+
+
 @plant("lost", "j", waits)
 def popped_by_a_peer_that_died(patient: Patient) -> tuple[str, ...]:
     return (patient.raw.rpop("feed.ids:j").decode(),)
