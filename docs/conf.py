@@ -16,7 +16,9 @@ author = "The Thoonk authors"
 copyright = "the Thoonk authors, MIT licence"
 version = release = thoonk.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+# Neither prompts nor what a command prints are copied.
+copybutton_exclude = ".linenos, .gp, .go"
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"Thoonk {release}"

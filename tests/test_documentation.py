@@ -1,21 +1,30 @@
-"""What the documentation as a whole promises: public names, pages, and what search finds."""
+"""What the documentation as a whole promises. tools/check_html.py looks at the built pages."""
 
 from __future__ import annotations
 
+import configparser
+import json
 import re
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import thoonk
 import thoonk.backends
 import thoonk.testing
+from thoonk.worker.cli import work
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 
+DEPLOYMENTS = ("docker", "kubernetes", "systemd")
 DIRECTIVE = re.compile(r"^\.\. (?:auto\w+|py:\w+):: (\S+)", re.MULTILINE)
+
+
+def fences(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def documented() -> list[str]:
@@ -61,3 +70,29 @@ def test_the_page_on_installing_has_every_extra() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert rows == set(settings["project"]["optional-dependencies"])
+
+
+def test_the_files_for_deployment_are_well_formed_and_agree() -> None:
+    """Each service manager waits longer than the worker's grace, or it would kill jobs."""
+    pages = {name: (DOCS / f"deploy/{name}.md").read_text("utf-8") for name in DEPLOYMENTS}
+    (compose,) = (yaml.safe_load(text) for text in fences(pages["docker"], "yaml"))
+    (deployment,) = (yaml.safe_load(text) for text in fences(pages["kubernetes"], "yaml"))
+    unit = configparser.ConfigParser(interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read_string(*fences(pages["systemd"], "ini"))
+    pod = deployment["spec"]["template"]["spec"]
+    (image,) = fences(pages["docker"], "dockerfile")
+    (command,) = (json.loads(line[4:]) for line in image.splitlines() if line.startswith("CMD "))
+    stops = [
+        (command, int(compose["services"]["worker"]["stop_grace_period"].removesuffix("s"))),
+        (pod["containers"][0]["args"], pod["terminationGracePeriodSeconds"]),
+        (unit["Service"]["ExecStart"].split(), int(unit["Service"]["TimeoutStopSec"])),
+    ]
+    options = {option for each in work.params for option in each.opts}
+    for words, patience in stops:
+        used = [str(word) for word in words]
+        assert float(used[used.index("--grace") + 1]) < patience
+        assert {word for word in used if word.startswith("--")} <= options | {"--json"}
+    named = compose["services"]["redis"]["command"]
+    assert "noeviction" in named
+    assert "--appendonly yes" in named
