@@ -53,7 +53,7 @@ def test_nothing_tells_to_install_from_the_index_what_is_not_there_yet() -> None
     """Until the release, that name is another program's version 1.0.1, without extras."""
     if "dev" not in thoonk.__version__:
         pytest.skip("released")
-    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+    texts = [ROOT / "README.md", *DOCS.rglob("*.md")]
     texts += [*(ROOT / "thoonk").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
     wrong = re.compile(r"pip install (-\S+ )*['\"]?thoonk\b|thoonk\[[a-z,]+\](?! @ )")
     found = [

@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import trove_classifiers
+import yaml
 from packaging.requirements import Requirement
 
 import thoonk
@@ -176,9 +178,38 @@ except thoonk.BackendNotInstalled as error:
     assert "pip install redis" in done.stdout
 
 
-def test_the_versions_agree() -> None:
+def test_the_version_comes_from_one_place(wheel: Path) -> None:
+    assert wheel.name.startswith(f"thoonk-{thoonk.__version__}-")
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    assert tomllib.loads(text)["project"]["dynamic"] == ["version"]
+    assert thoonk.__version__ not in text
+
+
+def test_the_changelog_is_at_this_version() -> None:
+    headings = re.findall(r"(?m)^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"))
+    assert headings[0] == "[Unreleased]"
+    released = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - \d{4}(-\d\d-\d\d)?", h) for h in headings[1:]]
+    assert all(released)
+    if "dev" not in thoonk.__version__:
+        assert headings[1].startswith(f"[{thoonk.__version__}]")
+
+
+def test_the_classifiers_are_known_and_name_the_pythons_of_tox() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    assert thoonk.__version__ == project["version"]
+    assert set(project["classifiers"]) <= trove_classifiers.classifiers
+    pythons = {c.rpartition(" ")[2] for c in project["classifiers"] if re.search(r":: 3\.\d", c)}
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text("utf-8"))
+    steps = workflow["jobs"]["tox"]["steps"]
+    (versions,) = (
+        step["with"]["python-version"].split()
+        for step in steps
+        if "python-version" in step.get("with", {})
+    )
+    assert set(versions) == pythons
+    assert versions[-1] == project["requires-python"].removeprefix(">=")
+    assert "bash .ci/run" in [step.get("run") for step in steps]
+    needed = set(re.findall(r"missing\+=\((\S+)\)", (ROOT / ".ci/run").read_text("utf-8")))
+    assert needed <= set(" ".join(step.get("run", "") for step in steps).split())
 
 
 def test_the_constraints_for_the_oldest_versions_are_the_lower_bounds() -> None:
