@@ -429,7 +429,13 @@ class World:
     @_do.register
     def _read_workers(self, _: ops.ReadWorkers) -> ops.WorkerPage:
         now = self.clock()
-        return ops.WorkerPage(tuple(info for info, until in self._workers.values() if until > now))
+        return ops.WorkerPage(
+            tuple(
+                attrs.evolve(info, age=now - info.reported.timestamp())
+                for info, until in self._workers.values()
+                if until > now
+            )
+        )
 
     @_do.register
     def _get_config(self, op: ops.GetConfig) -> dict[str, str]:

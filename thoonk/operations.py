@@ -455,6 +455,7 @@ class WorkerInfo:
         is_stopping: whether it takes no more jobs.
         busy: how many jobs it was at then.
         jobs: these, or the first hundred of them.
+        age: seconds since it reported, when this was read.
     """
 
     id: str
@@ -470,6 +471,7 @@ class WorkerInfo:
     is_stopping: bool = False
     busy: int = 0
     jobs: tuple[WorkerJob, ...] = ()
+    age: float = 0.0
 
 
 @attrs.frozen

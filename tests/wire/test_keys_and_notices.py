@@ -238,6 +238,7 @@ class RunOf(str):
 
 ANY_MARK: Any = AnyMark()
 MOMENT: Any = Moment()
+AGE: Any = Age()
 UNCHANGED = "unchanged"
 NOW = Now()
 ANNOUNCED = Announcement()
@@ -475,7 +476,7 @@ ROWS = [
             Alive(b"odd", b"colour=red\0feed=a\0job=2 1 1 x\0job=\0pid=many\0stopping=no"),
         ),
         answer=ops.WorkerPage(
-            (ops.WorkerInfo("odd", "", 0, "", ("a",), 0, 0, "", MOMENT, MOMENT),)
+            (ops.WorkerInfo("odd", "", 0, "", ("a",), 0, 0, "", MOMENT, MOMENT, age=AGE),)
         ),
     ),
     # --- configuration -------------------------------------------------------------------

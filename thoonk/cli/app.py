@@ -55,6 +55,7 @@ SECTIONS: Mapping[str, Section] = {
         "watch": ("thoonk.cli.watch:watch", "Print notices as they happen."),
         "top": ("thoonk.cli.stats:top", "Show how full and how busy feeds are, live."),
         "stats": ("thoonk.cli.stats:stats", "The numbers of top, once, also for machines."),
+        "workers": ("thoonk.cli.workers:workers", "List the workers that are alive."),
         "doctor": ("thoonk.doctor.command:doctor", "Look for faults on a server, and repair them."),
         "maintenance": ("thoonk.cli.jobs:maintenance", "Repair what dead workers left behind."),
         "export": ("thoonk.cli.transfer:export_feed", "Write a feed to a file."),

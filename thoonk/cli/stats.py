@@ -10,6 +10,7 @@ import attrs
 import click
 
 from thoonk import BackendUnavailable, FeedDoesNotExist, FeedStats, OutcomeUnknown
+from thoonk.cli.ages import short_age
 from thoonk.cli.output import (
     one_line,
     printable,
@@ -54,8 +55,6 @@ DISPENSABLE = (
     *("scheduled", "paused"),
 )
 """What is left out, in this order, until all others fit: a number that is cut short misleads."""
-
-UNITS = (("d", 86_400), ("h", 3_600), ("m", 60))
 
 
 @attrs.frozen
@@ -114,25 +113,16 @@ class Sample:
             *("" if number is None else str(number) for number in counts),
             _rate(self.put_per_second),
             _rate(self.done_per_second),
-            _age(oldest),
-            _age(stats.oldest_claimed),
+            short_age(oldest),
+            short_age(stats.oldest_claimed),
             "" if stats.scheduled is None else str(stats.scheduled),
-            _age(stats.next_due),
+            short_age(stats.next_due),
             "yes" if stats.paused else "",
         ]
 
 
 def _rate(number: float | None) -> str:
     return "" if number is None else f"{number:.1f}"
-
-
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    for unit, length in UNITS:
-        if seconds >= length:
-            return f"{seconds / length:.0f}{unit}"
-    return f"{seconds:.0f}s"
 
 
 class Sampler:

@@ -15,11 +15,13 @@ import attrs
 
 from thoonk import AsyncThoonk, Thoonk
 from thoonk.exceptions import InvalidType, InvalidValue
+from thoonk.identity import in_role, process_name
 from thoonk.operations import check_count
 from thoonk.worker._async.executor import AsyncExecutor
 from thoonk.worker._sync.executor import Executor
 from thoonk.worker.handlers import Handler, make_handler
 from thoonk.worker.report import Legacy, Report
+from thoonk.worker.reporting import Group, Reporting
 from thoonk.worker.shutdown import Shutdown, StopReason
 from thoonk.worker.signals import STOPPING, Noted, taken
 from thoonk.worker.supervisor import Supervisor
@@ -69,6 +71,7 @@ class _Task:
     burst: bool
     report: Report | None = None
     legacy: Legacy = attrs.field(factory=Legacy)
+    group: Group | None = None
 
 
 class BaseWorker(abc.ABC, Generic[C]):
@@ -77,6 +80,7 @@ class BaseWorker(abc.ABC, Generic[C]):
     _client_class: ClassVar[type[Any]]
     _asynchronous: ClassVar[bool]
     _concurrency: ClassVar[int] = 8
+    _reporting: Reporting | None = None
 
     def __init__(
         self,
@@ -250,6 +254,8 @@ class BaseWorker(abc.ABC, Generic[C]):
             "max_jobs": self.max_jobs if self.processes else None,
             "report": task.report,
             "legacy": task.legacy,
+            "group": task.group,
+            "reporting": self._reporting,
         }
 
     def _url(self) -> C | str:
@@ -265,8 +271,11 @@ class BaseWorker(abc.ABC, Generic[C]):
         # What is wrong with the configuration or the server shows here, once.
         self._open(handlers)
         loops = self._loops()
+        group = Group(process_name(), self.processes)
         supervisor = Supervisor(
-            lambda shutdown, *told: self._work(_Task(handlers, shutdown, burst, *told)),
+            lambda shutdown, report, legacy: self._work(
+                _Task(handlers, shutdown, burst, report, legacy, group)
+            ),
             processes=self.processes,
             slots=[each.feed for each in handlers for _ in range(each.concurrency or loops)],
             grace=self.grace,
@@ -311,7 +320,9 @@ class Worker(BaseWorker[Thoonk]):
         if isinstance(target, Thoonk):
             yield target
             return
-        with Thoonk(backend=target) as client:
+        with in_role("worker"):
+            client = Thoonk(backend=target)
+        with client:
             yield client
 
     def _open(self, handlers: list[Handler]) -> None:
@@ -351,7 +362,9 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
         if isinstance(target, AsyncThoonk):
             yield target
             return
-        async with AsyncThoonk(backend=target) as client:
+        with in_role("worker"):
+            client = AsyncThoonk(backend=target)
+        async with client:
             yield client
 
     def _open(self, handlers: list[Handler]) -> None:

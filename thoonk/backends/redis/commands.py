@@ -319,16 +319,16 @@ def _(op: ops.RemoveWorker, call: Call) -> Command[bool]:
 @_handles(ops.ReadWorkers)
 def _(op: ops.ReadWorkers, call: Call) -> Command[ops.WorkerPage]:
     def parse(reply: list[bytes]) -> ops.WorkerPage:
-        cursor, *words = reply
+        cursor, now, *words = reply
         pairs = zip(words[::2], words[1::2], strict=True)
-        found = (_worker(decode_name(id), record) for id, record in pairs)
+        found = (_worker(decode_name(id), record, now) for id, record in pairs)
         workers = tuple(worker for worker in found if worker is not None)
         return ops.WorkerPage(workers, "" if cursor == b"0" else decode_name(cursor))
 
     return _script(op, call, (op.cursor or 0, WORKERS_PAGE), parse, writes=False)
 
 
-def _worker(id: str, record: bytes) -> ops.WorkerInfo | None:
+def _worker(id: str, record: bytes, now: bytes) -> ops.WorkerInfo | None:
     """What a worker says of itself; None where a peer has left something else."""
     known: dict[bytes, bytes] = {}
     feeds: list[str] = []
@@ -365,6 +365,7 @@ def _worker(id: str, record: bytes) -> ops.WorkerInfo | None:
         known.get(b"stopping") == b"1",
         wire.count_of(known.get(b"busy")),
         tuple(jobs),
+        max(0.0, int(now) / 1000 - last.timestamp()),
     )
 
 

@@ -20,17 +20,21 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from thoonk import Thoonk
+from thoonk import Thoonk, __version__
 from thoonk.concurrency._sync import Background, Event, wait_event
 from thoonk.exceptions import Closed, FeedDoesNotExist, ThoonkError, UnsupportedOperation
-from thoonk.operations import MOST, ReadJobs
+from thoonk.identity import process_name
+from thoonk.names import new_token
+from thoonk.operations import MOST, MOST_REPORTED, ReadJobs, ReportedJob, WorkerReport
 from thoonk.worker._sync.consumer import Consumer, open_consumer, reopen
 from thoonk.worker._sync.endings import Endings, Job
 from thoonk.worker._sync.heartbeat import WorkerHeartbeat
+from thoonk.worker._sync.presence import Presence
 from thoonk.worker._sync.slot import Slot, Standstill
 from thoonk.worker.handlers import Handler
 from thoonk.worker.outcomes import TimeLimitExceeded
 from thoonk.worker.report import Legacy, Report
+from thoonk.worker.reporting import Group, Reporting
 from thoonk.worker.retries import Retries
 from thoonk.worker.running_job import RunningJob
 from thoonk.worker.shutdown import Shutdown, StopReason
@@ -66,6 +70,8 @@ class Executor:
         max_jobs: int | None = None,
         report: Report | None = None,
         legacy: Legacy | None = None,
+        group: Group | None = None,
+        reporting: Reporting | None = None,
     ) -> None:
         """Tell what to work on; it begins with `run`.
 
@@ -78,6 +84,8 @@ class Executor:
             report: is told for each slot (by its number) the job that it is at; None: there
                 is no supervisor.
             legacy: what processes before this one have left.
+            group: the processes that this one belongs to; None: it is alone.
+            reporting: how often it reports that it is alive; None: as usual.
         """
         self._thoonk = thoonk
         self._handlers = handlers
@@ -86,6 +94,10 @@ class Executor:
         self._max_jobs = max_jobs
         self._report = report
         self._legacy = legacy or Legacy()
+        self._group = group or Group()
+        self._reporting = reporting or Reporting()
+        self._began = time.monotonic()
+        self._id = f"{process_name()}:{new_token()[:8]}"
         self._consumers: list[Consumer] = []
         self._slots: list[Slot] = []
         self._loops: list[Background] = []
@@ -133,6 +145,8 @@ class Executor:
             self._endings.orphaned(orphan, self._handlers)
         self._report_retries()
         self._start()
+        presence = Presence(self._thoonk, self._describe, self._reporting)
+        reports = Background(presence.run, "thoonk-worker-presence")
         standstill = Standstill(TICK)
         try:
             while not wait_event(self._is_over, TICK):
@@ -150,8 +164,36 @@ class Executor:
             self._wait_for_the_end(shutdown, grace)
             self._clear()
             beats.close()
+            presence.close()
+            deadline = time.monotonic() + GIVE_BACK_WITHIN
             heartbeat.join(GIVE_BACK_WITHIN)
+            reports.join(max(0.0, deadline - time.monotonic()))
         return self._stop_reason
+
+    def _describe(self) -> WorkerReport:
+        """What there is to know of this worker now."""
+        now = time.monotonic()
+        held = [job for slot in [*self._slots] if (job := slot.held) is not None]
+        jobs = (
+            ReportedJob(job.feed, job.claim.id, job.attempt, now - job.began)
+            for job in held
+            if not job.is_lost
+        )
+        host, _, pid = process_name().rpartition(":")
+        return WorkerReport(
+            self._id,
+            host,
+            int(pid),
+            __version__,
+            tuple(consumer.feed for consumer in self._consumers),
+            len(self._slots),
+            self._group.processes,
+            self._group.name,
+            now - self._began,
+            self._is_stopping.is_set(),
+            len(held),
+            tuple(itertools.islice(jobs, MOST_REPORTED)),
+        )
 
     # --- beginning and end --------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.forks import cut_off_in_children
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
 from thoonk.concurrency._async import is_loop_running
+from thoonk.identity import client_name, role
 
 # redis-py's own annotations change from version to version.
 Client: TypeAlias = Any
@@ -37,7 +38,8 @@ def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float |
     # redis-py would start a task for every command that it times.
     timeout: float | None = settings.pop("socket_timeout")
     settings["socket_timeout"] = None
-    settings.setdefault("redis_connect_func", _greet)
+    named = settings.get("client_name")
+    settings.setdefault("redis_connect_func", _greet if named else _Greeting(role()))
     if address.sentinels:
         return _sentinel_pool(address, settings), timeout
     kind: Any = TcpConnection
@@ -57,6 +59,28 @@ async def _greet(connection: Connection) -> None:
     except TimeoutError as error:
         await disconnect(connection)
         raise driver.TimeoutError("the server accepted the connection and is silent") from error
+
+
+class _Greeting:
+    """The same, and the connection gets a name."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self._may_name = True
+
+    async def __call__(self, connection: Connection) -> None:
+        if self._may_name:
+            # Here and not in the settings: it has the number of the process, which may fork.
+            connection.client_name = client_name(self._role)
+            try:
+                await _greet(connection)
+            except driver.ResponseError:
+                connection.client_name = None
+            else:
+                return
+        await _greet(connection)
+        # It was the name: the user may not set one, or a proxy does not know the command.
+        self._may_name = False
 
 
 def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:

@@ -26,6 +26,7 @@ from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.forks import cut_off_in_children
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
 from thoonk.backends.redis.sockets import TimedSocket, keeping_time, plain
+from thoonk.identity import client_name, role
 
 # redis-py's own annotations change from version to version.
 Client: TypeAlias = Any
@@ -42,6 +43,8 @@ def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float |
     timeout: float | None = settings["socket_timeout"]
     # For what follows connecting; each call has a limit of its own.
     settings["socket_timeout"] = settings["socket_connect_timeout"]
+    if not settings.get("client_name"):
+        settings.setdefault("redis_connect_func", _Greeting(role()))
     if address.sentinels:
         return _sentinel_pool(address, settings), timeout
     kind: Any = TcpConnection
@@ -51,6 +54,28 @@ def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float |
         kind = UnixConnection
     pool = BlockingConnectionPool(connection_class=keeping_time(kind), **settings)  # type: ignore[no-untyped-call,unused-ignore]
     return pool, timeout
+
+
+class _Greeting:
+    """What follows connecting: among other things, the connection gets a name."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self._may_name = True
+
+    def __call__(self, connection: Connection) -> None:
+        if self._may_name:
+            # Here and not in the settings: it has the number of the process, which may fork.
+            connection.client_name = client_name(self._role)
+            try:
+                connection.on_connect()
+            except driver.ResponseError:
+                connection.client_name = None
+            else:
+                return
+        connection.on_connect()
+        # It was the name: the user may not set one, or a proxy does not know the command.
+        self._may_name = False
 
 
 def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:

@@ -1,0 +1,73 @@
+"""The command ``workers``: who works on what."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import attrs
+import click
+
+from thoonk import WorkerInfo
+from thoonk.cli.ages import short_age
+from thoonk.cli.output import print_table, printable, to_terminal, write_json, write_line
+from thoonk.cli.session import Command, Session, names_argument, pass_session
+
+COLUMNS = ("host", "pid", "group", "feeds", "busy", "of", "up", "seen", "state", "version", "jobs")
+NUMBERS = ("pid", "busy", "of", "up", "seen")
+
+
+def _record(worker: WorkerInfo) -> dict[str, Any]:
+    """It as JSON."""
+    return attrs.asdict(worker, value_serializer=lambda _, __, value: _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, dt.datetime) else value
+
+
+def _cells(worker: WorkerInfo) -> list[str]:
+    """It as a row of the table."""
+    up = (worker.reported - worker.started).total_seconds() + worker.age
+    jobs = []
+    for job in worker.jobs:
+        took = (worker.reported - job.since).total_seconds() + worker.age
+        again = f" attempt {job.attempt}" if job.attempt > 1 else ""
+        where = f"{job.feed}/" if len(worker.feeds) > 1 else ""
+        jobs.append(f"{where}{job.id} {short_age(took)}{again}")
+    return [
+        printable(worker.host),
+        str(worker.pid),
+        printable(worker.group),
+        printable(", ".join(worker.feeds)),
+        str(worker.busy),
+        str(worker.concurrency),
+        short_age(max(0.0, up)),
+        short_age(worker.age),
+        "stopping" if worker.is_stopping else "working" if worker.busy else "idle",
+        printable(worker.version),
+        printable(", ".join(jobs)),
+    ]
+
+
+@click.command(cls=Command)
+@names_argument
+@pass_session
+def workers(session: Session, names: tuple[str, ...]) -> None:
+    """List the workers that are alive, or those that work on the feeds named.
+
+    busy is how many jobs a worker is doing, and of is how many it does at once; up is how long
+    it has been running; seen is how long ago it reported. A worker that dies is listed for 20
+    seconds more.
+    """
+    found = session.client.get_workers()
+    if names:
+        found = [worker for worker in found if not {*names}.isdisjoint(worker.feeds)]
+    if session.json:
+        for worker in found:
+            write_json(_record(worker))
+    elif to_terminal():
+        print_table(COLUMNS, map(_cells, found), right=NUMBERS, long="jobs")
+    else:
+        for row in (COLUMNS, *map(_cells, found)):
+            write_line("\t".join(cell or "-" for cell in row))
