@@ -7,6 +7,7 @@ halves differ. The modules beside it are the same in both worlds.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from redis import exceptions as driver
@@ -39,7 +40,7 @@ def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float |
     timeout: float | None = settings.pop("socket_timeout")
     settings["socket_timeout"] = None
     named = settings.get("client_name")
-    settings.setdefault("redis_connect_func", _greet if named else _Greeting(role()))
+    settings.setdefault("redis_connect_func", _greet if named else _greeting(role()))
     if address.sentinels:
         return _sentinel_pool(address, settings), timeout
     kind: Any = TcpConnection
@@ -61,17 +62,16 @@ async def _greet(connection: Connection) -> None:
         raise driver.TimeoutError("the server accepted the connection and is silent") from error
 
 
-class _Greeting:
-    """The same, and the connection gets a name."""
+def _greeting(role: str) -> Callable[[Connection], Coroutine[Any, Any, None]]:
+    """`_greet` that also gives the connection a name."""
+    may_name = True
 
-    def __init__(self, role: str) -> None:
-        self._role = role
-        self._may_name = True
-
-    async def __call__(self, connection: Connection) -> None:
-        if self._may_name:
+    # redis-py awaits a function; what it makes of an object that is called it would drop.
+    async def greet(connection: Connection) -> None:
+        nonlocal may_name
+        if may_name:
             # Here and not in the settings: it has the number of the process, which may fork.
-            connection.client_name = client_name(self._role)
+            connection.client_name = client_name(role)
             try:
                 await _greet(connection)
             except driver.ResponseError:
@@ -80,7 +80,9 @@ class _Greeting:
                 return
         await _greet(connection)
         # It was the name: the user may not set one, or a proxy does not know the command.
-        self._may_name = False
+        may_name = False
+
+    return greet
 
 
 def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:

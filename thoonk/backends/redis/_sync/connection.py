@@ -7,6 +7,7 @@ halves differ. The modules beside it are the same in both worlds.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from redis import BlockingConnectionPool, SSLConnection
@@ -44,7 +45,7 @@ def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float |
     # For what follows connecting; each call has a limit of its own.
     settings["socket_timeout"] = settings["socket_connect_timeout"]
     if not settings.get("client_name"):
-        settings.setdefault("redis_connect_func", _Greeting(role()))
+        settings.setdefault("redis_connect_func", _greeting(role()))
     if address.sentinels:
         return _sentinel_pool(address, settings), timeout
     kind: Any = TcpConnection
@@ -56,17 +57,15 @@ def open_pool(address: Address, settings: dict[str, Any]) -> tuple[Pool, float |
     return pool, timeout
 
 
-class _Greeting:
-    """What follows connecting: among other things, the connection gets a name."""
+def _greeting(role: str) -> Callable[[Connection], None]:
+    """What follows connecting. Among other things, the connection gets a name."""
+    may_name = True
 
-    def __init__(self, role: str) -> None:
-        self._role = role
-        self._may_name = True
-
-    def __call__(self, connection: Connection) -> None:
-        if self._may_name:
+    def greet(connection: Connection) -> None:
+        nonlocal may_name
+        if may_name:
             # Here and not in the settings: it has the number of the process, which may fork.
-            connection.client_name = client_name(self._role)
+            connection.client_name = client_name(role)
             try:
                 connection.on_connect()
             except driver.ResponseError:
@@ -75,7 +74,9 @@ class _Greeting:
                 return
         connection.on_connect()
         # It was the name: the user may not set one, or a proxy does not know the command.
-        self._may_name = False
+        may_name = False
+
+    return greet
 
 
 def _sentinel_pool(address: Address, settings: dict[str, Any]) -> Pool:
