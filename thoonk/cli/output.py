@@ -46,8 +46,8 @@ def printable(text: str) -> str:
     )
 
 
-def one_line(error: BaseException) -> str:
-    """An error's message on one line."""
+def one_line(error: BaseException | str) -> str:
+    """A message, perhaps of an error, on one line."""
     return printable(" ".join(str(error).split()))
 
 

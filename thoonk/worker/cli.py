@@ -15,7 +15,9 @@ import click
 from click.core import ParameterSource
 
 from thoonk.cli.exit_codes import Exit
+from thoonk.cli.output import one_line, write_json
 from thoonk.cli.session import Command, Seconds, Session, pass_session
+from thoonk.worker.check import Mode, check
 from thoonk.worker.workers import AsyncWorker, BaseWorker, Worker
 
 FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
@@ -113,7 +115,7 @@ def _set_up_logging(session: Session) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("target", metavar="MODULE:WORKER")
+@click.argument("target", metavar="MODULE:WORKER", required=False)
 @click.option(
     "-c",
     "--concurrency",
@@ -146,18 +148,46 @@ def _set_up_logging(session: Session) -> None:
 @click.option(
     "feeds", "--feed", multiple=True, metavar="NAME", help="Only these feeds; may be repeated."
 )
+@click.option(
+    "--check",
+    "mode",
+    is_flag=False,
+    flag_value=Mode.READY.value,
+    type=click.Choice([mode.value for mode in Mode]),
+    metavar="[ready|live]",
+    help="Do no jobs, but say whether a worker of this host is alive: exit code 0, else 1. No "
+    "MODULE:WORKER then; name feeds with --feed. With live, a server that cannot be asked and a "
+    "worker that is stopping count as alive.",
+)
+@click.option(
+    "--within",
+    type=Seconds(min=0),
+    default=20.0,
+    metavar="SECONDS",
+    help="With --check: how long ago a worker may have reported. Default: 20.",
+)
+@click.option(
+    "--timeout",
+    type=Seconds(min=0, min_open=True),
+    default=1.0,
+    metavar="SECONDS",
+    help="With --check: how long to wait for the server. Default: 1.",
+)
 @pass_session
 @click.pass_context
 def work(  # noqa: PLR0917 - click passes them by name
     context: click.Context,
     session: Session,
-    target: str,
+    target: str | None,
     concurrency: int | None,
     processes: int | None,
     grace: float | None,
     max_jobs: int | None,
     burst: bool,
     feeds: tuple[str, ...],
+    mode: str | None,
+    within: float,
+    timeout: float,
 ) -> None:
     """Do the jobs of the feeds that a worker has handlers for.
 
@@ -165,6 +195,17 @@ def work(  # noqa: PLR0917 - click passes them by name
     stand in the current folder. The first SIGTERM or Ctrl-C lets running jobs end, the
     second gives them back at once.
     """
+    if mode is not None:
+        if target is not None:
+            raise click.UsageError("--check goes without MODULE:WORKER: name feeds with --feed")
+        health = check(session.url, feeds, Mode(mode), within=within, timeout=timeout)
+        if session.json:
+            write_json({"healthy": health.is_good, "message": health.message})
+        else:
+            click.echo(one_line(health.message), err=not health.is_good)
+        raise SystemExit(Exit.OK if health.is_good else Exit.FAILED)
+    if target is None:
+        raise click.UsageError("Missing argument 'MODULE:WORKER'.")
     worker = load(target)
     if worker.backend is None or (_is_given(context, "backend") and _takes_url(worker)):
         worker.backend = session.url

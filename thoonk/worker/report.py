@@ -60,6 +60,7 @@ class Report:
         self._lengths = context.RawArray("i", len(feeds))
         self._jobs = context.RawArray("c", len(feeds) * LONGEST)
         self._retries_until = context.RawValue("d", 0.0)
+        self._ticked = context.RawValue("d", 0.0)
 
     # --- in the process -----------------------------------------------------------------
 
@@ -77,6 +78,10 @@ class Report:
         self._lengths[slot] = 0
         self._deadlines[slot] = math.inf
 
+    def tick(self) -> None:
+        """The process is not hanging."""
+        self._ticked.value = time.monotonic()
+
     @property
     def retries_until(self) -> float:
         """When the last of the attempts that the process has scheduled is due."""
@@ -87,6 +92,11 @@ class Report:
         self._retries_until.value = until
 
     # --- in the supervisor --------------------------------------------------------------
+
+    @property
+    def ticked(self) -> float:
+        """When the process was last known not to hang, by the monotonic clock; 0: never."""
+        return float(self._ticked.value)
 
     def overdue(self, seconds: float) -> list[int]:
         """The slots whose job should have been done so many seconds ago."""

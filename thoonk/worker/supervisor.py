@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 
 from thoonk.exceptions import ThoonkError
+from thoonk.worker.notify import Notifier
 from thoonk.worker.outcomes import TimeLimitExceeded
 from thoonk.worker.report import Legacy, Orphan, Report
 from thoonk.worker.shutdown import Shutdown, StopReason
@@ -31,6 +32,9 @@ TICK = 0.1
 
 OVERDUE = 5.0
 """Seconds, beyond the grace, that a process has to end a job whose time is over."""
+
+START_WITHIN = 60.0
+"""Seconds that a process may take to open its feeds, until it counts as hanging."""
 
 QUICK_END = 1.0
 """Seconds. A process that ends sooner is replaced so much later."""
@@ -76,7 +80,14 @@ class Supervisor:
     """Starts processes, replaces those that end, and ends them when it is to stop."""
 
     def __init__(
-        self, work: Work, *, processes: int, slots: Sequence[str], grace: float, burst: bool = False
+        self,
+        work: Work,
+        *,
+        processes: int,
+        slots: Sequence[str],
+        grace: float,
+        burst: bool = False,
+        notifier: Notifier | None = None,
     ) -> None:
         """Nothing is started yet.
 
@@ -86,12 +97,15 @@ class Supervisor:
             slots: for each job that one of them does at once, the name of its feed.
             grace: seconds that they take to end, at most.
             burst: they end by themselves when all is done.
+            notifier: the service manager; None: there is none.
         """
         self._work = work
         self._processes = processes
         self._slots = slots
         self._grace = grace
         self._burst = burst
+        self._notifier = notifier or Notifier()
+        self._is_ready = False
         # With fork, handlers need not be importable by name. Nothing runs here but this.
         self._context = multiprocessing.get_context("fork")
         self._level = self._context.RawValue("i", Shutdown.NONE)
@@ -113,7 +127,9 @@ class Supervisor:
                 if not self._children and not self._missing:
                     return
                 self._look_after()
+                self._notify()
             self._level.value = level
+            self._notifier.stopping(f"Stopping; jobs have {self._grace:g} s")
             self._end(shutdown)
         finally:
             # Whatever happened here: nobody is left behind.
@@ -158,6 +174,22 @@ class Supervisor:
                 )
                 self._kill(child)
 
+    def _notify(self) -> None:
+        """Let the service manager know, as long as no process hangs."""
+        if not self._is_ready and not self._missing:
+            self._is_ready = all(child.report.ticked for child in self._children)
+            if self._is_ready:
+                feeds = ", ".join(dict.fromkeys(self._slots))
+                self._notifier.ready(f"Working on {feeds} in {self._processes} processes")
+        if self._notifier.watchdog and not any(map(self._hangs, self._children)):
+            self._notifier.alive()
+
+    def _hangs(self, child: Child) -> bool:
+        now = time.monotonic()
+        if not child.report.ticked:
+            return now - child.started > START_WITHIN
+        return now - child.report.ticked > self._notifier.watchdog / 2
+
     def _replace(self, child: Child, now: float) -> None:
         code = child.process.exitcode
         if self._level.value != Shutdown.NONE or self._shutdown() is not Shutdown.NONE:
@@ -201,6 +233,7 @@ class Supervisor:
                 self._level.value = Shutdown.COLD
                 deadline = time.monotonic() + OVERDUE
             self._look_after()
+            self._notify()
 
     @staticmethod
     def _kill(child: Child) -> None:

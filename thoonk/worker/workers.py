@@ -20,6 +20,7 @@ from thoonk.operations import check_count
 from thoonk.worker._async.executor import AsyncExecutor
 from thoonk.worker._sync.executor import Executor
 from thoonk.worker.handlers import Handler, make_handler
+from thoonk.worker.notify import Notifier
 from thoonk.worker.report import Legacy, Report
 from thoonk.worker.reporting import Group, Reporting
 from thoonk.worker.shutdown import Shutdown, StopReason
@@ -72,6 +73,7 @@ class _Task:
     report: Report | None = None
     legacy: Legacy = attrs.field(factory=Legacy)
     group: Group | None = None
+    notifier: Notifier | None = None
 
 
 class BaseWorker(abc.ABC, Generic[C]):
@@ -214,10 +216,11 @@ class BaseWorker(abc.ABC, Generic[C]):
                     ", ".join(names),
                     extra={"event": "worker_started", "feeds": names},
                 )
+                notifier = Notifier.from_environment(os.environ)
                 if self.processes:
-                    self._supervise(handlers, burst=burst)
+                    self._supervise(handlers, burst=burst, notifier=notifier)
                 else:
-                    self._work(_Task(handlers, shutdown, burst))
+                    self._work(_Task(handlers, shutdown, burst, notifier=notifier))
         finally:
             self._shutdown = _ShutdownLevel()
         return 128 + shutdown.signals[-1] if len(shutdown.signals) > 1 else 0
@@ -256,12 +259,13 @@ class BaseWorker(abc.ABC, Generic[C]):
             "legacy": task.legacy,
             "group": task.group,
             "reporting": self._reporting,
+            "notifier": task.notifier,
         }
 
     def _url(self) -> C | str:
         return self.backend or os.environ.get("THOONK_URL") or DEFAULT_URL
 
-    def _supervise(self, handlers: list[Handler], *, burst: bool) -> None:
+    def _supervise(self, handlers: list[Handler], *, burst: bool, notifier: Notifier) -> None:
         if not hasattr(os, "fork"):
             raise InvalidValue("processes need a system that can fork; use threads")
         target = self._url()
@@ -280,6 +284,7 @@ class BaseWorker(abc.ABC, Generic[C]):
             slots=[each.feed for each in handlers for _ in range(each.concurrency or loops)],
             grace=self.grace,
             burst=burst,
+            notifier=notifier,
         )
         supervisor.run(self._shutdown)
 
@@ -374,10 +379,10 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
         async with self._client() as client:
             await AsyncExecutor(client, handlers, self._loops()).open()
 
-    def _supervise(self, handlers: list[Handler], *, burst: bool) -> None:
+    def _supervise(self, handlers: list[Handler], *, burst: bool, notifier: Notifier) -> None:
         if not isinstance(self._url(), str):
             raise InvalidValue("an AsyncThoonk belongs to one process: with processes give a URL")
-        super()._supervise(handlers, burst=burst)
+        super()._supervise(handlers, burst=burst, notifier=notifier)
 
     def _work(self, task: _Task) -> StopReason:
         runner = asyncio.Runner()

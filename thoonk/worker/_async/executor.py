@@ -31,6 +31,7 @@ from thoonk.worker._async.heartbeat import AsyncWorkerHeartbeat
 from thoonk.worker._async.presence import AsyncPresence
 from thoonk.worker._async.slot import AsyncSlot, Standstill
 from thoonk.worker.handlers import Handler
+from thoonk.worker.notify import Notifier
 from thoonk.worker.outcomes import TimeLimitExceeded
 from thoonk.worker.report import Legacy, Report
 from thoonk.worker.reporting import Group, Reporting
@@ -71,6 +72,7 @@ class AsyncExecutor:
         legacy: Legacy | None = None,
         group: Group | None = None,
         reporting: Reporting | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         """Tell what to work on; it begins with `run`.
 
@@ -85,6 +87,7 @@ class AsyncExecutor:
             legacy: what processes before this one have left.
             group: the processes that this one belongs to; None: it is alone.
             reporting: how often it reports that it is alive; None: as usual.
+            notifier: the service manager; None: there is none, or a supervisor notifies it.
         """
         self._thoonk = thoonk
         self._handlers = handlers
@@ -95,6 +98,7 @@ class AsyncExecutor:
         self._legacy = legacy or Legacy()
         self._group = group or Group()
         self._reporting = reporting or Reporting()
+        self._notifier = notifier or Notifier()
         self._began = time.monotonic()
         self._id = f"{process_name()}:{new_token()[:8]}"
         self._consumers: list[Consumer] = []
@@ -147,8 +151,11 @@ class AsyncExecutor:
         presence = AsyncPresence(self._thoonk, self._describe, self._reporting)
         reports = Background(presence.run, "thoonk-worker-presence")
         standstill = Standstill(TICK)
+        self._tick()
+        self._notifier.ready(f"Working on {', '.join(each.feed for each in self._consumers)}")
         try:
             while not await wait_event(self._is_over, TICK):
+                self._tick()
                 standstill.look(self._slots)
                 if shutdown() is not Shutdown.NONE:
                     break
@@ -160,6 +167,7 @@ class AsyncExecutor:
                     self._give_up(slot)
         finally:
             self._stop()
+            self._notifier.stopping(f"Stopping; jobs have {grace:g} s")
             await self._wait_for_the_end(shutdown, grace)
             await self._clear()
             beats.close()
@@ -168,6 +176,12 @@ class AsyncExecutor:
             await heartbeat.join(GIVE_BACK_WITHIN)
             await reports.join(max(0.0, deadline - time.monotonic()))
         return self._stop_reason
+
+    def _tick(self) -> None:
+        """Show that this process does not hang."""
+        self._notifier.alive()
+        if self._report is not None:
+            self._report.tick()
 
     def _describe(self) -> WorkerReport:
         """What there is to know of this worker now."""
@@ -282,6 +296,7 @@ class AsyncExecutor:
                 break  # nobody else is waited for
             if await wait_event(self._changed, TICK):
                 self._changed.clear()
+            self._tick()
 
     async def _clear(self) -> None:
         """Give back what has not ended."""

@@ -1,0 +1,94 @@
+"""A health probe: is a worker of this host alive? The program that works is not imported."""
+
+from __future__ import annotations
+
+import enum
+import socket
+import threading
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from thoonk import Thoonk, WorkerInfo
+from thoonk.exceptions import ThoonkError
+
+
+class Mode(enum.Enum):
+    """What is asked. They differ where the server cannot be asked, or a worker is stopping."""
+
+    READY = "ready"
+    LIVE = "live"
+
+
+@attrs.frozen
+class Health:
+    """What a probe has found."""
+
+    is_good: bool
+    message: str
+
+
+def _options(url: str, seconds: float) -> dict[str, Any]:
+    """Options for a client that gives up in time."""
+    if url.partition("://")[0].partition("+")[0] not in (
+        *("redis", "rediss", "unix", "valkey", "valkeys"),
+    ):
+        return {}
+    return {"socket_connect_timeout": seconds, "socket_timeout": seconds, "retry_for": 0}
+
+
+def check(url: str, feeds: Sequence[str], mode: Mode, *, within: float, timeout: float) -> Health:
+    """Whether workers of this host have reported lately.
+
+    Args:
+        url: the backend.
+        feeds: each needs a worker; none: there has to be a worker.
+        mode: READY: one that takes jobs. LIVE: one that is there, or the server cannot be asked.
+        within: seconds since a worker has reported, at most.
+        timeout: seconds for all of it.
+    """
+    answers: list[Health] = []
+
+    def ask() -> None:
+        try:
+            with Thoonk(backend=url, **_options(url, timeout)) as client:
+                workers = client.get_workers()
+        except ThoonkError as error:
+            answers.append(_unknown(mode, str(error)))
+        else:
+            answers.append(judge(workers, socket.gethostname(), feeds, mode, within))
+
+    # A daemon, and not waited for any longer: to look up a host's address cannot be interrupted.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(timeout)
+    return answers[0] if answers else _unknown(mode, f"no answer within {timeout:g} s")
+
+
+def _unknown(mode: Mode, why: str) -> Health:
+    """A worker is not to be restarted because its server is away."""
+    return Health(mode is Mode.LIVE, f"cannot ask the server: {why}")
+
+
+def judge(
+    workers: Iterable[WorkerInfo], host: str, feeds: Sequence[str], mode: Mode, within: float
+) -> Health:
+    """What the workers that are listed mean for a host."""
+    found = [
+        worker
+        for worker in workers
+        if worker.host == host and worker.age <= within
+        if mode is Mode.LIVE or not worker.is_stopping
+    ]
+    missing = [feed for feed in feeds if not any(feed in worker.feeds for worker in found)]
+    if missing or not found:
+        what = f"the feed {missing[0]!r}" if missing else "any feed"
+        return Health(False, f"no worker of {host} for {what} has reported within {within:g} s")
+    suited = [worker for worker in found if not feeds or not {*feeds}.isdisjoint(worker.feeds)]
+    freshest = min(suited, key=lambda worker: worker.age)
+    return Health(
+        True,
+        f"worker {freshest.host}:{freshest.pid} on {', '.join(freshest.feeds)} reported "
+        f"{freshest.age:.1f} s ago",
+    )
