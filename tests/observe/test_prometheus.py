@@ -178,6 +178,26 @@ def test_feeds_are_read_when_they_are_asked_for(collected: Watched) -> None:
     assert collected("feed_items", **labels) is None
 
 
+def test_workers_are_counted_by_feed(collected: Watched) -> None:
+    thoonk = collected.thoonk
+    for name in ("a", "b"):
+        thoonk.job(name)
+    thoonk.queue("q")
+    assert collected("workers", feed="a") == 0
+    for id, feeds, stopping in (
+        ("1", ("a", "b"), False),
+        ("2", ("a",), False),
+        ("3", ("b",), True),
+    ):
+        report = ops.WorkerReport(id, "web-1", 17, "2.0", feeds, 8, is_stopping=stopping)
+        thoonk.backend.execute(ops.ReportWorker(report, 60))
+    assert collected("workers", feed="a") == 2
+    assert collected("workers", feed="b") == 1
+    assert collected("workers", feed="q") is None
+    thoonk.backend.execute(ops.RemoveWorker("2"))
+    assert collected("workers", feed="a") == 1
+
+
 def test_what_is_scheduled_and_paused_is_told(collected: Watched) -> None:
     job, queue = collected.thoonk.job("job"), collected.thoonk.queue("queue")
     labels = {"feed": "job", "type": "job"}

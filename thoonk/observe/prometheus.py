@@ -12,12 +12,15 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from thoonk.backends import open_backend
+from thoonk.config import JOB, KIND_OF_TYPE
 from thoonk.exceptions import (
+    AccessDenied,
     BackendNotInstalled,
     BackendUnavailable,
     FeedDoesNotExist,
     NotClaimed,
     OutcomeUnknown,
+    UnsupportedOperation,
 )
 from thoonk.extras import how_to_install
 from thoonk.notices import EVENT_OF, Gap, Notice
@@ -34,6 +37,7 @@ from thoonk.operations import (
     Outcome,
     QueueAdd,
     ReadStats,
+    ReadWorkers,
 )
 
 try:
@@ -208,6 +212,7 @@ class FeedCollector(Collector):
         up = GaugeMetricFamily("thoonk_up", "Whether the backend answers.")
         try:
             stats = list(self._stats())
+            workers = self._workers([feed for feed, each in stats if is_job(each)])
         except (BackendUnavailable, OutcomeUnknown):
             up.add_metric([], 0)
             yield up
@@ -222,6 +227,34 @@ class FeedCollector(Collector):
             counter = CounterMetricFamily(f"thoonk_feed_{name}", help, labels=_LABELS)
             yield _filled(counter, name, stats)
 
+        alive = GaugeMetricFamily(
+            "thoonk_workers", "Workers that are alive and take jobs.", labels=["feed"]
+        )
+        for feed, count in workers.items():
+            alive.add_metric([feed], count)
+        yield alive
+
+    def _workers(self, feeds: Sequence[str]) -> dict[str, int]:
+        """How many there are for each feed; nothing where they cannot be read."""
+        counts = dict.fromkeys(feeds, 0)
+        # An id is in two pages where a hash grows meanwhile.
+        seen: set[str] = set()
+        cursor = ""
+        try:
+            while feeds:
+                page = self._backend.execute(ReadWorkers(cursor))
+                for worker in page.workers:
+                    if worker.id not in seen and not worker.is_stopping:
+                        for feed in counts.keys() & {*worker.feeds}:
+                            counts[feed] += 1
+                    seen.add(worker.id)
+                cursor = page.cursor
+                if not cursor:
+                    break
+        except (UnsupportedOperation, AccessDenied):
+            return {}
+        return counts
+
     def _stats(self) -> Iterator[tuple[str, FeedStats]]:
         feeds = self._feeds
         if feeds is None:
@@ -235,6 +268,11 @@ class FeedCollector(Collector):
         """Close the backend, if it was opened here."""
         if self._owns_backend:
             self._backend.close()
+
+
+def is_job(stats: FeedStats) -> bool:
+    """Whether these are of a job feed."""
+    return KIND_OF_TYPE.get(stats.type) == JOB
 
 
 _LABELS = ("feed", "type")

@@ -46,13 +46,18 @@ def check(url: str, feeds: Sequence[str], mode: Mode, *, within: float, timeout:
         feeds: each needs a worker; none: there has to be a worker.
         mode: READY: one that takes jobs. LIVE: one that is there, or the server cannot be asked.
         within: seconds since a worker has reported, at most.
-        timeout: seconds for all of it.
+        timeout: seconds for the server's answer.
+
+    Raises:
+        InvalidValue: no such backend.
     """
     answers: list[Health] = []
+    # Before the time begins: a driver is imported, and nothing is connected to.
+    client = Thoonk(backend=url, **_options(url, timeout))
 
     def ask() -> None:
         try:
-            with Thoonk(backend=url, **_options(url, timeout)) as client:
+            with client:
                 workers = client.get_workers()
         except ThoonkError as error:
             answers.append(_unknown(mode, str(error)))
