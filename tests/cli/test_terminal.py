@@ -22,6 +22,7 @@ from conftest import World
 
 from cli.conftest import PROGRAM, Process
 from thoonk import Thoonk
+from thoonk.operations import ReportedJob, ReportWorker, WorkerReport
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 
@@ -139,6 +140,16 @@ def test_feeds_items_and_stats_are_tables(thoonk: Thoonk, shown: Callable[..., s
     narrow = shown("stats", columns=80)
     assert "type" not in narrow
     assert re.search(r"news +1", narrow)
+
+
+def test_workers_are_a_table(thoonk: Thoonk, shown: Callable[..., str]) -> None:
+    assert "No worker is alive" in shown("workers")
+    job = ReportedJob("mail\x1b[31m", "7\x1b[2J", 2, 60.0)
+    report = WorkerReport("x", "web-1", 17, "2.0", (job.feed,), 8, busy=1, jobs=(job,))
+    thoonk.backend.execute(ReportWorker(report, 600))
+    table = shown("workers")
+    assert re.search(r"host +pid +feeds +busy +of +up +seen +state +jobs", table)
+    assert re.search(r"web-1 +17 +mail\\x1b\[31m +1 +8 +\ds +\ds +working +7\\x1b", table)
 
 
 def test_where_there_is_no_room_numbers_go_and_names_stay(

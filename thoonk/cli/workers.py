@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import Any
 
 import attrs
@@ -14,6 +15,8 @@ from thoonk.cli.output import print_table, printable, to_terminal, write_json, w
 from thoonk.cli.session import Command, Session, names_argument, pass_session
 
 COLUMNS = ("host", "pid", "group", "feeds", "busy", "of", "up", "seen", "state", "version", "jobs")
+FOR_MACHINES = ("group", "version")
+"""Left out on a terminal."""
 NUMBERS = ("pid", "busy", "of", "up", "seen")
 
 
@@ -67,7 +70,13 @@ def workers(session: Session, names: tuple[str, ...]) -> None:
         for worker in found:
             write_json(_record(worker))
     elif to_terminal():
-        print_table(COLUMNS, map(_cells, found), right=NUMBERS, long="jobs")
+        if not found:
+            click.echo("No worker is alive.", err=True)
+            return
+        shown = [column not in FOR_MACHINES for column in COLUMNS]
+        rows = ([*itertools.compress(_cells(worker), shown)] for worker in found)
+        columns = [*itertools.compress(COLUMNS, shown)]
+        print_table(columns, rows, right=NUMBERS, long="jobs")
     else:
         for row in (COLUMNS, *map(_cells, found)):
             write_line("\t".join(cell or "-" for cell in row))

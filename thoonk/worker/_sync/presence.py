@@ -71,9 +71,11 @@ class Presence:
         if self._has_failed:
             return
         self._has_failed = True
-        logger.log(
-            logging.WARNING if isinstance(error, AccessDenied) else logging.DEBUG,
+        text, extra = (
             "Worker is not listed, its report failed: %s",
-            error,
-            extra={"event": "worker_not_reported"},
+            {"event": "worker_not_reported"},
         )
+        if isinstance(error, AccessDenied):
+            logger.warning(text, error, extra=extra)
+        else:
+            logger.debug(text, error, extra=extra)
