@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -18,6 +20,7 @@ from conftest import World
 
 from thoonk import Thoonk, WorkerInfo
 from thoonk.worker.check import Mode, check, judge
+from thoonk.worker.cli import work
 
 from .conftest import Commands, poll
 
@@ -153,3 +156,10 @@ def test_what_makes_no_sense_is_refused(
     command = commands.start(*arguments)
     assert command.ends() == 2
     assert error in command.log
+
+
+def test_the_probes_of_the_page_are_commands() -> None:
+    page = (Path(__file__).parents[2] / "docs/worker.md").read_text("utf-8")
+    probes = re.findall(r"command: \[thoonk, work, (--check.*)\]", page)
+    modes = [work.make_context("work", probe.split(", ")).params["mode"] for probe in probes]
+    assert modes == ["ready", "live"]

@@ -70,10 +70,8 @@ class AsyncPresence:
         if self._has_failed:
             return
         self._has_failed = True
-        text, extra = (
-            "Worker is not listed, its report failed: %s",
-            {"event": "worker_not_reported"},
-        )
+        extra = {"event": "worker_not_reported"}
+        text = "Worker is not listed, its report failed: %s"
         if isinstance(error, AccessDenied):
             logger.warning(text, error, extra=extra)
         else:
