@@ -43,7 +43,7 @@ def test_a_healthy_server_ends_with_0(server: servers.Server) -> None:
     done = run(server.url, "--ignore", "persistence")
     assert (done.returncode, done.stderr) == (0, "")
     verdict, size = done.stdout.splitlines()
-    assert verdict.endswith("commands: nothing left to be done")
+    assert verdict.endswith("commands: nothing needs attention")
     assert size.split()[2:] == ["1", "items", "'letters'"]
     assert len(run(server.url, "--ignore", "persistence", "--top", "0").stdout.splitlines()) == 1
 
@@ -61,11 +61,11 @@ def test_findings_are_one_line_each_and_end_with_1(server: servers.Server) -> No
         ]
         assert r"feed 'jobs\n': items of retracted jobs ('a\nb'); a peer has" in lines[1]
         assert lines[1].endswith("With --repair: the items are removed.")
-        assert lines[2].endswith("commands: 2 to be seen to")
+        assert lines[2].endswith("commands: 2 findings need attention")
         done = run(server.url, "--ignore", "persistence", "--repair")
         assert done.returncode == 0
         assert done.stdout.splitlines()[0].endswith("Repaired: the items are removed.")
-        assert "nothing left to be done, 1 repaired" in done.stdout
+        assert "nothing needs attention, 1 repaired" in done.stdout
         assert not raw.exists("feed.items:jobs\n")
 
 

@@ -39,7 +39,7 @@ def examine(
 
     Raises:
         InvalidValue: not such a URL, no such check, or a patience that makes no sense.
-        BackendUnavailable, AccessDenied: the server cannot be reached, or does not let us look.
+        BackendUnavailable, AccessDenied: the server cannot be reached, or denies access.
     """
     patience = check_timeout(patience, "patience") or 0.0
     stuck_after = check_timeout(stuck_after, "stuck_after")

@@ -28,7 +28,7 @@ class Candidate:
         reads: what is read of it, at one instant.
         rule: what is wrong with it, by the replies and the server's time in ms; None is nothing.
         comparisons: how many list elements the reads compare, about.
-        fixed: how many of the replies, from the first, stay as they are while nobody
+        fixed: how many of the replies, from the first, stay as they are while no program
             touches the subject; None: all. (A time to live does not.)
         shown: whether the subject is an id, to be shown.
     """
@@ -45,7 +45,7 @@ class Candidate:
 
     @property
     def fingerprint(self) -> tuple[bytes, ...]:
-        """What is the same at each look while nobody touches the subject."""
+        """What is the same at each look while no program changes the subject."""
         return tuple(map(text_of_reply, self.replies[: self.fixed]))
 
 
@@ -174,7 +174,7 @@ def of_total(feed: Feed, word: str) -> Candidate:
 
 
 def of_schedule(feed: Feed, name: bytes) -> Candidate:
-    """Is it a schedule, due at a time, and is what is told of it of one that is there?"""
+    """Is it a schedule with a time, and do the entries about it belong to an existing one?"""
     return _of_feed(
         feed,
         decode_name(name),
@@ -200,7 +200,7 @@ def of_result(feed: Feed, id: bytes) -> Candidate:
 
 
 def of_stray_result(name: str, id: bytes) -> Candidate:
-    """Is it the result of a feed that is gone, and kept for ever?"""
+    """Is it the result of a deleted feed, and kept forever?"""
     keys = keys_of(name)
     return Candidate(
         name,

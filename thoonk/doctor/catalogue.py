@@ -67,14 +67,14 @@ _DATA = (
 UNLISTED = Check(
     "unlisted",
     Severity.WARNING,
-    "it has a configuration and works, but is not in feeds: listeners to all feeds pass it over",
+    "it has a configuration and works, but is not in feeds: handlers for all feeds miss it",
     "Open it once, or repair",
     "it is listed and announced",
 )
 HALF_DELETED = Check(
     "half-deleted",
     Severity.WARNING,
-    "its name is in feeds and there is nothing else of it: who deleted it died in between",
+    "its name is in feeds and nothing else exists: the program that deleted it died in between",
     "Delete or create it again, or repair",
     "the name is removed, with a notice",
 )
@@ -88,49 +88,49 @@ STRAY = Check(
     "stray",
     Severity.WARNING,
     "there are items of a feed that does not exist",
-    "Create the feed to get at them, or delete it once more to be rid of them",
+    "Create the feed to read them, or delete it again to remove them",
 )
 LEFTOVER = Check(
     "leftover",
     Severity.WARNING,
-    "keys of a feed that is gone, without items; they take memory",
-    "Delete it once more, or repair",
+    "keys of a deleted feed, without items; they take memory",
+    "Delete it again, or repair",
     "the keys are deleted",
 )
 STRAY_RESULT = Check(
     "stray-result",
     Severity.WARNING,
-    "results that never expire, of a feed that is gone; they take memory",
-    "Delete them when nobody wants them: DEL feed.jobfinished:FEED\\0ID",
+    "results that never expire, of a deleted feed; they take memory",
+    "Delete them if you do not need them: DEL feed.jobfinished:FEED\\0ID",
 )
 WRONG_TYPE = Check(
     "wrong-type",
     Severity.ERROR,
-    "operations that need the key fail; the feed is looked at no further",
-    "Look what is in it, and who wrote it; then RENAME or DEL it",
+    "operations that need the key fail; the rest of the feed was not checked",
+    "Check its contents and which program wrote it; then RENAME or DEL it",
 )
 FIELD = Check(
     "config-field",
     Severity.WARNING,
-    "a misspelt setting is kept and does nothing",
+    "a misspelled setting is kept and has no effect",
     "Set the right one, and remove this one: set_config({NAME: None})",
 )
 VALUE = Check(
     "config-value",
     Severity.WARNING,
-    "it counts as not set",
-    "Set it anew: set_config",
+    "it is treated as not set",
+    "Set it again: set_config",
 )
 OWN_TYPE = Check(
     "own-type",
     Severity.NOTE,
-    "only the programs that know the type can work on it, and its items are not looked at",
-    "Nothing, if it is yours; type can only be set at creation",
+    "only programs that register the type can use it; its items were not checked",
+    "Nothing, if the type is yours; a type can only be set at creation",
 )
 COUNTER = Check(
     "counter",
     Severity.ERROR,
-    "the feed would give an id that is taken, and overwrite its item",
+    "the feed would assign an id that is taken, and overwrite its item",
     "Repair",
     "the counter is set to the greatest id",
 )
@@ -228,7 +228,7 @@ def type_rule(word: str, kind: str, actual: str) -> Fault | None:
 
 
 def stray_result_rule(configured: int, left: int) -> Fault | None:
-    """A result that is kept for ever, of a feed that does not exist."""
+    """A result that is kept forever, of a feed that does not exist."""
     return Fault(STRAY_RESULT, "results of no feed") if not configured and left == -1 else None
 
 

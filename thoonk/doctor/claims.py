@@ -22,21 +22,21 @@ from thoonk.doctor.probe import Words, words
 LATE = Check(
     "late",
     Severity.WARNING,
-    "whoever took them is gone, or slow, and nobody has asked for more since",
-    "The next get brings them back; start a worker",
-    "they wait again, counted as cancelled where they are jobs, or are stalled for max_failures",
+    "their holders died or are slow, and no program has asked for items since",
+    "Start a worker: the next get makes them available",
+    "they wait again (jobs: counted as cancelled), or are stalled after max_failures",
 )
 FUTURE = Check(
     "future",
     Severity.WARNING,
-    "a clock was ahead when these were claimed, or a peer's is: they seem to run out late",
+    "a clock was ahead when these were claimed, or a peer's still is: they expire late",
     "The next get that waits repairs them; run job.maintenance() or repair",
     "they count as claimed now, and their holders keep them",
 )
 HOLDER = Check(
     "holder",
     Severity.WARNING,
-    "an entry of feed.holders is of no claim: a peer ended it, or claimed anew; it takes memory",
+    "an entry of feed.holders has no claim: a peer ended it or claimed again; it takes memory",
     "Run job.maintenance() or repair",
     "the entries are removed",
 )
@@ -45,12 +45,12 @@ TOKEN = Check(
     Severity.WARNING,
     "an entry of feed.tokens names ids that are not held under it; it takes memory",
     "Repair",
-    "the ids are taken off the entry",
+    "the ids are removed from the entry",
 )
 RESERVED = Check(
     "reserved",
     Severity.WARNING,
-    "a taker died between two steps, and peers of version 1 do not see what it left",
+    "a consumer died between two steps, and peers of version 1 do not see these items",
     "The next get of this library takes them; run job.maintenance() or repair",
     "they wait again, as the next ones",
 )
@@ -64,11 +64,11 @@ STUCK = Check(
     "stuck",
     Severity.WARNING,
     "its worker keeps extending the claim, but the handler may hang",
-    "Look what the worker does; set a time_limit for the handler; cancel or stall the job",
+    "Check what the worker does; set a time_limit for the handler; cancel or stall the job",
 )
 
 STUCK_AFTER = 60
-"""How many times the ``claim_timeout`` of its feed a job may be claimed, where nothing else is said.
+"""How many times the ``claim_timeout`` of its feed a job may be claimed, by default.
 
 The other claims of the present say nothing about what is usual: where all workers hang, all of
 their claims are old.
@@ -192,8 +192,8 @@ def endless_rule(feed: Feed, claimed: Mapping[bytes, float]) -> Fault | None:
 def since_when(scan: Mapping[str, Mapping[bytes, Any]]) -> dict[bytes, float]:
     """Since when each job is claimed, in ms. (Contract: Since when a job is claimed)
 
-    Claims may be extended while they are read. So the token of a holder counts, whatever time
-    stands beside it.
+    Claims may be extended while they are read. So the token of a holder counts, and the time
+    next to it does not.
     """
     running, holders, found = scan["running"], scan["holders"], dict[bytes, float]()
     for id, score in scan["claimed"].items():

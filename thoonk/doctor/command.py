@@ -71,12 +71,11 @@ def doctor(
 ) -> None:
     """Examine the feeds on a Redis or Valkey server, and the server.
 
-    URL may also stand in THOONK_URL; without it, redis://localhost:6379/0. The server may
-    be busy: it is looked at in small steps, and what only seems wrong for a moment is not
-    reported.
+    Default URL: THOONK_URL, or redis://localhost:6379/0. You can run it on a busy server: it
+    reads in small steps, and does not report what only seems wrong for a moment.
 
-    Ends with 0 when nothing is left to be done, with 1 when something is, with 69 when
-    the server cannot be reached and 77 when it does not let us look.
+    Exit codes: 0: nothing needs attention; 1: findings need attention; 69: the server cannot be
+    reached; 77: access denied.
     """
     # As a command of `thoonk`, the options that all its commands have count, too.
     if url and backend:
@@ -134,7 +133,11 @@ def _lines(report: Report, top: int) -> Iterator[str]:
 def _verdict(report: Report) -> str:
     faults = sum(1 for finding in report.findings if finding.is_fault)
     repaired = sum(finding.repaired for finding in report.findings)
-    words = [f"{faults} to be seen to" if faults else "nothing left to be done"]
+    words = [
+        f"{faults} finding{'s' if faults > 1 else ''} need{'s' if faults == 1 else ''} attention"
+        if faults
+        else "nothing needs attention"
+    ]
     if repaired:
         words.append(f"{repaired} repaired")
     return ", ".join(words)

@@ -37,7 +37,7 @@ MORE = Check(
     "more",
     Severity.NOTE,
     f"{CLOSELY} of them are looked at closely, and there may be more faults",
-    "Repair what is told, and look again",
+    "Repair what is reported, and look again",
 )
 
 CHECKS: Mapping[str, Check] = {
@@ -299,8 +299,8 @@ class Examination:
         if feed.kind != JOB:
             return
         stuck = claims.stuck_rule(feed, claims.since_when(scan.found), self._stuck_after)
-        for id, time in stuck[: claims.NAMED]:
-            says = claims.says_of_stuck(feed, time)
+        for id, since in stuck[: claims.NAMED]:
+            says = claims.says_of_stuck(feed, since)
             self._notes.append(Finding(claims.STUCK, says, feed.name, (decode_name(id),)))
         if more := stuck[claims.NAMED :]:
             ids = tuple(decode_name(id) for id, _ in more[:SHOWN])

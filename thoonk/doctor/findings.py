@@ -29,7 +29,7 @@ class Check:
         severity: of what it finds.
         means: what follows from it.
         advice: what to do about it.
-        repair: what a repair does; empty: it is only told.
+        repair: what a repair does; empty: it is only reported.
     """
 
     name: str

@@ -17,10 +17,10 @@ SECONDS_BELOW = 1e11
 """A time below is in seconds, as some peers write them; all others are in ms."""
 
 NO_TIME_BELOW, NO_TIME_ABOVE = 1e8, 1e14
-"""What is below, as seconds or ms, or above, as ms, is no time that anybody has written."""
+"""What is below, as seconds or ms, or above, as ms, cannot be a time that a program wrote."""
 
 TARDINESS = 1000.0
-"""Ms that a claim may be past its time: whoever waits looks a little later."""
+"""Ms that a claim may be past its time: a program that waits looks a little later."""
 
 
 def in_milliseconds(time: float) -> float:
@@ -45,7 +45,7 @@ class Feed:
     Attributes:
         kind: which of the four shapes it has.
         now: the server's time in ms, when it was looked at.
-        is_paused: whether nobody may take from it.
+        is_paused: whether the feed is paused.
     """
 
     name: str

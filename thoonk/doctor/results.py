@@ -18,8 +18,8 @@ CONSUMED = 2
 GONE = Check(
     "result-gone",
     Severity.WARNING,
-    "a peer of version 1 has consumed the result, or the server has thrown it away",
-    "Look at the eviction policy, or repair",
+    "a peer of version 1 has consumed the result, or the server has evicted it",
+    "Check the eviction policy, or repair",
     "what is left is removed",
 )
 UNLISTED_RESULT = Check(
@@ -27,7 +27,7 @@ UNLISTED_RESULT = Check(
     Severity.WARNING,
     "a peer stored them without an entry in feed.results: deleting the feed would leave them",
     "Repair",
-    "they are entered",
+    "the entries are added",
 )
 
 
@@ -41,7 +41,7 @@ def result_rule(feed: Feed, id: bytes, replies: Sequence[Reply]) -> Fault | None
     key = feed.keys.result(decode_name(id))
     forget = (words("DEL", key), words("ZREM", feed.keys.results, id))
     if elements == CONSUMED and left == -1:
-        return Fault(GONE, "consumed results that are kept for ever", forget)
+        return Fault(GONE, "consumed results that are kept forever", forget)
     if score is not None:
         if elements or float(score) < feed.now + TARDINESS:
             return None  # entries past their time go with the next job that is finished

@@ -20,84 +20,84 @@ NO_DUE = Check(
 NOT_SCHEDULED = Check(
     "not-scheduled",
     Severity.WARNING,
-    "an id in feed.scheduled without an item in feed.scheduleditems: it is passed over when it is "
+    "an id in feed.scheduled without an item in feed.scheduleditems: it is skipped when it is "
     "due, and taken until then",
-    "Repair, and put the job again: nothing can bring an item back",
+    "Repair, and put the job again: the item cannot be restored",
     "the ids are removed",
 )
 SCHEDULED_TOO = Check(
     "scheduled-too",
     Severity.ERROR,
-    "a job is scheduled and there now: it may run twice, or early",
-    "Look at both items, in feed.items and feed.scheduleditems, and remove one of them",
-    "where the one that is there now is in no state, it is removed",
+    "a job is both scheduled and available: it may run twice, or early",
+    "Compare both items, in feed.items and feed.scheduleditems, and remove one of them",
+    "if the available one is in no state, it is removed",
 )
 WRONG_DUE = Check(
     "wrong-due",
     Severity.WARNING,
-    "what stands in feed.scheduled is no time: the job would run early, or never",
-    "Repair, and look who wrote it",
+    "a value in feed.scheduled is not a time: the job would run early, or never",
+    "Repair, and find its writer",
     "they are due now",
 )
 WRONG_UNIQUE = Check(
     "wrong-unique",
     Severity.WARNING,
-    "what stands in feed.unique is no time: the id would stay taken for ever, or not at all",
-    "Repair, and look who wrote it",
+    "a value in feed.unique is not a time: the id would stay taken forever, or not at all",
+    "Repair, and find its writer",
     "the ids are free",
 )
 LEFT_PAUSED = Check(
     "left-paused",
     Severity.ERROR,
-    "the feed is not paused, but these are in feed.paused, where nobody takes them",
+    "the feed is not paused, but these are in feed.paused, where no worker takes them",
     "Pause the feed and resume it, which is quick for any number; or repair",
     "they wait again, as the next ones",
 )
 NOT_PAUSED = Check(
     "not-paused",
     Severity.WARNING,
-    "the feed is paused, but these are in feed.ids, where peers that know of no pauses take them",
-    "A taker of this library moves them when it looks; or repair",
+    "the feed is paused, but these are in feed.ids, where older peers take them",
+    "Start a worker of this library, which moves them; or repair",
     "they wait for the end of the pause",
 )
 
 STALE_RUN = Check(
     "stale-run",
     Severity.WARNING,
-    "times in feed.runs or feed.runtimes of schedules that are not there; nothing runs at them",
+    "times in feed.runs or feed.runtimes of schedules that do not exist; they have no effect",
     "Repair",
     "the times are removed",
 )
 WRONG_RUN = Check(
     "wrong-run",
     Severity.WARNING,
-    "what stands in feed.runs is no time: the schedule puts jobs too early, or none",
-    "Remove the schedule and make it again, and look who wrote it",
+    "a value in feed.runs is not a time: the schedule puts jobs too early, or none",
+    "Remove the schedule and set it again, and find its writer",
 )
 
 NO_RUN = Check(
     "no-run",
     Severity.WARNING,
-    "schedules without a time at which they are due next: they put no jobs",
+    "schedules without a next time: they put no jobs",
     "Those with a cron expression get times from a worker of this library within a minute, or from "
     "thoonk job schedules, both with the extra cron; repair those with every",
-    "those with every are due when so much time has passed",
+    "those with every are due after that interval",
 )
 NO_SCHEDULE = Check(
     "no-schedule",
     Severity.WARNING,
-    "what stands in feed.schedules is no schedule: nobody can tell when it is due, or what to put",
-    "Make it again under its name, or remove it: thoonk job unschedule; look who wrote it",
+    "a value in feed.schedules is not a schedule: its times or its item are unknown",
+    "Set it again under its name, or remove it: thoonk job unschedule; find its writer",
 )
 WRONG_TIMES = Check(
     "wrong-times",
     Severity.WARNING,
-    "what stands in feed.runtimes are no times: the schedule ends there, or puts jobs early",
-    "Remove the schedule and make it again, and look who wrote it",
+    "values in feed.runtimes are not times: the schedule ends there, or puts jobs early",
+    "Remove the schedule and set it again, and find its writer",
 )
 
 _LATEST_DUE = LATEST * 1000 + 1000
-"""Ms since 1970: what is above is no time that anybody can have asked for."""
+"""Ms since 1970: a greater number cannot be a time that a program asked for."""
 
 _LATEST_UNIQUE = 2 * _LATEST_DUE
 """The same of an id that stays taken for as long as can be asked for, from now on."""

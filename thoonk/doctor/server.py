@@ -18,55 +18,55 @@ VERSION = Check(
     "version",
     Severity.ERROR,
     "the library needs commands of Redis 6.2",
-    "Take Redis or Valkey in version 6.2 or newer",
+    "Use Redis or Valkey 6.2 or newer",
 )
 EVICTION = Check(
     "eviction",
     Severity.ERROR,
-    "a full server throws feeds away, or parts of them, and nobody is told",
+    "a full server evicts feeds, or parts of them, without notice",
     "Set maxmemory-policy noeviction",
 )
 PERSISTENCE = Check(
     "persistence",
     Severity.WARNING,
-    "everything is gone when the server stops",
+    "all data is lost when the server stops",
     "Set appendonly yes, unless the feeds may be lost",
 )
 SAVING = Check(
     "saving",
     Severity.ERROR,
-    "what is written now may be gone when the server stops",
-    "Look at the server's log and its disk",
+    "recent writes may be lost when the server stops",
+    "Check the server's log and its disk",
 )
 CLOCK = Check(
     "clock",
     Severity.WARNING,
-    "claims run by the server's clock: times that programs compare with their own are off",
-    "Let both follow a time server (NTP)",
+    "claims use the server's clock: times that programs compare with their own are wrong",
+    "Synchronize both with a time server (NTP)",
 )
 MEMORY = Check(
     "maxmemory",
     Severity.WARNING,
-    "a full server refuses what is new (BackendFull), or evicts",
-    "Raise maxmemory, or look at the largest feeds",
+    "a full server refuses writes (BackendFull), or evicts data",
+    "Raise maxmemory, or reduce the largest feeds",
 )
 ROLE = Check(
     "role",
     Severity.ERROR,
-    "a replica refuses what is written and may be behind",
+    "a replica refuses writes and may be behind",
     "Connect to the master, or through Sentinel (redis+sentinel://)",
 )
 REPLICATION = Check(
     "replication",
     Severity.WARNING,
-    "after a failover what it has not got is missing",
-    "Look at the link between master and replica",
+    "writes that were not replicated are lost in a failover",
+    "Check the link between master and replica",
 )
 UNSEEN = Check(
     "unseen",
     Severity.NOTE,
-    "the server does not allow us to look",
-    "Give the user +info and +config|get, or look there yourself",
+    "access denied",
+    "Grant the user +info and +config|get, or check these yourself",
 )
 
 

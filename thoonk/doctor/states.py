@@ -20,14 +20,14 @@ from thoonk.doctor.probe import Words, words
 LOST = Check(
     "lost",
     Severity.ERROR,
-    "whoever was to take them has died between two commands, and nobody takes them",
+    "a consumer died between two commands, and no other takes them",
     "Run job.maintenance() or repair",
     "they wait again",
 )
 RETRACTED = Check(
     "retracted",
     Severity.WARNING,
-    "a peer has retracted these jobs and forgot the items; they will not run, and take memory",
+    "a peer has retracted these jobs but not the items; they will not run, and take memory",
     "Run job.maintenance() or repair",
     "the items are removed",
 )
@@ -40,8 +40,8 @@ UNORDERED = Check(
 NO_ITEM = Check(
     "no-item",
     Severity.WARNING,
-    "an id without item: get_ids names it, takers pass over it",
-    "Nothing can bring an item back; what is claimed goes when the claim is over",
+    "an id without an item: get_ids lists it, consumers skip it",
+    "The item cannot be restored; a claimed one disappears when its claim ends",
     "the ids are removed, from feeds with a notice",
 )
 TWO_STATES = Check(
@@ -56,42 +56,42 @@ TWICE = Check(
     Severity.ERROR,
     "it is taken, or shown, twice",
     "Repair",
-    "the one that is next is kept (in a sorted feed the first)",
+    "the one that is taken next is kept (in a sorted feed the first)",
 )
 NO_TIME = Check(
     "no-time",
     Severity.WARNING,
-    "the job has no time in feed.published: if its taker died it would count as retracted",
+    "the job has no time in feed.published: if its worker died, it would count as retracted",
     "Repair",
     "it gets the present time",
 )
 STALE = Check(
     "stale",
     Severity.WARNING,
-    "entries of feed.published, feed.cancelled or feed.info of jobs that are over take memory",
+    "entries of feed.published, feed.cancelled or feed.info of ended jobs take memory",
     "Repair",
     "the entries are removed",
 )
 SECONDS = Check(
     "seconds",
     Severity.WARNING,
-    "a peer writes times in seconds, which sort before all others until somebody rewrites them",
-    "Repair, and bring the peer up to date",
+    "a peer writes times in seconds, which sort before all others until they are rewritten",
+    "Repair, and update the peer",
     "the times are rewritten in ms",
 )
 
 WRONG_TIME = Check(
     "wrong-time",
     Severity.WARNING,
-    "what a peer wrote there is no time: it seems to be of long ago, or to stand for ever",
-    "Repair, and look who wrote it; items of a feed stand where they do until they are published",
-    "jobs, and what is claimed for ever, get the present time",
+    "a peer wrote a value that is not a time: the item seems very old, or never expires",
+    "Repair, and find its writer; items of a feed keep their position until published",
+    "jobs, and claims that never expire, get the present time",
 )
 COUNT = Check(
     "count",
     Severity.WARNING,
-    "what a peer wrote there is no number from 0 on: it counts as 0",
-    "Repair, and look who wrote it",
+    "a peer wrote a value that is not a number from 0 on: it counts as 0",
+    "Repair, and find its writer",
     "it is removed",
 )
 
