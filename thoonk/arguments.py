@@ -110,7 +110,7 @@ def check_many(elements: Iterable[T], what: str) -> list[T]:
     """The elements of an argument that takes several.
 
     Raises:
-        InvalidType: a text, or bytes: their characters are hardly meant; or no iterable.
+        InvalidType: a text, or bytes: their characters are rarely meant; or no iterable.
     """
     if isinstance(elements, str | bytes | bytearray) or not isinstance(elements, Iterable):
         raise InvalidType(f"{what} must be an iterable such as a list, not {elements!r:.80}")

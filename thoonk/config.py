@@ -120,8 +120,8 @@ class FeedConfig(Mapping[str, Any]):
         serializer: the name of the serializer; None: ``text``.
         claim_timeout: seconds until an unfinished claim of a job ends; None or 0: never.
         max_failures: a job that was cancelled this often is stalled; None or 0: never.
-        result_timeout: seconds that job results are kept; 0: for ever; None: one day.
-        events: whether what happens to jobs is told; None: it is not.
+        result_timeout: seconds that job results are kept; 0: forever; None: one day.
+        events: whether a notice is sent for all that happens to jobs; None: no.
         paused: whether a queue or job feed is paused; not a field of the mapping, for only
             ``pause()`` and ``resume()`` of the feed change it.
         extra: further fields, as text, as some peer may have set them.

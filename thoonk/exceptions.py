@@ -98,7 +98,7 @@ class WrongFeedType(FeedError, TypeError):
 class ItemTooLarge(FeedError, ValueError):
     """An item, or a job's result, is larger than the feed or the server allows.
 
-    Nothing was done, and repeating the call would come to the same.
+    Nothing was done, and repeating the call would have the same effect.
 
     Attributes:
         size: bytes of the item.
@@ -133,7 +133,7 @@ class ItemError(FeedError):
 
 
 class ItemDoesNotExist(ItemError):
-    """No item has that id (for a sorted feed also: no such neighbour)."""
+    """No item has that id (for a sorted feed also: no such neighbor)."""
 
     template = "feed {feed!r} has no item {id!r}"
 
@@ -141,7 +141,7 @@ class ItemDoesNotExist(ItemError):
 class NotClaimed(ItemError):
     """The job is not claimed, or no longer by the claim that was used."""
 
-    template = "job {id!r} of feed {feed!r} is not claimed, or by someone else"
+    template = "job {id!r} of feed {feed!r} is not claimed, or is claimed by another worker"
 
 
 class NotStalled(ItemError):
@@ -157,7 +157,7 @@ class NotScheduled(ItemError):
 
 
 class JobFailed(ItemError):
-    """Whoever waits for the job's result waits in vain: the job is stalled.
+    """There will be no result, because the job is stalled.
 
     Attributes:
         reason: the text that was given as the reason; empty: none was.
@@ -182,7 +182,7 @@ class NoResult(ItemError):
 
 
 class JobRetracted(NoResult):
-    """The job was retracted while somebody waited for its result."""
+    """The job was retracted while a program waited for its result."""
 
     template = "job {id!r} of feed {feed!r} was retracted"
 

@@ -1,7 +1,7 @@
-"""What subscribers are told, as values (contract: Channels).
+"""What subscribers receive, as values (contract: Channels).
 
 A backend yields notices whose items are bytes; the client decodes them with the
-feed's serializer before anyone sees them.
+feed's serializer before a subscriber sees them.
 """
 
 from __future__ import annotations

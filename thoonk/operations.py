@@ -283,7 +283,7 @@ class Failure:
         error: the name of the error's class; empty where there was none.
         message: the reason, as text.
         traceback: where it happened, as text.
-        worker: who says so, such as ``host:pid``.
+        worker: the worker that reports it, such as ``host:pid``.
     """
 
     message: str
@@ -317,7 +317,7 @@ class JobInfo:
         failures: how often it failed since it was put or retried.
         failure: why it failed last.
         has_result: whether there is a result under its id.
-        progress: how far it is or was, 0 to 1, as its worker has said.
+        progress: how far it is or was, 0 to 1, as its worker reported.
         doing: what was done then.
         progressed: when that was said.
     """
@@ -488,7 +488,7 @@ class WorkerPage:
 
 
 class IfMissed(enum.Enum):
-    """What becomes of periodic jobs for whose times nobody has looked for more than a minute."""
+    """What becomes of periodic jobs for whose times no program has asked for more than a minute."""
 
     ONCE = "once"
     SKIP = "skip"
@@ -524,7 +524,7 @@ class ScheduleStatus:
 
     Attributes:
         schedule: the schedule.
-        next: when it is due next, in seconds since 1970; None: nobody has said.
+        next: when it is due next, in seconds since 1970; None: unknown.
         later: the times after that, as far as they are known.
     """
 
@@ -580,10 +580,10 @@ class Completion:
 
     Attributes:
         id: the job's id.
-        token: the claim's token; empty: whoever holds the claim.
+        token: the claim's token; empty: any claim.
         has_result: store and announce ``result``.
         result: the result; None is a result, too.
-        timeout: seconds to keep it; None: as configured; 0: for ever.
+        timeout: seconds to keep it; None: as configured; 0: forever.
     """
 
     id: str = attrs.field(validator=_check_id)
@@ -1052,7 +1052,7 @@ class TakeOperation(FeedOperation[Batch]):
 
 @attrs.frozen
 class QueueTake(TakeOperation):
-    """Take the next items. They are gone with `QueueConfirm`, else back after a while.
+    """Take the next items. They are removed by `QueueConfirm`, else back after a while.
 
     The while is `CONFIRM_WITHIN`.
     """
@@ -1070,7 +1070,7 @@ class QueueConfirm(FeedOperation[None]):
 
 @attrs.frozen
 class QueueReturn(FeedOperation[None]):
-    """Put back items that were taken, perhaps even confirmed, and reached nobody."""
+    """Put back items that were taken, perhaps even confirmed, and reached no program."""
 
     wakes_waiters: ClassVar[bool] = True
 
@@ -1111,7 +1111,7 @@ class JobAdd(FeedOperation[tuple[Outcome, ...]]):
     Attributes:
         due: when they are available; None, or a time that is past: now.
         if_exists: what becomes of an id that is taken. KEEP: nothing is done. REPLACE: a job
-            that is not claimed gets the new item and time, and starts anew. REFUSE: nothing
+            that is not claimed gets the new item and time, and starts again. REFUSE: nothing
             is done with any of the entries, and `ItemExists` is raised.
         unique_for: seconds for which the ids stay taken, whatever becomes of the jobs.
     """
@@ -1249,12 +1249,12 @@ class QueueClear(FeedOperation[Step]):
 class JobSchedule(FeedOperation[bool]):
     """Put a job again and again; returns whether that is new, or another than before.
 
-    Where just this schedule is there under its name, it goes on as it is.
+    Where just this schedule exists under its name, it continues unchanged.
 
     Attributes:
         schedule: what to put, and when.
         times: for a schedule without ``every`` when it is due, in seconds since 1970: the
-            first times, in order. `JobSetRuns` tells of more.
+            first times, in order. `JobSetRuns` adds more.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1294,9 +1294,9 @@ class ReadSchedules(FeedOperation[tuple[ScheduleStatus, ...]]):
 
 @attrs.frozen
 class PauseFeed(FeedOperation[bool]):
-    """Let nobody take from a queue or job feed; returns whether that is new.
+    """Pause a queue or job feed; returns whether that is new.
 
-    Puts go on, and what is claimed can be finished. Takers that wait go on to wait.
+    Puts still work, and claims can be finished. Callers that wait keep waiting.
     """
 
 
@@ -1325,7 +1325,7 @@ class JobFinish(FeedOperation[None]):
 class JobNext(TakeOperation):
     """End jobs and claim the next ones, as `JobFinish`, `JobCancel` and `JobClaim` do.
 
-    A job that is not claimed (any more) under its token is passed over, and told in the
+    A job that is not claimed (any more) under its token is skipped, and reported in the
     answer. Executed again with the same token it ends nothing more, and tells all those it
     has ended. A ``count`` of 0 claims none.
     """
@@ -1339,7 +1339,7 @@ class JobNext(TakeOperation):
 
 @attrs.frozen
 class JobExtend(FeedOperation[tuple[bool, ...]]):
-    """Start the time of claims anew. Returns for each whether it still holds."""
+    """Restart the time of claims. Returns for each whether it still holds."""
 
     claims: tuple[ClaimRef, ...] = attrs.field(validator=_check_many)
 

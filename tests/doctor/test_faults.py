@@ -864,7 +864,7 @@ def test_the_page_tells_of_every_check() -> None:
     """With its severity, and that it is repaired where it is."""
     page = (Path(__file__).parents[2] / "docs/doctor.md").read_text("utf-8")
     rows = re.findall(r"^\| `([\w-]+)` \| (\w+) \| .* \| (.*) \|$", page, re.MULTILINE)
-    told = {name: (severity, not repair.startswith("reported only")) for name, severity, repair in rows}
+    told = {name: (sev, not repair.startswith("reported only")) for name, sev, repair in rows}
     assert told == {
         name: (check.severity.name.lower(), bool(check.repair))
         for name, check in CHECKS.items()

@@ -31,8 +31,8 @@ def cancel(jobs: Job[Any], thoonk: Thoonk, id: str) -> None:
 @pytest.mark.parametrize(
     ("happens", "reason", "text"),
     [
-        (retract, "retracted", "it was retracted, or finished by somebody else"),
-        (finish, "finished", "somebody else has finished it"),
+        (retract, "retracted", "it was retracted, or finished elsewhere"),
+        (finish, "finished", "it was finished elsewhere"),
         (cancel, "claim_lost", "it may run elsewhere"),
     ],
 )

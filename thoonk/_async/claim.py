@@ -53,10 +53,10 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         token: what entitles to end this claim. A secret between the worker and the backend.
         ended: whether it was ended through this object.
         lost: whether a worker has seen that it does not hold any more. See `check`.
-        origin: what came with the item beside it, where the serializer keeps that: the trace
+        origin: what came along with the item, if the serializer keeps it: the trace
             context of who put it (see `thoonk.observe.opentelemetry.received`); else None.
         outbox: of the loop that the claim is of, which tells the backend how it ended; None:
-            whoever has the claim does.
+            the holder of the claim does.
     """
 
     _feed: str
@@ -116,7 +116,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
 
         Args:
             item: the result; None is a result, too.
-            timeout: seconds to keep it; 0: for ever; None: the configured
+            timeout: seconds to keep it; 0: forever; None: the configured
                 ``result_timeout``, or one day.
 
         Raises:
@@ -168,14 +168,14 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
     async def progress(self, fraction: float, text: str = "") -> None:
         """Tell how far the job is: `AsyncJob.get_info` shows it. (Contract: job progress)
 
-        Told at most twice a second: what comes sooner is left out, but for the end (1.0).
+        Sent at most twice a second; reports in between are dropped, except the last one (1.0).
 
         Args:
             fraction: 0 to 1.
             text: what is done just now.
 
         Raises:
-            NotClaimed: the claim has been lost; there is no use in going on.
+            NotClaimed: the claim is lost; stop the work.
             InvalidValue, InvalidType: it is no such number, or no text.
         """
         self.check()
@@ -188,18 +188,18 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
             await self._backend.execute(operation)
 
     def check(self) -> None:
-        """Raise when it is known that the claim has been lost: there is no use in going on.
+        """Raise if the claim is known to be lost, so that you can stop the work.
 
-        Asks nobody. A worker looks every second, and sets ``lost``.
+        Sends nothing. A worker checks every second, and sets ``lost``.
 
         Raises:
-            NotClaimed: the job was retracted, is stalled, or somebody else's.
+            NotClaimed: the job was retracted, is stalled, or another worker has it.
         """
         if self.lost:
             raise NotClaimed(self._feed, self.id)
 
     async def extend(self) -> None:
-        """Start the claim's ``claim_timeout`` anew. (Contract: job extend)
+        """Restart the claim's ``claim_timeout``. (Contract: job extend)
 
         Raises:
             NotClaimed: the claim has been lost.

@@ -174,7 +174,7 @@ class AsyncClaims(Generic[T]):
     # --- the next one -----------------------------------------------------------------
 
     def _dismiss(self) -> None:
-        """The job in hand is no longer the loop's affair."""
+        """The job in hand is no longer handled by the loop."""
         if self._current is not None:
             self._current.outbox = None
             self._current = None
@@ -247,7 +247,7 @@ class AsyncClaims(Generic[T]):
         return True
 
     async def _flush_and_claim(self, token: str) -> Batch:
-        """Flush the outbox, and claim. Once it runs, a loop rides out an outage."""
+        """Flush the outbox, and claim. Once it runs, a loop survives an outage."""
         deadline: Deadline | None = None
         while True:
             try:

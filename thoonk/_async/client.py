@@ -256,7 +256,7 @@ class AsyncThoonk:
     async def pyqueue(self, name: str, config: Config = None) -> AsyncQueue[Any]:
         """A queue of Python objects, pickled. Errors as `feed`.
 
-        Unpickling can run code: use it only where everyone who can write to the server
+        Unpickling can run code: use it only if every program that can write to the server
         is trusted.
         """
         return await self._open(AsyncQueue, name, config, PICKLE)

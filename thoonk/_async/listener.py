@@ -100,7 +100,9 @@ class AsyncListener:
                 if is_end_of_task(error):
                     raise
                 # A listener that ends in silence is worse than one that goes on.
-                logger.exception("Listener failed, and goes on", extra={"event": "listener_failed"})
+                logger.exception(
+                    "Listener failed and continues", extra={"event": "listener_failed"}
+                )
                 if notice is None:
                     await sleep(OUTAGE_PAUSE)
 

@@ -8,8 +8,8 @@ from thoonk.operations import GetConfig, HasItem, ReadJobs, ReadResult
 
 WHY = {
     "feed_deleted": "its feed was deleted",
-    "retracted": "it was retracted, or finished by somebody else, who stored no result",
-    "finished": "somebody else has finished it",
+    "retracted": "it was retracted, or finished elsewhere without a result",
+    "finished": "it was finished elsewhere",
     "claim_lost": "its claim had run out or was taken away, and it may run elsewhere",
     "": "its claim does not hold any more",
 }

@@ -1,4 +1,4 @@
-"""The outbox of a loop over claims: how jobs ended, until the backend is told."""
+"""The outbox of a loop over claims: how jobs ended, until the backend knows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AsyncOutbox:
     async def flush_and_claim(self, token: str, count: int) -> Batch:
         """Tell the backend how jobs ended, and claim the next ones, in one operation.
 
-        What the backend could not be told stays in the outbox. What it refuses does not:
+        What could not be reported to the backend stays in the outbox. What it refuses does not:
         it is logged, and the job is stalled or cancelled.
         """
         async with self._flushing:
@@ -119,7 +119,7 @@ class AsyncOutbox:
                 raise
 
     async def _refused(self, end: Completion | ClaimRef, error: ThoonkError) -> None:
-        """The backend refuses how a job ended; to tell it again would come to the same."""
+        """The backend refuses how a job ended; to report it again would have the same effect."""
         is_final = isinstance(error, ItemTooLarge)
         becomes = "it is stalled" if is_final else "that counts as a failed attempt"
         failure = failure_of(f"its result cannot be stored: {error}")

@@ -161,7 +161,7 @@ class AsyncQueue(AsyncTakeable[T]):
         Cancelled or interrupted while it waits, it loses nothing.
 
         Args:
-            timeout: seconds to wait; None and 0: for ever.
+            timeout: seconds to wait; None and 0: forever.
 
         Raises:
             Empty: nothing came in time.
@@ -186,7 +186,7 @@ class AsyncQueue(AsyncTakeable[T]):
 
         Args:
             n: 1 to 1000.
-            timeout: seconds to wait for the first; None and 0: for ever.
+            timeout: seconds to wait for the first; None and 0: forever.
 
         Raises:
             Empty: nothing came in time.

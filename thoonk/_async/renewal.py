@@ -1,4 +1,4 @@
-"""Tells the backend when cron expressions are due, as long as somebody takes their jobs."""
+"""Sends the backend the times of cron expressions, as long as a program takes their jobs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ async def renew_after(backend: AsyncBackend, feed: str, entries: Iterable[Delive
 async def renew_all(backend: AsyncBackend, feed: str, found: Iterable[ScheduleStatus]) -> None:
     """Renew each of these schedules, if that is needed; log if it fails.
 
-    A schedule has no time any more when nobody has taken its jobs for as long as it was told of
+    A schedule has no more times when no program has taken its jobs for as long as it had times
     times. Where those that were missed are skipped, no job of it comes then, after which it
-    could be renewed. So whoever reads schedules anyway does it, and workers look now and then.
+    could be renewed. So programs that read schedules do it, and workers look now and then.
     """
     for status in found:
         try:
@@ -49,7 +49,7 @@ def _log(feed: str, names: str, error: ThoonkError) -> None:
 
 
 async def renew(backend: AsyncBackend, feed: str, status: ScheduleStatus) -> None:
-    """Tell of more times when few are left."""
+    """Send more times when few are left."""
     schedule = status.schedule
     if schedule.cron and (status.next is None or len(status.later) < RENEW_BELOW):
         after = dt.datetime.now(dt.UTC)

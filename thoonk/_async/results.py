@@ -36,7 +36,7 @@ Outcome: TypeAlias = JobResult[T] | JobFailed | NoResult
 End: TypeAlias = Finished[bytes] | Retracted | Ended | Stalled
 
 LOOK_EVERY = 0.5
-"""Seconds after which it is looked whether a job has failed: without events nobody is told."""
+"""Seconds between checks whether a job has failed: without events there is no notice."""
 
 LOOKS_AT_ONCE = 50
 """With more jobs than these it is looked less often."""
@@ -82,7 +82,7 @@ class AsyncResults(Generic[T]):
                 if isinstance(outcome, ThoonkError):
                     raise outcome
                 return outcome
-        raise AssertionError("it has neither told nor raised")
+        raise AssertionError("it has neither returned nor raised")
 
     async def of_all(
         self, ids: Sequence[str], deadline: Deadline

@@ -94,7 +94,7 @@ class AsyncSortedFeed(AsyncCollection[T]):
 
         Raises:
             InvalidValue: not one of these forms.
-            ItemDoesNotExist: there is no such item or neighbour.
+            ItemDoesNotExist: there is no such item or neighbor.
         """
         await self._execute(SortedMove(self.name, id, Position.parse(relative_position)))
 

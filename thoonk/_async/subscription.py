@@ -75,7 +75,7 @@ class AsyncFeedSubscription(Generic[T]):
         A notice whose item the serializer does not understand is logged and passed over.
 
         Args:
-            timeout: seconds to wait; None and 0: for ever.
+            timeout: seconds to wait; None and 0: forever.
 
         Raises:
             Empty: nothing came in time.
@@ -107,7 +107,7 @@ class AsyncFeedSubscription(Generic[T]):
             self._begin_resync()
         elif not self._replica.apply(notice):
             logger.warning(
-                "Notice of feed %r does not fit what was told before, reading it again: %r",
+                "Notice of feed %r contradicts earlier ones, reading it again: %r",
                 notice.feed,
                 notice,
                 extra={"event": "notice_unexplained", **log_fields(notice)},
@@ -124,7 +124,7 @@ class AsyncFeedSubscription(Generic[T]):
     async def _catch_up(
         self, resync: Resync, subscription: AsyncSubscription, deadline: Deadline
     ) -> Notice | None:
-        """One step towards what is there. What has been read is kept from one call to the next."""
+        """One step toward what is there. What has been read is kept from one call to the next."""
         if self._difference is not None:
             return await self._next_difference(self._difference)
         if not resync.is_asking:
@@ -174,6 +174,6 @@ class AsyncFeedSubscription(Generic[T]):
         return notice
 
     async def close(self) -> None:
-        """End it; whoever iterates, also in another thread, comes to the end."""
+        """End it; loops over it, also in other threads, end."""
         if self._subscription is not None:
             await self._subscription.close()

@@ -27,7 +27,7 @@ class AsyncTakeable(AsyncCollection[T]):
         self._recovery = Throttle()
 
     async def pause(self) -> bool:
-        """Let nobody take anything until `resume`; return whether that is new. (Contract: pause)
+        """Pause until `resume`; return whether it was not paused before. (Contract: pause)
 
         What is put waits, and jobs that are claimed can be finished. Whoever waits to take
         something goes on to wait.

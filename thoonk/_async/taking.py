@@ -34,12 +34,12 @@ async def wait_for(
 ) -> Batch:
     """Wait until there is something to take, and take it.
 
-    Once it waits, it rides out that the backend goes away and comes back: the token of
+    Once it waits, it survives an outage of the backend: the token of
     the operation makes asking again safe.
 
     Args:
         operation: has been executed, and answered by ``batch``, which is empty.
-        is_over: whether not to go on waiting; then the answer may be empty.
+        is_over: whether to stop waiting; then the answer may be empty.
 
     Raises:
         Empty: nothing came in time.

@@ -249,7 +249,7 @@ class Thoonk:
     def pyqueue(self, name: str, config: Config = None) -> Queue[Any]:
         """A queue of Python objects, pickled. Errors as `feed`.
 
-        Unpickling can run code: use it only where everyone who can write to the server
+        Unpickling can run code: use it only if every program that can write to the server
         is trusted.
         """
         return self._open(Queue, name, config, PICKLE)

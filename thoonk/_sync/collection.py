@@ -40,7 +40,7 @@ R = TypeVar("R")
 E = TypeVar("E")
 
 FARTHEST = 2**32
-"""Where no feed has items any more, so that whatever stands beyond is not there either."""
+"""Where no feed has items any more, so that anything beyond is not there either."""
 
 
 class Collection(Operators, Generic[T]):
@@ -140,9 +140,9 @@ class Collection(Operators, Generic[T]):
                 yield id, self._codec.decode(data)
 
     def _pages(self, operation: ReadPage, limit: int | None) -> Iterator[Page]:
-        """Pages, each read before the one before it is handed out.
+        """Pages, each read before the previous one is returned.
 
-        So where reading goes on does not depend on items that the caller has in hand, and
+        So where reading continues does not depend on items that the caller has in hand, and
         perhaps removes.
         """
         if limit == 0:
@@ -266,7 +266,7 @@ class Collection(Operators, Generic[T]):
         """The feed's notices as they happen, to be used in a ``with`` block.
 
         Whatever happens after the block was entered is delivered, in order. Where the
-        connection was lost for a while, a `Gap` says so.
+        connection was lost for a while, a `Gap` follows.
 
         Args:
             resync: begin with a `Published` for each item that is there, and instead of a

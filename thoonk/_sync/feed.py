@@ -17,7 +17,7 @@ T = TypeVar("T")
 class Feed(Collection[T]):
     """Items in strict publish order, the newest last; bounded by ``max_length`` if set.
 
-    Everyone subscribed is told of what is published, edited and retracted. Iterating
+    Subscribers are notified of what is published, edited and retracted. Iterating
     gives the ids in order, as `get_ids`.
     """
 

@@ -29,7 +29,7 @@ class Heartbeat:
     """Extends a claim again and again, from a thread of its own, for the length of a block.
 
     Attributes:
-        lost: whether the claim was lost all the same: the job may run elsewhere by now.
+        lost: whether the claim was lost anyway: the job may run elsewhere by now.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Heartbeat:
             self._background.join(5.0)
 
     def _look(self) -> None:
-        """See how long claims hold: somebody may have changed it."""
+        """Read how long claims hold: the configuration may have changed."""
         fields = self._backend.execute(GetConfig(self._feed))
         config = FeedConfig.from_fields(fields, self._feed)
         self._interval = (config.claim_timeout or 0.0) / PER_TIMEOUT

@@ -89,7 +89,7 @@ logger = logging.getLogger("thoonk.job")
 
 
 class Job(Takeable[T]):
-    """Jobs wait, are claimed, and are gone once they are finished.
+    """Jobs wait, are claimed, and are removed once they are finished.
 
     A claim that is cancelled, or not finished within the configured ``claim_timeout``,
     makes the job available again; cancelled ``max_failures`` times it is stalled.
@@ -150,7 +150,7 @@ class Job(Takeable[T]):
                 zone.
             if_exists: what happens when the id is taken. ``"keep"``: nothing.
                 ``"replace"``: a job that is not claimed gets this item and time, and
-                starts anew; one that is claimed is kept. ``"refuse"``: `ItemExists`.
+                starts again; a claimed one is kept. ``"refuse"``: `ItemExists`.
             unique_for: seconds for which the id stays taken, also when the job is
                 finished; None: no longer than there is the job.
 
@@ -253,9 +253,9 @@ class Job(Takeable[T]):
         """Put a job again and again. (Contract: job schedule)
 
         The schedule is kept with the feed. Each job is put once, however many workers and
-        clients there are, by whoever looks for a job when it is due; none of them has to be
-        there all the time. Any number of programs may make the same schedule, each time that
-        they begin: one that is there already goes on as it is.
+        clients there are, by the first one that asks for a job when it is due; none of them
+        has to run all the time. Any number of programs may make the same schedule, each time that
+        they begin: an existing one continues unchanged.
 
         Args:
             name: of the schedule; each job has the id NAME@MS, its time in ms since 1970.
@@ -263,7 +263,7 @@ class Job(Takeable[T]):
             every: seconds between two jobs, 0.1 or more, the first of them from now.
             cron: a cron expression instead, such as ``"0 3 * * *"``; needs the extra ``cron``.
             tz: the name of the time zone in which it is meant, such as ``"Europe/Berlin"``.
-            if_missed: what happens when nobody has looked for more than a minute.
+            if_missed: what happens when no program has asked for more than a minute.
                 ``"once"``: of the jobs that should have been put, the last one is.
                 ``"skip"``: none is.
             priority: of the jobs; None: ``NORMAL``.
@@ -299,7 +299,7 @@ class Job(Takeable[T]):
     def schedules(self) -> list[PeriodicJob[T]]:
         """The schedules of the feed, by name. (Contract: schedules)
 
-        One with a cron expression that has no time any more, for nobody has taken jobs for
+        One with a cron expression that has no more times, because no program has taken jobs for
         long, gets new ones first, if the extra ``cron`` is there.
 
         Raises:
@@ -373,7 +373,7 @@ class Job(Takeable[T]):
     def jobs(self, state: JobState | str) -> Iterator[JobInfo]:
         """What is known of each job in a state, read in pages. (Contract: job pages)
 
-        Scheduled jobs come in the order of their times, claimed ones in that of their last heartbeats,
+        Scheduled jobs come in the order of their times, claimed ones in that of their heartbeats,
         waiting ones as they will be taken, stalled ones in no order. What changes meanwhile may
         be missing, or come twice. ``has_result`` is not asked.
 
@@ -449,11 +449,11 @@ class Job(Takeable[T]):
     def get(self, timeout: float | None = None) -> Claim[T]:
         """Claim the next job, waiting until there is one. (Contract: job get)
 
-        Whoever is here first brings back claims that have run out. Cancelled or
+        The first one to ask brings back claims that have timed out. Cancelled or
         interrupted while it waits, it loses nothing.
 
         Args:
-            timeout: seconds to wait; None and 0: for ever.
+            timeout: seconds to wait; None and 0: forever.
 
         Raises:
             Empty: nothing came in time.
@@ -475,7 +475,7 @@ class Job(Takeable[T]):
 
         Args:
             n: 1 to 1000.
-            timeout: seconds to wait for the first; None and 0: for ever.
+            timeout: seconds to wait for the first; None and 0: forever.
 
         Raises:
             Empty: nothing came in time.
@@ -532,14 +532,14 @@ class Job(Takeable[T]):
         asking for the next one finishes it. (Contract: job next)
 
         A job that was lost meanwhile (its ``claim_timeout`` has passed) and a job that the
-        serializer does not understand (it is stalled) are logged, and the loop goes on.
+        serializer does not understand (it is stalled) are logged, and the loop continues.
 
         Args:
             timeout: seconds to wait for a job, after which the loop ends; None and 0: for
                 ever.
             prefetch: how many jobs are claimed at once, 1 to 1000. Those in hand keep
                 their claims; when they have waited behind another for a second, they are
-                given back for others to do. How jobs ended is told together, after a
+                given back for other workers. The ends of jobs are reported together, after a
                 tenth of a second at most.
 
         Raises:
@@ -563,10 +563,10 @@ class Job(Takeable[T]):
             item: its result, to be stored and announced. None: no result, unless
                 ``result`` is true.
             result: None in ``item`` is the result.
-            timeout: seconds to keep the result; 0: for ever; None: the configured
+            timeout: seconds to keep the result; 0: forever; None: the configured
                 ``result_timeout``, or one day.
             token: that of a claim (`Claim.token`), perhaps from another process; then
-                it has to be the one that holds. Empty: whoever holds it.
+                it has to be the valid one. Empty: any claim.
 
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
@@ -583,12 +583,12 @@ class Job(Takeable[T]):
         """Say that claimed jobs are done, up to 1000 in one atomic step, 400 with results.
 
         Args:
-            claims: claims, or the ids of jobs that somebody has claimed.
+            claims: claims, or the ids of jobs that are claimed.
             items: their results, as many, which are stored and announced; None: no results.
             timeout: seconds to keep the results, as of `finish`.
 
         Raises:
-            NotClaimed: one is not claimed, or by someone else. No job of its step was
+            NotClaimed: one is not claimed, or another worker has it. No job of its step was
                 finished; ``done`` of the error has the ids of those before.
             InvalidValue: as many results as jobs are needed, or a job is named twice.
                 Nothing was sent.
@@ -635,7 +635,7 @@ class Job(Takeable[T]):
 
         Args:
             id: the job's id.
-            timeout: seconds to wait; None and 0: for ever.
+            timeout: seconds to wait; None and 0: forever.
 
         Raises:
             JobFailed: the job is stalled. The error tells why, where that is known.
@@ -663,7 +663,7 @@ class Job(Takeable[T]):
 
         Args:
             ids: the jobs' ids.
-            timeout: seconds to wait for all of them; None and 0: for ever.
+            timeout: seconds to wait for all of them; None and 0: forever.
 
         Raises:
             Empty: not all have ended in time.
@@ -717,7 +717,7 @@ class Job(Takeable[T]):
         """Stop a job that runs, and keep it: it is stalled until `retry`. (Contract: job fail)
 
         Its worker stops it as one that was retracted. Of a backend that keeps no reasons the
-        job is stopped all the same.
+        job is still stopped.
 
         Args:
             id: the job's id.
@@ -799,7 +799,7 @@ class Job(Takeable[T]):
         return counts
 
     def maintenance(self) -> MaintenanceReport:
-        """Mend what a dying worker or peer left behind. (Contract: job maintenance)
+        """Repair what a dying worker or peer left behind. (Contract: job maintenance)
 
         Claims that have run out are brought back by `get` anyway; jobs that are in no
         state at all only by this. It is done in short steps, between which the backend

@@ -95,7 +95,7 @@ class SortedFeed(Collection[T]):
 
         Raises:
             InvalidValue: not one of these forms.
-            ItemDoesNotExist: there is no such item or neighbour.
+            ItemDoesNotExist: there is no such item or neighbor.
         """
         self._execute(SortedMove(self.name, id, Position.parse(relative_position)))
 

@@ -76,7 +76,7 @@ class FeedSubscription(Generic[T]):
         A notice whose item the serializer does not understand is logged and passed over.
 
         Args:
-            timeout: seconds to wait; None and 0: for ever.
+            timeout: seconds to wait; None and 0: forever.
 
         Raises:
             Empty: nothing came in time.
@@ -108,7 +108,7 @@ class FeedSubscription(Generic[T]):
             self._begin_resync()
         elif not self._replica.apply(notice):
             logger.warning(
-                "Notice of feed %r does not fit what was told before, reading it again: %r",
+                "Notice of feed %r contradicts earlier ones, reading it again: %r",
                 notice.feed,
                 notice,
                 extra={"event": "notice_unexplained", **log_fields(notice)},
@@ -125,7 +125,7 @@ class FeedSubscription(Generic[T]):
     def _catch_up(
         self, resync: Resync, subscription: Subscription, deadline: Deadline
     ) -> Notice | None:
-        """One step towards what is there. What has been read is kept from one call to the next."""
+        """One step toward what is there. What has been read is kept from one call to the next."""
         if self._difference is not None:
             return self._next_difference(self._difference)
         if not resync.is_asking:
@@ -175,6 +175,6 @@ class FeedSubscription(Generic[T]):
         return notice
 
     def close(self) -> None:
-        """End it; whoever iterates, also in another thread, comes to the end."""
+        """End it; loops over it, also in other threads, end."""
         if self._subscription is not None:
             self._subscription.close()

@@ -28,7 +28,7 @@ class Takeable(Collection[T]):
         self._recovery = Throttle()
 
     def pause(self) -> bool:
-        """Let nobody take anything until `resume`; return whether that is new. (Contract: pause)
+        """Pause until `resume`; return whether it was not paused before. (Contract: pause)
 
         What is put waits, and jobs that are claimed can be finished. Whoever waits to take
         something goes on to wait.

@@ -25,10 +25,10 @@ class Subscription(Protocol):
     def get(self, timeout: float | None = None) -> Notice:
         """The next notice; items in it are bytes.
 
-        A connection that was lost and is back is told by a `Gap`.
+        After a lost connection, a `Gap` follows.
 
         Args:
-            timeout: seconds to wait; None: for ever.
+            timeout: seconds to wait; None: forever.
 
         Raises:
             Empty: nothing came in time.

@@ -46,7 +46,7 @@ SECTIONS: Mapping[str, Section] = {
         "put": ("thoonk.cli.queues:put", "Put items into a queue."),
         "get": ("thoonk.cli.queues:get", "Take the next item of a queue."),
         "job": ("thoonk.cli.jobs:job", "Put jobs, claim and finish them, read results."),
-        "pause": ("thoonk.cli.queues:pause", "Let nobody take from queues or job feeds."),
+        "pause": ("thoonk.cli.queues:pause", "Pause queues or job feeds."),
         "resume": ("thoonk.cli.queues:resume", "End a pause."),
         "purge": ("thoonk.cli.queues:purge", "Remove all items of a queue, or all jobs."),
         "work": ("thoonk.worker.cli:work", "Do jobs, with the functions of a program."),
@@ -159,5 +159,5 @@ def _tell(ctx: click.Context, message: str) -> None:
 def app() -> None:
     """Feeds, queues and jobs on Redis or Valkey, from a shell.
 
-    Options that all commands have may stand before or after the command.
+    Put options that all commands have before or after the command.
     """

@@ -165,7 +165,7 @@ def delete(session: Session, names: tuple[str, ...], yes: bool) -> None:
 
 
 def _is_meant(session: Session, name: str) -> bool:
-    """Ask whoever sits at the terminal."""
+    """Ask the user at the terminal."""
     items = session.client.backend.execute(ReadStats(name)).items
     return click.confirm(f"Delete {printable(name)!r} with {items} items?", err=True)
 

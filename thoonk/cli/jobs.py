@@ -67,7 +67,7 @@ from thoonk.operations import Failure, IfMissed, JobState, Priority
 from thoonk.schedules import SHORTEST
 
 _SKIPPED = (FeedDoesNotExist, WrongFeedType)
-"""Why a feed is passed over when none was named: it is gone, or no job feed."""
+"""Why a feed is passed over when none was named: it was deleted, or is not a job feed."""
 
 STATES = [state.value for state in JobState if state is not JobState.FINISHED]
 
@@ -76,7 +76,7 @@ STATES = [state.value for state in JobState if state is not JobState.FINISHED]
 def job() -> None:
     """Put jobs, claim and finish them, read their results.
 
-    Who works on jobs for long is better off with a worker that gives signs of life; these
+    For long jobs, prefer a worker, which sends heartbeats; these
     commands are for scripts and for setting things right by hand.
     """
 
@@ -183,7 +183,7 @@ def _print_claim(
     "--keep",
     type=Seconds(min=0),
     metavar="SECONDS",
-    help="Keep the result so long, 0 for ever; else as configured, or one day.",
+    help="Keep the result that long; 0: forever. Default: the feed's setting, or one day.",
 )
 @token_option
 @pass_session
@@ -310,7 +310,7 @@ def job_run_now(session: Session, name: str, ids: tuple[str, ...]) -> None:
     "--if-missed",
     type=click.Choice([choice.value for choice in IfMissed]),
     default=IfMissed.ONCE.value,
-    help="When nobody has looked for more than a minute: of the jobs that should have been put "
+    help="When no program has asked for more than a minute: of the jobs that should have been put "
     "the last one is, or none. [once]",
 )
 @high_option

@@ -23,7 +23,7 @@ SHOWN_BYTES = 32
 
 
 def to_terminal() -> bool:
-    """Whether somebody looks at what is printed."""
+    """Whether a user sees the output."""
     return sys.__stdout__ is not None and sys.stdout.isatty()
 
 
@@ -106,7 +106,7 @@ def write_json(value: Any) -> None:
 
 
 def item_fields(data: bytes | None, name: str = "item") -> dict[str, str | None]:
-    """An item for JSON: as text where it is UTF-8, else as Base64 in a field that says so."""
+    """An item for JSON: as text where it is UTF-8, else as Base64 in another field."""
     if data is None:
         return {name: None}
     try:

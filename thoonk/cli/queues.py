@@ -33,7 +33,7 @@ high_option = click.option(
 
 
 def waiting_for(what: str, now: Callable[[], T], later: Callable[[], T], *, no_wait: bool) -> T:
-    """What is there now, else what comes later; who sits at a terminal is told of the wait."""
+    """What is there now, else what comes later; a user at a terminal sees that it waits."""
     try:
         return now()
     except Empty:
@@ -121,9 +121,9 @@ feeds_argument = click.argument("names", nargs=-1, required=True, metavar="NAME.
 @feeds_argument
 @pass_session
 def pause(session: Session, names: tuple[str, ...]) -> None:
-    """Let nobody take from queues or job feeds, until resume.
+    """Pause queues or job feeds until resume.
 
-    Puts go on, and jobs that are claimed can be finished. Takers go on to wait.
+    You can still put, and claimed jobs can be finished. Programs that wait keep waiting.
     """
     for name in names:
         feed, _ = session.open(name, QUEUE, JOB)

@@ -29,7 +29,7 @@ def own_id_options(function: Function) -> Function:
         click.option(
             "--if-exists",
             type=click.Choice([choice.value for choice in IfExists]),
-            help="What happens when the ID is taken: nothing, what nobody has taken yet is "
+            help="What happens when the ID is taken: nothing, an item that is not taken yet is "
             "replaced, or an error. [keep]",
         ),
         click.option("--id", metavar="ID", help="The id, of your own choice.", **AN_ID),

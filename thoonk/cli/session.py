@@ -22,7 +22,7 @@ DEFAULT_URL = "redis://localhost:6379/0"
 MEMORY_NOTE = "Note: the memory backend begins empty and ends with this command"
 
 CONNECT_WITHIN = 0.5
-"""Seconds to wait for a connection where somebody has pressed Tab, or looks at a live table."""
+"""Seconds to wait for a connection when a user has pressed Tab, or looks at a live table."""
 
 AnyFeed = Feed[bytes] | SortedFeed[bytes] | Queue[bytes] | Job[bytes]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -228,7 +228,7 @@ timeout_option = click.option(
     "--timeout",
     type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
-    help="Wait so long, not for ever; exit code 3 when nothing came.",
+    help="Wait at most that long; exit code 3 if nothing came. Default: forever.",
 )
 no_wait_option = click.option(
     "--no-wait", is_flag=True, help="Do not wait at all; exit code 3 when nothing is there."

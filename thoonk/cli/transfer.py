@@ -159,7 +159,7 @@ def read_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
 
     Raises:
         InvalidValue: a line is not what an export has.
-        EOFError: the last line is missing, or another number stands there.
+        EOFError: the last line is missing, or has another number.
     """
     for number, line in enumerate(lines, 2):
         fields = _fields(line, number)
@@ -246,7 +246,7 @@ class Importer:
 def _until_failure(
     entries: Iterable[Entry], failures: list[InvalidValue | EOFError]
 ) -> Iterator[Entry]:
-    """The entries before what cannot be read: they are imported all the same."""
+    """The entries before what cannot be read: they are still imported."""
     try:
         yield from entries
     except (InvalidValue, EOFError) as error:

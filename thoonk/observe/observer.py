@@ -11,12 +11,12 @@ from thoonk.operations import Operation
 
 
 class Observer(Protocol):
-    """Is told what a backend is asked, and what comes of it. The same for threads and tasks."""
+    """Called for each operation of a backend, and its outcome. The same for threads and tasks."""
 
     def call(
         self, operation: Operation[Any], *, waiting: bool
     ) -> AbstractContextManager[Callable[[Any], object]]:
-        """Entered before an operation is executed, left afterwards, with its error if any.
+        """Entered before an operation is executed, left afterward, with its error if any.
 
         What it gives is called with the answer, if there is one. ``waiting``: the caller
         blocks until something may be there to take.

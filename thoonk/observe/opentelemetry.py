@@ -230,10 +230,10 @@ _received: ContextVar[Context] = ContextVar("thoonk_received")
 
 
 class Traced(Generic[T]):
-    """A serializer that writes the present trace context beside the item.
+    """A serializer that writes the present trace context along with the item.
 
     Bytes that another serializer wrote are read as they are, so readers can be changed
-    first and writers afterwards.
+    first and writers afterward.
     """
 
     def __init__(self, serializer: Serializer[T]) -> None:

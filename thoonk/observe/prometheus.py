@@ -177,7 +177,7 @@ _GAUGES = {
     "newest_item": "Seconds since the last item of a feed was published.",
     "scheduled": "Jobs that are available later.",
     "next_due": "Seconds until the next of these is due.",
-    "paused": "Whether nobody may take from it.",
+    "paused": "Whether the feed is paused.",
 }
 _COUNTERS = {
     "publishes": "Publishes, puts and edits so far.",

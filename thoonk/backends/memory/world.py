@@ -1,4 +1,4 @@
-"""What backends in memory share: a fake server, and those who wait for something on it."""
+"""What backends in memory share: a fake server, and the callers that wait for something on it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class World:
             return False
 
     def call(self, feed: str, count: int) -> None:
-        """Wake up to ``count`` of those who wait for ``feed``, the longest waiting first."""
+        """Wake up to ``count`` callers that wait for ``feed``, the longest waiting first."""
         with self._lock:
             waiting = self._waiting.get(feed, deque())
             called = [waiting.popleft() for _ in range(min(count, len(waiting)))]

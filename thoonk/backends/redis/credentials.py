@@ -1,4 +1,4 @@
-"""Credentials that a program fetches anew for each connection, as redis-py asks for them."""
+"""Credentials that a program fetches for each connection, as redis-py asks for them."""
 
 from __future__ import annotations
 

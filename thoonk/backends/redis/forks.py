@@ -18,7 +18,7 @@ _connections: WeakSet[Any] = WeakSet()
 
 
 def cut_off_in_children(connection: Any) -> None:
-    """Whoever is forked from this process from now on cannot use the connection."""
+    """Children forked from this process from now on cannot use the connection."""
     _connections.add(connection)
 
 

@@ -20,7 +20,7 @@ POOL_SETTINGS: Mapping[str, Any] = {
 }
 
 REPLY_TIMEOUT = 10.0
-"""Seconds for one reply, where neither the caller nor a client of its own says so."""
+"""Seconds for one reply, unless the caller or its own client sets it."""
 
 FIRST_REPLY_TIMEOUT = 2.5
 """Seconds for the first attempt of a call that will be repeated.
@@ -71,7 +71,7 @@ def reply_timeout(longest: float | None, attempt: int, size: int, *, repeats: bo
 
 
 NO_RETRIES = (NoBackoff(), 0)
-"""Arguments of a Retry: a command whose reply was lost is not simply sent again."""
+"""Arguments of a Retry: a command whose reply was lost is not sent again."""
 
 
 def of_dedicated(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Sockets that keep time over the whole of a reply.
 
 The timeout of a socket is for each piece that arrives. A peer, or a network, that lets a byte
-through now and then would hold up its reader for ever.
+through now and then would block its reader forever.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class AsyncObservedBackend(AsyncForwardingBackend):
 
         Args:
             backend: what `AsyncThoonk` takes: a name, a URL, a redis-py client, a backend.
-            observers: what watches; the first is told first.
+            observers: what watches; the first is called first.
             options: for the backend.
 
         Raises:

@@ -23,7 +23,7 @@ class ObservedBackend(ForwardingBackend):
 
         Args:
             backend: what `Thoonk` takes: a name, a URL, a redis-py client, a backend.
-            observers: what watches; the first is told first.
+            observers: what watches; the first is called first.
             options: for the backend.
 
         Raises:

@@ -18,7 +18,7 @@ from thoonk.operations import Batch, Operation, TakeOperation
 R = TypeVar("R")
 
 ENDS_WITHIN = 5.0
-"""Seconds that closing waits for those who wait, at most."""
+"""Seconds for which closing waits for blocked callers, at most."""
 
 
 class AsyncMemoryBackend(AsyncRedisBackend):
@@ -83,7 +83,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
             event.set()
 
     async def close(self) -> None:
-        """Wake whoever is blocked, end subscriptions. The world stays."""
+        """Wake blocked callers, end subscriptions. The world stays."""
         await super().close()
         for event in list(self._wakes.values()):
             event.set()

@@ -19,7 +19,7 @@ from thoonk.operations import Batch, Operation, TakeOperation
 R = TypeVar("R")
 
 ENDS_WITHIN = 5.0
-"""Seconds that closing waits for those who wait, at most."""
+"""Seconds for which closing waits for blocked callers, at most."""
 
 
 class MemoryBackend(RedisBackend):
@@ -84,7 +84,7 @@ class MemoryBackend(RedisBackend):
             event.set()
 
     def close(self) -> None:
-        """Wake whoever is blocked, end subscriptions. The world stays."""
+        """Wake blocked callers, end subscriptions. The world stays."""
         super().close()
         for event in list(self._wakes.values()):
             event.set()

@@ -1,7 +1,7 @@
 """redis-py's asyncio connections, as the backend uses them.
 
 Written by hand, as is its twin in ``_sync``: here is all in which redis-py's two
-halves differ. The modules beside it are the same in both worlds.
+halves differ. The modules next to it are the same in both worlds.
 """
 
 from __future__ import annotations

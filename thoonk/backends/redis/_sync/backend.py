@@ -78,7 +78,7 @@ class _Waiter:
     """A connection on which one caller at a time blocks.
 
     ``unread`` counts the replies that have not been read; ``client_id`` is by what
-    the server can be told to unblock it; ``token`` is that of the take it waits for, and
+    the server can be asked to unblock it; ``token`` is that of the take it waits for, and
     ``caller`` the thread or task that does.
     """
 
@@ -109,9 +109,9 @@ class RedisBackend:
             url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://``; also
                 ``valkey://`` and ``valkeys://``. Its query holds options.
             client: a redis-py client whose pool is used, and not closed. Its
-                connection settings are its owner's affair.
+                its owner decides on connection settings.
             retry_for: seconds for which a call whose connection was lost is repeated; it
-                takes effect once all the same. A server that was never reached is not
+                still takes effect once. A server that was never reached is not
                 waited for.
             options: settings of redis-py's connections (``host``, ``port``, ``db``,
                 ``username``, ``password``, ``ssl`` …) and of its `BlockingConnectionPool`
@@ -311,7 +311,7 @@ class RedisBackend:
             raise Closed("the backend has been closed")
 
     def _unless_closed(self, batch: Batch) -> Batch:
-        """What was taken; who has got nothing is told of closing."""
+        """What was taken; callers without an item learn of closing."""
         if not batch.entries:
             self._check_open()
         return batch
@@ -475,7 +475,7 @@ class RedisBackend:
         return subscription
 
     def close(self) -> None:
-        """Close what was opened here; wake whoever is blocked."""
+        """Close what was opened here; wake blocked callers."""
         if self._closing.is_set():
             return
         if self._pid == os.getpid():

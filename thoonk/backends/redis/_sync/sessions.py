@@ -36,7 +36,7 @@ class Session:
     Attributes:
         id: tells the server which session it is.
         sequence: the number of its last call; a repetition keeps it.
-        connection: None: it has none yet, or somebody else needed it.
+        connection: None: it has none yet, or another caller needed it.
         unread: whether a reply is outstanding. Then no other call can use the connection.
         used: when its last call ended, by the monotonic clock.
     """
