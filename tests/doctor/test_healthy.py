@@ -29,6 +29,7 @@ from thoonk import (
 )
 from thoonk.doctor import examine, probe
 from thoonk.doctor.findings import Severity
+from thoonk.operations import ReportWorker, WorkerReport
 from thoonk.testing._sync.helpers import until
 
 IGNORED = ("persistence", "endless")
@@ -108,6 +109,8 @@ def everything(thoonk: Thoonk) -> None:
         line.put("y")
     queue.pause()
     queue.put("z")
+    report = WorkerReport("web-1:17:x", "web-1", 17, "2.0", ("job",), 8)
+    thoonk.backend.execute(ReportWorker(report, 600))
     queue.resume()
     for name in ("gone", "here"):
         thoonk.create_feed(name, {"type": "job"})

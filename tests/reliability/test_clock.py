@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import attrs
 import pytest
 import servers
 from conftest import _binary
@@ -85,6 +86,20 @@ def test_jobs_of_dead_workers_come_back_although_the_clock_was_an_hour_fast(
         assert {claim.id for claim in claims_again} == {*ids}
         assert [claim.cancelled for claim in claims_again] == [1, 1, 1]
         assert time.monotonic() - begin < TIMEOUT
+
+
+@pytest.mark.parametrize("step", [HOUR, -HOUR], ids=["forwards", "back"])
+def test_a_worker_is_listed_again_with_its_next_report_and_a_dead_one_is_not(
+    server: ServerWithClock, thoonk: Thoonk, step: int
+) -> None:
+    report = operations.WorkerReport("alive", "web-1", 17, "2.0", ("j",), 8)
+    for id in ("alive", "dead"):
+        thoonk.backend.execute(operations.ReportWorker(attrs.evolve(report, id=id), 600))
+    assert len(thoonk.get_workers()) == 2
+    server.turn(step)
+    eventually(lambda: thoonk.get_workers() == [])
+    thoonk.backend.execute(operations.ReportWorker(report, 600))
+    assert [worker.id for worker in thoonk.get_workers()] == ["alive"]
 
 
 def test_an_item_whose_taker_died_comes_back_although_the_clock_was_an_hour_fast(

@@ -159,7 +159,7 @@ def test_what_makes_no_sense_is_refused(
 
 
 def test_the_probes_of_the_page_are_commands() -> None:
-    page = (Path(__file__).parents[2] / "docs/worker.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs/deploy/kubernetes.md").read_text("utf-8")
     probes = re.findall(r"command: \[thoonk, work, (--check.*)\]", page)
     modes = [work.make_context("work", probe.split(", ")).params["mode"] for probe in probes]
     assert modes == ["ready", "live"]
