@@ -54,6 +54,7 @@ SECTIONS: Mapping[str, Section] = {
     "Watching over them": {
         "watch": ("thoonk.cli.watch:watch", "Print notices as they happen."),
         "top": ("thoonk.cli.stats:top", "Show how full and how busy feeds are, live."),
+        "web": ("thoonk.cli.web:web", "Serve a web page that shows feeds and jobs, live."),
         "stats": ("thoonk.cli.stats:stats", "The numbers of top, once, also for machines."),
         "workers": ("thoonk.cli.workers:workers", "List the workers that are alive."),
         "doctor": ("thoonk.doctor.command:doctor", "Look for faults on a server, and repair them."),

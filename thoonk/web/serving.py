@@ -1,0 +1,50 @@
+"""Serves the page on an address of this machine, until it is stopped."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from starlette.applications import Starlette
+
+from thoonk.exceptions import InvalidValue
+
+
+class _Server(uvicorn.Server):
+    """A server that ends live pages before it waits for connections to end."""
+
+    def __init__(self, application: Starlette) -> None:
+        config = uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+        )
+        super().__init__(config)
+        self._closing = application.state.site.closing
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End live pages, then as every server."""
+        self._closing.set()
+        await super().shutdown(sockets)
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens; raises `OSError` where the address is taken or not ours."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise InvalidValue(f"there is no host {host!r}: {error.strerror}") from error
+    return socket.create_server(address[:2], family=family)
+
+
+def serve(
+    application: Starlette, listener: socket.socket, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGINT or SIGTERM; calls ``ready`` when connections are accepted."""
+    ready()
+    _Server(application).run(sockets=[listener])
