@@ -14,11 +14,15 @@ from thoonk import AsyncThoonk, Thoonk
 from thoonk.exceptions import InvalidValue
 from thoonk.web.changes import change
 from thoonk.web.live import page
+from thoonk.web.pages.change_jobs import ADDRESSES
 from thoonk.web.pages.edit import ask_retract, editor, move, retract, save
 from thoonk.web.pages.feed import feed
 from thoonk.web.pages.item import download, image, item
+from thoonk.web.pages.job import job
+from thoonk.web.pages.log import log
 from thoonk.web.pages.login import log_in, log_out, login_form
 from thoonk.web.pages.overview import overview
+from thoonk.web.pages.workers import workers
 from thoonk.web.security import Gate, Guard
 from thoonk.web.site import FOLDER, Site
 from thoonk.web.source import Source
@@ -51,13 +55,14 @@ def app(
     if token is not None and not token.strip():
         raise InvalidValue("the token must not be empty")
     site = Site(Source(thoonk), Guard(token=token, read_only=read_only, hosts=hosts))
-    site.menu = [("/", "Feeds")]
+    site.menu = [("/", "Feeds"), ("/workers", "Workers"), ("/log", "Log")]
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
         site.closing.set()
         await site.sampler.close()
+        await site.logs.close()
         await site.source.close()
 
     application = Starlette(
@@ -78,6 +83,10 @@ def _routes() -> list[BaseRoute]:
         Route("/edit", change(save), methods=["POST"]),
         Route("/retract", change(retract, ask_retract), methods=["POST"]),
         Route("/move", change(move), methods=["POST"]),
+        Route("/job", page(job)),
+        Route("/workers", page(workers, every=2.0)),
+        Route("/log", page(log, every=0.5)),
+        *(Route(at, change(*steps), methods=["POST"]) for at, steps in ADDRESSES.items()),
         Route("/login", login_form, methods=["GET"]),
         Route("/login", log_in, methods=["POST"]),
         Route("/logout", log_out, methods=["POST"]),

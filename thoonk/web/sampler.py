@@ -189,9 +189,7 @@ class Sampler:
         self.seen_at = time.time()
         if names == self._samples.keys():
             return
-        self._samples = {
-            name: self._samples.get(name) or Sample(name) for name in sorted(names)
-        }
+        self._samples = {name: self._samples.get(name) or Sample(name) for name in sorted(names)}
 
     async def look(self, names: Iterable[str], fresh: float = FRESH) -> None:
         """Sample feeds, unless that was done just now.
@@ -243,8 +241,7 @@ class Sampler:
                 if time.monotonic() >= self._wanted_until:
                     return
                 known = all(
-                    (sample := self._samples.get(name)) is None or sample.taken_at
-                    for name in names
+                    (sample := self._samples.get(name)) is None or sample.taken_at for name in names
                 )
                 began = time.thread_time()
                 try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import secrets
 import time
 from collections import OrderedDict
@@ -16,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from thoonk.web import items
+from thoonk.web.live_workers import Workers
+from thoonk.web.notice_log import NoticeLogs
 from thoonk.web.sampler import Sampler
 from thoonk.web.security import CSRF_COOKIE, Guard, new_csrf_token, own_path
 from thoonk.web.source import Source
@@ -59,6 +62,8 @@ class Site:
     Attributes:
         source: what pages read from and write to.
         sampler: how full and how busy feeds are.
+        workers: the workers that are alive.
+        logs: the latest notices.
         guard: who may do what.
         closing: set when live pages are to end.
     """
@@ -67,6 +72,8 @@ class Site:
         self.source = source
         self.guard = guard
         self.sampler = Sampler(source)
+        self.workers = Workers(source)
+        self.logs = NoticeLogs(source)
         self.closing = asyncio.Event()
         self.menu: list[tuple[str, str]] = []
         self._said: OrderedDict[str, Said] = OrderedDict()
@@ -154,6 +161,18 @@ def clock_text(seconds: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
+def _seconds_ago(at: dt.datetime | float) -> float:
+    """How long ago it was; negative: it is still to come."""
+    return time.time() - (at if isinstance(at, int | float) else at.timestamp())
+
+
+def _utc(at: dt.datetime | float) -> str:
+    """A time as ISO 8601 writes it, to the second."""
+    if isinstance(at, int | float):
+        at = dt.datetime.fromtimestamp(at, dt.UTC)
+    return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
@@ -169,6 +188,8 @@ def _environment() -> Environment:
         "age": items.age_text,
         "printable": items.printable,
         "clock": clock_text,
+        "ago": _seconds_ago,
+        "utc": _utc,
     }
     environment.filters.update(filters)
     environment.globals["sparkline"] = items.sparkline

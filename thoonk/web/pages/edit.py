@@ -96,7 +96,13 @@ async def _config(site: Site, name: str) -> FeedConfig:
     return config
 
 
-def _bytes_of(change: Change, config: FeedConfig, name: str) -> bytes:
+def bytes_in(change: Change, config: FeedConfig, name: str) -> bytes:
+    """The item in a form.
+
+    Raises:
+        InvalidValue: it is not hex, where it should be.
+        SerializerError: as `checked`.
+    """
     text = change.form.get("item", "").replace("\r\n", "\n")
     if change.form.get("hex") == "yes":
         try:
@@ -137,7 +143,7 @@ async def save(change: Change) -> str | View:
     site = change.site
     config = await _config(site, name)
     try:
-        data = _bytes_of(change, config, name)
+        data = bytes_in(change, config, name)
         if config.kind == SORTED_FEED:
             return await _save_sorted(change, name, id, data)
         if id and not await site.source.read(HasItem(name, id)):

@@ -14,6 +14,7 @@ from thoonk.operations import GetConfig, ReadPage
 from thoonk.serializers import BINARY, JSON, TEXT
 from thoonk.web.items import ShownItem, show
 from thoonk.web.live import site_of
+from thoonk.web.pages.jobs import jobs
 from thoonk.web.site import Site, View
 from thoonk.web.urls import name_in, query_of
 
@@ -69,14 +70,14 @@ async def feed(request: Request) -> View:
         "knows_serializer": (config.serializer or TEXT.name) in KNOWN_SERIALIZERS,
         "kinds": {"feed": FEED, "sorted_feed": SORTED_FEED, "queue": QUEUE, "job": JOB},
     }
+    if config.kind == JOB:
+        return await jobs(request, name, config, common)
     if config.kind is None:
         return View("feed.html", {**common, **_no_items()})
-    # The newest of a feed is what people look for; a job feed has no order.
+    # The newest of a feed is what people look for.
     is_feed = config.kind == FEED
     reverse = query.get("order", "newest" if is_feed else "") in ("newest", "last")
-    if config.kind == JOB:
-        reverse = False
-    start = _start(query.get("start", "")) if config.kind != JOB else 0
+    start = _start(query.get("start", ""))
     ids, found, has_more = await _read(site, name, config.kind, start, reverse=reverse)
     before = ""
     if config.kind == SORTED_FEED and start > 0:
