@@ -39,6 +39,7 @@ ALIKE = (
     "tests/doctor/test_healthy.py",
     "tests/examples/",
     "tests/reliability/",
+    "tests/web/",
     "tests/wire/test_commands.py",
     "tests/wire/test_contents.py",
     "tests/wire/test_garbage.py",

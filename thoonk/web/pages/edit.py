@@ -46,17 +46,16 @@ async def editor(request: Request) -> View:
         if len(data) > CUT_AT:
             raise InvalidValue(f"item {id!r} has {len(data)} bytes, too many to edit here")
         text, is_hex = _as_text(data)
-    return _form(site, request, name, id, config, text, is_hex=is_hex)
+    return _form(request, name, id, config, text=text, is_hex=is_hex)
 
 
 def _form(
-    site: Site,
     request: Request,
     name: str,
     id: str,
     config: FeedConfig,
-    text: str,
     *,
+    text: str,
     is_hex: bool,
     error: str = "",
 ) -> View:
@@ -152,12 +151,11 @@ async def save(change: Change) -> str | View:
         (is_new,) = await site.source.change(FeedPublish(name, (Entry(check_id(new), data),)))
     except (SerializerError, InvalidValue) as error:
         return _form(
-            site,
             change.request,
             name,
             id,
             config,
-            change.form.get("item", ""),
+            text=change.form.get("item", ""),
             is_hex=change.form.get("hex") == "yes",
             error=printable(str(error)),
         )

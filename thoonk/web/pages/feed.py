@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED, FeedConfig
 from thoonk.exceptions import FeedDoesNotExist
-from thoonk.operations import GetConfig, ReadPage
+from thoonk.operations import GetConfig, Position, ReadPage, Where
 from thoonk.serializers import BINARY, JSON, TEXT
 from thoonk.web.items import ShownItem, show
 from thoonk.web.live import site_of
@@ -34,8 +34,8 @@ class Row:
     Attributes:
         id: its id.
         item: how it looks.
-        up: the id that it is moved before to go up by one; empty: it is the first.
-        down: the id that it is moved after to go down by one; empty: it is the last.
+        up: the position to which it goes up by one, as the page has it; empty: it is the first.
+        down: as ``up``, by one down.
     """
 
     id: str
@@ -85,7 +85,7 @@ async def feed(request: Request) -> View:
             ReadPage(name, config.kind, start=start - 1, count=1, reverse=reverse)
         )
         before = page.ids[0] if page.ids else ""
-    rows = _rows(ids, found, config, before, has_more=has_more, reverse=reverse)
+    rows = _rows(ids, found, config, before, reverse=reverse)
     return View(
         "feed.html",
         {
@@ -155,12 +155,18 @@ def _rows(
     config: FeedConfig,
     before: str,
     *,
-    has_more: bool,
     reverse: bool,
 ) -> list[Row]:
     rows = []
     for index, (id, data) in enumerate(zip(ids[:PAGE], items, strict=False)):
         above = ids[index - 1] if index else before
         below = ids[index + 1] if index + 1 < len(ids) else ""
-        rows.append(Row(id, show(data, config.serializer), up=above, down=below))
+        up, down = _place(above, above=not reverse), _place(below, above=reverse)
+        rows.append(Row(id, show(data, config.serializer), up=up, down=down))
     return rows
+
+
+def _place(neighbour: str, *, above: bool) -> str:
+    if not neighbour:
+        return ""
+    return str(Position(Where.BEFORE if above else Where.AFTER, neighbour))

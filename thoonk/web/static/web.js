@@ -278,7 +278,8 @@ document.addEventListener("drop", (event) => {
   const row = dragged && event.target.closest?.("tr[data-move]");
   if (!row || row === dragged) return;
   event.preventDefault();
-  const before = row.classList.contains("drop-before");
+  const reversed = "reversed" in row.closest("table").dataset;
+  const before = row.classList.contains("drop-before") !== reversed;
   const form = dragged.querySelector("form[data-stay]");
   const body = new URLSearchParams(new FormData(form));
   body.set("position", before ? `:${row.dataset.id}` : `${row.dataset.id}:`);
