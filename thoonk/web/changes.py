@@ -111,13 +111,11 @@ def change(doing: Doing, ask: Asking | None = None) -> Endpoint:
             is_error = False
         if isinstance(result, View):
             return site.render(request, result)
-        log = logger.warning if is_error else logger.info
-        log(
-            "%s: %s",
-            request.url.path,
-            result,
-            extra={"event": "web_change_failed" if is_error else "web_change"},
-        )
+        path = request.url.path
+        if is_error:
+            logger.warning("%s: %s", path, result, extra={"event": "web_change_failed"})
+        else:
+            logger.info("%s: %s", path, result, extra={"event": "web_change"})
         separator = "&" if "?" in back else "?"
         said = site.say(result, is_error=is_error)
         return RedirectResponse(f"{back}{separator}said={said}", status_code=303)
