@@ -72,6 +72,15 @@ def refusal(request: Request, form: Mapping[str, str]) -> Response | None:
     return None
 
 
+def _log(path: str, result: str, *, is_error: bool) -> None:
+    if is_error:
+        logger.warning(
+            "Change by %s failed: %s", path, result, extra={"event": "web_change_failed"}
+        )
+    else:
+        logger.info("Change by %s: %s", path, result, extra={"event": "web_change"})
+
+
 def change(doing: Doing, ask: Asking | None = None) -> Endpoint:
     """An address for forms that change something.
 
@@ -111,11 +120,7 @@ def change(doing: Doing, ask: Asking | None = None) -> Endpoint:
             is_error = False
         if isinstance(result, View):
             return site.render(request, result)
-        path = request.url.path
-        if is_error:
-            logger.warning("%s: %s", path, result, extra={"event": "web_change_failed"})
-        else:
-            logger.info("%s: %s", path, result, extra={"event": "web_change"})
+        _log(request.url.path, result, is_error=is_error)
         separator = "&" if "?" in back else "?"
         said = site.say(result, is_error=is_error)
         return RedirectResponse(f"{back}{separator}said={said}", status_code=303)
