@@ -372,21 +372,15 @@ class AsyncJob(AsyncTakeable[T]):
     def jobs(self, state: JobState | str) -> AsyncIterator[JobInfo]:
         """What is known of each job in a state, read in pages. (Contract: job pages)
 
-        <<<<<<< HEAD
-                Scheduled jobs come in the order of their times, claimed ones in that of their heartbeats,
-                waiting ones as they will be taken, stalled ones in no order. What changes meanwhile may
-                be missing, or come twice. ``has_result`` is not asked.
-        =======
-                Scheduled jobs come in the order of their times, claimed ones in that of their last
-                heartbeats, waiting ones as they will be taken, stalled ones in no order. What changes
-                meanwhile may be missing, or come twice. ``has_result`` is not asked.
-        >>>>>>> 727ff2a (What the web page needs is in the test environments, and its log events are listed)
+        Scheduled jobs come in the order of their times, claimed ones in that of their heartbeats,
+        waiting ones as they will be taken, stalled ones in no order. What changes meanwhile may
+        be missing, or come twice. ``has_result`` is not asked.
 
-                Args:
-                    state: as of `get_ids`.
+        Args:
+            state: as of `get_ids`.
 
-                Raises:
-                    InvalidValue: there is no such state.
+        Raises:
+            InvalidValue: there is no such state.
         """
         return self._jobs(check_state(state))
 
