@@ -1293,8 +1293,8 @@ class ReadSchedules(FeedOperation[tuple[ScheduleStatus, ...]]):
 
 
 @attrs.frozen
-class PauseFeed(FeedOperation[bool]):
-    """Pause a queue or job feed; returns whether that is new.
+class PauseFeed(FeedOperation[bool | None]):
+    """Pause a queue or job feed; returns whether that is new, None to be asked again.
 
     Puts still work, and claims can be finished. Callers that wait keep waiting.
     """

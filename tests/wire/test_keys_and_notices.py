@@ -3162,6 +3162,24 @@ ROWS = [
         keeps=b"n1",
     ),
     Row(
+        "what is left over is put back a part at a time, and the feed is not paused until then",
+        ops.PauseFeed("F"),
+        before=(
+            queue(),
+            *(
+                (b"RPUSH", b"feed.paused:F", *range(start, min(start + 1000, 15_001)))
+                for start in range(0, 15_001, 1000)
+            ),
+        ),
+        keys={
+            b"feed.config:F": QUEUE_CONFIG,
+            b"feed.ids:F": [b"%d" % id for id in range(15_000)],
+            b"feed.paused:F": [b"15000"],
+        },
+        answer=None,
+        keeps=b"n2",
+    ),
+    Row(
         "what is paused already is not paused again",
         ops.PauseFeed("F"),
         before=(queue(), queued("a"), ops.PauseFeed("F")),

@@ -32,7 +32,9 @@ class AsyncTakeable(AsyncCollection[T]):
         What is put waits, and jobs that are claimed can be finished. Whoever waits to take
         something goes on to wait.
         """
-        paused: bool = await self._execute(PauseFeed(self.name))
+        paused: bool | None = None
+        while paused is None:
+            paused = await self._execute(PauseFeed(self.name))
         return paused
 
     async def resume(self) -> bool:

@@ -33,7 +33,9 @@ class Takeable(Collection[T]):
         What is put waits, and jobs that are claimed can be finished. Whoever waits to take
         something goes on to wait.
         """
-        paused: bool = self._execute(PauseFeed(self.name))
+        paused: bool | None = None
+        while paused is None:
+            paused = self._execute(PauseFeed(self.name))
         return paused
 
     def resume(self) -> bool:

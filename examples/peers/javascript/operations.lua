@@ -176,6 +176,18 @@ local function schedule_of(stored)
   return schedule
 end
 
+local function same_schedule(stored, told)
+  local one, other = schedule_of(stored), schedule_of(told)
+  for word, absent in pairs({
+    every = 0, cron = '', tz = '', missed = 'once', priority = 'normal', item = '',
+  }) do
+    if (one[word] or absent) ~= (other[word] or absent) then
+      return false
+    end
+  end
+  return true
+end
+
 local function times_of(name)
   local times = {}
   for time in string.gmatch(call('HGET', run_times, name) or '', '%d+') do
@@ -1147,7 +1159,8 @@ end
 
 operations['job set runs'] = function(name, stored, ...)
   must_be('job')
-  if call('HGET', schedules, name) ~= stored then
+  local known = call('HGET', schedules, name)
+  if not known or not same_schedule(known, stored) then
     return 0
   end
   local due, times = call('ZSCORE', runs, name), {}

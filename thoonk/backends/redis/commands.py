@@ -885,19 +885,20 @@ def _status(name: bytes, stored: bytes, due: bytes, later: bytes) -> ops.Schedul
 
 
 @_handles(ops.PauseFeed)
-def _(op: ops.PauseFeed, call: Call) -> Command[bool]:
-    arguments = (wire.announcement(op.feed, call.instance), wire.CONFFEED)
-    return _script(op, call, arguments, bool)
+def _(op: ops.PauseFeed, call: Call) -> Command[bool | None]:
+    payload = wire.announcement(op.feed, call.instance)
+    return _script(op, call, (payload, wire.CONFFEED, LONG_LIST), _done)
+
+
+def _done(reply: int) -> bool | None:
+    """Whether it has changed something; None: it is to be asked again."""
+    return None if reply > 1 else reply > 0
 
 
 @_handles(ops.ResumeFeed)
 def _(op: ops.ResumeFeed, call: Call) -> Command[bool | None]:
-    def parse(reply: int) -> bool | None:
-        return None if reply > 1 else reply > 0
-
     payload = wire.announcement(op.feed, call.instance)
-    arguments = (payload, wire.CONFFEED, LONG_LIST)
-    return _script(op, call, arguments, parse)
+    return _script(op, call, (payload, wire.CONFFEED, LONG_LIST), _done)
 
 
 @_handles(ops.JobClaim)

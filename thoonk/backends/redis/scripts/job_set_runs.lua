@@ -7,6 +7,7 @@
 --@ include once
 --@ include feed
 --@ include schedule
+--@ include runs
 if answered then
   return answered
 end
@@ -20,7 +21,8 @@ local name = ARGV[1]
 -- Refused here, before anything is written, where a key is of another type.
 call('HLEN', keys.runtimes)
 call('LLEN', keys.ids)
-if call('HGET', keys.schedules, name) ~= ARGV[2] then
+local stored = call('HGET', keys.schedules, name)
+if not stored or not says_the_same(stored, ARGV[2]) then
   return remember(0)
 end
 local due, times = call('ZSCORE', keys.runs, name), {}

@@ -1,8 +1,9 @@
 -- Contract: pause
 --@ keys config ids reserved paused
--- ARGV: 1 payload of the notice, 2 conffeed channel, then session and call
--- Returns 1, or 0 when it is paused already.
--- Notices: conffeed.
+-- ARGV: 1 payload of the notice, 2 conffeed channel, 3 how many ids a step moves at most, then
+--       session and call
+-- Returns 1, 0 when it is paused already, or 2 to be asked again.
+-- Notices: conffeed, at the end.
 --@ include once
 --@ include feed
 --@ include notify
@@ -21,19 +22,20 @@ end
 call('LLEN', keys.ids)
 call('LLEN', keys.reserved)
 call('LLEN', keys.paused)
+-- Left over where a peer has deleted the feed, or the field. What a blocked taker has reserved comes
+-- last, for it is next.
+for _, list in ipairs({keys.paused, keys.reserved}) do
+  for _ = 1, tonumber(ARGV[3]), 1000 do
+    local ids = call('LPOP', list, 1000) or {}
+    if #ids > 0 then
+      call('RPUSH', keys.ids, unpack(ids))
+    end
+  end
+  if call('EXISTS', list) == 1 then
+    return remember(2)
+  end
+end
 call('HSET', keys.config, 'paused', '1')
--- Left over where a peer has deleted the feed, or the field.
-local left = call('LPOP', keys.paused, 1000)
-while left and #left > 0 do
-  call('RPUSH', keys.ids, unpack(left))
-  left = call('LPOP', keys.paused, 1000)
-end
--- What a blocked taker has reserved is next.
-local reserved = call('LPOP', keys.reserved, 1000)
-while reserved and #reserved > 0 do
-  call('RPUSH', keys.ids, unpack(reserved))
-  reserved = call('LPOP', keys.reserved, 1000)
-end
 if call('EXISTS', keys.ids) == 1 then
   call('RENAME', keys.ids, keys.paused)
 end

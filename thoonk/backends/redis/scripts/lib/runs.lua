@@ -13,7 +13,26 @@ local function value_in(schedule, name)
   if name == 'item' then
     return place and string.sub(schedule, place + 5)
   end
+  -- An item may hold what looks like one.
+  local item = string.find('\0' .. schedule, '\0item=', 1, true)
+  if place and item and place > item then
+    return nil
+  end
   return place and string.match(schedule, '^%Z*', place + #name + 1)
+end
+
+-- Whether two schedules say the same. A peer may have written the texts in another order.
+local function says_the_same(one, other)
+  if one == other then
+    return true
+  end
+  local absent = {missed = 'once', priority = 'normal'}
+  for _, name in ipairs({'every', 'cron', 'tz', 'missed', 'priority', 'item'}) do
+    if (value_in(one, name) or absent[name]) ~= (value_in(other, name) or absent[name]) then
+      return false
+    end
+  end
+  return true
 end
 
 -- ms between two jobs of a schedule; nil where it has none, or what makes no sense.
