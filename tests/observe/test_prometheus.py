@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import signal
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import pytest
 from conftest import World
 from prometheus_client import CollectorRegistry, generate_latest
 
-from thoonk import AsyncThoonk, Empty, NotClaimed, Thoonk
+from thoonk import AsyncThoonk, Claim, Empty, NotClaimed, Thoonk
 from thoonk import operations as ops
 from thoonk.observe import AsyncObservedBackend, ObservedBackend
+from thoonk.observe.observer import OUTCOMES
 from thoonk.observe.prometheus import FeedCollector, Metrics
 from thoonk.testing._sync.helpers import until
+from thoonk.worker import AsyncWorker, Discard, Stall, Worker
 
 
 @attrs.frozen
@@ -243,3 +250,110 @@ def test_a_server_that_is_away_is_told_by_up() -> None:
     assert registry.get_sample_value("thoonk_up") == 0
     assert b"thoonk_feed" not in generate_latest(registry)
     collector.close()
+
+
+def test_a_server_that_hangs_makes_no_scrape_long(any_server: Any) -> None:
+    """And what it says in the end of a time that is over is not shown."""
+    registry = CollectorRegistry()
+    labels = {"feed": "queue", "type": "queue"}
+    with any_server() as server:
+        collector = FeedCollector(server.url, timeout=1)
+        registry.register(collector)
+        with Thoonk(backend=server.url) as thoonk:
+            queue = thoonk.queue("queue")
+            queue.put("x")
+            until(lambda: registry.get_sample_value("thoonk_feed_waiting", labels) == 1)
+            server.kill(signal.SIGSTOP)
+            threads = threading.active_count()
+            for _ in range(2):
+                began = time.monotonic()
+                text = generate_latest(registry)
+                assert time.monotonic() - began < 2
+                assert b"thoonk_up 0.0" in text
+                assert b"thoonk_feed" not in text
+            assert threading.active_count() <= threads + 1
+            server.kill(signal.SIGCONT)
+            queue.put("x")
+            until(lambda: registry.get_sample_value("thoonk_up") == 1)
+            assert registry.get_sample_value("thoonk_feed_waiting", labels) == 2
+        collector.close()
+
+
+# --- what became of jobs ----------------------------------------------------------------------
+
+
+def test_how_jobs_ended_is_counted_and_their_time_measured(world: World) -> None:
+    registry = CollectorRegistry()
+    with ObservedBackend(world.url, Metrics(registry)) as backend:
+        with Thoonk(backend=backend) as thoonk:
+            watched = Watched(thoonk, registry)
+            worker = Worker(thoonk, concurrency=1)
+
+            @worker.handles("jobs", retries=1, backoff=0)
+            def work(item: str, claim: Claim[str]) -> object:
+                match item:
+                    case "fails":
+                        raise ValueError(item)
+                    case "stalls":
+                        raise Stall
+                    case "is discarded":
+                        raise Discard
+                    case "ends itself":
+                        claim.finish()
+                    case "cannot be stored":
+                        return b"\xff"
+                return None
+
+            job = thoonk.job("jobs")
+            for item in (
+                *("is done", "is done", "fails", "stalls"),
+                *("is discarded", "ends itself", "cannot be stored"),
+            ):
+                job.put(item)
+            worker.run(burst=True)
+            ended = {
+                sample.labels["outcome"]: sample.value
+                for metric in registry.collect()
+                for sample in metric.samples
+                if sample.name == "thoonk_jobs_ended_total"
+            }
+            assert ended == {
+                "finished": 2,
+                "failed": 1,
+                "stalled": 3,
+                "discarded": 1,
+                "settled": 1,
+            }
+            assert {*ended} <= {*OUTCOMES}
+            assert watched("job_duration_seconds_count", feed="jobs") == 8
+            seconds = watched("job_duration_seconds_sum", feed="jobs")
+            assert seconds is not None
+            assert 0 < seconds < 30
+
+
+async def test_how_jobs_of_tasks_ended_that_were_lost_or_released(world: World) -> None:
+    registry = CollectorRegistry()
+    async with AsyncObservedBackend(world.url, Metrics(registry)) as backend:
+        async with AsyncThoonk(backend=backend) as thoonk:
+            worker = AsyncWorker(thoonk, grace=0.1)
+            started: list[str] = []
+
+            @worker.handles("jobs", claim_timeout=1)
+            async def work(item: str) -> None:
+                started.append(item)
+                await asyncio.sleep(600)
+
+            job = await thoonk.job("jobs")
+            await job.put("is lost", id="is lost")
+            await job.put("is released")
+            serving = asyncio.create_task(worker.serve())
+            async with asyncio.timeout(60):
+                while len(started) < 2:
+                    await asyncio.sleep(0.01)
+                await job.retract("is lost")
+                value = functools.partial(registry.get_sample_value, "thoonk_jobs_ended_total")
+                while value({"feed": "jobs", "outcome": "stopped"}) != 1:
+                    await asyncio.sleep(0.01)
+                worker.stop()
+                await serving
+            assert value({"feed": "jobs", "outcome": "released"}) == 1

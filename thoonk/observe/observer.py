@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from thoonk.notices import Notice
 from thoonk.operations import Operation
 
+OUTCOMES = ["finished", "discarded", "failed", "stalled", "lost", "stopped", "released", "settled"]
+"""How a job can end in a worker; docs/observability.md tells what each means."""
+
 
 class Observer(Protocol):
     """Called for each operation of a backend, and its outcome. The same for threads and tasks."""
@@ -24,6 +27,8 @@ class Observer(Protocol):
 
     # May have a method ``work(feed, id, attempt)``, whose context manager is entered before a
     # worker calls a handler for a job, and left afterwards with what the handler has raised.
+    # May have a method ``ended(feed, id, outcome, seconds)``, which a worker calls when a job has
+    # ended: how (one of `OUTCOMES`), and how long the worker had it (None: it is not known).
 
     def notice(self, notice: Notice) -> None:
         """A notice has arrived at a subscription. Items in it are bytes."""
@@ -42,6 +47,16 @@ def watched(
                 each(answer)
 
         yield answered
+
+
+def ended(
+    observers: Iterable[Observer], feed: str, id: str, outcome: str, seconds: float | None
+) -> None:
+    """Tell all observers that have a method ``ended``."""
+    for observer in observers:
+        tell = getattr(observer, "ended", None)
+        if tell is not None:
+            tell(feed, id, outcome, seconds)
 
 
 @contextmanager

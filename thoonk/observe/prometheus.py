@@ -6,10 +6,11 @@ asks a backend, when it is scraped, how full and how busy feeds are.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from thoonk.backends import open_backend
 from thoonk.config import JOB, KIND_OF_TYPE
@@ -23,6 +24,7 @@ from thoonk.exceptions import (
     UnsupportedOperation,
 )
 from thoonk.extras import how_to_install
+from thoonk.names import check_timeout
 from thoonk.notices import EVENT_OF, Gap, Notice
 from thoonk.observe.parts import feed_of, items_of, name_of
 from thoonk.operations import (
@@ -53,6 +55,13 @@ except ImportError as error:
 __all__ = ["FeedCollector", "Metrics"]
 
 
+_DURATIONS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+    *(60, 300, 900, 3600),
+)
+"""Jobs take milliseconds or hours."""
+
+
 class Metrics:
     """An observer that counts and measures. For threads and for asyncio.
 
@@ -79,6 +88,7 @@ class Metrics:
             "Callers that block until there is something to take.",
             ["feed"],
             registry=registry,
+            multiprocess_mode="livesum",
         )
         self._put = Counter(
             "thoonk_items_put", "Items published, put and edited.", ["feed"], registry=registry
@@ -111,6 +121,20 @@ class Metrics:
             "thoonk_gaps",
             "How often notices may have been missed; feed is empty for listeners to all.",
             ["feed"],
+            registry=registry,
+        )
+
+        self._durations = Histogram(
+            "thoonk_job_duration_seconds",
+            "Time that a worker had a job, whatever became of it.",
+            ["feed"],
+            registry=registry,
+            buckets=_DURATIONS,
+        )
+        self._ended = Counter(
+            "thoonk_jobs_ended",
+            "Jobs that ended in a worker, by what became of them.",
+            ["feed", "outcome"],
             registry=registry,
         )
 
@@ -157,6 +181,13 @@ class Metrics:
             case tuple() if isinstance(operation, JobExtend):
                 self._lost.labels(feed).inc(answer.count(False))
 
+    def ended(self, feed: str, id: str, outcome: str, seconds: float | None) -> None:
+        """A worker's job has ended. See `thoonk.observe.Observer`."""
+        del id
+        self._ended.labels(feed, outcome).inc()
+        if seconds is not None:
+            self._durations.labels(feed).observe(seconds)
+
     def notice(self, notice: Notice) -> None:
         """See `thoonk.observe.Observer`."""
         if isinstance(notice, Gap):
@@ -192,16 +223,31 @@ class FeedCollector(Collector):
     for each feed. Register it with one process, not with every worker.
     """
 
-    def __init__(self, backend: object, feeds: Sequence[str] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        backend: object,
+        feeds: Sequence[str] | None = None,
+        *,
+        timeout: float = 1.5,
+        **options: Any,
+    ) -> None:
         """Opens a backend; nothing is asked before the first scrape.
 
         Args:
             backend: what `Thoonk` takes: a name, a URL, a redis-py client, a backend.
             feeds: names; None: all there are at each scrape.
+            timeout: seconds that a scrape takes at most. A backend that has not answered by then
+                counts as away.
             options: for the backend.
+
+        Raises:
+            InvalidValue, InvalidType, BackendNotInstalled: as `Thoonk`.
         """
+        self._timeout = check_timeout(timeout)
         self._backend, self._owns_backend = open_backend(backend, **options)
         self._feeds = feeds
+        self._reader: _Reader | None = None
+        self._lock = threading.Lock()
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: being registered asks nothing of the backend."""
@@ -210,13 +256,12 @@ class FeedCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """The metrics; ``thoonk_up`` alone, with 0, when the backend is away."""
         up = GaugeMetricFamily("thoonk_up", "Whether the backend answers.")
-        try:
-            stats = list(self._stats())
-            workers = self._workers([feed for feed, each in stats if is_job(each)])
-        except (BackendUnavailable, OutcomeUnknown):
+        read = self._read()
+        if read is None:
             up.add_metric([], 0)
             yield up
             return
+        stats, workers = read
         up.add_metric([], 1)
         yield up
         for name, help in _GAUGES.items():
@@ -255,6 +300,33 @@ class FeedCollector(Collector):
             return {}
         return counts
 
+    def _read(self) -> _Read | None:
+        """What the backend says now; None: it is away, or does not say in time."""
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        # Where the backend hangs, so does the one thread that asks it, and not one more for
+        # each scrape. What it is told in the end is of a time that is over: nobody reads it.
+        if not self._lock.acquire(timeout=self._timeout or -1):
+            return None
+        try:
+            before = self._reader
+            if before is not None and not before.ends_by(deadline):
+                return None
+            self._reader = reader = _Reader(self._read_all)
+            reader.start()
+            if not reader.ends_by(deadline):
+                return None
+        finally:
+            self._lock.release()
+        if reader.error is not None and not isinstance(
+            reader.error, BackendUnavailable | OutcomeUnknown
+        ):
+            raise reader.error
+        return reader.answer
+
+    def _read_all(self) -> _Read:
+        stats = list(self._stats())
+        return stats, self._workers([feed for feed, each in stats if is_job(each)])
+
     def _stats(self) -> Iterator[tuple[str, FeedStats]]:
         feeds = self._feeds
         if feeds is None:
@@ -273,6 +345,31 @@ class FeedCollector(Collector):
 def is_job(stats: FeedStats) -> bool:
     """Whether these are of a job feed."""
     return KIND_OF_TYPE.get(stats.type) == JOB
+
+
+_Read: TypeAlias = tuple[list[tuple[str, FeedStats]], dict[str, int]]
+"""What is read of feeds, and how many workers each has."""
+
+
+class _Reader(threading.Thread):
+    """Asks the backend, for as long as that takes."""
+
+    def __init__(self, read: Callable[[], _Read]) -> None:
+        super().__init__(name="thoonk-metrics", daemon=True)
+        self._read = read
+        self.answer: _Read | None = None
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.answer = self._read()
+        except Exception as error:  # noqa: BLE001 - it is raised where the scrape is
+            self.error = error
+
+    def ends_by(self, deadline: float | None) -> bool:
+        """Wait until it has ended, or until then."""
+        self.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return not self.is_alive()
 
 
 _LABELS = ("feed", "type")

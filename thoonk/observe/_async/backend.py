@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 from thoonk.backends import AsyncForwardingBackend, AsyncSubscription, open_async_backend
 from thoonk.notices import Notice
-from thoonk.observe.observer import Observer, watched, worked
+from thoonk.observe.observer import Observer, ended, watched, worked
 from thoonk.operations import Batch, Operation, TakeOperation
 
 R = TypeVar("R")
@@ -49,6 +49,10 @@ class AsyncObservedBackend(AsyncForwardingBackend):
     def working(self, feed: str, id: str, attempt: int) -> AbstractContextManager[None]:
         """A block in which a worker does a job; observers that have a method ``work`` see it."""
         return worked(self._observers, feed, id, attempt)
+
+    def ended(self, feed: str, id: str, outcome: str, seconds: float | None) -> None:
+        """Tell observers that have a method ``ended`` that a worker's job has ended."""
+        ended(self._observers, feed, id, outcome, seconds)
 
     async def listen(self, feed: str | None = None) -> AsyncSubscription:
         """As the backend's; its notices are watched."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -66,18 +67,26 @@ class AsyncEndings:
         self._thoonk = thoonk
         self._retries = retries
 
+    def tell(self, job: Job, outcome: str) -> None:
+        """Tell observers how a job ended (`thoonk.observe.observer.OUTCOMES`)."""
+        observed = getattr(self._thoonk.backend, "ended", None)
+        if observed is not None:
+            observed(job.feed, job.claim.id, outcome, time.monotonic() - job.began)
+
     async def returned(self, consumer: Consumer, job: Job, value: Any) -> None:
         """The handler has returned: the loop over claims finishes the job."""
         handler = consumer.handler
         stored = value is not None if handler.result is None else handler.result
+        outcome = "settled" if job.claim.ended else "finished"
         if stored and not job.claim.ended:
             try:
                 job.claim.set_result(value, handler.result_timeout)
             except (SerializerError, InvalidType) as error:
                 # To do it again would come to the same.
                 reason = f"its result cannot be stored: {error}"
-                await self._stall(job, reason, failure_of(reason))
+                outcome = await self._stall(job, reason, failure_of(reason))
         job.end()
+        self.tell(job, outcome)
 
     async def failed(
         self, consumer: Consumer, job: Job, error: BaseException, where: str = ""
@@ -87,6 +96,7 @@ class AsyncEndings:
         ``where`` it is then, as a traceback.
         """
         if job.claim.ended:
+            outcome = "settled"
             job.log(
                 logging.ERROR,
                 "handler_failed_after_end",
@@ -94,15 +104,18 @@ class AsyncEndings:
                 exc_info=_trace(error),
             )
         elif isinstance(error, Discard):
+            outcome = "discarded"
             job.log(logging.INFO, "job_discarded", "Job %s of %r discarded: %s", error)
         elif isinstance(error, Stall):
-            await self._stall(job, str(error), _failure(consumer, error))
+            outcome = await self._stall(job, str(error), _failure(consumer, error))
         else:
-            await self._fail(consumer, job, error, _failure(consumer, error, where))
+            outcome = await self._fail(consumer, job, error, _failure(consumer, error, where))
         if job.state is JobState.TAKEN:
             job.end()
+        self.tell(job, outcome)
 
-    async def _stall(self, job: Job, reason: str, failure: Failure | None) -> None:
+    async def _stall(self, job: Job, reason: str, failure: Failure | None) -> str:
+        """Returns the outcome."""
         try:
             try:
                 await job.claim.fail(None, failure, stall=True)
@@ -116,6 +129,7 @@ class AsyncEndings:
                 "Job %s of %r was to be stalled (%s), but its claim was lost before",
                 reason,
             )
+            return "lost"
         except ThoonkError as error:
             job.log(
                 logging.WARNING,
@@ -125,13 +139,17 @@ class AsyncEndings:
                 error,
             )
             job.claim.settle(failed=True)
-        else:
-            job.log(logging.ERROR, "job_stalled", "Job %s of %r stalled: %s", reason)
+            return "failed"
+        job.log(logging.ERROR, "job_stalled", "Job %s of %r stalled: %s", reason)
+        return "stalled"
 
     async def _fail(
         self, consumer: Consumer, job: Job, error: BaseException, failure: Failure | None
-    ) -> None:
-        """Give it back, to be tried again after a delay unless it has failed too often."""
+    ) -> str:
+        """Give it back, to be tried again after a delay unless it has failed too often.
+
+        Returns the outcome.
+        """
         delay = error.delay if isinstance(error, Retry) else None
         if delay is None:
             delay = consumer.handler.delay(job.attempt)
@@ -161,6 +179,7 @@ class AsyncEndings:
             exc_info=None if asked else _trace(error),
             **({"delay": delay} if event == "job_failed" else {}),
         )
+        return {"job_stalled": "stalled", "job_lost": "lost"}.get(event, "failed")
 
     def _becomes(self, feed: str, id: str, failed: Failed | None, delay: float) -> str:
         """What becomes of a job that was given back, for the log."""
@@ -214,6 +233,10 @@ class AsyncEndings:
             becomes = self._becomes(orphan.feed, orphan.id, failed, delay)
             if failed is Failed.STALLED:
                 level, event = logging.ERROR, "job_stalled"
+        observed = getattr(self._thoonk.backend, "ended", None)
+        if observed is not None:
+            outcome = "stalled" if event == "job_stalled" else "failed"
+            observed(orphan.feed, orphan.id, outcome, None)
         fields = {"feed": orphan.feed, "id": orphan.id, "attempt": orphan.attempt}
         logger.log(
             level,

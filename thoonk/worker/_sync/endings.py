@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 
@@ -67,18 +68,26 @@ class Endings:
         self._thoonk = thoonk
         self._retries = retries
 
+    def tell(self, job: Job, outcome: str) -> None:
+        """Tell observers how a job ended (`thoonk.observe.observer.OUTCOMES`)."""
+        observed = getattr(self._thoonk.backend, "ended", None)
+        if observed is not None:
+            observed(job.feed, job.claim.id, outcome, time.monotonic() - job.began)
+
     def returned(self, consumer: Consumer, job: Job, value: Any) -> None:
         """The handler has returned: the loop over claims finishes the job."""
         handler = consumer.handler
         stored = value is not None if handler.result is None else handler.result
+        outcome = "settled" if job.claim.ended else "finished"
         if stored and not job.claim.ended:
             try:
                 job.claim.set_result(value, handler.result_timeout)
             except (SerializerError, InvalidType) as error:
                 # To do it again would come to the same.
                 reason = f"its result cannot be stored: {error}"
-                self._stall(job, reason, failure_of(reason))
+                outcome = self._stall(job, reason, failure_of(reason))
         job.end()
+        self.tell(job, outcome)
 
     def failed(self, consumer: Consumer, job: Job, error: BaseException, where: str = "") -> None:
         """The handler has raised, or is over its time limit and does not end.
@@ -86,6 +95,7 @@ class Endings:
         ``where`` it is then, as a traceback.
         """
         if job.claim.ended:
+            outcome = "settled"
             job.log(
                 logging.ERROR,
                 "handler_failed_after_end",
@@ -93,15 +103,18 @@ class Endings:
                 exc_info=_trace(error),
             )
         elif isinstance(error, Discard):
+            outcome = "discarded"
             job.log(logging.INFO, "job_discarded", "Job %s of %r discarded: %s", error)
         elif isinstance(error, Stall):
-            self._stall(job, str(error), _failure(consumer, error))
+            outcome = self._stall(job, str(error), _failure(consumer, error))
         else:
-            self._fail(consumer, job, error, _failure(consumer, error, where))
+            outcome = self._fail(consumer, job, error, _failure(consumer, error, where))
         if job.state is JobState.TAKEN:
             job.end()
+        self.tell(job, outcome)
 
-    def _stall(self, job: Job, reason: str, failure: Failure | None) -> None:
+    def _stall(self, job: Job, reason: str, failure: Failure | None) -> str:
+        """Returns the outcome."""
         try:
             try:
                 job.claim.fail(None, failure, stall=True)
@@ -115,6 +128,7 @@ class Endings:
                 "Job %s of %r was to be stalled (%s), but its claim was lost before",
                 reason,
             )
+            return "lost"
         except ThoonkError as error:
             job.log(
                 logging.WARNING,
@@ -124,13 +138,17 @@ class Endings:
                 error,
             )
             job.claim.settle(failed=True)
-        else:
-            job.log(logging.ERROR, "job_stalled", "Job %s of %r stalled: %s", reason)
+            return "failed"
+        job.log(logging.ERROR, "job_stalled", "Job %s of %r stalled: %s", reason)
+        return "stalled"
 
     def _fail(
         self, consumer: Consumer, job: Job, error: BaseException, failure: Failure | None
-    ) -> None:
-        """Give it back, to be tried again after a delay unless it has failed too often."""
+    ) -> str:
+        """Give it back, to be tried again after a delay unless it has failed too often.
+
+        Returns the outcome.
+        """
         delay = error.delay if isinstance(error, Retry) else None
         if delay is None:
             delay = consumer.handler.delay(job.attempt)
@@ -160,6 +178,7 @@ class Endings:
             exc_info=None if asked else _trace(error),
             **({"delay": delay} if event == "job_failed" else {}),
         )
+        return {"job_stalled": "stalled", "job_lost": "lost"}.get(event, "failed")
 
     def _becomes(self, feed: str, id: str, failed: Failed | None, delay: float) -> str:
         """What becomes of a job that was given back, for the log."""
@@ -213,6 +232,10 @@ class Endings:
             becomes = self._becomes(orphan.feed, orphan.id, failed, delay)
             if failed is Failed.STALLED:
                 level, event = logging.ERROR, "job_stalled"
+        observed = getattr(self._thoonk.backend, "ended", None)
+        if observed is not None:
+            outcome = "stalled" if event == "job_stalled" else "failed"
+            observed(orphan.feed, orphan.id, outcome, None)
         fields = {"feed": orphan.feed, "id": orphan.id, "attempt": orphan.attempt}
         logger.log(
             level,

@@ -239,6 +239,7 @@ class Executor:
         job.claim.outbox = None
         job.end()
         slot.interrupt()
+        self._endings.tell(job, "stopped")
         job.log(logging.WARNING, "job_stopped", "Handler of job %s of %r is cancelled")
 
     def _give_up(self, slot: Slot) -> None:
@@ -312,6 +313,7 @@ class Executor:
                 left.add(slot)
                 if job.is_lost:
                     job.end()
+                    self._endings.tell(job, "lost")
                     steps.append(slot.clear)
                 elif overdue:
                     where = self._tell_overdue(slot, job)
@@ -320,6 +322,7 @@ class Executor:
                     text = "Job %s of %r given back unfinished"
                     job.log(logging.WARNING, "job_given_back", text)
                     job.end()
+                    self._endings.tell(job, "released")
                     steps.append(slot.clear)
                 slot.interrupt()
         deadline = time.monotonic() + GIVE_BACK_WITHIN
