@@ -1,4 +1,4 @@
-"""The application: its addresses, and what stands before them."""
+"""The application: its addresses, and the checks in front of them."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def app(
             `Thoonk`, which is for threads, run in threads.
         read_only: show everything, change nothing.
         token: what people log in with, and programs send as ``Authorization: Bearer TOKEN``.
-            None: nobody has to.
+            None: no login.
         hosts: the names under which the page answers. None: with ``token`` or ``read_only``
             all names; else only ``localhost``, ``127.0.0.1`` and ``[::1]``, so that a page
-            that anybody may use is not open to the network by mistake. ``["*"]``: all, where
+            that needs no login is not open to the network by mistake. ``["*"]``: all, where
             the application around it decides who may come in.
 
     Raises:

@@ -76,7 +76,8 @@ class ShownItem:
     @property
     def is_long(self) -> bool:
         """Whether there is more to show than the preview."""
-        return self.is_cut or self.form in ("image", "hex") or self.text != self.preview
+        is_tree = self.form == "json" and isinstance(self.value, dict | list)
+        return is_tree or self.is_cut or self.form in ("image", "hex") or self.text != self.preview
 
 
 def show(data: bytes, serializer: str | None) -> ShownItem:

@@ -1,7 +1,7 @@
 """How full and how busy feeds are: samples that all open pages share.
 
-Feeds that somebody looks at are sampled when their page asks and the last sample is older than
-a second. All others are sampled in slices while somebody has the overview open, at a pace that
+Feeds on an open page are sampled when their page asks and the last sample is older than
+a second. All others are sampled in slices while the overview is open, at a pace that
 costs about a hundredth of a processor.
 """
 
@@ -44,7 +44,7 @@ FIRST_SHARE = 0.5
 """Which part it takes until then."""
 
 INTEREST = 15.0
-"""Seconds after the last request for all feeds for which the background goes on."""
+"""Seconds after the last request for all feeds for which the background continues."""
 
 AGE_OF_SWEEP = 5.0
 """Seconds for which the background does not take a sample again."""

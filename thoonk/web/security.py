@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from thoonk.web.urls import link
+from thoonk.web.urls import MOST_FIELDS, link
 
 logger = logging.getLogger("thoonk.web")
 
@@ -190,6 +190,8 @@ class Gate:
                 status_code=400,
             )
         request = Request(scope)
+        if scope.get("query_string", b"").count(b"&") >= MOST_FIELDS:
+            return PlainTextResponse("The address has too many fields.", status_code=400)
         path = own_path(scope)
         if path.startswith(OPEN_PATHS) or self._guard.is_known(request):
             return None

@@ -37,7 +37,7 @@ class View:
     Attributes:
         template: its file in ``templates``. Its blocks whose names begin with ``live`` are
             sent again when they have changed.
-        context: what stands in it.
+        context: what it is rendered with.
         status: of the response.
         stale_since: seconds since 1970 since which the numbers are old; None: they are not.
     """

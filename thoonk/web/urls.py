@@ -1,4 +1,4 @@
-"""Addresses within the page: names of feeds and ids stand in the query, where anything may."""
+"""Addresses within the page. Names of feeds and ids are in the query, where anything may be."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from urllib.parse import parse_qsl, quote
 from starlette.requests import Request
 
 from thoonk.names import check_name
+
+MOST_FIELDS = 100
+"""How many fields a query may have."""
 
 
 def link(request: Request, path: str, **query: object) -> str:
@@ -32,7 +35,9 @@ def _quote(value: object) -> str:
 def query_of(request: Request) -> dict[str, str]:
     """The query of a request. Bytes that are not UTF-8 survive, as in names."""
     text = request.scope.get("query_string", b"").decode("latin-1")
-    pairs = parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=100)
+    pairs = parse_qsl(
+        text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MOST_FIELDS
+    )
     return dict(pairs)
 
 
