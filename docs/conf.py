@@ -69,6 +69,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(builtins\.)?(bool|bytes|dict|float|int|list|object|set|str|tuple|type|None)"),
     (r"py:.*", r"(asyncio|collections|contextlib|enum|queue|threading|types|typing)\..*"),
     (r"py:.*", r"(datetime|dt)\..*"),
+    (r"py:.*", r"starlette\..*"),
     (r"py:.*", r"_queue\.Empty|\w*(Error|Exception)|frozenset|Any|Self|optional"),
     # Type variables stand for a type; there is nothing to link to.
     (r"py:.*", r"(.*\.)?(T|R|C|R_co|Function)"),

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import attrs
-import httpx
+import httpx2
 import processes
 import pytest
 import servers
@@ -25,17 +25,17 @@ from thoonk.web import app
 HOME = "http://localhost"
 
 
-class Browser(httpx.AsyncClient):
+class Browser(httpx2.AsyncClient):
     """Asks an application in this process, and sends forms as a browser does."""
 
     def __init__(self, application: Starlette, **options: Any) -> None:
         self.application = application
-        transport = httpx.ASGITransport(app=application, raise_app_exceptions=True)
+        transport = httpx2.ASGITransport(app=application, raise_app_exceptions=True)
         headers = {"accept": "text/html", **options.pop("headers", {})}
         base_url = options.pop("base_url", HOME)
         super().__init__(transport=transport, base_url=base_url, headers=headers, **options)
 
-    async def form(self, path: str, *, query: dict[str, str], **fields: str) -> httpx.Response:
+    async def form(self, path: str, *, query: dict[str, str], **fields: str) -> httpx2.Response:
         """Send a form with the token that a page has given."""
         page = await self.get("/login")
         (csrf,) = {*re.findall(r'name="csrf" value="([^"]+)"', page.text)}
