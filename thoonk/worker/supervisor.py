@@ -164,6 +164,7 @@ class Supervisor:
         for child in [*self._children]:
             if child.process.exitcode is not None:
                 self._children.remove(child)
+                forget_metrics(child.process.pid)
                 self._replace(child, now)
             elif not child.is_killed and (overdue := child.report.overdue(self._grace + OVERDUE)):
                 child.overdue = overdue
@@ -272,6 +273,17 @@ class Supervisor:
             )
             return EXIT_FAILED
         return EXIT_RECYCLE if reason is StopReason.RECYCLE else EXIT_DONE
+
+
+def forget_metrics(pid: int | None) -> None:
+    """Take what a process that has ended gauged out of the files of prometheus_client.
+
+    Only where the program uses its mode for several processes. What it counted stays.
+    """
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR") and "prometheus_client" in sys.modules:
+        from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 def warn_of_threads() -> None:
