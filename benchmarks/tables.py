@@ -353,8 +353,8 @@ def _pauses(pauses: dict[str, Any]) -> Table:
     return Table(
         "pauses",
         "How long a bulk call keeps the server from others",
-        "ms: the longest script in a call with 50,000 items, and the longest PING of somebody "
-        "else meanwhile; median of the rounds, and the most",
+        "ms: the longest script in a call with 50,000 items, and the longest PING of another "
+        "client meanwhile; median of the rounds, and the most",
         ("", "what", "script ms", "most", "PING ms", "most"),
         tuple(rows),
     )

@@ -2,7 +2,7 @@
 
 Each operation is one row of the contract, takes effect atomically with its
 notices, and says in its type what it returns. Items are bytes here: encoding
-them is the client's affair. Building an operation validates it; executing it is
+them is up to the client. Building an operation validates it; executing it is
 a backend's.
 """
 
@@ -656,7 +656,7 @@ class FeedStats:
 
 @attrs.frozen
 class MaintenanceReport:
-    """What `JobMaintain` mended.
+    """What `JobMaintain` repaired.
 
     Attributes:
         expired: claims past their time that went back to waiting.
@@ -672,7 +672,7 @@ class MaintenanceReport:
 
     @classmethod
     def of_all(cls, reports: Iterable[MaintenanceReport]) -> MaintenanceReport:
-        """What several steps mended, as one report."""
+        """What several steps repaired, as one report."""
         every = [*reports]
         return cls(
             *(
@@ -687,7 +687,7 @@ class Mended:
     """Answer of `JobMend`.
 
     Attributes:
-        report: what this step mended.
+        report: what this step repaired.
         cursor: what to ask with for the next step; empty: this was the last one.
         others: ids that are neither claimed nor stalled.
         waiting: ids that wait.
@@ -765,7 +765,7 @@ class FeedNames(Operation[frozenset[str]]):
 
 @attrs.frozen
 class ReportWorker(Operation[None]):
-    """Keep what a worker says of itself, in place of what it has said before.
+    """Keep what a worker reports about itself, in place of its previous report.
 
     Attributes:
         worker: what it says.
@@ -778,7 +778,7 @@ class ReportWorker(Operation[None]):
 
 @attrs.frozen
 class RemoveWorker(Operation[bool]):
-    """Drop what a worker has said of itself: it has ended. Returns whether there was anything."""
+    """Drop the report of a worker that has ended. Returns whether there was anything."""
 
     id: str = attrs.field(validator=_check_id)
 
@@ -804,7 +804,7 @@ class RegisterFeed(FeedOperation[bool]):
 
 @attrs.frozen
 class UnregisterFeed(FeedOperation[bool]):
-    """Take the feed off the list of names; announce that it is gone. Returns whether it was on."""
+    """Take the feed off the list of names; announce its deletion. Returns whether it was on."""
 
 
 @attrs.frozen
@@ -825,7 +825,7 @@ class DeleteFeed(FeedOperation[tuple[str, ...]]):
 
     Stored results have keys of their own. Where some are left, nothing is
     deleted but the ``results`` named here, and ids of further ones are returned:
-    ask again with these. An empty answer says that the feed is gone. Raises
+    ask again with these. An empty answer means that the feed was deleted. Raises
     `FeedDoesNotExist` when there was none.
     """
 
@@ -976,7 +976,7 @@ class FeedRetract(FeedOperation[tuple[bool, ...]]):
 class SortedInsert(FeedOperation[tuple[str, ...]]):
     """Insert items at a position, in their order; returns the ids they got.
 
-    `ItemDoesNotExist`: there is no such neighbour.
+    `ItemDoesNotExist`: there is no such neighbor.
     """
 
     items: tuple[bytes, ...] = attrs.field(validator=_check_items)
@@ -992,7 +992,7 @@ class SortedEdit(FeedOperation[None]):
 
 @attrs.frozen
 class SortedMove(FeedOperation[None]):
-    """Move an item. `ItemDoesNotExist`: no such item or neighbour. Onto itself: nothing."""
+    """Move an item. `ItemDoesNotExist`: no such item or neighbor. Onto itself: nothing."""
 
     id: str = attrs.field(validator=_check_id)
     position: Position

@@ -42,7 +42,7 @@ class PeriodicJob(Generic[T]):
         tz: the name of the time zone in which it is meant.
         if_missed: ``"once"`` or ``"skip"``.
         priority: of the jobs.
-        next: when the next job is due; None: nobody has told the backend.
+        next: when the next job is due; None: unknown to the backend.
     """
 
     name: str
@@ -88,7 +88,7 @@ def make_schedule(
 def next_times(schedule: Schedule, after: dt.datetime, count: int = TOLD) -> tuple[float, ...]:
     """When a schedule with a cron expression is due after a time, in seconds since 1970.
 
-    A time that summer time leaves out is put off to the end of the gap; one that comes twice counts
+    A time that summer time leaves out moves to the end of the gap; one that comes twice counts
     once, unless the expression is due every hour.
 
     Raises:

@@ -2,7 +2,7 @@
 
 A feed's configuration names its serializer. Only ``text``, ``binary``, ``json``
 and what the program registered can be chosen that way. `PICKLE` is never chosen
-by what is stored: whoever can write a configuration could otherwise run code in
+by what is stored: a program that can write a configuration could otherwise run code in
 every reader.
 """
 

@@ -29,8 +29,7 @@ class AsyncTakeable(AsyncCollection[T]):
     async def pause(self) -> bool:
         """Pause until `resume`; return whether it was not paused before. (Contract: pause)
 
-        What is put waits, and jobs that are claimed can be finished. Whoever waits to take
-        something goes on to wait.
+        You can still put, and claimed jobs can be finished. Callers that wait keep waiting.
         """
         paused: bool | None = None
         while paused is None:

@@ -77,7 +77,7 @@ class Claims(Generic[T]):
 
     When a ``with`` block raises, the job in hand is cancelled, which counts as a failure;
     else a job that is left in the middle is only given back. Where the block or the loop
-    ends, the backend is told at once what it does not know yet. For asyncio the block is
+    ends, what is not reported yet is sent to the backend at once. For asyncio the block is
     the only sure way: a plain loop that is left is tidied up a little later.
     """
 

@@ -328,8 +328,8 @@ def job_schedule(
 ) -> None:
     """Put a job with this ITEM again and again, under the name SCHEDULE.
 
-    The server keeps the schedule, and whoever looks for a job puts those that are due. A
-    schedule that is there already goes on as it is; another of that name takes its place.
+    The server keeps the schedule; a program that asks for jobs puts those that are due. An
+    existing schedule continues unchanged; a different one of that name replaces it.
     """
     if (every is None) is (cron is None):
         raise click.UsageError("Give --every or --cron.")

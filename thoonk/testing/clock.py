@@ -1,4 +1,4 @@
-"""Time that goes by without anybody waiting for it."""
+"""Time that passes without waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that happen when a test says so."""
+"""Faults that a test switches on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Faults:
         self._cuts = 0
 
     def lose_reply(self, count: int = 1) -> None:
-        """Let the next calls take effect and raise `OutcomeUnknown` all the same.
+        """Let the next calls take effect and still raise `OutcomeUnknown`.
 
         Args:
             count: how many calls. What a blocked ``get`` asks meanwhile does not count.

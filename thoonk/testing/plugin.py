@@ -71,7 +71,7 @@ def thoonk_faults() -> Faults:
 
 @pytest.fixture
 def thoonk_world(request: pytest.FixtureRequest, _thoonk_servers: Servers) -> Iterator[World]:
-    """Where the test's clients live: empty at its beginning, private, and gone in the end."""
+    """Where the test's clients live: empty at its beginning, private, and deleted at the end."""
     from thoonk.testing.world import open_world
 
     # Whoever does not ask for faults has nothing between client and backend.

@@ -1,4 +1,4 @@
-"""A TCP proxy that stands between a client and a server and breaks what it is told to."""
+"""A TCP proxy between a client and a server that breaks connections on demand."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def _set_up_logging(session: Session) -> None:
     "--max-jobs",
     type=click.IntRange(1),
     metavar="N",
-    help="Replace a process that has done so many jobs (with --processes).",
+    help="Replace a process after about this many jobs (with --processes).",
 )
 @click.option("--burst", is_flag=True, help="End when there are no jobs any more.")
 @click.option(
@@ -192,7 +192,7 @@ def work(  # noqa: PLR0917 - click passes them by name
     """Do the jobs of the feeds that a worker has handlers for.
 
     MODULE:WORKER names it, as in images:worker for worker = Worker() in images.py, which may
-    stand in the current folder. The first SIGTERM or Ctrl-C lets running jobs end, the
+    be in the current folder. The first SIGTERM or Ctrl-C lets running jobs end, the
     second gives them back at once.
     """
     if mode is not None:

@@ -32,7 +32,7 @@ def _seconds(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 def _positive(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not check_seconds(attribute.name, value):
-        raise InvalidValue(f"{attribute.name} must be more than 0 seconds; None stands for none")
+        raise InvalidValue(f"{attribute.name} must be more than 0 seconds; None means none")
 
 
 def _count(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
@@ -56,7 +56,7 @@ def _flag(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
 
 @attrs.frozen
 class Handler:
-    """A function that does the jobs of one feed. The options are told at `Worker.handle`."""
+    """A function that does the jobs of one feed. `Worker.handle` describes the options."""
 
     feed: str
     function: Callable[..., Any]

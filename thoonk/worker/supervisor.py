@@ -287,19 +287,19 @@ def forget_metrics(pid: int | None) -> None:
 
 
 def warn_of_threads() -> None:
-    """Say so where other threads run: a child has none of them, and their locks as they were."""
+    """Warn if other threads run: a child has none of them, and their locks as they were."""
     others = [each.name for each in threading.enumerate() if each is not threading.current_thread()]
     if others:
         logger.warning(
             "Fork with other threads running: %s; they are not in the processes, where a lock "
-            "that one holds is held for ever",
+            "that one holds is held forever",
             ", ".join(sorted(others)[:10]),
             extra={"event": "fork_with_threads", "threads": others},
         )
 
 
 def flush() -> None:
-    """Write out what was printed, if there is somebody to read it."""
+    """Write out what was printed, if it can be read."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -37,7 +37,7 @@ DEFAULT_URL = "redis://localhost:6379/0"
 
 
 class _ShutdownLevel:
-    """How far this process is to be shut down, as signals and `stop` have told."""
+    """How far this process is to be shut down, as requested by signals and `stop`."""
 
     def __init__(self) -> None:
         self._noted = Noted()
@@ -104,7 +104,7 @@ class BaseWorker(abc.ABC, Generic[C]):
                 each process. None: 8; with ``processes`` a `Worker` has 1.
             processes: how many processes do that; 0: this one.
             grace: seconds that jobs may take once the worker is to stop.
-            max_jobs: a process that has done about so many jobs is replaced; None: never.
+            max_jobs: a process is replaced after about this many jobs; None: never.
             store_traceback: what handlers do that do not say (see `handle`).
 
         Raises:
@@ -353,7 +353,7 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
     async def serve(self, *, burst: bool = False, feeds: Iterable[str] | None = None) -> None:
         """Work in the running event loop until `stop`, or until cancelled.
 
-        Signals are the caller's affair. Cancelled, it does as after `stop`.
+        It installs no signal handlers. Cancelled, it does as after `stop`.
         """
         handlers = self._chosen(feeds)
         try:
@@ -398,7 +398,7 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
                         return serving.result()
                     # asyncio lets these out of any task at once; signals are noted elsewhere.
                     logger.exception(
-                        "Task that a handler has started raised %s; the worker goes on",
+                        "Task that a handler has started raised %s; the worker continues",
                         type(error).__name__,
                         extra={"event": "task_failed"},
                     )

@@ -53,7 +53,9 @@ def _url_of(name: str) -> str | None:
 
 def _check_client(client: Any, options: dict[str, Any], *, asynchronous: bool) -> None:
     if ignored := options.keys() - {"retry_for"}:
-        raise InvalidValue(f"a client has its own settings, so not {', '.join(ignored)} beside it")
+        raise InvalidValue(
+            f"options do not apply to your own client, which has its settings: {', '.join(ignored)}"
+        )
     wanted = "redis.asyncio.Redis" if asynchronous else "redis.Redis"
     module = type(client.connection_pool).__module__
     if module.partition(".")[0] == "valkey":

@@ -88,7 +88,7 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     "timeout": _number,
     "username": str,
 }
-"""What may stand behind the question mark, and how its text is read."""
+"""What may follow the question mark, and how its text is read."""
 
 _SENTINEL_PREFIX = "sentinel_"
 
@@ -152,7 +152,7 @@ def check_host(host: object) -> str:
 
 
 def _split(url: str, form: str) -> SplitResult:
-    """The parts of a URL in which an ``@`` stands in front of the hosts only."""
+    """The parts of a URL in which an ``@`` is only in front of the hosts."""
     parts: SplitResult | None = None
     # The parser drops line ends and the like without a word.
     if not re.search(r"[\x00-\x20\x7f]", url):

@@ -106,7 +106,7 @@ class AsyncContract:
         return await read_all(thoonk)
 
     async def pass_time(self, seconds: float) -> None:
-        """Let so many seconds go by for the backend. To be overridden by who can turn its clock."""
+        """Let that many seconds pass for the backend. Override it if you can turn its clock."""
         await pause(seconds)
 
     async def close_all(self) -> None:

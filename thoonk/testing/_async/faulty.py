@@ -1,4 +1,4 @@
-"""A backend that fails when a test says so."""
+"""A backend that fails on demand."""
 
 from __future__ import annotations
 

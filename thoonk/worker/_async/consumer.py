@@ -121,7 +121,7 @@ async def _open_once(thoonk: AsyncThoonk, handler: Handler) -> Consumer:
 
 
 async def reopen(thoonk: AsyncThoonk, consumer: Consumer) -> None:
-    """The feed was deleted: make it anew. When that fails, it is logged."""
+    """The feed was deleted: create it again. When that fails, it is logged."""
     try:
         fresh = await open_consumer(thoonk, consumer.handler)
     except ThoonkError as error:
@@ -138,7 +138,7 @@ async def reopen(thoonk: AsyncThoonk, consumer: Consumer) -> None:
 
 
 async def refresh(thoonk: AsyncThoonk, consumer: Consumer) -> None:
-    """Read the configuration again: somebody may have changed it, or made the feed anew.
+    """Read the configuration again: it may have changed, or the feed may have been created again.
 
     What is missing then is set as when the worker began. What somebody has set otherwise
     since then holds, also for this worker.

@@ -25,7 +25,7 @@ from thoonk.worker.running_job import JobState, RunningJob
 logger = logging.getLogger("thoonk.worker")
 
 STANDSTILL = 1.0
-"""Seconds without a step of anybody else, which a log should tell of."""
+"""Seconds without a step of other tasks that are worth a log line."""
 
 CLEANUP_TIME = 3.0
 """Seconds that a handler has to end after it was cancelled."""
@@ -34,7 +34,7 @@ CLEANUP_TIME = 3.0
 def is_ctrl_c(error: KeyboardInterrupt) -> bool:
     """Whether a signal has raised it, and not the handler.
 
-    That happens where signals are somebody else's affair, in ``serve``.
+    That happens where the caller handles signals, in ``serve``.
     """
     if threading.current_thread() is not threading.main_thread():
         return False
@@ -54,7 +54,7 @@ class AsyncSlot:
         prefetch: how many jobs were claimed at once.
         can_interrupt: whether a handler can be ended from outside.
         is_given_up: whether it is left to a handler that does not end.
-        was_blocking: whether its handler has kept the event loop from going on.
+        was_blocking: whether its handler has blocked the event loop.
         last: the id of the job that its handler has done last.
         ended_at: when that was, by the monotonic clock.
     """
@@ -79,12 +79,12 @@ class AsyncSlot:
 
     @property
     def held(self) -> RunningJob[Any] | None:
-        """The job in hand: its handler works on it, and nobody has taken it out."""
+        """The job in hand: its handler works on it, and it has not been taken out."""
         job = self.job
         return job if job is not None and job.state is JobState.RUNNING else None
 
     def take(self) -> RunningJob[Any] | None:
-        """Take the job in hand out of the slot, to decide how it ends; once."""
+        """Take the current job out of the slot, to decide how it ends; once."""
         job = self.job
         return job if job is not None and job.take() else None
 
@@ -166,7 +166,7 @@ class AsyncSlot:
     def _blocked(self, job: RunningJob[Any], seconds: float) -> None:
         self.was_blocking = True
         logger.warning(
-            "Event loop blocked for %.1f s by job %s of %r; other jobs and heartbeats stood still",
+            "Event loop blocked for %.1f s by job %s of %r; other jobs and heartbeats were blocked",
             seconds,
             shown(job.claim.id),
             self.handler.feed,
@@ -179,7 +179,7 @@ class AsyncSlot:
         )
 
     def leave(self) -> None:
-        """The loop is over, and has told how its jobs ended."""
+        """The loop is over, and has reported how its jobs ended."""
         self._left.set()
 
     async def clear(self) -> None:
@@ -191,15 +191,15 @@ class AsyncSlot:
 
 
 class Standstill:
-    """Sees when the event loop has stood still, whoever has blocked it."""
+    """Detects that the event loop was blocked, by any code."""
 
     def __init__(self, every: float) -> None:
-        """It is to be looked at every so many seconds."""
+        """Seconds between two checks."""
         self._every = every
         self._last = time.monotonic()
 
     def look(self, slots: Iterable[AsyncSlot]) -> None:
-        """Log it, unless a handler was seen to do it."""
+        """Log it, unless a handler has caused it."""
         now = time.monotonic()
         before, self._last = self._last, now
         seconds = now - before - self._every

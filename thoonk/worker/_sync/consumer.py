@@ -122,7 +122,7 @@ def _open_once(thoonk: Thoonk, handler: Handler) -> Consumer:
 
 
 def reopen(thoonk: Thoonk, consumer: Consumer) -> None:
-    """The feed was deleted: make it anew. When that fails, it is logged."""
+    """The feed was deleted: create it again. When that fails, it is logged."""
     try:
         fresh = open_consumer(thoonk, consumer.handler)
     except ThoonkError as error:
@@ -139,7 +139,7 @@ def reopen(thoonk: Thoonk, consumer: Consumer) -> None:
 
 
 def refresh(thoonk: Thoonk, consumer: Consumer) -> None:
-    """Read the configuration again: somebody may have changed it, or made the feed anew.
+    """Read the configuration again: it may have changed, or the feed may have been created again.
 
     What is missing then is set as when the worker began. What somebody has set otherwise
     since then holds, also for this worker.
