@@ -69,7 +69,7 @@ def check_id(id: object) -> str:
 
 
 def shown(id: str) -> str:
-    """An id as it stands in a line of a log: quoted where it is long or has what no line may have.
+    """An id as written in a log line: quoted where it is long or has what no line may have.
 
     Peers may have written line breaks, and bytes that are not UTF-8.
     """

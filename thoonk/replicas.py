@@ -68,7 +68,7 @@ class Order:
             self._next[before], self._previous[after] = after, before
 
     def place(self, id: str, position: Position) -> bool:
-        """Put an id at a position; False, and nothing is done, where its neighbour is not."""
+        """Put an id at a position; False, and nothing is done, if its neighbor is not there."""
         neighbour = position.neighbour
         if neighbour and (neighbour == id or neighbour not in self._next):
             return False
@@ -90,7 +90,7 @@ class Order:
 
 
 class Replica:
-    """What a subscriber has been told: which ids there are, in order, and their items.
+    """What a subscriber has received: which ids there are, in order, and their items.
 
     Of items only digests are kept.
     """

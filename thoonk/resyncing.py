@@ -1,9 +1,9 @@
 """How a subscriber's replica is brought up to what is on the server, page by page.
 
-The feed is read from its first id to its last. Each page stands at a marker among the
+The feed is read from its first id to its last. Each page has a marker among the
 notices, so that it is known exactly then; notices keep what has been read exact from one
-page to the next. Nothing is told before the last page has been read. Then the replica and
-what has been read are compared, and what makes the difference is told.
+page to the next. Nothing is sent before the last page has been read. Then the replica and
+what has been read are compared, and what makes the difference is sent.
 
 It waits for nothing: its owner executes what it asks for, and hands it what arrives.
 """
@@ -46,7 +46,7 @@ class Resync:
     """A resync under way.
 
     ``order`` is an exact beginning of the feed's order; ``items`` has the items of these and
-    of others that notices told, None where it is the replica's.
+    of others that notices gave, None where it is the replica's.
     """
 
     def __init__(self, replica: Replica) -> None:
@@ -115,7 +115,7 @@ class Resync:
     # --- notices --------------------------------------------------------------------------
 
     def hear(self, notice: Notice) -> None:
-        """A notice that stands before the marker of the page."""
+        """A notice that comes before the marker of the page."""
         match notice:
             case Published(_, id, item) | Edited(_, id, item):
                 if not self._is_sorted:
@@ -188,7 +188,7 @@ class Resync:
         self._shift = asked.start + len(page.ids) - len(self._order)
 
     def _meet(self, id: str) -> None:
-        """Note where in the replica an id stands that has been read."""
+        """Note where in the replica an id is that has been read."""
         replica = self._replica
         if self._is_sorted:
             if id in replica.order:

@@ -18,10 +18,10 @@ from thoonk.operations import IfMissed, Priority, Schedule
 T = TypeVar("T")
 
 TOLD = 100
-"""So many times the backend is told in advance: without someone who knows cron they must do."""
+"""How many times the backend gets in advance, for takers that do not know cron."""
 
 RENEW_BELOW = 50
-"""With fewer times left than these, it is told of more."""
+"""With fewer times left than these, it gets more."""
 
 SHORTEST = 0.1
 """Seconds between two jobs of a schedule, at least."""

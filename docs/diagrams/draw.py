@@ -122,12 +122,12 @@ class Drawing:
 
 def job_states() -> Drawing:
     """A job's states and what leads from one to another."""
-    p = Drawing(760, 420, "The states of a job: scheduled, waiting, claimed, stalled, gone")
+    p = Drawing(760, 420, "The states of a job: scheduled, waiting, claimed, stalled, ended")
     p.box(150, 200, 130, 60, "waiting", "data")
     p.box(150, 55, 130, 60, "scheduled", "data")
     p.box(400, 200, 130, 60, "claimed", "busy")
     p.box(400, 335, 130, 60, "stalled", "bad")
-    p.box(600, 200, 145, 60, "gone\na result may stay", "good")
+    p.box(600, 200, 145, 60, "ended\na result may stay", "good")
     p.arrow((25, 230), (148, 230))
     p.text(80, 220, "put")
     p.arrow((25, 85), (148, 85))
@@ -293,7 +293,7 @@ def create_and_delete() -> Drawing:
             "feed.config:news\ntype and configuration",
             "feeds  +news\nnotice newfeed",
             "dies here: the feed works,\nbut is not listed",
-            "whoever opens it\nnext lists it",
+            "the next program\nto open it lists it",
         ),
         (
             390,
@@ -301,7 +301,7 @@ def create_and_delete() -> Drawing:
             "all keys of the feed\nare deleted",
             "feeds  −news\nnotice delfeed",
             "dies here: a name\nwithout a feed",
-            "delete it again, or\ncreate it anew",
+            "delete it again, or\ncreate it again",
         ),
     ):
         p.frame(left, 20, 350, 390, title)
@@ -328,19 +328,19 @@ def queue_take() -> Drawing:
     p.text(270, 101, "take, under a token")
     p.arrow((server, 160), (taker, 160), dashed=True)
     p.text(270, 151, "the item's bytes")
-    p.text(640, 140, "taken: nobody else gets it,\nand it is still stored")
+    p.text(640, 140, "taken: no other gets it,\nand it is still stored")
     p.arrow((taker, 215), (server, 215))
     p.text(270, 206, "confirm, with the token")
     p.arrow((server, 262), (taker, 262), dashed=True)
     p.text(270, 253, "it is yours")
-    p.text(640, 232, "gone from the server")
+    p.text(640, 232, "deleted on the server")
     p.text(taker, 302, "get returns the item", bold=True)
     p.line(40, 325, 720, 325)
     p.text(40, 352, "Dies before it has confirmed:", anchor="start", bold=True)
     p.text(
         40,
         374,
-        "ten seconds later the item is the next one again,\nand wakes whoever waits.",
+        "ten seconds later the item is the next one again,\nand wakes a waiting get.",
         anchor="start",
     )
     p.text(40, 426, "Was slow, and confirms after that:", anchor="start", bold=True)
@@ -375,7 +375,7 @@ def worker_job() -> Drawing:
     for number, line in enumerate(
         (
             "The heartbeat extends the claims of running jobs.",
-            "When a claim is lost, what is told of its end is refused.",
+            "When a claim is lost, a report of its end is refused.",
             "The server gives a scheduled job to any worker,",
             "when its time has come.",
         )

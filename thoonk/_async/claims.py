@@ -10,7 +10,7 @@ waiting   ``_hand``         the loop's next turn; after `SHARE_AFTER` it is     
 current   ``_current``      the end of the turn or of the block, or a method of   claimed
                             the claim, which tells the backend at once
 ended     ``_outbox``       the next claim, or after ``FLUSH_AFTER``              still claimed
-gone      nowhere           nothing                                               ended, released
+removed   nowhere           nothing                                               ended, released
 ========  ================  ====================================================  ==============
 """
 

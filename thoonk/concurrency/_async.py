@@ -112,7 +112,7 @@ class HomeLoop:
 
 
 class _Sturdy(Coroutine[Any, Any, None]):
-    """A coroutine that goes on when something that it awaits has raised GeneratorExit.
+    """A coroutine that continues when something that it awaits has raised GeneratorExit.
 
     Python takes a GeneratorExit that is thrown into a coroutine for the order to close it.
     """
@@ -138,7 +138,7 @@ class _Sturdy(Coroutine[Any, Any, None]):
 
 
 class Background:
-    """Work that goes on until its function returns."""
+    """Work that lasts until its function returns."""
 
     def __init__(self, function: Callable[[], Awaitable[None]], name: str) -> None:
         async def run() -> None:

@@ -57,7 +57,7 @@ class HomeLoop:
 
 
 class Background:
-    """Work that goes on until its function returns."""
+    """Work that lasts until its function returns."""
 
     def __init__(self, function: Callable[[], None], name: str) -> None:
         # A daemon: a client that nobody closed must not keep the interpreter alive.

@@ -1,4 +1,4 @@
-"""Keeps a child that a user's function forks from going on in our place."""
+"""Keeps a child that a user's function forks from continuing in our place."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INTERRUPTED = 130
 def leave(error: BaseException | None) -> NoReturn:
     """End this process, a child, as Python ends a program: with that exception, or without one.
 
-    What is registered to be done at the exit of the program is the parent's affair.
+    What is registered to be done at the exit of the program is for the parent to do.
     """
     code = 1
     try:
@@ -68,7 +68,7 @@ class Steps(Generic[T]):
     A child that it forks leaves at the end of the step: the event loop is its parent's.
 
     Attributes:
-        cancelled_at: when it was last told that it is cancelled, by the monotonic clock.
+        cancelled_at: when it was last cancelled, by the monotonic clock.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Steps(Generic[T]):
 
         Args:
             awaitable: the coroutine.
-            long: seconds, of a step that is too long: nobody else can do anything meanwhile.
-            note: is told how long such a step took.
+            long: seconds, of a step that is too long: no other task can run meanwhile.
+            note: called with how long such a step took.
         """
         self.awaitable = awaitable
         self._long = long
@@ -115,7 +115,9 @@ class Steps(Generic[T]):
                 if took > self._long and self._note is not None:
                     self._note(took)
             if os.getpid() != pid:
-                leave(RuntimeError("a forked child must not go on in the event loop of its parent"))
+                leave(
+                    RuntimeError("a forked child must not continue in the event loop of its parent")
+                )
             try:
                 value = yield yielded
             except GeneratorExit:

@@ -52,7 +52,7 @@ def keys(
     """How the keys differ from what is expected; those not named have to be as before.
 
     Unless it is named, only the form of feed.answers:F is checked: whether a peer remembers
-    its answers is its own affair.
+    its answers is its own choice.
     """
     named = {text(name, context): template for name, template in expected.items()}
     for key in sorted({*named, *before, *context.keys}):

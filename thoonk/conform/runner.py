@@ -58,7 +58,7 @@ class Outcome:
 
 
 class Runner:
-    """Tries a peer. One that fails is ended, and started anew for the next vector."""
+    """Tries a peer. One that fails is ended, and restarted for the next vector."""
 
     def __init__(self, sandbox: Sandbox, command: Sequence[str], timeout: float) -> None:
         """Nothing is started yet.

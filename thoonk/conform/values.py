@@ -1,4 +1,4 @@
-"""What stands in a vector for bytes, times, and texts that the peer chooses.
+"""What represents, in a vector, bytes, times, and texts that the peer chooses.
 
 A template is JSON. Concrete ones can be prepared and sent; the others can only be matched
 with what was found. docs/conformance.md lists them.

@@ -27,7 +27,7 @@ async def take(feed: AsyncQueue[str] | AsyncJob[str], timeout: float | None = No
 
 
 class AsyncCancellationContract(AsyncContract):
-    """That whoever is cancelled loses nothing, at whatever moment it happens."""
+    """That a cancelled task loses nothing, at whatever moment it happens."""
 
     @pytest.mark.parametrize("kind", ["queue", "job"])
     async def test_cancelling_a_get_loses_no_item(self, kind: str) -> None:

@@ -16,13 +16,13 @@ def rewind(server: Redis, feed: str, seconds: float, claim: str = "") -> int:
 
     Claims, unconfirmed takes and stored results are so much older then, scheduled jobs and
     schedules are due so much sooner, and ids that stay taken are free so much sooner. To the
-    server this is the same as a clock that has gone on: ours is not touched. The ids of
-    periodic jobs tell of times that are so much earlier.
+    server this is the same as a clock that has advanced: ours is not touched. The ids of
+    periodic jobs contain times that are earlier by that much.
 
     Args:
         server: a redis-py client that does not decode replies, or a fakeredis one.
         feed: the feed's name.
-        seconds: how much time is to have gone by.
+        seconds: how much time has passed.
         claim: the id of the only claim that is meant; empty: all, and all else.
 
     Returns:
@@ -46,7 +46,7 @@ def rewind_workers(server: Redis, seconds: float, prefix: str = "") -> None:
 
     Args:
         server: as of `rewind`.
-        seconds: how much time is to have gone by.
+        seconds: how much time has passed.
         prefix: only of workers one of whose feeds has a name that begins with it.
     """
     script = files("thoonk.testing").joinpath("rewind_workers.lua").read_text("utf-8")

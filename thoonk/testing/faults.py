@@ -32,7 +32,7 @@ class Faults:
             self._losses += count
 
     def cut(self) -> None:
-        """Cut all connections. They are back at once; subscribers are told by a `Gap`.
+        """Cut all connections. They are back at once; subscribers get a `Gap`.
 
         What they had not read by then is lost to them, as it may be in an outage.
         """
@@ -42,7 +42,7 @@ class Faults:
     @contextlib.contextmanager
     def refuse(self) -> Iterator[None]:
         """Be away for the length of a block: calls raise `BackendUnavailable`, a blocked
-        ``get`` waits for the end, and subscribers are told by a `Gap` afterwards.
+        ``get`` waits for the end, and subscribers get a `Gap` afterward.
         """  # noqa: D205 - one sentence
         self._away = True
         self.cut()

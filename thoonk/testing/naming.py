@@ -12,7 +12,7 @@ from thoonk.operations import WorkerInfo, WorkerReport
 
 
 def own_name(name: str, prefix: str) -> str | None:
-    """The name without its prefix; None when it has another one and is somebody else's."""
+    """The name without its prefix; None when it has another one and belongs to another test."""
     return name[len(prefix) :] if name.startswith(prefix) else None
 
 

@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One server process with a folder of its own, which is gone with it.
+    """One server process with a folder of its own, which is deleted with it.
 
     Attributes:
         port: where it listens, on 127.0.0.1.

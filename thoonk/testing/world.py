@@ -80,9 +80,9 @@ class World:
     def advance(self, seconds: float) -> None:
         """Let time go by for all that is stored, without waiting for it.
 
-        Claims and results are so much older afterwards, and run out if it is their time;
+        Claims and results are older by that much, and run out if it is their time;
         scheduled jobs become due; ids that stay taken are free again; workers that do not
-        report are listed no more. Whoever is blocked in a
+        report are listed no more. A caller that is blocked in a
         ``get`` looks. The times that a call was given
         (``get(timeout=5)``) and heartbeats go by the real clock.
 

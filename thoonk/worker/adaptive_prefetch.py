@@ -9,7 +9,7 @@ SLOW = 0.1
 """Seconds. After a job that took more, jobs are claimed one by one again."""
 
 STREAK = 20
-"""So many jobs in a row are looked at before more are claimed at once."""
+"""How many jobs in a row are measured before more are claimed at once."""
 
 LEVELS = (1, 8, 64)
 

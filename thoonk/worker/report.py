@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 LONGEST = 1024
-"""Bytes of an id and a token. Of a job with longer ones nothing is told."""
+"""Bytes of an id and a token. Of a job with longer ones nothing is reported."""
 
 
 @attrs.frozen
@@ -41,7 +41,7 @@ class Legacy:
     """What processes that have ended leave to the one that takes their place.
 
     Attributes:
-        orphans: jobs whose end nobody has told.
+        orphans: jobs whose end was not reported.
         retries_until: when the last of the attempts that they have scheduled is due, by the
             monotonic clock, which all processes share. Only of a burst.
     """
@@ -99,7 +99,7 @@ class Report:
         return float(self._ticked.value)
 
     def overdue(self, seconds: float) -> list[int]:
-        """The slots whose job should have been done so many seconds ago."""
+        """The slots whose job should have been done this many seconds ago."""
         latest = time.monotonic() - seconds
         return [slot for slot, deadline in enumerate(self._deadlines) if 0 < deadline < latest]
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 class Retries:
     """Jobs that failed here and are to be tried again later, until their time has come.
 
-    Only of a burst: whoever works on and on need not remember them, for the server does.
+    Only of a burst: a worker without an end need not remember them, because the server does.
     """
 
     def __init__(self, until: float = 0.0) -> None:
@@ -29,13 +29,13 @@ class Retries:
         return self._until
 
     def add(self, feed: str, id: str, delay: float) -> None:
-        """A job has been scheduled, for so many seconds from now."""
+        """A job has been scheduled, for this many seconds from now."""
         with self._lock:
             due = self._due[feed, id] = time.monotonic() + delay
             self._until = max(self._until, due)
 
     def drop(self, feed: str, ids: Collection[str]) -> None:
-        """These are not waited for any more: they are under way, or gone."""
+        """These are not waited for any more: they are under way, or ended."""
         if not self._due:
             return
         with self._lock:
@@ -50,7 +50,7 @@ class Retries:
     def look(self) -> tuple[bool, int]:
         """Whether one is still to come, and how many have become due so far.
 
-        Whoever has found nothing to do since the last one became due has nothing to do.
+        A worker that has found nothing to do since the last one became due has nothing to do.
         """
         now = time.monotonic()
         with self._lock:

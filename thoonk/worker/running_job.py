@@ -1,10 +1,10 @@
 """A job that a worker runs, and who ends it.
 
-A job is in one `JobState` at a time. Whoever takes it out of RUNNING decides how it ends, and
-nobody else. It is moved on like this, by methods of `RunningJob`:
+A job is in one `JobState` at a time. The one that takes it out of RUNNING decides how it ends, and
+no other. It is moved on like this, by methods of `RunningJob`:
 
 =================  ==============================================  ============================
-from, to           who, and when                                   what the server is told
+from, to           who, and when                                   what the server learns
 =================  ==============================================  ============================
 RUNNING, TAKEN     its loop: the handler has returned or raised,   nothing yet
                    or the loop itself has failed
@@ -20,12 +20,12 @@ TAKEN, ENDED       the handler has ended it itself                 that, by the 
                    what it was at                                  takes its place
                    the server was away then                        cancelled, with the next
                                                                    claim, without the delay
-                   its loop has failed, and begins anew            cancelled, as the loop ends
+                   its loop has failed, and restarts               cancelled, as the loop ends
                    the grace of a stop is over                     released, which is no failure
 =================  ==============================================  ============================
 
 While a job is RUNNING the heartbeat extends its claim. When the server says that the claim is lost,
-a running handler goes on, but whatever is told of its end will be refused.
+a running handler continues, but any report of its end is refused.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class JobState(enum.Enum):
     RUNNING = enum.auto()
     """Its slot: the handler works on it."""
     TAKEN = enum.auto()
-    """Whoever has taken it out of the slot, and decides how it ends."""
+    """The one that has taken it out of the slot, and decides how it ends."""
     ENDED = enum.auto()
-    """Nobody: how it ended is told, or is told by the loop over claims."""
+    """Nothing more: how it ended is reported, or will be by the loop over claims."""
 
 
 @attrs.define(eq=False)
@@ -77,7 +77,7 @@ class RunningJob(Generic[C]):
         claim: the claim.
         feed: the name of its feed.
         began: when it was begun, by the monotonic clock.
-        extended: when its time began anew.
+        extended: when its time was restarted.
         asked: when it was asked last whether the claim holds.
         is_lost: whether it is known that it does not.
     """
@@ -102,7 +102,7 @@ class RunningJob(Generic[C]):
         return {"feed": self.feed, "id": self.claim.id, "attempt": self.attempt}
 
     def take(self) -> bool:
-        """RUNNING to TAKEN; False: somebody else was first, and it is theirs."""
+        """RUNNING to TAKEN; False: another one was first, and has it."""
         with self._lock:
             if self.state is not JobState.RUNNING:
                 return False

@@ -9,7 +9,7 @@ class Shutdown(enum.IntEnum):
     """What is asked of a worker. A higher level overrides a lower one."""
 
     NONE = 0
-    """Go on."""
+    """Continue."""
     WARM = 1
     """Take no more jobs, and finish those under way."""
     COLD = 2

@@ -19,7 +19,7 @@ STOPPING = tuple(
 """Each asks the worker to stop."""
 
 MAY_BE_IGNORED = tuple(number for number in STOPPING if number != signal.SIGTERM)
-"""Left alone where whoever started the program ignores them, as ``nohup`` does."""
+"""Left alone where the parent of the program ignores them, as ``nohup`` does."""
 
 ECHO = 0.3
 """Seconds. A terminal that is closed sends SIGHUP, and so does its shell: that counts once."""

@@ -23,7 +23,7 @@ def cut_off_in_children(connection: Any) -> None:
 
 
 def _descriptor(connection: Any) -> int:
-    """Of its socket, wherever this driver's connections keep it; -1: it is not open."""
+    """Of its socket, where this driver's connections keep it; -1: it is not open."""
     sock = getattr(connection, "_sock", None)
     writer: Any = getattr(connection, "_writer", None)
     if hasattr(writer, "get_extra_info"):

@@ -89,7 +89,7 @@ def _with_rights(text: str, rare: Iterable[str]) -> str:
     """Refuse who may not run one of the commands, before the script does anything.
 
     Asking takes time. ``rare`` are functions that are called only where ``--@ ask`` (here the
-    line ``ask(NAME)``) stands: what they alone call is asked for there.
+    line ``ask(NAME)``) is: what they alone call is asked for there.
     """
     always = text
     for name in rare:
@@ -124,7 +124,7 @@ class Script:
         keys: the keys that it is given, by their names in `Keys`. Keys of results follow where
             it takes any, and last that of answers when it is to be run ``once``.
         sha: what to send when it does.
-        once: it remembers its last answer for each caller, and is told who calls.
+        once: it remembers its last answer for each caller, and is passed who calls.
         before: a script to be run first when the server does not know this one; or empty.
     """
 

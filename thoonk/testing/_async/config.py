@@ -245,7 +245,7 @@ class AsyncConfigContract(AsyncContract):
         for _ in range(5):
             await job.put("x")
         await (await job.get()).finish("result")
-        await (await job.get()).finish("kept for ever", timeout=0)
+        await (await job.get()).finish("kept forever", timeout=0)
         await (await job.get()).stall()
         await (await job.get()).cancel()
         await job.get()

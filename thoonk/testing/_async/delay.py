@@ -47,7 +47,7 @@ def in_a_while(seconds: float = LATER) -> dt.datetime:
 
 
 async def is_nothing_there(job: AsyncJob[str]) -> bool:
-    """Whether nobody would get a job now."""
+    """Whether a taker would get no job now."""
     try:
         await job.get_nowait()
     except Empty:

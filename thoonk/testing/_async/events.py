@@ -1,4 +1,4 @@
-"""What is told of jobs where that is configured (contract: Events of jobs)."""
+"""The events of jobs, if configured (contract: Events of jobs)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def of(*events: tuple[type[Notice], str]) -> list[Notice]:
 
 
 class AsyncEventsContract(AsyncContract):
-    """Each thing that happens to a job is told once, in its order, to who has asked for it."""
+    """Each event of a job is sent once, in order, where it is asked for."""
 
     async def test_the_life_of_a_job(self, thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
         job, elsewhere = await thoonk.job("j", EVENTS), await other.job("j")

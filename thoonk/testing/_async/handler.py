@@ -24,7 +24,7 @@ def note(calls: Calls, *first: Any) -> Any:
 
 
 class AsyncHandlerContract(AsyncContract):
-    """What a client that listens hears of all feeds."""
+    """The notices of all feeds that a listening client receives."""
 
     @pytest.mark.parametrize("suffix", ["", "_notice"])
     async def test_each_event_calls_its_handlers_with_its_arguments(

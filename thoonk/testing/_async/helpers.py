@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Background:
-    """A call that goes on while the test does something else."""
+    """A call that runs while the test does something else."""
 
     def __init__(self, function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> None:
         async def run() -> Any:
@@ -27,7 +27,7 @@ class Background:
 
 
 async def pause(seconds: float) -> None:
-    """Let time go by, for what has to be told apart by it."""
+    """Let time pass, for what has to be distinguished by it."""
     await asyncio.sleep(seconds)
 
 

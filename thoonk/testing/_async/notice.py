@@ -32,7 +32,7 @@ from thoonk.testing._async.helpers import Background, pause
 
 
 class AsyncNoticeContract(AsyncContract):
-    """What subscribers of a feed are told, in which order, and how a subscription ends."""
+    """What subscribers of a feed receive, in which order, and how a subscription ends."""
 
     async def test_notices_have_types_and_attributes(self, thoonk: AsyncThoonk) -> None:
         feed = await thoonk.feed("f")

@@ -32,7 +32,7 @@ NOTHING = (None, "", False)
 
 
 class AsyncProgressContract(AsyncContract):
-    """What workers tell of a job while they have it."""
+    """What workers report about a job while they have it."""
 
     async def test_progress_is_kept(self, thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
         job, elsewhere = await thoonk.job("j"), await other.job("j")

@@ -39,10 +39,10 @@ EVERY = 5.0
 """Seconds between two jobs of these tests: more than a test takes that expects none yet."""
 
 MISSED = 61.0
-"""After so many seconds without a taker jobs were missed."""
+"""After this many seconds without a taker jobs were missed."""
 
 NIGHTLY = Schedule("s", b"x", cron="0 3 * * *", tz="UTC")
-"""What a backend knows of it are the times that it is told."""
+"""A backend knows only the times that it gets."""
 
 
 async def status_of(thoonk: AsyncThoonk, name: str = "s") -> ScheduleStatus:
@@ -64,7 +64,7 @@ def seconds_in(id: str) -> float:
 
 
 async def is_nothing_there(job: AsyncJob[str]) -> bool:
-    """Whether nobody would get a job now."""
+    """Whether a taker would get no job now."""
     try:
         await job.get_nowait()
     except Empty:
@@ -73,7 +73,7 @@ async def is_nothing_there(job: AsyncJob[str]) -> bool:
 
 
 class AsyncSchedulesContract(AsyncContract):
-    """Schedules: each of their times puts one job, whoever looks."""
+    """Schedules: each of their times puts one job, for any taker."""
 
     async def test_each_time_puts_one_job(self, thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
         job, elsewhere = await thoonk.job("j"), await other.job("j")

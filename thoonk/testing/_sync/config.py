@@ -238,7 +238,7 @@ class ConfigContract(Contract):
         for _ in range(5):
             job.put("x")
         (job.get()).finish("result")
-        (job.get()).finish("kept for ever", timeout=0)
+        (job.get()).finish("kept forever", timeout=0)
         (job.get()).stall()
         (job.get()).cancel()
         job.get()

@@ -48,7 +48,7 @@ def in_a_while(seconds: float = LATER) -> dt.datetime:
 
 
 def is_nothing_there(job: Job[str]) -> bool:
-    """Whether nobody would get a job now."""
+    """Whether a taker would get no job now."""
     try:
         job.get_nowait()
     except Empty:

@@ -25,7 +25,7 @@ def note(calls: Calls, *first: Any) -> Any:
 
 
 class HandlerContract(Contract):
-    """What a client that listens hears of all feeds."""
+    """The notices of all feeds that a listening client receives."""
 
     @pytest.mark.parametrize("suffix", ["", "_notice"])
     def test_each_event_calls_its_handlers_with_its_arguments(

@@ -33,7 +33,7 @@ from thoonk.testing._sync.helpers import Background, pause
 
 
 class NoticeContract(Contract):
-    """What subscribers of a feed are told, in which order, and how a subscription ends."""
+    """What subscribers of a feed receive, in which order, and how a subscription ends."""
 
     def test_notices_have_types_and_attributes(self, thoonk: Thoonk) -> None:
         feed = thoonk.feed("f")

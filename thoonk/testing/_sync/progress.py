@@ -33,7 +33,7 @@ NOTHING = (None, "", False)
 
 
 class ProgressContract(Contract):
-    """What workers tell of a job while they have it."""
+    """What workers report about a job while they have it."""
 
     def test_progress_is_kept(self, thoonk: Thoonk, other: Thoonk) -> None:
         job, elsewhere = thoonk.job("j"), other.job("j")

@@ -40,10 +40,10 @@ EVERY = 5.0
 """Seconds between two jobs of these tests: more than a test takes that expects none yet."""
 
 MISSED = 61.0
-"""After so many seconds without a taker jobs were missed."""
+"""After this many seconds without a taker jobs were missed."""
 
 NIGHTLY = Schedule("s", b"x", cron="0 3 * * *", tz="UTC")
-"""What a backend knows of it are the times that it is told."""
+"""A backend knows only the times that it gets."""
 
 
 def status_of(thoonk: Thoonk, name: str = "s") -> ScheduleStatus:
@@ -65,7 +65,7 @@ def seconds_in(id: str) -> float:
 
 
 def is_nothing_there(job: Job[str]) -> bool:
-    """Whether nobody would get a job now."""
+    """Whether a taker would get no job now."""
     try:
         job.get_nowait()
     except Empty:
@@ -74,7 +74,7 @@ def is_nothing_there(job: Job[str]) -> bool:
 
 
 class SchedulesContract(Contract):
-    """Schedules: each of their times puts one job, whoever looks."""
+    """Schedules: each of their times puts one job, for any taker."""
 
     def test_each_time_puts_one_job(self, thoonk: Thoonk, other: Thoonk) -> None:
         job, elsewhere = thoonk.job("j"), other.job("j")

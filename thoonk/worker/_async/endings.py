@@ -63,7 +63,7 @@ class AsyncEndings:
     """Ends jobs that were taken."""
 
     def __init__(self, thoonk: AsyncThoonk, retries: Retries | None) -> None:
-        """``retries`` is told of what is to be done again; None: nobody waits for it."""
+        """``retries`` learns what is to be done again; None: no burst waits for it."""
         self._thoonk = thoonk
         self._retries = retries
 

@@ -1,10 +1,10 @@
-"""Runs the jobs of one process: loops over claims, with a heartbeat beside them.
+"""Runs the jobs of one process: loops over claims, with a heartbeat next to them.
 
 - The *executor*, one for each process, starts the loops, and ends them and the process.
 - A *consumer* is a feed: its handler, and what it is configured with.
 - A *slot* is one loop over the claims of a consumer: a thread or task that calls the handler.
-- A *running job* is a claim in a slot. Who moves it on, and ends it, is told in
-  `thoonk.worker.running_job`; how it ends, in ``endings``; what goes on beside it, in
+- A *running job* is a claim in a slot. Who moves it on, and ends it, is described in
+  `thoonk.worker.running_job`; how it ends, in ``endings``; what runs next to it, in
   ``heartbeat``.
 """
 
@@ -82,7 +82,7 @@ class AsyncExecutor:
             concurrency: how many jobs of each feed are done at once.
             burst: end when there is no job.
             max_jobs: end after that many.
-            report: is told for each slot (by its number) the job that it is at; None: there
+            report: called for each slot (by its number) the job that it is at; None: there
                 is no supervisor.
             legacy: what processes before this one have left.
             group: the processes that this one belongs to; None: it is alone.
@@ -275,7 +275,7 @@ class AsyncExecutor:
 
     @staticmethod
     def _tell_overdue(slot: AsyncSlot, job: Job) -> str:
-        """Log where its handler is, and return it. The job is no affair of its loop any more."""
+        """Log where its handler is, and return it. Its loop no longer handles the job."""
         slot.is_given_up = True
         job.claim.outbox = None
         where = slot.where()
@@ -387,7 +387,7 @@ class AsyncExecutor:
             await step()
 
     async def _work(self, consumer: Consumer, slot: AsyncSlot) -> None:
-        """Do one job after another, until the loop is to end or to be begun anew."""
+        """Do one job after another, until the loop is to end or to be restarted."""
         retries = self._retries
         began_in, generation = retries.look()[1] if retries else 0, consumer.generation
         slot.prefetch = slot.tuner.prefetch
@@ -466,7 +466,7 @@ class AsyncExecutor:
         return True
 
     def _report_retries(self) -> None:
-        """Whoever takes this process's place in a burst waits for them."""
+        """The process that replaces this one in a burst waits for them."""
         if self._report is not None and self._retries is not None:
             self._report.retries_until = self._retries.until
 

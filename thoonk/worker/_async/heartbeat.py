@@ -1,6 +1,6 @@
-"""What goes on beside the loops.
+"""What runs next to the loops.
 
-Claims are extended and looked at, configurations read again, and schedules told of more times.
+Claims are extended and looked at, configurations read again, and schedules get more times.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LOOK_IDLE = 5.0
 """The same while there is none."""
 
 RENEW_EVERY = 60.0
-"""Seconds between two looks whether schedules have to be told of more times."""
+"""Seconds between two looks whether schedules need more times."""
 
 
 class AsyncWorkerHeartbeat:

@@ -38,9 +38,9 @@ class Consumer:
         max_failures: after how many attempts a job is stalled; 0: never.
         serializer: the name of the feed's serializer.
         looked: when the configuration was read, by the monotonic clock.
-        renewed: when it was seen to that schedules have times, by the same clock.
-        generation: counts how often the feed was made anew in such a way that what is taken
-            from it has to be begun anew, too.
+        renewed: when schedules last got their times, by the same clock.
+        generation: counts how often the feed was created again in such a way that what is taken
+            from it has to start again, too.
     """
 
     handler: Handler
@@ -60,7 +60,7 @@ class Consumer:
 
 
 def _wanted(handler: Handler) -> dict[str, float]:
-    """What the feed is to be configured with where nobody has configured it."""
+    """What the feed is to be configured with if it is not configured."""
     retries = RETRIES if handler.retries is None else handler.retries
     timeout = CLAIM_TIMEOUT if handler.claim_timeout is None else handler.claim_timeout
     return {"claim_timeout": timeout, "max_failures": retries + 1}
@@ -89,7 +89,7 @@ def _configure(
 
 
 def open_consumer(thoonk: Thoonk, handler: Handler) -> Consumer:
-    """Open the feed of a handler, and configure what it asks for or nobody has configured.
+    """Open the feed of a handler, and configure what it asks for or is not configured.
 
     A feed that is deleted meanwhile is opened again.
 
@@ -141,7 +141,7 @@ def reopen(thoonk: Thoonk, consumer: Consumer) -> None:
 def refresh(thoonk: Thoonk, consumer: Consumer) -> None:
     """Read the configuration again: it may have changed, or the feed may have been created again.
 
-    What is missing then is set as when the worker began. What somebody has set otherwise
+    What is missing then is set as when the worker began. What was set otherwise
     since then holds, also for this worker.
 
     Raises:

@@ -35,7 +35,7 @@ REFUSED_WITHIN = 0.2
 def exceeded(pool: Pool, command: Command[Any]) -> ThoonkError | None:
     """What to raise when the command broke its connection because of its size, else None.
 
-    A server tells of its limits only where CONFIG is allowed. So it is also told, on a
+    A server reports its limits only where CONFIG is allowed. So a limit is also learned, on a
     connection of its own, that so many bytes will come: it refuses that at once.
     """
     size = command.largest()
