@@ -101,6 +101,14 @@ def test_the_wheel_has_every_vector(wheel: Path) -> None:
     assert vectors <= names
 
 
+def test_the_wheel_has_what_the_web_page_is_made_of(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    folders = (ROOT / "thoonk/web/templates", ROOT / "thoonk/web/static")
+    files = {file.relative_to(ROOT).as_posix() for folder in folders for file in folder.iterdir()}
+    assert "thoonk/web/static/web.js" in files
+    assert files <= names
+
+
 def test_the_wheel_has_every_module_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {file.relative_to(ROOT).as_posix() for file in (ROOT / "thoonk").rglob("*.py")}
