@@ -74,7 +74,7 @@ def app(
 
 def _routes() -> list[BaseRoute]:
     return [
-        Route("/", page(overview, every=1.5)),
+        Route("/", page(overview, every=2.0)),
         Route("/feed", page(feed)),
         Route("/item", page(item, every=2.0)),
         Route("/item/raw", download),

@@ -2,7 +2,7 @@
 
 Feeds on an open page are sampled when their page asks and the last sample is older than
 a second. All others are sampled in slices while the overview is open, at a pace that
-costs about a hundredth of a processor.
+costs less than a hundredth of a processor.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SPAN = 120.0
 SLICE = 50
 """How many feeds are sampled together in the background."""
 
-SHARE = 0.01
+SHARE = 0.006
 """Which part of a processor the background takes, once each feed has been sampled."""
 
 FIRST_SHARE = 0.5
