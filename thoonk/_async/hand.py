@@ -10,7 +10,7 @@ waiting   ``_hand``         the loop's next turn; after `SHARE_AFTER` it is     
 current   ``_current``      the end of the turn or of the block, or a method of   claimed
                             the claim, which tells the backend at once
 ended     ``_outbox``       the next claim, or after ``FLUSH_AFTER``              still claimed
-gone      nowhere           nothing                                               ended, released
+removed   nowhere           nothing                                               ended, released
 ========  ================  ====================================================  ==============
 """
 
@@ -41,7 +41,7 @@ from thoonk.exceptions import (
     ThoonkError,
 )
 from thoonk.failures import failure_of
-from thoonk.names import check_timeout, shown
+from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import MOST, Batch, ClaimRef, GetConfig, JobExtend, JobFail, Release
 from thoonk.waiting import Deadline
 
@@ -93,7 +93,7 @@ class AsyncHand(Generic[T]):
             self._dismiss()
 
     def _dismiss(self) -> None:
-        """The job in hand is no longer the loop's affair."""
+        """The job in hand is no longer handled by the loop."""
         if self._current is not None:
             self._current.outbox = None
             self._current = None
@@ -115,7 +115,7 @@ class AsyncHand(Generic[T]):
         return None
 
     async def ask(self, token: str, count: int) -> Batch:
-        """Flush the outbox, and claim so many. Once it runs, a loop rides out an outage."""
+        """Flush the outbox, and claim so many. Once it runs, a loop survives an outage."""
         deadline: Deadline | None = None
         while True:
             try:
@@ -135,6 +135,11 @@ class AsyncHand(Generic[T]):
                 self._token = token
                 return batch
             await sleep(OUTAGE_PAUSE)
+
+    async def flush(self) -> None:
+        """Tell the backend how jobs ended, and ride out an outage as `ask` does."""
+        while not self._outbox.is_empty:
+            await self.ask(new_token(), 0)
 
     async def receive(self, batch: Batch, token: str, *, heartbeat: bool) -> None:
         """Take into the hand, which is empty, what was claimed under a token.

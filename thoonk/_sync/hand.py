@@ -11,7 +11,7 @@ waiting   ``_hand``         the loop's next turn; after `SHARE_AFTER` it is     
 current   ``_current``      the end of the turn or of the block, or a method of   claimed
                             the claim, which tells the backend at once
 ended     ``_outbox``       the next claim, or after ``FLUSH_AFTER``              still claimed
-gone      nowhere           nothing                                               ended, released
+removed   nowhere           nothing                                               ended, released
 ========  ================  ====================================================  ==============
 """
 
@@ -42,7 +42,7 @@ from thoonk.exceptions import (
     ThoonkError,
 )
 from thoonk.failures import failure_of
-from thoonk.names import check_timeout, shown
+from thoonk.names import check_timeout, new_token, shown
 from thoonk.operations import MOST, Batch, ClaimRef, GetConfig, JobExtend, JobFail, Release
 from thoonk.waiting import Deadline
 
@@ -94,7 +94,7 @@ class Hand(Generic[T]):
             self._dismiss()
 
     def _dismiss(self) -> None:
-        """The job in hand is no longer the loop's affair."""
+        """The job in hand is no longer handled by the loop."""
         if self._current is not None:
             self._current.outbox = None
             self._current = None
@@ -116,7 +116,7 @@ class Hand(Generic[T]):
         return None
 
     def ask(self, token: str, count: int) -> Batch:
-        """Flush the outbox, and claim so many. Once it runs, a loop rides out an outage."""
+        """Flush the outbox, and claim so many. Once it runs, a loop survives an outage."""
         deadline: Deadline | None = None
         while True:
             try:
@@ -136,6 +136,11 @@ class Hand(Generic[T]):
                 self._token = token
                 return batch
             sleep(OUTAGE_PAUSE)
+
+    def flush(self) -> None:
+        """Tell the backend how jobs ended, and ride out an outage as `ask` does."""
+        while not self._outbox.is_empty:
+            self.ask(new_token(), 0)
 
     def receive(self, batch: Batch, token: str, *, heartbeat: bool) -> None:
         """Take into the hand, which is empty, what was claimed under a token.

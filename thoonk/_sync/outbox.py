@@ -42,6 +42,11 @@ class Outbox:
         self._ended.append(ClaimRef(completion.id, completion.token) if failed else completion)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the backend has been told of all."""
+        return not self._ended
+
+    @property
     def is_due(self) -> bool:
         """Whether what is in it has waited long enough."""
         return bool(self._ended) and time.monotonic() - self._since > FLUSH_AFTER

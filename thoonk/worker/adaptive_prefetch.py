@@ -14,6 +14,26 @@ STREAK = 20
 LEVELS = (1, 8, 64)
 
 
+BUDGET = 0.02
+"""Seconds of work that are claimed at once of one of several feeds: others may be urgent."""
+
+
+class TimeBudget:
+    """Keeps what is claimed at once to a few milliseconds of work.
+
+    Attributes:
+        most: how many jobs that is.
+    """
+
+    def __init__(self, seconds: float = BUDGET) -> None:
+        self.most = LEVELS[-1]
+        self._seconds = seconds
+
+    def after(self, count: int, seconds: float) -> None:
+        """So many were done in that time, from the asking for them on."""
+        self.most = max(1, min(LEVELS[-1], int(self._seconds * count / max(seconds, 1e-6))))
+
+
 class AdaptivePrefetch:
     """Claims in batches while jobs are quick, so that the round trips do not cost more.
 

@@ -121,8 +121,8 @@ def _set_up_logging(session: Session) -> None:
     "--concurrency",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Jobs of each feed at once, in threads or tasks of each process. Default: 8, with "
-    "--processes 1 thread.",
+    help="Jobs of each feed at once, in threads or tasks of each process; with --shared, of all "
+    "feeds together. Default: 8, with --processes 1 thread.",
 )
 @click.option(
     "-p",
@@ -144,9 +144,19 @@ def _set_up_logging(session: Session) -> None:
     metavar="N",
     help="Replace a process after about this many jobs (with --processes).",
 )
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="Let all feeds share the concurrency: a free thread or task does a job of the first feed "
+    "that has one.",
+)
 @click.option("--burst", is_flag=True, help="End when there are no jobs any more.")
 @click.option(
-    "feeds", "--feed", multiple=True, metavar="NAME", help="Only these feeds; may be repeated."
+    "feeds",
+    "--feed",
+    multiple=True,
+    metavar="NAME",
+    help="Only these feeds; may be repeated. With --shared, the most important one first.",
 )
 @click.option(
     "--check",
@@ -183,6 +193,7 @@ def work(  # noqa: PLR0917 - click passes them by name
     processes: int | None,
     grace: float | None,
     max_jobs: int | None,
+    shared: bool,
     burst: bool,
     feeds: tuple[str, ...],
     mode: str | None,
@@ -213,6 +224,7 @@ def work(  # noqa: PLR0917 - click passes them by name
     worker.processes = worker.processes if processes is None else processes
     worker.grace = worker.grace if grace is None else grace
     worker.max_jobs = max_jobs or worker.max_jobs
+    worker.shared = worker.shared or shared
     _set_up_logging(session)
     code = worker.run(burst=burst, feeds=feeds or None)
     logging.shutdown()

@@ -63,6 +63,7 @@ class Handler:
     wants_claim: bool
     serializer: Serializer[Any] | str | None = None
     concurrency: int | None = attrs.field(default=None, validator=_count)
+    weight: int | None = attrs.field(default=None, validator=_count)
     prefetch: int | None = attrs.field(default=None, validator=_count)
     retries: int | None = attrs.field(default=None, validator=_retries)
     backoff: float = attrs.field(default=1.0, validator=_seconds)

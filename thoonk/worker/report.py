@@ -53,20 +53,24 @@ class Legacy:
 class Report:
     """For each slot the job that it is at, and until when that has to be done."""
 
-    def __init__(self, context: Any, feeds: Sequence[str]) -> None:
-        """``feeds``: of each slot; ``context``: how processes are started."""
+    def __init__(self, context: Any, feeds: Sequence[str], slots: int) -> None:
+        """For so many slots, with jobs of these feeds; ``context``: how processes are started."""
         self._feeds = feeds
-        self._deadlines = context.RawArray("d", len(feeds))
-        self._lengths = context.RawArray("i", len(feeds))
-        self._jobs = context.RawArray("c", len(feeds) * LONGEST)
+        self._numbers = {feed: str(number) for number, feed in enumerate(feeds)}
+        self._deadlines = context.RawArray("d", slots)
+        self._lengths = context.RawArray("i", slots)
+        self._jobs = context.RawArray("c", slots * LONGEST)
         self._retries_until = context.RawValue("d", 0.0)
         self._ticked = context.RawValue("d", 0.0)
 
     # --- in the process -----------------------------------------------------------------
 
-    def begin(self, slot: int, id: str, token: str, attempt: int, limit: float | None) -> None:
+    def begin(  # noqa: PLR0917 - once per job
+        self, slot: int, feed: str, id: str, token: str, attempt: int, limit: float | None
+    ) -> None:
         """A slot begins a job, which may take ``limit`` seconds."""
-        job = f"{attempt}\0{token}\0{id}".encode("utf-8", "surrogateescape")
+        text = f"{attempt}\0{self._numbers[feed]}\0{token}\0{id}"
+        job = text.encode("utf-8", "surrogateescape")
         if len(job) <= LONGEST:
             start = slot * LONGEST
             self._jobs[start : start + len(job)] = job
@@ -106,11 +110,12 @@ class Report:
     def orphans(self) -> dict[int, Orphan]:
         """The jobs that the process, which has died, was at, by the numbers of the slots."""
         found = {}
-        for slot, feed in enumerate(self._feeds):
+        for slot, length in enumerate(self._lengths):
             start = slot * LONGEST
-            job = self._jobs[start : start + self._lengths[slot]]
+            job = self._jobs[start : start + length]
             attempt, _, rest = job.decode("utf-8", "surrogateescape").partition("\0")
+            number, _, rest = rest.partition("\0")
             token, _, id = rest.partition("\0")
-            if id and attempt.isdecimal():
-                found[slot] = Orphan(feed, id, token, int(attempt))
+            if id and attempt.isdecimal() and number.isdecimal():
+                found[slot] = Orphan(self._feeds[int(number)], id, token, int(attempt))
         return found

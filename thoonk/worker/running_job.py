@@ -39,6 +39,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import attrs
 
 from thoonk.names import shown
+from thoonk.worker.handlers import Handler
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -75,7 +76,8 @@ class RunningJob(Generic[C]):
 
     Attributes:
         claim: the claim.
-        feed: the name of its feed.
+        handler: the handler of its feed.
+        is_kept: whether the loop over claims extends it, and not the worker's heartbeat.
         began: when it was begun, by the monotonic clock.
         extended: when its time was restarted.
         asked: when it was asked last whether the claim holds.
@@ -83,13 +85,19 @@ class RunningJob(Generic[C]):
     """
 
     claim: C
-    feed: str
+    handler: Handler
+    is_kept: bool = False
     began: float = attrs.field(factory=time.monotonic)
     extended: float = attrs.field(factory=time.monotonic)
     asked: float = attrs.field(factory=time.monotonic)
     is_lost: bool = False
     state: JobState = attrs.field(default=JobState.RUNNING, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def feed(self) -> str:
+        """The name of its feed."""
+        return self.handler.feed
 
     @property
     def attempt(self) -> int:

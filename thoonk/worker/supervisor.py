@@ -84,7 +84,8 @@ class Supervisor:
         work: Work,
         *,
         processes: int,
-        slots: Sequence[str],
+        feeds: Sequence[str],
+        slots: int,
         grace: float,
         burst: bool = False,
         notifier: Notifier | None = None,
@@ -94,13 +95,15 @@ class Supervisor:
         Args:
             work: what each process does.
             processes: how many.
-            slots: for each job that one of them does at once, the name of its feed.
+            feeds: the names of those whose jobs they do.
+            slots: how many jobs one of them does at once.
             grace: seconds that they take to end, at most.
             burst: they end by themselves when all is done.
             notifier: the service manager; None: there is none.
         """
         self._work = work
         self._processes = processes
+        self._feeds = feeds
         self._slots = slots
         self._grace = grace
         self._burst = burst
@@ -140,7 +143,7 @@ class Supervisor:
         flush()
         while self._missing:
             self._missing -= 1
-            report = Report(self._context, self._slots)
+            report = Report(self._context, self._feeds, self._slots)
             legacy, self._legacy = self._legacy, Legacy()
             # Also where it dies before it has told of any.
             report.retries_until = legacy.retries_until

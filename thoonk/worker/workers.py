@@ -93,6 +93,7 @@ class BaseWorker(abc.ABC, Generic[C]):
         grace: float = 30.0,
         max_jobs: int | None = None,
         store_traceback: bool = True,
+        shared: bool = False,
     ) -> None:
         """A worker without handlers; nothing is connected yet.
 
@@ -106,6 +107,9 @@ class BaseWorker(abc.ABC, Generic[C]):
             grace: seconds that jobs may take once the worker is to stop.
             max_jobs: a process is replaced after about this many jobs; None: never.
             store_traceback: what handlers do that do not say (see `handle`).
+            shared: ``concurrency`` is that of all feeds together. A free thread (task) takes
+                a job of the first feed that has one, in the order of the handlers or of
+                ``feeds``; or in a random order, when one of them has a ``weight``.
 
         Raises:
             InvalidValue, InvalidType: an argument is not allowed.
@@ -129,6 +133,9 @@ class BaseWorker(abc.ABC, Generic[C]):
                 f"store_traceback must be True or False, not {type(store_traceback).__name__}"
             )
         self.store_traceback = store_traceback
+        if not isinstance(shared, bool):
+            raise InvalidType(f"shared must be True or False, not {type(shared).__name__}")
+        self.shared = shared
         self._handlers: dict[str, Handler] = {}
         self._shutdown = _ShutdownLevel()
 
@@ -151,7 +158,11 @@ class BaseWorker(abc.ABC, Generic[C]):
             feed: the feed's name. It is created when it does not exist.
             function: for `AsyncWorker` a coroutine function, for `Worker` any other.
             serializer: as of `thoonk.Thoonk.job`.
-            concurrency: how many jobs of this feed are done at once; None: the worker's.
+            concurrency: how many jobs of this feed are done at once; None: the worker's. Of a
+                worker with ``shared``, how many of its threads (tasks) this feed may have; None:
+                all.
+            weight: of a worker with ``shared``, how often a free thread (task) asks this feed
+                first, in proportion to the others, 1 to 1000. None: 1, when another has one.
             prefetch: how many jobs are claimed at once, 1 to 1000. None: 1, and more as long
                 as jobs take a few milliseconds.
             retries: how often a job is tried again before it is stalled. Stored as
@@ -242,10 +253,17 @@ class BaseWorker(abc.ABC, Generic[C]):
             raise InvalidValue(f"no handler for {', '.join(map(repr, unknown))}")
         if not names:
             raise InvalidValue("the worker has no handlers")
-        return [self._handlers[name] for name in names]
+        handlers = [self._handlers[name] for name in names]
+        weighted = [handler for handler in handlers if handler.weight is not None]
+        if weighted and not self.shared:
+            raise InvalidValue(
+                f"the weight={weighted[0].weight} of {weighted[0].feed!r} needs feeds that share "
+                f"a pool: shared=True, or --shared"
+            )
+        return handlers
 
     def _loops(self) -> int:
-        """How many jobs of each feed a process does at once, where the handler does not say."""
+        """How many jobs a process does at once: of each feed that does not say, or in all."""
         return self.concurrency or (1 if self.processes and not self._asynchronous else 8)
 
     def _options(self, task: _Task) -> dict[str, Any]:
@@ -253,6 +271,7 @@ class BaseWorker(abc.ABC, Generic[C]):
         return {
             "handlers": task.handlers,
             "concurrency": self._loops(),
+            "shared": self.shared,
             "burst": task.burst,
             "max_jobs": self.max_jobs if self.processes else None,
             "report": task.report,
@@ -281,7 +300,8 @@ class BaseWorker(abc.ABC, Generic[C]):
                 _Task(handlers, shutdown, burst, report, legacy, group)
             ),
             processes=self.processes,
-            slots=[each.feed for each in handlers for _ in range(each.concurrency or loops)],
+            feeds=[each.feed for each in handlers],
+            slots=loops if self.shared else sum(each.concurrency or loops for each in handlers),
             grace=self.grace,
             burst=burst,
             notifier=notifier,

@@ -9,11 +9,12 @@ from typing import Any
 
 import attrs
 
-from thoonk import AsyncJob, AsyncThoonk
+from thoonk import AsyncClaim, AsyncJob, AsyncThoonk
 from thoonk.config import FeedConfig
 from thoonk.exceptions import FeedDoesNotExist, ThoonkError
 from thoonk.worker._async.slot import AsyncSlot
 from thoonk.worker.handlers import Handler
+from thoonk.worker.running_job import RunningJob
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -38,8 +39,7 @@ class Consumer:
         serializer: the name of the feed's serializer.
         looked: when the configuration was read, by the monotonic clock.
         renewed: when schedules last got their times, by the same clock.
-        generation: counts how often the feed was created again in such a way that what is taken
-            from it has to start again, too.
+        slots: those that do its jobs, and perhaps others as well.
     """
 
     handler: Handler
@@ -50,12 +50,16 @@ class Consumer:
     slots: list[AsyncSlot] = attrs.field(factory=list)
     looked: float = attrs.field(factory=time.monotonic)
     renewed: float = float("-inf")
-    generation: int = 0
 
     @property
     def feed(self) -> str:
         """The feed's name."""
         return self.handler.feed
+
+    def jobs(self) -> list[RunningJob[AsyncClaim[Any]]]:
+        """Those of the feed that run here."""
+        held = [slot.held for slot in self.slots]
+        return [job for job in held if job is not None and job.feed == self.feed]
 
 
 def _wanted(handler: Handler) -> dict[str, float]:
@@ -137,6 +141,17 @@ async def reopen(thoonk: AsyncThoonk, consumer: Consumer) -> None:
         consumer.looked = fresh.looked
 
 
+def log_failure(feed: str, error: Exception) -> None:
+    """Log that a loop over a feed begins anew. That the feed was deleted is nobody's failure."""
+    extra = {"event": "loop_failed", "feed": feed}
+    if isinstance(error, FeedDoesNotExist):
+        return
+    if isinstance(error, ThoonkError):
+        logger.warning("Loop over %r failed, and tries again: %s", feed, error, extra=extra)
+    else:
+        logger.error("Loop over %r failed, and tries again", feed, exc_info=error, extra=extra)
+
+
 async def refresh(thoonk: AsyncThoonk, consumer: Consumer) -> None:
     """Read the configuration again: it may have changed, or the feed may have been created again.
 
@@ -158,7 +173,5 @@ async def refresh(thoonk: AsyncThoonk, consumer: Consumer) -> None:
     if config.serializer != consumer.serializer:
         consumer.job_feed = await thoonk.job(handler.feed, serializer=handler.serializer)
         consumer.serializer = config.serializer
-        consumer.generation += 1
         for slot in consumer.slots:
-            if slot.claims is not None:
-                slot.claims.stop()
+            slot.source.begin_anew()

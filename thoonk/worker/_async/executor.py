@@ -2,7 +2,8 @@
 
 - The *executor*, one for each process, starts the loops, and ends them and the process.
 - A *consumer* is a feed: its handler, and what it is configured with.
-- A *slot* is one loop over the claims of a consumer: a thread or task that calls the handler.
+- A *slot* is one loop over claims: a thread or task that calls handlers.
+- A *source* gives a slot its claims: those of one consumer, or of all that share a *pool*.
 - A *running job* is a claim in a slot. Who moves it on, and ends it, is described in
   `thoonk.worker.running_job`; how it ends, in ``endings``; what runs next to it, in
   ``heartbeat``.
@@ -25,11 +26,13 @@ from thoonk.exceptions import Closed, FeedDoesNotExist, ThoonkError, Unsupported
 from thoonk.identity import process_name
 from thoonk.names import new_token
 from thoonk.operations import MOST, MOST_REPORTED, ReadJobs, ReportedJob, WorkerReport
-from thoonk.worker._async.consumer import Consumer, open_consumer, reopen
+from thoonk.worker._async.consumer import Consumer, log_failure, open_consumer, reopen
 from thoonk.worker._async.endings import AsyncEndings, Job
 from thoonk.worker._async.heartbeat import AsyncWorkerHeartbeat
+from thoonk.worker._async.pool import AsyncPool
 from thoonk.worker._async.presence import AsyncPresence
 from thoonk.worker._async.slot import AsyncSlot, Standstill
+from thoonk.worker._async.source import AsyncOneFeed, AsyncSource
 from thoonk.worker.handlers import Handler
 from thoonk.worker.notify import Notifier
 from thoonk.worker.outcomes import TimeLimitExceeded
@@ -66,6 +69,7 @@ class AsyncExecutor:
         handlers: Sequence[Handler],
         concurrency: int,
         *,
+        shared: bool = False,
         burst: bool = False,
         max_jobs: int | None = None,
         report: Report | None = None,
@@ -80,6 +84,7 @@ class AsyncExecutor:
             thoonk: the client.
             handlers: one for each feed.
             concurrency: how many jobs of each feed are done at once.
+            shared: so many of all feeds together.
             burst: end when there is no job.
             max_jobs: end after that many.
             report: called for each slot (by its number) the job that it is at; None: there
@@ -92,6 +97,7 @@ class AsyncExecutor:
         self._thoonk = thoonk
         self._handlers = handlers
         self._concurrency = concurrency
+        self._shared = shared
         self._burst = burst
         self._max_jobs = max_jobs
         self._report = report
@@ -102,6 +108,7 @@ class AsyncExecutor:
         self._began = time.monotonic()
         self._id = f"{process_name()}:{new_token()[:8]}"
         self._consumers: list[Consumer] = []
+        self._pool: AsyncPool | None = None
         self._slots: list[AsyncSlot] = []
         self._loops: list[Background] = []
         self._working: set[AsyncSlot] = set()
@@ -170,6 +177,8 @@ class AsyncExecutor:
             self._notifier.stopping(f"Stopping; jobs have {grace:g} s")
             await self._wait_for_the_end(shutdown, grace)
             await self._clear()
+            if self._pool is not None:
+                await self._pool.close()
             beats.close()
             presence.close()
             deadline = time.monotonic() + GIVE_BACK_WITHIN
@@ -211,17 +220,35 @@ class AsyncExecutor:
     # --- beginning and end --------------------------------------------------------------
 
     def _start(self) -> None:
+        if self._shared:
+            wait = BURST_WAIT if self._burst else None
+            self._pool = AsyncPool(
+                self._thoonk, self._consumers, self._is_over.set, burst_wait=wait
+            )
+            self._pool.start()
+            slots: list[AsyncSlot] = []
+            for consumer in self._consumers:
+                consumer.slots = slots
+            for _ in range(self._concurrency):
+                self._start_loop(self._pool.source(), slots)
+            return
         for consumer in self._consumers:
+            consumer.slots = []
             for _ in range(consumer.handler.concurrency or self._concurrency):
-                self._start_loop(consumer)
+                source = AsyncOneFeed(consumer, BURST_WAIT if self._burst else None)
+                self._start_loop(source, consumer.slots)
 
-    def _start_loop(self, consumer: Consumer) -> None:
-        slot = AsyncSlot(consumer.handler)
-        consumer.slots.append(slot)
+    def _start_loop(self, source: AsyncSource, fellows: list[AsyncSlot]) -> None:
+        slot = AsyncSlot(source)
+        fellows.append(slot)
         self._slots.append(slot)
         self._working.add(slot)
-        loop = functools.partial(self._loop, consumer, slot)
-        self._loops.append(Background(loop, f"thoonk-worker-{consumer.feed}-{len(self._loops)}"))
+        loop = functools.partial(self._loop, slot)
+        self._loops.append(Background(loop, f"thoonk-worker-{source.name}-{len(self._loops)}"))
+
+    def _consumer_of(self, job: Job) -> Consumer:
+        (consumer,) = [each for each in self._consumers if each.feed == job.feed]
+        return consumer
 
     def _is_to_end(self, slot: AsyncSlot) -> bool:
         """Whether its handler has to end, and does not by itself."""
@@ -246,7 +273,7 @@ class AsyncExecutor:
         job = slot.take()
         if job is None:
             return
-        (consumer,) = [consumer for consumer in self._consumers if slot in consumer.slots]
+        consumer = self._consumer_of(job)
         where = self._tell_overdue(slot, job)
         self._given_up.add(slot)
         self._working.discard(slot)
@@ -262,7 +289,7 @@ class AsyncExecutor:
         )
         ending = functools.partial(self._end_overdue, consumer, slot, job, where)
         self._loops.append(Background(ending, "thoonk-worker-clear"))
-        self._start_loop(consumer)
+        self._start_loop(slot.source.another(), consumer.slots)
 
     async def _end_overdue(self, consumer: Consumer, slot: AsyncSlot, job: Job, where: str) -> None:
         error = TimeLimitExceeded(consumer.handler.time_limit or 0.0)
@@ -280,15 +307,16 @@ class AsyncExecutor:
         job.claim.outbox = None
         where = slot.where()
         text = "Job %s of %r not done within the time limit of %g s; it is here:\n%s"
-        job.log(logging.ERROR, "job_overdue", text, slot.handler.time_limit, where)
+        job.log(logging.ERROR, "job_overdue", text, job.handler.time_limit, where)
         return where
 
     def _stop(self) -> None:
         """Take no more jobs."""
         self._is_stopping.set()
         for slot in self._slots:
-            if slot.claims is not None:
-                slot.claims.stop()
+            slot.source.stop()
+        if self._pool is not None:
+            self._pool.stop()
 
     async def _wait_for_the_end(self, shutdown: Callable[[], Shutdown], grace: float) -> None:
         deadline = time.monotonic() + grace
@@ -303,27 +331,26 @@ class AsyncExecutor:
         """Give back what has not ended."""
         left: set[AsyncSlot] = set()
         steps: list[Callable[[], Coroutine[Any, Any, None]]] = []
-        for consumer in self._consumers:
-            for slot in consumer.slots:
-                overdue = slot.is_overdue
-                job = slot.take()
-                if job is None:
-                    continue
-                left.add(slot)
-                if job.is_lost:
-                    job.end()
-                    self._endings.tell(job, "lost")
-                    steps.append(slot.clear)
-                elif overdue:
-                    where = self._tell_overdue(slot, job)
-                    steps.append(functools.partial(self._end_overdue, consumer, slot, job, where))
-                else:
-                    text = "Job %s of %r given back unfinished"
-                    job.log(logging.WARNING, "job_given_back", text)
-                    job.end()
-                    self._endings.tell(job, "released")
-                    steps.append(slot.clear)
-                slot.interrupt()
+        for slot in self._slots:
+            overdue = slot.is_overdue
+            job = slot.take()
+            if job is None:
+                continue
+            left.add(slot)
+            if job.is_lost:
+                job.end()
+                self._endings.tell(job, "lost")
+                steps.append(slot.clear)
+            elif overdue:
+                consumer, where = self._consumer_of(job), self._tell_overdue(slot, job)
+                steps.append(functools.partial(self._end_overdue, consumer, slot, job, where))
+            else:
+                text = "Job %s of %r given back unfinished"
+                job.log(logging.WARNING, "job_given_back", text)
+                job.end()
+                self._endings.tell(job, "released")
+                steps.append(slot.clear)
+            slot.interrupt()
         deadline = time.monotonic() + GIVE_BACK_WITHIN
         clearing = [Background(step, "thoonk-worker-clear") for step in steps]
         for background in clearing:
@@ -347,26 +374,16 @@ class AsyncExecutor:
             self._is_over.set()
             raise
 
-    async def _loop(self, consumer: Consumer, slot: AsyncSlot) -> None:
-        extra = {"event": "loop_failed", "feed": consumer.feed}
+    async def _loop(self, slot: AsyncSlot) -> None:
         try:
             while not self._is_stopping.is_set() and not slot.is_given_up:
                 try:
-                    await self._work(consumer, slot)
+                    await self._work(slot)
                 except Closed:
                     self._is_over.set()
                     return
-                except FeedDoesNotExist:
-                    await self._recover(slot, functools.partial(reopen, self._thoonk, consumer))
-                except ThoonkError as error:
-                    text = "Loop over %r failed, and tries again: %s"
-                    logger.warning(text, consumer.feed, error, extra=extra)
-                    await self._recover(slot)
-                except Exception:
-                    # Whatever it is: a worker that goes on is better than one that hangs.
-                    text = "Loop over %r failed, and tries again"
-                    logger.exception(text, consumer.feed, extra=extra)
-                    await self._recover(slot)
+                except Exception as error:  # noqa: BLE001 - one that goes on is better than none
+                    await self._recover(slot, error)
         except BaseException:
             # A worker that does some of its work, and looks as if it did all, is worse than none.
             self._is_over.set()
@@ -377,44 +394,36 @@ class AsyncExecutor:
             self._changed.set()
             slot.leave()
 
-    async def _recover(
-        self, slot: AsyncSlot, step: Callable[[], Coroutine[Any, Any, None]] | None = None
-    ) -> None:
+    async def _recover(self, slot: AsyncSlot, error: Exception) -> None:
+        consumer = slot.source.consumer
+        log_failure(consumer.feed, error)
         if (job := slot.take()) is not None:
             job.end()
         await wait_event(self._is_stopping, OUTAGE_PAUSE)
-        if step is not None:
-            await step()
+        if isinstance(error, FeedDoesNotExist):
+            await reopen(self._thoonk, consumer)
 
-    async def _work(self, consumer: Consumer, slot: AsyncSlot) -> None:
+    async def _work(self, slot: AsyncSlot) -> None:
         """Do one job after another, until the loop is to end or to be restarted."""
         retries = self._retries
-        began_in, generation = retries.look()[1] if retries else 0, consumer.generation
-        slot.prefetch = slot.tuner.prefetch
-        claims = consumer.job_feed.claims(
-            BURST_WAIT if self._burst else None, prefetch=slot.prefetch
-        )
-        slot.claims = claims
-        begins_anew = False  # with another number of jobs at once
-        if self._is_stopping.is_set():
-            return
-        async with claims:
-            async for claim in claims:
+        began_in = retries.look()[1] if retries else 0
+        async with slot.source as source:
+            if self._is_stopping.is_set():
+                return
+            while (claim := await source.next()) is not None:
+                consumer = source.consumer
                 slot.idle_in = None
                 if retries is not None:
                     retries.drop(consumer.feed, [claim.id])
-                job = RunningJob(claim, consumer.feed)
+                job = RunningJob(claim, consumer.handler, source.keeps_claims)
                 if not await self._do(consumer, slot, job):
                     break
                 if self._shutdown() is not Shutdown.NONE:
                     self._stop()
                 if next(self._begun) == self._max_jobs:
                     self._end(StopReason.RECYCLE)
-                begins_anew = slot.tuner.after(time.monotonic() - job.began)
-                if begins_anew:
-                    claims.stop()
-        begins_anew = begins_anew or consumer.generation != generation
-        if retries is not None and not begins_anew and not self._is_over.is_set():
+                source.after(time.monotonic() - job.began)
+        if retries is not None and source.is_dry and not self._is_over.is_set():
             slot.idle_in = began_in
             await self._drop_lost(retries)
             is_one_to_come, round = retries.look()
@@ -442,7 +451,7 @@ class AsyncExecutor:
         report = self._report
         if report is not None:
             number, claim = self._slots.index(slot), job.claim
-            report.begin(number, claim.id, claim.token, job.attempt, limit)
+            report.begin(number, job.feed, claim.id, claim.token, job.attempt, limit)
         try:
             with self._in_trace(job):
                 value = await slot.call(job)

@@ -80,8 +80,7 @@ class AsyncWorkerHeartbeat:
                     logger.exception("Claims of %r not extended", consumer.feed, extra=extra)
 
     async def _beat(self, consumer: Consumer) -> None:
-        busy = any(slot.held for slot in consumer.slots)
-        if time.monotonic() - consumer.looked >= (LOOK_EVERY if busy else LOOK_IDLE):
+        if time.monotonic() - consumer.looked >= (LOOK_EVERY if consumer.jobs() else LOOK_IDLE):
             await refresh(self._thoonk, consumer)
         await self._extend(consumer)
         if self._can_ask:
@@ -101,8 +100,7 @@ class AsyncWorkerHeartbeat:
         old = time.monotonic() - ASK_EVERY
         jobs = [
             job
-            for slot in consumer.slots
-            if (job := slot.held)
+            for job in consumer.jobs()
             if job.asked <= old and not job.is_lost and not job.claim.ended
         ]
         for start in range(0, len(jobs), MOST):
@@ -125,9 +123,8 @@ class AsyncWorkerHeartbeat:
         # Claims that were taken several at a time are extended by those who took them.
         jobs = [
             job
-            for slot in consumer.slots
-            if slot.prefetch == 1 and (job := slot.held)
-            if job.extended <= old and not job.is_lost and not job.claim.ended
+            for job in consumer.jobs()
+            if not job.is_kept and job.extended <= old and not job.is_lost and not job.claim.ended
         ]
         for start in range(0, len(jobs), MOST):
             several = jobs[start : start + MOST]

@@ -13,12 +13,10 @@ from asyncio import runners
 from collections.abc import Iterable
 from typing import Any
 
-from thoonk import AsyncClaims
 from thoonk.concurrency._async import wait_event
 from thoonk.concurrency.forks import Steps
 from thoonk.names import shown
-from thoonk.worker.adaptive_prefetch import AdaptivePrefetch
-from thoonk.worker.handlers import Handler
+from thoonk.worker._async.source import AsyncSource
 from thoonk.worker.outcomes import TimeLimitExceeded
 from thoonk.worker.running_job import JobState, RunningJob
 
@@ -48,10 +46,9 @@ class AsyncSlot:
     """One loop over claims, and the job that it has in hand.
 
     Attributes:
-        claims: what is looped over.
+        source: where it gets its jobs from.
         job: the job that its handler was called for last.
         idle_in: the executor's round in which it has found nothing to do; None: it has a job.
-        prefetch: how many jobs were claimed at once.
         can_interrupt: whether a handler can be ended from outside.
         is_given_up: whether it is left to a handler that does not end.
         was_blocking: whether its handler has blocked the event loop.
@@ -65,17 +62,14 @@ class AsyncSlot:
     last = ""
     ended_at = 0.0
 
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.tuner = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
-        self.claims: AsyncClaims[Any] | None = None
+    def __init__(self, source: AsyncSource) -> None:
+        self.source = source
         self.job: RunningJob[Any] | None = None
         self.idle_in: int | None = None
         self._task: asyncio.Task[Any] | None = None
         self._steps: Steps[Any] | None = None
         self._timeout: asyncio.Timeout | None = None
         self._left = asyncio.Event()
-        self.prefetch = 1
 
     @property
     def held(self) -> RunningJob[Any] | None:
@@ -95,9 +89,9 @@ class AsyncSlot:
             TimeLimitExceeded: it was cancelled after its ``time_limit``.
         """
         self._task = asyncio.current_task()
-        limit = self.handler.time_limit
+        limit = job.handler.time_limit
         note = functools.partial(self._blocked, job)
-        self._steps = steps = Steps(self.handler.call(job.claim), STANDSTILL, note)
+        self._steps = steps = Steps(job.handler.call(job.claim), STANDSTILL, note)
         try:
             async with asyncio.timeout(limit) as timeout:
                 self._timeout = timeout
@@ -169,10 +163,10 @@ class AsyncSlot:
             "Event loop blocked for %.1f s by job %s of %r; other jobs and heartbeats were blocked",
             seconds,
             shown(job.claim.id),
-            self.handler.feed,
+            job.feed,
             extra={
                 "event": "loop_blocked",
-                "feed": self.handler.feed,
+                "feed": job.feed,
                 "id": job.claim.id,
                 "seconds": seconds,
             },
@@ -186,8 +180,8 @@ class AsyncSlot:
         """Give back what the slot holds, though its handler has perhaps not ended."""
         # One that was given up has had its time.
         seconds = 0.0 if self.is_given_up else CLEANUP_TIME
-        if not await wait_event(self._left, seconds) and self.claims is not None:
-            await self.claims.close()
+        if not await wait_event(self._left, seconds):
+            await self.source.close()
 
 
 class Standstill:

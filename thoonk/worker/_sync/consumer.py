@@ -10,11 +10,12 @@ from typing import Any
 
 import attrs
 
-from thoonk import Job, Thoonk
+from thoonk import Claim, Job, Thoonk
 from thoonk.config import FeedConfig
 from thoonk.exceptions import FeedDoesNotExist, ThoonkError
 from thoonk.worker._sync.slot import Slot
 from thoonk.worker.handlers import Handler
+from thoonk.worker.running_job import RunningJob
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -39,8 +40,7 @@ class Consumer:
         serializer: the name of the feed's serializer.
         looked: when the configuration was read, by the monotonic clock.
         renewed: when schedules last got their times, by the same clock.
-        generation: counts how often the feed was created again in such a way that what is taken
-            from it has to start again, too.
+        slots: those that do its jobs, and perhaps others as well.
     """
 
     handler: Handler
@@ -51,12 +51,16 @@ class Consumer:
     slots: list[Slot] = attrs.field(factory=list)
     looked: float = attrs.field(factory=time.monotonic)
     renewed: float = float("-inf")
-    generation: int = 0
 
     @property
     def feed(self) -> str:
         """The feed's name."""
         return self.handler.feed
+
+    def jobs(self) -> list[RunningJob[Claim[Any]]]:
+        """Those of the feed that run here."""
+        held = [slot.held for slot in self.slots]
+        return [job for job in held if job is not None and job.feed == self.feed]
 
 
 def _wanted(handler: Handler) -> dict[str, float]:
@@ -138,6 +142,17 @@ def reopen(thoonk: Thoonk, consumer: Consumer) -> None:
         consumer.looked = fresh.looked
 
 
+def log_failure(feed: str, error: Exception) -> None:
+    """Log that a loop over a feed begins anew. That the feed was deleted is nobody's failure."""
+    extra = {"event": "loop_failed", "feed": feed}
+    if isinstance(error, FeedDoesNotExist):
+        return
+    if isinstance(error, ThoonkError):
+        logger.warning("Loop over %r failed, and tries again: %s", feed, error, extra=extra)
+    else:
+        logger.error("Loop over %r failed, and tries again", feed, exc_info=error, extra=extra)
+
+
 def refresh(thoonk: Thoonk, consumer: Consumer) -> None:
     """Read the configuration again: it may have changed, or the feed may have been created again.
 
@@ -159,7 +174,5 @@ def refresh(thoonk: Thoonk, consumer: Consumer) -> None:
     if config.serializer != consumer.serializer:
         consumer.job_feed = thoonk.job(handler.feed, serializer=handler.serializer)
         consumer.serializer = config.serializer
-        consumer.generation += 1
         for slot in consumer.slots:
-            if slot.claims is not None:
-                slot.claims.stop()
+            slot.source.begin_anew()

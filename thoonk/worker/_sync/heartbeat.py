@@ -81,8 +81,7 @@ class WorkerHeartbeat:
                     logger.exception("Claims of %r not extended", consumer.feed, extra=extra)
 
     def _beat(self, consumer: Consumer) -> None:
-        busy = any(slot.held for slot in consumer.slots)
-        if time.monotonic() - consumer.looked >= (LOOK_EVERY if busy else LOOK_IDLE):
+        if time.monotonic() - consumer.looked >= (LOOK_EVERY if consumer.jobs() else LOOK_IDLE):
             refresh(self._thoonk, consumer)
         self._extend(consumer)
         if self._can_ask:
@@ -102,8 +101,7 @@ class WorkerHeartbeat:
         old = time.monotonic() - ASK_EVERY
         jobs = [
             job
-            for slot in consumer.slots
-            if (job := slot.held)
+            for job in consumer.jobs()
             if job.asked <= old and not job.is_lost and not job.claim.ended
         ]
         for start in range(0, len(jobs), MOST):
@@ -126,9 +124,8 @@ class WorkerHeartbeat:
         # Claims that were taken several at a time are extended by those who took them.
         jobs = [
             job
-            for slot in consumer.slots
-            if slot.prefetch == 1 and (job := slot.held)
-            if job.extended <= old and not job.is_lost and not job.claim.ended
+            for job in consumer.jobs()
+            if not job.is_kept and job.extended <= old and not job.is_lost and not job.claim.ended
         ]
         for start in range(0, len(jobs), MOST):
             several = jobs[start : start + MOST]

@@ -9,11 +9,9 @@ import traceback
 from collections.abc import Iterable
 from typing import Any
 
-from thoonk import Claims
 from thoonk.concurrency.forks import OneProcess
 from thoonk.worker import handlers
-from thoonk.worker.adaptive_prefetch import AdaptivePrefetch
-from thoonk.worker.handlers import Handler
+from thoonk.worker._sync.source import Source
 from thoonk.worker.running_job import JobState, RunningJob
 
 
@@ -21,23 +19,19 @@ class Slot:
     """One loop over claims, and the job that it has in hand.
 
     Attributes:
-        claims: what is looped over.
+        source: where it gets its jobs from.
         job: the job that its handler was called for last.
         idle_in: the executor's round in which it has found nothing to do; None: it has a job.
-        prefetch: how many jobs were claimed at once.
         is_given_up: whether it is left to a handler that does not end.
     """
 
     can_interrupt = False
     is_given_up = False
 
-    def __init__(self, handler: Handler) -> None:
-        self.handler = handler
-        self.tuner = AdaptivePrefetch(handler.prefetch if handler.heartbeat else 1)
-        self.claims: Claims[Any] | None = None
+    def __init__(self, source: Source) -> None:
+        self.source = source
         self.job: RunningJob[Any] | None = None
         self.idle_in: int | None = None
-        self.prefetch = 1
         self._thread = 0
 
     @property
@@ -55,7 +49,7 @@ class Slot:
         """What the handler returns. A thread cannot be ended: see `is_overdue`."""
         self._thread = threading.get_ident()
         with OneProcess():
-            return self.handler.call(job.claim)
+            return job.handler.call(job.claim)
 
     @staticmethod
     def is_failure(error: BaseException) -> bool:  # noqa: ARG004 - as of the twin
@@ -65,7 +59,8 @@ class Slot:
     @property
     def is_overdue(self) -> bool:
         """Whether its handler does not end, though its time is over."""
-        limit, job = self.handler.time_limit, self.held
+        job = self.held
+        limit = None if job is None else job.handler.time_limit
         return limit is not None and job is not None and time.monotonic() - job.began > limit
 
     def interrupt(self) -> None:
@@ -83,8 +78,7 @@ class Slot:
 
     def clear(self) -> None:
         """Give back what the slot holds, though its handler has not ended."""
-        if self.claims is not None:
-            self.claims.close()
+        self.source.close()
 
 
 class Standstill:
