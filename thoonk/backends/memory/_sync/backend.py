@@ -60,6 +60,9 @@ class MemoryBackend(RedisBackend):
                 # An item may have come between the caller's look and the queueing up.
                 batch = self.execute(operation)
                 if not batch.entries:
+                    if batch.retry_after is not None:
+                        # So may have a job for later, of which the caller does not know.
+                        timeout = min(timeout, batch.retry_after)
                     wait_event(event, timeout)
             finally:
                 called = self.world.leave(operation.feed, wake)
