@@ -183,7 +183,7 @@ class Supervisor:
         if not self._is_ready and not self._missing:
             self._is_ready = all(child.report.ticked for child in self._children)
             if self._is_ready:
-                feeds = ", ".join(dict.fromkeys(self._slots))
+                feeds = ", ".join(self._feeds)
                 self._notifier.ready(f"Working on {feeds} in {self._processes} processes")
         if self._notifier.watchdog and not any(map(self._hangs, self._children)):
             self._notifier.alive()
