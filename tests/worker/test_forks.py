@@ -46,7 +46,7 @@ ENDS = {
 
 AWAITS = {
     "sleeps": ("await asyncio.sleep(0.1)", 1, "no running event loop"),
-    "yields": ("await asyncio.sleep(0)", 1, "must not go on in the event loop"),
+    "yields": ("await asyncio.sleep(0)", 1, "must not continue in the event loop"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The claims that a loop over jobs has in hand, and what goes on beside the job under way.
+"""The claims that a loop over jobs has in hand, and what runs besides the job under way.
 
 A claim of the loop is in one of these places:
 
@@ -137,7 +137,7 @@ class AsyncHand(Generic[T]):
             await sleep(OUTAGE_PAUSE)
 
     async def flush(self) -> None:
-        """Tell the backend how jobs ended, and ride out an outage as `ask` does."""
+        """Tell the backend how jobs ended, and survive an outage as `ask` does."""
         while not self._outbox.is_empty:
             await self.ask(new_token(), 0)
 
@@ -197,7 +197,7 @@ class AsyncHand(Generic[T]):
             await self._backend.execute(Release(self._codec.feed, left[0].token, ids))
 
     async def close_quietly(self) -> None:
-        """As `close`, where nobody is there to be told of an error."""
+        """As `close`, where no caller is left to get an error: it is logged."""
         try:
             await shielded(self.close)
         except ThoonkError as failure:

@@ -42,7 +42,7 @@ class AsyncOutbox:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the backend has been told of all."""
+        """Whether all has been reported to the backend."""
         return not self._ended
 
     @property

@@ -43,7 +43,7 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the backend has been told of all."""
+        """Whether all has been reported to the backend."""
         return not self._ended
 
     @property

@@ -8,7 +8,7 @@ these states:
 =========  ===============================================  ======================================
 state      what it means                                    what ends it
 =========  ===============================================  ======================================
-OPEN       whoever searches has to ask                      somebody has asked in vain, and is
+OPEN       a slot that searches has to ask it               a slot has found nothing, and is
                                                             parked: WATCHED
 WATCHED    nothing is there, and its taker waits            the taker has got a job: HELD; no slot
                                                             is free: ENDING
@@ -17,11 +17,11 @@ HELD       its taker has a job for a slot                   a slot takes it: OPE
 ENDING     its taker is to end waiting                      it has: OPEN, or SURPLUS when it got a
                                                             job; a slot is free again: WATCHED
 SURPLUS    its taker gives a job back                       it has: OPEN
-FAILED     it cannot be asked; its taker tries to mend it   a second is over: OPEN
+FAILED     it cannot be asked; its taker tries to repair it a second is over: OPEN
 =========  ===============================================  ======================================
 
 While a slot is parked and none searches, each feed is WATCHED, is FAILED, or has as many jobs under
-way as it may have: `AsyncPool._adjust` sees to that after every change.
+way as it may have: `AsyncPool._adjust` ensures that after every change.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class PooledFeed:
 
     Attributes:
         busy: how many slots are at it, or ask it just now.
-        answer: the last answer to a slot that has asked in vain.
+        answer: the last answer to a slot that has found nothing.
         held: what its taker has got, and the token.
         waiting: what its taker waits for.
         error: why it is FAILED.
@@ -119,7 +119,7 @@ class AsyncPool:
         Args:
             thoonk: the client.
             consumers: the feeds, the most important one first.
-            is_over: is called when a taker cannot go on.
+            is_over: is called when a taker cannot continue.
             burst_wait: seconds without a job, after which there is none; None: no end.
             order: None: as the handlers say.
         """
@@ -141,7 +141,7 @@ class AsyncPool:
     def start(self) -> None:
         """Start what takes for slots that are parked.
 
-        A burst does without, for its slots soon look again: only feeds that failed are mended.
+        A burst does without, for its slots soon look again: only feeds that failed are repaired.
         """
         for feed in self.feeds:
             serve = functools.partial(self._guarded, functools.partial(self._serve, feed))
@@ -180,7 +180,7 @@ class AsyncPool:
 
     @property
     def has_failed(self) -> bool:
-        """Whether there is a feed of which nobody knows whether it has jobs."""
+        """Whether there is a feed of which it is not known whether it has jobs."""
         return any(feed.state is FeedState.FAILED for feed in self.feeds)
 
     def begin_search(self, source: AsyncPooledSource) -> None:
@@ -303,7 +303,7 @@ class AsyncPool:
             if feed.state is FeedState.SURPLUS:
                 await self._give_back(feed)
             elif feed.state is FeedState.FAILED and not self._closed.is_set():
-                await self._mend(feed)
+                await self._repair(feed)
             if self._closed.is_set() and feed.state is not FeedState.SURPLUS:
                 return
 
@@ -327,14 +327,14 @@ class AsyncPool:
             feed.waiting = None
         with self._lock:
             if batch.entries:
-                # Others see to it that it is given back when nobody wants it.
+                # `_adjust` has it given back when no slot wants it.
                 feed.held, feed.state = (batch, taking.token), FeedState.HELD
             elif feed.state is FeedState.ENDING:
                 feed.state = FeedState.OPEN
             self._adjust()
 
     async def _give_back(self, feed: PooledFeed) -> None:
-        """Nobody is free to do the job: let others have it, which counts as no failure."""
+        """No slot is free to do the job: give it back, which counts as no failure."""
         name, held = feed.consumer.feed, feed.held
         try:
             if held is not None:
@@ -346,7 +346,7 @@ class AsyncPool:
             feed.held, feed.state = None, FeedState.OPEN
             self._adjust()
 
-    async def _mend(self, feed: PooledFeed) -> None:
+    async def _repair(self, feed: PooledFeed) -> None:
         if not await wait_event(self._closed, OUTAGE_PAUSE) and isinstance(
             feed.error, FeedDoesNotExist
         ):
@@ -433,7 +433,7 @@ class AsyncPooledSource(AsyncSource):
         pool: the pool.
         at: the feed at which it has a place.
         held: what the taker of the feed that it asks had for it.
-        answers: of the feeds that it has asked in vain, since it was woken last.
+        answers: of the feeds where it has found nothing, since it was woken last.
         woken: is set when it is to search again.
     """
 
@@ -504,7 +504,7 @@ class AsyncPooledSource(AsyncSource):
                 claim = await self._ask(feed)
             except Closed:
                 raise
-            except Exception as error:  # noqa: BLE001 - the other feeds go on
+            except Exception as error:  # noqa: BLE001 - the other feeds continue
                 self.pool.fail(feed, error)
             finally:
                 if claim is None and self.at is not feed:
@@ -537,7 +537,7 @@ class AsyncPooledSource(AsyncSource):
                 await lane.claims.flush()
             except Closed:
                 raise
-            except Exception as error:  # noqa: BLE001 - the other feeds go on
+            except Exception as error:  # noqa: BLE001 - the other feeds continue
                 self.pool.fail(lane.feed, error)
             await lane.claims.close_quietly()
         self._leave()

@@ -143,7 +143,7 @@ def reopen(thoonk: Thoonk, consumer: Consumer) -> None:
 
 
 def log_failure(feed: str, error: Exception) -> None:
-    """Log that a loop over a feed begins anew. That the feed was deleted is nobody's failure."""
+    """Log that a loop over a feed starts again. That the feed was deleted is no failure."""
     extra = {"event": "loop_failed", "feed": feed}
     if isinstance(error, FeedDoesNotExist):
         return

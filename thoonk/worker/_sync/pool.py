@@ -9,7 +9,7 @@ these states:
 =========  ===============================================  ======================================
 state      what it means                                    what ends it
 =========  ===============================================  ======================================
-OPEN       whoever searches has to ask                      somebody has asked in vain, and is
+OPEN       a slot that searches has to ask it               a slot has found nothing, and is
                                                             parked: WATCHED
 WATCHED    nothing is there, and its taker waits            the taker has got a job: HELD; no slot
                                                             is free: ENDING
@@ -18,11 +18,11 @@ HELD       its taker has a job for a slot                   a slot takes it: OPE
 ENDING     its taker is to end waiting                      it has: OPEN, or SURPLUS when it got a
                                                             job; a slot is free again: WATCHED
 SURPLUS    its taker gives a job back                       it has: OPEN
-FAILED     it cannot be asked; its taker tries to mend it   a second is over: OPEN
+FAILED     it cannot be asked; its taker tries to repair it a second is over: OPEN
 =========  ===============================================  ======================================
 
 While a slot is parked and none searches, each feed is WATCHED, is FAILED, or has as many jobs under
-way as it may have: `Pool._adjust` sees to that after every change.
+way as it may have: `Pool._adjust` ensures that after every change.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class PooledFeed:
 
     Attributes:
         busy: how many slots are at it, or ask it just now.
-        answer: the last answer to a slot that has asked in vain.
+        answer: the last answer to a slot that has found nothing.
         held: what its taker has got, and the token.
         waiting: what its taker waits for.
         error: why it is FAILED.
@@ -120,7 +120,7 @@ class Pool:
         Args:
             thoonk: the client.
             consumers: the feeds, the most important one first.
-            is_over: is called when a taker cannot go on.
+            is_over: is called when a taker cannot continue.
             burst_wait: seconds without a job, after which there is none; None: no end.
             order: None: as the handlers say.
         """
@@ -142,7 +142,7 @@ class Pool:
     def start(self) -> None:
         """Start what takes for slots that are parked.
 
-        A burst does without, for its slots soon look again: only feeds that failed are mended.
+        A burst does without, for its slots soon look again: only feeds that failed are repaired.
         """
         for feed in self.feeds:
             serve = functools.partial(self._guarded, functools.partial(self._serve, feed))
@@ -181,7 +181,7 @@ class Pool:
 
     @property
     def has_failed(self) -> bool:
-        """Whether there is a feed of which nobody knows whether it has jobs."""
+        """Whether there is a feed of which it is not known whether it has jobs."""
         return any(feed.state is FeedState.FAILED for feed in self.feeds)
 
     def begin_search(self, source: PooledSource) -> None:
@@ -304,7 +304,7 @@ class Pool:
             if feed.state is FeedState.SURPLUS:
                 self._give_back(feed)
             elif feed.state is FeedState.FAILED and not self._closed.is_set():
-                self._mend(feed)
+                self._repair(feed)
             if self._closed.is_set() and feed.state is not FeedState.SURPLUS:
                 return
 
@@ -328,14 +328,14 @@ class Pool:
             feed.waiting = None
         with self._lock:
             if batch.entries:
-                # Others see to it that it is given back when nobody wants it.
+                # `_adjust` has it given back when no slot wants it.
                 feed.held, feed.state = (batch, taking.token), FeedState.HELD
             elif feed.state is FeedState.ENDING:
                 feed.state = FeedState.OPEN
             self._adjust()
 
     def _give_back(self, feed: PooledFeed) -> None:
-        """Nobody is free to do the job: let others have it, which counts as no failure."""
+        """No slot is free to do the job: give it back, which counts as no failure."""
         name, held = feed.consumer.feed, feed.held
         try:
             if held is not None:
@@ -347,7 +347,7 @@ class Pool:
             feed.held, feed.state = None, FeedState.OPEN
             self._adjust()
 
-    def _mend(self, feed: PooledFeed) -> None:
+    def _repair(self, feed: PooledFeed) -> None:
         if not wait_event(self._closed, OUTAGE_PAUSE) and isinstance(feed.error, FeedDoesNotExist):
             reopen(self._thoonk, feed.consumer)
         with self._lock:
@@ -432,7 +432,7 @@ class PooledSource(Source):
         pool: the pool.
         at: the feed at which it has a place.
         held: what the taker of the feed that it asks had for it.
-        answers: of the feeds that it has asked in vain, since it was woken last.
+        answers: of the feeds where it has found nothing, since it was woken last.
         woken: is set when it is to search again.
     """
 
@@ -503,7 +503,7 @@ class PooledSource(Source):
                 claim = self._ask(feed)
             except Closed:
                 raise
-            except Exception as error:  # noqa: BLE001 - the other feeds go on
+            except Exception as error:  # noqa: BLE001 - the other feeds continue
                 self.pool.fail(feed, error)
             finally:
                 if claim is None and self.at is not feed:
@@ -536,7 +536,7 @@ class PooledSource(Source):
                 lane.claims.flush()
             except Closed:
                 raise
-            except Exception as error:  # noqa: BLE001 - the other feeds go on
+            except Exception as error:  # noqa: BLE001 - the other feeds continue
                 self.pool.fail(lane.feed, error)
             lane.claims.close_quietly()
         self._leave()
