@@ -124,10 +124,10 @@ def test_stats_and_top_print_one_table_in_a_pipe(cli: Cli, thoonk: Thoonk) -> No
 
 
 def test_ages_are_told_in_the_unit_that_fits(cli: Cli, thoonk: Thoonk) -> None:
-    from thoonk.cli.stats import _age
+    from thoonk.cli.columns import _age
 
-    assert [_age(n) for n in (None, 0.4, 59, 60, 3600, 86_400 * 3)] == [
-        "", "0s", "59s", "1m", "1h", "3d"
+    assert [_age(n, grouped=True) for n in (0.4, 59, 60, 3600, 86_400 * 3)] == [
+        "0s", "59s", "1m", "1h", "3d"
     ]  # fmt: skip
     thoonk.feed("f").publish("x")
     assert cli("stats").lines[1].split("\t")[9] == "0s"

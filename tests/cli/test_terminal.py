@@ -158,7 +158,7 @@ def test_where_there_is_no_room_numbers_go_and_names_stay(
     thoonk.queue("letters").put_many(["letter"] * 1234)
     narrow = shown("stats", columns=40)
     assert re.search(r"feed +items +waiting\b", narrow)
-    assert re.search(r"letters +1234 +1234\b", narrow)
+    assert re.search(r"letters +1,234 +1,234\b", narrow)
     assert "…" not in narrow
 
 

@@ -2,159 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
-from thoonk import BackendUnavailable, FeedDoesNotExist, FeedStats, OutcomeUnknown
-from thoonk.cli.ages import short_age
-from thoonk.cli.output import (
-    one_line,
-    printable,
-    table,
-    terminal,
-    to_terminal,
-    write_json,
-    write_line,
-)
+from thoonk.cli.columns import COLUMNS, ROOM_FOR_ALL, fitting, widths
+from thoonk.cli.output import table, terminal, to_terminal, write_json, write_line
+from thoonk.cli.samples import Sample, Sampler
 from thoonk.cli.session import Command, Function, Seconds, Session, names_argument, pass_session
-from thoonk.config import JOB, KIND_OF_TYPE, QUEUE
-from thoonk.operations import ReadStats
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-COLUMNS = (
-    "feed",
-    "type",
-    "items",
-    "waiting",
-    "claimed",
-    "stalled",
-    "failing",
-    "in/s",
-    "out/s",
-    "oldest",
-    "claim",
-    "scheduled",
-    "due",
-    "paused",
-)
-RARE = COLUMNS[-3:]
-"""Shown on a terminal only where a feed has something there."""
-NUMBERS = COLUMNS[2:]
-ROOM_FOR_ALL = 110
-"""Columns that a terminal needs for the whole table; without them the types are left out."""
-ROOM_FOR_NAME = 12
-"""Columns kept for the name of a feed, if it is that long; numbers make room for it."""
-DISPENSABLE = (
-    *("in/s", "out/s", "failing", "claim", "due", "claimed", "oldest", "stalled"),
-    *("scheduled", "paused"),
-)
-"""What is left out, in this order, until all others fit: a number that is cut short misleads."""
-
-
-@attrs.frozen
-class Sample:
-    """A feed's stats at one time, and how fast it has been since the sample before.
-
-    Attributes:
-        feed: its name.
-        stats: what the backend says.
-        taken_at: when, in seconds of a clock that only goes forwards.
-        put_per_second: publishes, puts and edits; None in the first sample.
-        done_per_second: items of a queue taken, jobs finished; None in the first sample,
-            and for feeds.
-    """
-
-    feed: str
-    stats: FeedStats
-    taken_at: float
-    put_per_second: float | None = None
-    done_per_second: float | None = None
-
-    @property
-    def done(self) -> int | None:
-        """How many items were taken from a queue, or jobs finished, so far."""
-        kind = KIND_OF_TYPE.get(self.stats.type)
-        if kind == QUEUE:
-            return self.stats.publishes - self.stats.items
-        return self.stats.finished if kind == JOB else None
-
-    def after(self, before: Sample) -> Sample:
-        """This sample with the rates since the one before."""
-        seconds = self.taken_at - before.taken_at
-        done = None
-        if self.done is not None and before.done is not None:
-            done = max(0, self.done - before.done) / seconds
-        put = max(0, self.stats.publishes - before.stats.publishes) / seconds
-        return attrs.evolve(self, put_per_second=put, done_per_second=done)
-
-    def record(self) -> dict[str, Any]:
-        """It as JSON; what its type does not have is null."""
-        return {
-            "feed": self.feed,
-            **attrs.asdict(self.stats),
-            "put_per_second": self.put_per_second,
-            "done_per_second": self.done_per_second,
-        }
-
-    def cells(self) -> list[str]:
-        """It as a row of the table."""
-        stats = self.stats
-        oldest = stats.oldest_item if stats.oldest_waiting is None else stats.oldest_waiting
-        counts = (stats.items, stats.waiting, stats.claimed, stats.stalled, stats.failing)
-        return [
-            printable(self.feed),
-            printable(stats.type),
-            *("" if number is None else str(number) for number in counts),
-            _rate(self.put_per_second),
-            _rate(self.done_per_second),
-            short_age(oldest),
-            short_age(stats.oldest_claimed),
-            "" if stats.scheduled is None else str(stats.scheduled),
-            short_age(stats.next_due),
-            "yes" if stats.paused else "",
-        ]
-
-
-def _rate(number: float | None) -> str:
-    return "" if number is None else f"{number:.1f}"
-
-
-class Sampler:
-    """Looks again and again at the feeds named, or at all there are."""
-
-    def __init__(self, session: Session, names: Iterable[str]) -> None:
-        self._session = session
-        self._names = tuple(names)
-        self._before: dict[str, Sample] = {}
-        self._is_first = True
-
-    def __call__(self) -> list[Sample]:
-        """The samples of now, by name; with rates where there were samples before.
-
-        Raises:
-            FeedDoesNotExist: when it is called first, a feed that was named is not there.
-        """
-        client = self._session.client
-        now: dict[str, Sample] = {}
-        for name in self._names or sorted(client.get_feed_names()):
-            try:
-                stats = client.backend.execute(ReadStats(name))
-            except FeedDoesNotExist:
-                if self._names and self._is_first:
-                    raise
-                continue  # deleted since
-            sample = Sample(name, stats, time.monotonic())
-            before = self._before.get(name)
-            now[name] = sample if before is None else sample.after(before)
-        self._before = now
-        self._is_first = False
-        return [*now.values()]
 
 
 def _interval_option(help: str, **attributes: Any) -> Callable[[Function], Function]:
@@ -165,13 +27,13 @@ def _interval_option(help: str, **attributes: Any) -> Callable[[Function], Funct
 
 @click.command(cls=Command)
 @names_argument
-@_interval_option("Look twice, so far apart, and tell the rates in between.")
+@_interval_option("Sample the feeds twice, SECONDS apart, and show their rates.")
 @pass_session
 def stats(session: Session, names: tuple[str, ...], interval: float | None) -> None:
-    """Tell how full and how busy the feeds named are, or all.
+    """Show how full and how busy feeds are: those named, or all.
 
-    With --json one object for each, with ages in seconds and null for what its type does
-    not have.
+    With --json, print one object per feed. Ages are in seconds. A field is null where the
+    feed's type has no such number.
     """
     sampler = Sampler(session, names)
     samples = sampler()
@@ -189,79 +51,56 @@ def show(session: Session, samples: Sequence[Sample]) -> None:
     elif to_terminal():
         terminal().print(_table(samples))
     else:
-        for row in (COLUMNS, *(sample.cells() for sample in samples)):
-            write_line("\t".join(cell or "-" for cell in row))
+        write_line("\t".join(column.name for column in COLUMNS))
+        for sample in samples:
+            write_line("\t".join(each.text(sample, grouped=False) or "-" for each in COLUMNS))
 
 
 @click.command(cls=Command)
 @names_argument
-@_interval_option("How often to look.", default=2.0, show_default=True)
-@click.option("--once", is_flag=True, help="Print one table and end.")
+@_interval_option("Seconds between two updates.", default=2.0, show_default=True)
+@click.option("--once", is_flag=True, help="Print one table and exit.")
 @pass_session
 def top(session: Session, names: tuple[str, ...], interval: float, once: bool) -> None:
-    """Show how full and how busy the feeds named are, or all, until Ctrl-C.
+    """Show how full and how busy feeds are, live: those named, or all.
 
-    oldest is how long the oldest job has waited (of a feed: how old its first item is);
-    claim is how old the oldest claim is; failing are jobs, not finished yet, that were
-    cancelled before; due is how long until the first scheduled job is. The last three
-    columns are there when a feed has something to tell in them.
-    """
+    Press q to quit and ? for the other keys: sort, filter, scroll, pause.
+
+    \b
+    oldest   how long the oldest job has waited; of a feed: the age of its first item
+    claim    the age of the oldest claim
+    failing  unfinished jobs that were cancelled at least once
+    due      the time until the next scheduled job
+
+    In a pipe, with --json, or where TERM=dumb, top prints one table after the other.
+    """  # noqa: D301 - a real backspace, by which click knows lines to be kept
     sampler = Sampler(session, names)
     if once:
         show(session, sampler())
-    elif session.json or not to_terminal():
+    elif session.json or not _can_redraw():
         while True:
             show(session, sampler())
             time.sleep(interval)
     else:
-        session.is_patient = False
-        _live(sampler, interval)
+        from thoonk.cli.top import run
+
+        run(session, names, interval)
 
 
-def _live(sampler: Sampler, interval: float) -> None:
-    from rich.live import Live
-
-    # The first look: what is wrong with the address or a name ends the command.
-    samples = sampler()
-    caption = None
-    with Live(console=terminal(), auto_refresh=False, screen=True) as live:
-        while True:
-            now = time.strftime("%H:%M:%S")
-            live.update(_table(samples, caption or f"{now}  Ctrl-C ends it."), refresh=True)
-            time.sleep(interval)
-            caption = None
-            try:
-                samples = sampler()
-            except (BackendUnavailable, OutcomeUnknown) as error:
-                caption = f"These numbers are old: {one_line(error)}"
+def _can_redraw() -> bool:
+    """Whether there is a screen to draw on and a keyboard to read."""
+    if not (to_terminal() and sys.__stdin__ is not None and sys.__stdin__.isatty()):
+        return False
+    return os.environ.get("TERM", "") not in ("", "dumb", "unknown") or os.name == "nt"
 
 
-def _table(samples: Sequence[Sample], caption: str | None = None) -> Table:
-    rows = [sample.cells() for sample in samples]
-    columns = [*COLUMNS]
-    for name in RARE:
-        where = columns.index(name)
-        if not any(row[where] not in ("", "0") for row in rows):
-            _drop(name, columns, rows)
-    is_narrow = terminal().width < ROOM_FOR_ALL
-    if is_narrow:
-        # Names and numbers need the room.
-        for name in ("type", *DISPENSABLE):
-            if name != "type" and _width(columns, rows) <= terminal().width:
-                break
-            if name in columns:
-                _drop(name, columns, rows)
-    return table(columns, rows, right=NUMBERS, long="feed", tight=is_narrow, caption=caption)
-
-
-def _drop(name: str, columns: list[str], rows: Iterable[list[str]]) -> None:
-    where = columns.index(name)
-    for row in (columns, *rows):
-        del row[where]
-
-
-def _width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """How wide a tight table is at least."""
-    names, *numbers = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    # A space before each column, and one at the end.
-    return min(names, ROOM_FOR_NAME) + sum(numbers) + len(columns) + 1
+def _table(samples: Sequence[Sample]) -> Table:
+    room = terminal().width
+    columns = fitting(widths(samples), room)
+    return table(
+        [column.name for column in columns],
+        [[column.text(sample, grouped=True) for column in columns] for sample in samples],
+        right=[column.name for column in columns if not column.is_text],
+        long="feed",
+        tight=room < ROOM_FOR_ALL,
+    )
