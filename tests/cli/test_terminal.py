@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
-import pty
 import re
-import select
-import struct
-import subprocess
-import termios
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,84 +12,10 @@ from typing import Any
 import pytest
 from conftest import World
 
-from cli.conftest import PROGRAM, Process
+from cli.conftest import Process
+from cli.terminals import Terminal
 from thoonk import Thoonk
 from thoonk.operations import ReportedJob, ReportWorker, WorkerReport
-
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
-
-
-class Terminal:
-    """A process on a terminal of its own."""
-
-    def __init__(self, process: Process, *arguments: str, columns: int = 120) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        environment = process.environment()
-        environment.pop("COLUMNS")
-        self.running = subprocess.Popen(
-            [*PROGRAM, *arguments],
-            env=environment,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-            # So that ^C on it is a signal to the process.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
-        )
-        os.close(slave)
-        self.raw = ""
-
-    @property
-    def seen(self) -> str:
-        """All that was written so far, without what moves and colours."""
-        return ESCAPES.sub("", self.raw).replace("\r\n", "\n")
-
-    def read(self, timeout: float) -> bool:
-        """Read what there is; False when the process has ended."""
-        ready, _, _ = select.select([self._master], [], [], timeout)
-        if not ready:
-            return True
-        try:
-            data = os.read(self._master, 65_536)
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            return False
-        self.raw += data.decode()
-        return bool(data)
-
-    def until(self, text: str, timeout: float = 60) -> str:
-        """Wait for a text; return all that was seen."""
-        end = time.monotonic() + timeout
-        while text not in self.seen:
-            assert time.monotonic() < end, f"no {text!r} in {self.seen!r}"
-            assert self.read(0.1) or text in self.seen, f"no {text!r} in {self.seen!r}"
-        return self.seen
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def end(self, timeout: float = 60) -> int:
-        """Wait for the end; return the exit code."""
-        end = time.monotonic() + timeout
-        while self.read(0.1):
-            assert time.monotonic() < end, self.seen
-        return self.running.wait(timeout)
-
-    def interrupt(self) -> int:
-        """Press ^C, and again after a while (the first may come while Python begins to read)."""
-        for _ in range(4):
-            self.type("\x03")
-            with contextlib.suppress(AssertionError):
-                return self.end(timeout=5)
-        raise AssertionError(self.seen)
-
-    def close(self) -> None:
-        self.running.kill()
-        self.running.wait()
-        os.close(self._master)
-
 
 @pytest.fixture
 def thoonk(one_server: World) -> Iterator[Thoonk]:
@@ -247,37 +165,6 @@ def test_notices_are_watched(thoonk: Thoonk, terminal: Callable[..., Terminal]) 
     assert re.search(r'\d\d:\d\d:\d\d publish +news \d+ \{"n":\d+\}', seen)
     watching.type("\x03")
     assert watching.end() == 130
-
-
-def test_top_is_redrawn_until_ctrl_c(thoonk: Thoonk, terminal: Callable[..., Terminal]) -> None:
-    queue = thoonk.queue("letters")
-    live = terminal("top", "--interval", "0.1")
-    live.until("Ctrl-C ends it.")
-    queue.put("x")
-    live.until("letters  queue      1")
-    queue.put("x")
-    live.until("letters  queue      2")
-    live.type("\x03")
-    assert live.end() == 130
-    assert "Traceback" not in live.seen
-    assert live.raw.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in live.raw[-60:]  # the cursor
-
-
-def test_top_shows_that_the_server_is_away_and_goes_on(any_server: Callable[..., Any]) -> None:
-    with any_server("--appendonly", "yes") as server, Thoonk(backend=server.url) as thoonk:
-        thoonk.feed("news")
-        live = Terminal(Process(server.url), "top", "--interval", "0.1")
-        try:
-            live.until("Ctrl-C ends it.")
-            server.kill()
-            live.until("These numbers are old: Redis")
-            server.start()
-            live.raw = ""
-            live.until("Ctrl-C ends it.")
-            thoonk.feed("later")
-            live.until("later")
-        finally:
-            live.close()
 
 
 def test_progress_is_shown_beside_the_file(

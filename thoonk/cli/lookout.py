@@ -46,7 +46,7 @@ class Lookout:
         self._problem: str | None = None
 
     async def round(self, in_sight: Collection[str], interval: float) -> None:
-        """Sample the feeds in sight, and as many others as the server can easily bear.
+        """Sample the feeds in sight, and a bounded number of the others.
 
         Raises:
             ThoonkError: the server has not answered yet, or a feed that was named does
@@ -79,7 +79,7 @@ class Lookout:
             names = await self._client.get_feed_names()
             self.board.keep_only(names)
             self.answered_at = time.monotonic()
-            # A little early, lest every second round finds that it is not quite time.
+            # A little early, so that no round just misses it.
             self._names_due = now + 0.9 * max(interval, len(names) / NAMES_PER_SECOND)
 
     async def _sample_all(self, names: list[str]) -> None:

@@ -52,7 +52,7 @@ What is wrong with the address is usually known by then, and is an error on one 
 TICK = 0.5
 """Seconds between two looks at the clock."""
 OLD = 2.0
-"""Seconds by which numbers are older than they should be when the screen says so."""
+"""Seconds without an answer, beyond the interval, after which the screen shows an error."""
 INTERVALS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 """Seconds between two updates that + and - choose from."""
 
@@ -87,7 +87,7 @@ def run(session: Session, names: tuple[str, ...], interval: float) -> None:
     Raises:
         ThoonkError: the server cannot be reached, or a feed that was named does not exist.
         KeyboardInterrupt: Ctrl-C was pressed.
-        SystemExit: the process was told to end.
+        SystemExit: the process received SIGTERM.
     """
     asyncio.run(_run(session, names, interval))
 
@@ -467,7 +467,7 @@ class Top(App[None]):
         line.append(f"  sort: {board.sort.name} {order}".rstrip())
         line.append(f"  every {self._interval:g} s")
         if self._lookout.full_turn > self._interval:
-            line.append(f", all in {self._lookout.full_turn:.0f} s")
+            line.append(f", all in {max(1, self._lookout.full_turn):.0f} s")
         line.append("  ? help  q quit", DIM)
         return line
 
@@ -482,7 +482,7 @@ class Top(App[None]):
         self._leave(KeyboardInterrupt())
 
     def action_pause(self) -> None:
-        """Stop asking the server, or go on."""
+        """Stop sampling, or continue."""
         self._is_paused = not self._is_paused
         self._wake.set()
         self.show_state()
