@@ -17,6 +17,7 @@ from cli.terminals import Terminal
 from thoonk import Thoonk
 from thoonk.operations import ReportedJob, ReportWorker, WorkerReport
 
+
 @pytest.fixture
 def thoonk(one_server: World) -> Iterator[Thoonk]:
     with Thoonk(backend=one_server.url) as client:
