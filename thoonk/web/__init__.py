@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 from thoonk.exceptions import BackendNotInstalled
+from thoonk.extras import how_to_install
 
 try:
     import jinja2  # noqa: F401
     import starlette  # noqa: F401
 except ImportError as error:
     raise BackendNotInstalled(
-        f"thoonk.web needs a package that is missing ({error}): pip install 'thoonk[web]'"
+        f"thoonk.web needs a package that is missing ({error}): {how_to_install('web')}"
     ) from error
 
 from thoonk.web.application import app

@@ -36,7 +36,7 @@ class LogEntry:
     Attributes:
         number: counts the notices of the log.
         at: seconds since 1970, by this machine's clock.
-        notice: what was told.
+        notice: the notice.
     """
 
     number: int
@@ -107,7 +107,7 @@ class NoticeLog:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody has looked at it lately."""
+        """Whether a page has shown it lately."""
         return time.monotonic() < self._wanted_until
 
     def newest_first(self, until: int | None = None) -> Iterator[LogEntry]:

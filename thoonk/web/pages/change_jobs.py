@@ -94,7 +94,7 @@ def ask_stall(change: Change) -> Question:
     """Ask before a job is stopped."""
     return Question(
         f"Stall {printable(id_in(change.query))}?",
-        "Its worker is stopped where that is possible. Nobody gets the job until it is retried.",
+        "Its worker is stopped where that is possible. No worker gets the job until it is retried.",
         "Stall",
     )
 
@@ -183,7 +183,7 @@ async def put(change: Change) -> str:
 
 
 async def pause(change: Change) -> str:
-    """Let nobody take anything."""
+    """Give nothing to takers until `resume`."""
     name, config = await _config(change)
     await _takeable(change, name, config).pause()
     return f"{printable(name)} is paused."
@@ -193,7 +193,7 @@ async def resume(change: Change) -> str:
     """End a pause."""
     name, config = await _config(change)
     await _takeable(change, name, config).resume()
-    return f"{printable(name)} goes on."
+    return f"{printable(name)} is resumed."
 
 
 async def purge(change: Change) -> str:

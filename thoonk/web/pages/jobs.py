@@ -34,7 +34,7 @@ class JobRow:
     Attributes:
         info: what is known of it.
         item: how its item looks.
-        worker: who is at it, as far as that is known.
+        worker: the worker that is processing it, if it is known.
     """
 
     info: JobInfo
@@ -50,7 +50,7 @@ class ScheduleRow:
         name: its name.
         when: how often, in words.
         item: how its item looks.
-        next: when the next job is due, in seconds since 1970; None: nobody has said.
+        next: when the next job is due, in seconds since 1970; None: it is not known.
     """
 
     name: str
