@@ -41,7 +41,9 @@ class Terminal:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         variables = {**process.environment(), **(environment or {})}
-        variables.pop("COLUMNS")
+        # Readline, where pytest loads it, exports both, and they would hide the size of the pty.
+        for name in ("COLUMNS", "LINES"):
+            variables.pop(name, None)
         self.running = subprocess.Popen(
             [*PROGRAM, *arguments],
             env=variables,

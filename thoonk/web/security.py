@@ -156,8 +156,9 @@ def has_csrf_token(request: Request, given: str) -> bool:
 class Gate:
     """The application behind its checks; every response gets the headers."""
 
-    def __init__(self, application: ASGIApp, guard: Guard) -> None:
-        self._application = application
+    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+        # Starlette before 0.41 passes it by this name.
+        self._application = app
         self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
