@@ -160,7 +160,7 @@ def attention(column: Column, sample: Sample, claim_timeout: float | None = None
         column: whose cell it is.
         sample: the feed's.
         claim_timeout: of a job feed, as configured. A claim that is older belongs to a job
-            that hangs, or to a worker that has died.
+            whose worker extends it, which may take long or hang.
     """
     stats = sample.stats
     waited = stats.oldest_waiting or 0.0
@@ -174,5 +174,5 @@ def attention(column: Column, sample: Sample, claim_timeout: float | None = None
         case "oldest" if waited > LONG_WAIT:
             return Attention.MUCH if waited > VERY_LONG_WAIT else Attention.SOME
         case "claim" if claim_timeout and (stats.oldest_claimed or 0.0) > claim_timeout:
-            return Attention.MUCH
+            return Attention.SOME
     return Attention.NONE
