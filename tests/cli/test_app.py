@@ -68,7 +68,8 @@ try:
     main()
 finally:
     print(sorted(name for name in sys.modules if name.split(".")[0] in
-        {"rich", "textual", "redis", "fakeredis", "hiredis", "lupa"} or name.startswith("thoonk.cli.")))
+        {"rich", "textual", "redis", "fakeredis", "hiredis", "lupa"}
+        or name.startswith("thoonk.cli.")))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
