@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import attrs
 
 from thoonk.cli.columns import BY_NAME, COLUMNS, Column
-from thoonk.cli.output import printable
 from thoonk.cli.samples import Sample
+from thoonk.raw_items import printable
 
 
 @attrs.frozen

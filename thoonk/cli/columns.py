@@ -9,8 +9,8 @@ from typing import TypeAlias
 import attrs
 
 from thoonk.cli.ages import short_age
-from thoonk.cli.output import printable
 from thoonk.cli.samples import Sample
+from thoonk.raw_items import printable
 
 Value: TypeAlias = str | float | bool | None
 

@@ -11,17 +11,11 @@ import click
 
 from thoonk import FeedConfig, FeedDoesNotExist, FeedExists, WrongFeedType
 from thoonk.cli.exit_codes import Exit
-from thoonk.cli.output import (
-    print_table,
-    printable,
-    terminal,
-    to_terminal,
-    write_json,
-    write_line,
-)
+from thoonk.cli.output import print_table, terminal, to_terminal, write_json, write_line
 from thoonk.cli.session import A_FEED, Command, Group, Session, as_name, name_argument, pass_session
 from thoonk.config import FEED
 from thoonk.operations import KINDS, ReadStats
+from thoonk.raw_items import printable
 
 KNOWN = [
     field.name

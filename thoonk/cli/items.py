@@ -15,7 +15,6 @@ from thoonk.cli.output import (
     item_fields,
     print_item,
     print_table,
-    printable,
     readable,
     terminal,
     to_terminal,
@@ -33,10 +32,11 @@ from thoonk.cli.session import (
     name_argument,
     pass_session,
 )
-from thoonk.cli.values import check_item, item_argument, items_argument, items_of, lines_option
+from thoonk.cli.values import item_argument, items_argument, items_of, lines_option
 from thoonk.config import FEED, JOB, SORTED_FEED
 from thoonk.names import encode_name
 from thoonk.operations import Position, Where
+from thoonk.raw_items import check_item, printable
 
 T = TypeVar("T")
 

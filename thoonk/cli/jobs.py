@@ -24,7 +24,6 @@ from thoonk.cli.items import retract_all
 from thoonk.cli.output import (
     item_fields,
     print_item,
-    printable,
     spread_out,
     terminal,
     to_terminal,
@@ -53,17 +52,11 @@ from thoonk.cli.session import (
     pass_session,
     timeout_option,
 )
-from thoonk.cli.values import (
-    check_item,
-    item_argument,
-    items_argument,
-    items_of,
-    lines_option,
-    result_argument,
-)
+from thoonk.cli.values import item_argument, items_argument, items_of, lines_option, result_argument
 from thoonk.config import JOB
 from thoonk.names import encode_name
 from thoonk.operations import Failure, IfMissed, JobState, Priority
+from thoonk.raw_items import check_item, printable
 from thoonk.schedules import SHORTEST
 
 _SKIPPED = (FeedDoesNotExist, WrongFeedType)

@@ -8,12 +8,13 @@ from collections.abc import Collection
 
 from thoonk import AsyncThoonk, BackendUnavailable, FeedDoesNotExist, OutcomeUnknown
 from thoonk.cli.board import Board
-from thoonk.cli.output import one_line, printable
+from thoonk.cli.output import one_line
 from thoonk.cli.rounds import NAMES_PER_SECOND, Pace, choose
 from thoonk.cli.samples import Sample
 from thoonk.config import JOB
 from thoonk.exceptions import ThoonkError
 from thoonk.operations import ReadStats
+from thoonk.raw_items import printable
 
 AT_A_TIME = 8
 """Calls on their way at once; each has a connection of its own."""

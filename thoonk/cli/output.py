@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thoonk.names import encode_name
+from thoonk.raw_items import printable
 from thoonk.serializers import BINARY, JSON
 
 if TYPE_CHECKING:
@@ -35,15 +36,6 @@ def terminal() -> Console:
 
 
 # --- text --------------------------------------------------------------------------------
-
-
-def printable(text: str) -> str:
-    """Text that does nothing to a terminal: control characters are written as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
 
 
 def one_line(error: BaseException | str) -> str:

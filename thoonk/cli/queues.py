@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from thoonk import Empty, FeedConfig, OutcomeUnknown
-from thoonk.cli.output import item_fields, print_item, printable, write_json, write_line
+from thoonk.cli.output import item_fields, print_item, write_json, write_line
 from thoonk.cli.sending import own_id_options, send_new, send_own
 from thoonk.cli.session import (
     A_FEED,
@@ -24,6 +24,7 @@ from thoonk.cli.session import (
 from thoonk.cli.values import items_argument, items_of, lines_option
 from thoonk.config import JOB, QUEUE
 from thoonk.operations import Priority
+from thoonk.raw_items import printable
 
 T = TypeVar("T")
 

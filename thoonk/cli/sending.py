@@ -9,10 +9,11 @@ import click
 
 from thoonk import ThoonkError
 from thoonk.chunks import chunked
-from thoonk.cli.output import printable, write_json, write_line
+from thoonk.cli.output import write_json, write_line
 from thoonk.cli.session import AN_ID, Seconds, Session
 from thoonk.codec import PutResult
 from thoonk.operations import IfExists, Outcome, Position, SortedInsert, Where
+from thoonk.raw_items import printable
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -41,8 +41,8 @@ from thoonk.cli.columns import (
 )
 from thoonk.cli.exit_codes import Exit
 from thoonk.cli.lookout import Lookout
-from thoonk.cli.output import printable
 from thoonk.cli.session import Session, impatient
+from thoonk.raw_items import printable
 
 FIRST_ANSWER_WITHIN = 1.0
 """Seconds to wait for the first answer before the screen is drawn without it.

@@ -25,9 +25,8 @@ from thoonk import FeedConfig, FeedExists, InvalidValue, Job, WrongFeedType
 from thoonk.chunks import chunked, entry_size
 from thoonk.cli.exit_codes import Exit
 from thoonk.cli.feeds import settings_of
-from thoonk.cli.output import item_fields, json_line, printable, write_json
+from thoonk.cli.output import item_fields, json_line, write_json
 from thoonk.cli.session import A_FEED, Command, Session, name_argument, pass_session
-from thoonk.cli.values import check_item
 from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
 from thoonk.operations import (
     Due,
@@ -42,6 +41,7 @@ from thoonk.operations import (
     ReadJobs,
     SortedInsert,
 )
+from thoonk.raw_items import check_item, printable
 
 T = TypeVar("T")
 

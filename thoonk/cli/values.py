@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from thoonk import FeedConfig, SerializerError
-from thoonk.serializers import JSON, TEXT
+from thoonk import FeedConfig
+from thoonk.raw_items import check_item
 
 
 def _bytes_of(ctx: click.Context, param: click.Parameter, value: str) -> bytes:
@@ -65,30 +64,3 @@ def _lines(data: bytes) -> Iterable[bytes]:
     lines = data.split(b"\n")
     # After the last line break there is no further line.
     return lines if lines[-1] else lines[:-1]
-
-
-def check_item(data: bytes, config: FeedConfig, name: str) -> None:
-    """Refuse bytes that readers of the feed could not decode.
-
-    What pickle writes, or a serializer that a program registered, is not checked.
-
-    Raises:
-        SerializerError: not UTF-8, or not JSON, in a feed of such.
-    """
-    serializer = config.serializer or TEXT.name
-    if serializer not in (TEXT.name, JSON.name):
-        return
-    try:
-        text = data.decode()
-        if serializer == JSON.name:
-            json.loads(text, parse_constant=_no_json)
-    except ValueError as error:
-        raise SerializerError(
-            f"feed {name!r} holds {serializer}, which this item of {len(data)} bytes is not: "
-            f"{error}",
-            data,
-        ) from error
-
-
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

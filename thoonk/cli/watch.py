@@ -9,15 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from thoonk import FeedDoesNotExist
-from thoonk.cli.output import (
-    item_fields,
-    printable,
-    readable,
-    terminal,
-    to_terminal,
-    write_json,
-    write_line,
-)
+from thoonk.cli.output import item_fields, readable, terminal, to_terminal, write_json, write_line
 from thoonk.cli.session import Command, Session, names_argument, pass_session, timeout_option
 from thoonk.notices import (
     EVENT_OF,
@@ -34,6 +26,7 @@ from thoonk.notices import (
     Published,
     Scheduled,
 )
+from thoonk.raw_items import printable
 from thoonk.waiting import Deadline
 
 COLOURS = {

@@ -11,8 +11,9 @@ import click
 
 from thoonk import WorkerInfo
 from thoonk.cli.ages import short_age
-from thoonk.cli.output import print_table, printable, to_terminal, write_json, write_line
+from thoonk.cli.output import print_table, to_terminal, write_json, write_line
 from thoonk.cli.session import Command, Session, names_argument, pass_session
+from thoonk.raw_items import printable
 
 COLUMNS = ("host", "pid", "group", "feeds", "busy", "of", "up", "seen", "state", "version", "jobs")
 FOR_MACHINES = ("group", "version")

@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from thoonk.exceptions import ThoonkError
+from thoonk.raw_items import printable
 from thoonk.web.forms import read_form
-from thoonk.web.items import printable
 from thoonk.web.live import Endpoint, site_of
 from thoonk.web.security import has_csrf_token, is_own_request
 from thoonk.web.site import Site, View

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from thoonk.raw_items import printable
 from thoonk.serializers import BINARY, JSON, TEXT
 
 CUT_AT = 64 * 1024
@@ -40,15 +41,6 @@ def image_type(data: bytes) -> str | None:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return None
-
-
-def printable(text: str) -> str:
-    """Text on one line that shows what it has: control characters, and bytes not UTF-8."""
-    if text.isprintable():
-        return text
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
-    )
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ from thoonk.exceptions import (
     OutcomeUnknown,
     ThoonkError,
 )
-from thoonk.web.items import printable
+from thoonk.raw_items import printable
 from thoonk.web.site import Site, View, clock_text
 
 Handler = Callable[[Request], Awaitable[View]]

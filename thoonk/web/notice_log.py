@@ -14,7 +14,8 @@ import attrs
 from thoonk.backends import AsyncSubscription
 from thoonk.exceptions import Empty, ThoonkError
 from thoonk.notices import EVENT_OF, Gap, Marker, Moved, Notice, Progressed, Scheduled
-from thoonk.web.items import printable, show
+from thoonk.raw_items import printable
+from thoonk.web.items import show
 from thoonk.web.source import Source
 
 logger = logging.getLogger("thoonk.web")

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from starlette.requests import Request
 from starlette.responses import Response
 
+from thoonk.raw_items import printable
 from thoonk.web import items
 from thoonk.web.live_workers import Workers
 from thoonk.web.notice_log import NoticeLogs
@@ -186,7 +187,7 @@ def _environment() -> Environment:
         "rate": items.rate_text,
         "size": items.size_text,
         "age": items.age_text,
-        "printable": items.printable,
+        "printable": printable,
         "clock": clock_text,
         "ago": _seconds_ago,
         "utc": _utc,

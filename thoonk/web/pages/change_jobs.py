@@ -8,9 +8,10 @@ from thoonk import AsyncJob, AsyncQueue
 from thoonk.config import JOB, QUEUE, FeedConfig
 from thoonk.exceptions import InvalidValue, WrongFeedType
 from thoonk.operations import JobState, Outcome, Priority
+from thoonk.raw_items import printable
 from thoonk.serializers import BINARY
 from thoonk.web.changes import Change, Question
-from thoonk.web.items import number_text, printable
+from thoonk.web.items import number_text
 from thoonk.web.pages.edit import bytes_in
 from thoonk.web.pages.feed import config_of
 from thoonk.web.pages.jobs import job_feed

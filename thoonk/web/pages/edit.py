@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import NoReturn
-
 from starlette.requests import Request
 
 from thoonk.config import FEED, SORTED_FEED, FeedConfig
@@ -23,9 +20,10 @@ from thoonk.operations import (
     SortedRetract,
     Where,
 )
-from thoonk.serializers import JSON, TEXT
+from thoonk.raw_items import check_item, printable
+from thoonk.serializers import TEXT
 from thoonk.web.changes import Change, Question
-from thoonk.web.items import CUT_AT, printable
+from thoonk.web.items import CUT_AT
 from thoonk.web.live import site_of
 from thoonk.web.pages.feed import KNOWN_SERIALIZERS, config_of
 from thoonk.web.site import Site, View
@@ -100,7 +98,7 @@ def bytes_in(change: Change, config: FeedConfig, name: str) -> bytes:
 
     Raises:
         InvalidValue: it is not hex, where it should be.
-        SerializerError: as `checked`.
+        SerializerError: not UTF-8, or not JSON, in a feed of such.
     """
     text = change.form.get("item", "").replace("\r\n", "\n")
     if change.form.get("hex") == "yes":
@@ -110,30 +108,8 @@ def bytes_in(change: Change, config: FeedConfig, name: str) -> bytes:
             raise InvalidValue(f"the bytes must be written in hex: {error}") from None
     else:
         data = text.encode("utf-8", "surrogateescape")
-    return checked(data, config, name)
-
-
-def checked(data: bytes, config: FeedConfig, name: str) -> bytes:
-    """Bytes that readers of the feed can decode, as far as that is known here.
-
-    Raises:
-        SerializerError: not UTF-8, or not JSON, in a feed of such.
-    """
-    serializer = config.serializer or TEXT.name
-    if serializer in (TEXT.name, JSON.name):
-        try:
-            text = data.decode()
-            if serializer == JSON.name:
-                json.loads(text, parse_constant=_no_json)
-        except ValueError as error:
-            raise SerializerError(
-                f"feed {name!r} holds {serializer}, which this item is not: {error}"
-            ) from error
+    check_item(data, config, name)
     return data
-
-
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
 
 
 async def save(change: Change) -> str | View:
