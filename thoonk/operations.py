@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 
-from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
+from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
 from thoonk.exceptions import InvalidType, InvalidValue
 from thoonk.names import check_id, check_name
 
@@ -652,6 +652,23 @@ class FeedStats:
     scheduled: int | None = None
     next_due: float | None = None
     paused: bool | None = None
+
+    @property
+    def kind(self) -> str | None:
+        """What its type means; None for a type that is not built in."""
+        return KIND_OF_TYPE.get(self.type)
+
+    @property
+    def done(self) -> int | None:
+        """How many items of a queue were taken, or jobs finished, so far; None for other feeds."""
+        if self.kind == QUEUE:
+            return self.publishes - self.items
+        return self.finished if self.kind == JOB else None
+
+    @property
+    def oldest(self) -> float | None:
+        """Seconds that the oldest job has waited, or since a feed's first item was published."""
+        return self.oldest_item if self.oldest_waiting is None else self.oldest_waiting
 
 
 @attrs.frozen

@@ -81,7 +81,7 @@ COLUMNS = (
     Column("failing", lambda sample: sample.stats.failing, _number),
     Column("in/s", lambda sample: sample.put_per_second, _rate),
     Column("out/s", lambda sample: sample.done_per_second, _rate),
-    Column("oldest", lambda sample: sample.oldest, _age),
+    Column("oldest", lambda sample: sample.stats.oldest, _age),
     Column("claim", lambda sample: sample.stats.oldest_claimed, _age),
     Column("scheduled", lambda sample: sample.stats.scheduled, _number, is_rare=True),
     Column("due", lambda sample: sample.stats.next_due, _age, is_rare=True),

@@ -100,7 +100,7 @@ class Lookout:
         try:
             stats = await self._client.backend.execute(ReadStats(name))
             sample = Sample(name, stats, time.monotonic())
-            if sample.kind == JOB and stats.claimed:
+            if stats.kind == JOB and stats.claimed:
                 await self._read_config(name, sample.taken_at)
         except FeedDoesNotExist:
             if name in self._named and name not in self._has_been_seen:

@@ -10,7 +10,6 @@ import attrs
 
 from thoonk import FeedDoesNotExist, FeedStats
 from thoonk.cli.session import Session
-from thoonk.config import JOB, KIND_OF_TYPE, QUEUE
 from thoonk.operations import ReadStats
 
 
@@ -33,32 +32,14 @@ class Sample:
     put_per_second: float | None = None
     done_per_second: float | None = None
 
-    @property
-    def kind(self) -> str | None:
-        """What its type means; None for one that is not built in."""
-        return KIND_OF_TYPE.get(self.stats.type)
-
-    @property
-    def done(self) -> int | None:
-        """How many items were taken from a queue, or jobs finished, so far."""
-        if self.kind == QUEUE:
-            return self.stats.publishes - self.stats.items
-        return self.stats.finished if self.kind == JOB else None
-
-    @property
-    def oldest(self) -> float | None:
-        """How long the oldest job has waited, or how old a feed's first item is."""
-        stats = self.stats
-        return stats.oldest_item if stats.oldest_waiting is None else stats.oldest_waiting
-
     def after(self, before: Sample) -> Sample:
         """This sample with the rates since the one before."""
         seconds = self.taken_at - before.taken_at
         if seconds <= 0:
             return self
         done = None
-        if self.done is not None and before.done is not None:
-            done = max(0, self.done - before.done) / seconds
+        if self.stats.done is not None and before.stats.done is not None:
+            done = max(0, self.stats.done - before.stats.done) / seconds
         put = max(0, self.stats.publishes - before.stats.publishes) / seconds
         return attrs.evolve(self, put_per_second=put, done_per_second=done)
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
 from thoonk.backends import open_backend
-from thoonk.config import JOB, KIND_OF_TYPE
+from thoonk.config import JOB
 from thoonk.exceptions import (
     AccessDenied,
     BackendNotInstalled,
@@ -344,7 +344,7 @@ class FeedCollector(Collector):
 
 def is_job(stats: FeedStats) -> bool:
     """Whether these are of a job feed."""
-    return KIND_OF_TYPE.get(stats.type) == JOB
+    return stats.kind == JOB
 
 
 _Read: TypeAlias = tuple[list[tuple[str, FeedStats]], dict[str, int]]

@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from thoonk.config import JOB, KIND_OF_TYPE, QUEUE
 from thoonk.exceptions import BackendUnavailable, FeedDoesNotExist, OutcomeUnknown, ThoonkError
 from thoonk.operations import FeedNames, FeedStats, ReadStats
 from thoonk.web.source import Source
@@ -80,7 +79,7 @@ class Sample:
     @property
     def kind(self) -> str | None:
         """Which of the four shapes of data it is; None where it is none of them."""
-        return KIND_OF_TYPE.get(self.stats.type) if self.stats else None
+        return self.stats.kind if self.stats else None
 
     @property
     def put_per_second(self) -> float | None:
@@ -94,11 +93,8 @@ class Sample:
 
     @property
     def oldest(self) -> float | None:
-        """Seconds for which the oldest job has waited, or since the oldest item was published."""
-        if self.stats is None:
-            return None
-        waiting = self.stats.oldest_waiting
-        return self.stats.oldest_item if waiting is None else waiting
+        """As of its stats."""
+        return self.stats.oldest if self.stats else None
 
     @property
     def needs_attention(self) -> bool:
@@ -111,7 +107,7 @@ class Sample:
         """Enter new stats."""
         before, passed = self.stats, now - self.taken_at
         if before is not None and passed > 0:
-            done, had_done = _done(stats), _done(before)
+            done, had_done = stats.done, before.done
             self.points.append(
                 Point(
                     now,
@@ -120,13 +116,6 @@ class Sample:
                 )
             )
         self.stats, self.taken_at, self.error = stats, now, ""
-
-
-def _done(stats: FeedStats) -> int | None:
-    kind = KIND_OF_TYPE.get(stats.type)
-    if kind == QUEUE:
-        return stats.publishes - stats.items
-    return stats.finished if kind == JOB else None
 
 
 @attrs.frozen
