@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, overload
 
+from thoonk._async.alive import read_workers
 from thoonk._async.collection import AsyncCollection
 from thoonk._async.dialect import open_at_once
 from thoonk._async.feed import AsyncFeed
@@ -38,7 +39,6 @@ from thoonk.operations import (
     FeedNames,
     FeedTrim,
     GetConfig,
-    ReadWorkers,
     RegisterFeed,
     SetConfig,
     UnregisterFeed,
@@ -421,14 +421,8 @@ class AsyncThoonk:
         if feed is not None:
             check_name(feed)
         await self.open()
-        found: dict[str, WorkerInfo] = {}
-        page = await self._backend.execute(ReadWorkers())
-        found.update((worker.id, worker) for worker in page.workers)
-        while page.cursor:
-            page = await self._backend.execute(ReadWorkers(page.cursor))
-            found.update((worker.id, worker) for worker in page.workers)
-        workers = (w for w in found.values() if feed is None or feed in w.feeds)
-        return sorted(workers, key=lambda worker: (worker.host, worker.pid, worker.id))
+        workers = await read_workers(self._backend.execute)
+        return [worker for worker in workers if feed is None or feed in worker.feeds]
 
     async def get_config(self, name: str) -> FeedConfig:
         """A feed's configuration.

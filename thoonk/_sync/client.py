@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, overload
 
+from thoonk._sync.alive import read_workers
 from thoonk._sync.collection import Collection
 from thoonk._sync.dialect import open_at_once
 from thoonk._sync.feed import Feed
@@ -39,7 +40,6 @@ from thoonk.operations import (
     FeedNames,
     FeedTrim,
     GetConfig,
-    ReadWorkers,
     RegisterFeed,
     SetConfig,
     UnregisterFeed,
@@ -408,14 +408,8 @@ class Thoonk:
         if feed is not None:
             check_name(feed)
         self.open()
-        found: dict[str, WorkerInfo] = {}
-        page = self._backend.execute(ReadWorkers())
-        found.update((worker.id, worker) for worker in page.workers)
-        while page.cursor:
-            page = self._backend.execute(ReadWorkers(page.cursor))
-            found.update((worker.id, worker) for worker in page.workers)
-        workers = (w for w in found.values() if feed is None or feed in w.feeds)
-        return sorted(workers, key=lambda worker: (worker.host, worker.pid, worker.id))
+        workers = read_workers(self._backend.execute)
+        return [worker for worker in workers if feed is None or feed in worker.feeds]
 
     def get_config(self, name: str) -> FeedConfig:
         """A feed's configuration.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
+from thoonk._sync.alive import read_workers
 from thoonk.backends import open_backend
 from thoonk.config import JOB
 from thoonk.exceptions import (
@@ -39,7 +40,6 @@ from thoonk.operations import (
     Outcome,
     QueueAdd,
     ReadStats,
-    ReadWorkers,
 )
 
 try:
@@ -282,22 +282,14 @@ class FeedCollector(Collector):
     def _workers(self, feeds: Sequence[str]) -> dict[str, int]:
         """How many there are for each feed; nothing where they cannot be read."""
         counts = dict.fromkeys(feeds, 0)
-        # An id is in two pages where a hash grows meanwhile.
-        seen: set[str] = set()
-        cursor = ""
         try:
-            while feeds:
-                page = self._backend.execute(ReadWorkers(cursor))
-                for worker in page.workers:
-                    if worker.id not in seen and not worker.is_stopping:
-                        for feed in counts.keys() & {*worker.feeds}:
-                            counts[feed] += 1
-                    seen.add(worker.id)
-                cursor = page.cursor
-                if not cursor:
-                    break
+            workers = read_workers(self._backend.execute) if feeds else []
         except (UnsupportedOperation, AccessDenied):
             return {}
+        for worker in workers:
+            if not worker.is_stopping:
+                for feed in counts.keys() & {*worker.feeds}:
+                    counts[feed] += 1
         return counts
 
     def _read(self) -> _Read | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+from thoonk._async.alive import read_workers
 from thoonk.exceptions import UnsupportedOperation
-from thoonk.operations import ReadWorkers, WorkerInfo
+from thoonk.operations import WorkerInfo
 from thoonk.web.source import Source
 
 FRESH = 1.5
@@ -35,18 +36,10 @@ class Workers:
             return self._known
 
     async def _read(self) -> list[WorkerInfo] | None:
-        found: dict[str, WorkerInfo] = {}
-        cursor = ""
         try:
-            while True:
-                page = await self._source.read(ReadWorkers(cursor))
-                found.update((worker.id, worker) for worker in page.workers)
-                cursor = page.cursor
-                if not cursor:
-                    break
+            return await read_workers(self._source.read)
         except UnsupportedOperation:
             return None
-        return sorted(found.values(), key=lambda worker: (worker.host, worker.pid, worker.id))
 
     async def at_jobs(self, feed: str) -> dict[str, WorkerInfo]:
         """The worker that is at each job of a feed, by the job's id, as far as it is known."""

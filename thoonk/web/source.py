@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from thoonk import AsyncThoonk, Thoonk
 from thoonk.backends import AsyncBackend, Backend, Subscription, open_async_backend
-from thoonk.exceptions import BackendUnavailable, InvalidType, ThoonkError, UnsupportedOperation
+from thoonk.exceptions import BackendUnavailable, InvalidType, ThoonkError
 from thoonk.notices import Notice
 from thoonk.operations import Batch, Operation, TakeOperation
 
@@ -131,16 +131,6 @@ class Source:
     async def change(self, operation: Operation[R]) -> R:
         """Execute an operation that changes something, however long that takes."""
         return await self.backend.execute(operation)
-
-    async def supports(self, operation: Operation[Any]) -> bool:
-        """Whether the backend knows an operation, which is executed."""
-        try:
-            await self.read(operation)
-        except UnsupportedOperation:
-            return False
-        except ThoonkError:
-            pass
-        return True
 
     async def close(self) -> None:
         """Close the backend if it was opened here."""

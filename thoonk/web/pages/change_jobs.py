@@ -173,7 +173,7 @@ async def put(change: Change) -> str:
     id = change.form.get("id", "").strip() or None
     if config.kind == QUEUE:
         queue = AsyncQueue(name, change.site.source.backend, BINARY)
-        put = await (queue.put(item, priority, id=id) if id else queue.put(item, priority))
+        put = await queue.put(item, priority, id=id)
     else:
         jobs = job_feed(change.site, name)
         delay = _seconds(change, "delay")
