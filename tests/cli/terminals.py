@@ -134,6 +134,10 @@ class Terminal:
         raise AssertionError(self.seen)
 
     def close(self) -> None:
+        """End the process as a service manager does; it may be one that hangs."""
+        self.running.terminate()
+        with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
+            self.end(timeout=10)
         self.running.kill()
         self.running.wait()
         os.close(self._master)
