@@ -97,7 +97,7 @@ async def test_only_what_has_changed_is_sent(thoonk: Thoonk, page: Browser) -> N
         changed = await stream.region("live_items", ">b</a>")
         assert "&lt;b&gt;two&lt;/b&gt;" in changed["live_items"]
         # Numbers change besides, and nothing else.
-        assert changed.keys() <= {"live_items", "live_stats"}
+        assert changed.keys() <= {"live_items", "live_head"}
 
 
 async def test_a_page_whose_feed_is_deleted_is_told_so(thoonk: Thoonk, page: Browser) -> None:

@@ -295,6 +295,10 @@ function end() {
 }
 
 document.addEventListener("dragend", end);
+// A row that is replaced while it is dragged gets no dragend. No pointer moves during a drag.
+document.addEventListener("pointermove", () => {
+  if (dragged) end();
+});
 
 // --- begin -----------------------------------------------------------------------------------------
 
