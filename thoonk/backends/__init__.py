@@ -31,6 +31,7 @@ __all__ = [
     "Interruptible",
     "Opener",
     "Subscription",
+    "impatient",
     "open_async_backend",
     "open_backend",
 ]
@@ -43,6 +44,22 @@ _BUILT_IN = {
     "memory": ("thoonk.backends.memory", how_to_install("memory")),
     **dict.fromkeys((*_REDIS, *_SENTINEL), ("thoonk.backends.redis", "pip install redis hiredis")),
 }
+
+
+def impatient(
+    url: str, connect_within: float, answer_within: float | None = None
+) -> dict[str, Any]:
+    """Options with which a URL is opened so that a Redis that is away is an error at once.
+
+    Args:
+        url: of a backend. For others than Redis there are no such options.
+        connect_within: seconds to connect.
+        answer_within: seconds for an answer; None: as usual.
+    """
+    if url.partition("://")[0].lower() not in (*_REDIS, *_SENTINEL):
+        return {}
+    options: dict[str, Any] = {"socket_connect_timeout": connect_within, "retry_for": 0}
+    return options if answer_within is None else {**options, "socket_timeout": answer_within}
 
 
 def _opener_of(scheme: str) -> Opener:

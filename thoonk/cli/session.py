@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from thoonk import BINARY, Feed, FeedConfig, Job, Queue, SortedFeed, Thoonk, WrongFeedType
+from thoonk.backends import impatient
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import ThoonkError
 from thoonk.names import check_name
@@ -23,6 +24,9 @@ MEMORY_NOTE = "Note: the memory backend begins empty and ends with this command"
 
 CONNECT_WITHIN = 0.5
 """Seconds to wait for a connection when a user has pressed Tab, or looks at a live table."""
+
+COMPLETE_WITHIN = 2.0
+"""Seconds that a shell waits at most for the names that it offers."""
 
 AnyFeed = Feed[bytes] | SortedFeed[bytes] | Queue[bytes] | Job[bytes]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -56,7 +60,7 @@ class Session:
     def client(self) -> Thoonk:
         """The client, made when it is first needed and closed at the end of the command."""
         if self._client is None:
-            options = {} if self.is_patient else impatient(self.url)
+            options = {} if self.is_patient else impatient(self.url, CONNECT_WITHIN)
             self._client = Thoonk(backend=self.url, **options)
             click.get_current_context().find_root().call_on_close(self._client.close)
             if self.url.partition(":")[0] == "memory":
@@ -76,14 +80,6 @@ class Session:
         if config.kind is None or config.kind not in (kinds or self._classes):
             raise WrongFeedType(name, expected=" or ".join(kinds), actual=config.type)
         return self._classes[config.kind](name, self.client.backend, BINARY), config
-
-
-def impatient(url: str) -> dict[str, Any]:
-    """Options for a client that says at once when a Redis is away."""
-    scheme = url.partition("://")[0].removesuffix("+sentinel")
-    if scheme not in ("redis", "rediss", "unix"):
-        return {}
-    return {"socket_connect_timeout": CONNECT_WITHIN, "retry_for": 0}
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
@@ -182,7 +178,7 @@ def complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     """Names of feeds, for a shell. None when the server cannot say."""
     url = ctx.ensure_object(Session).url
     try:
-        with Thoonk(backend=url, **impatient(url)) as client:
+        with Thoonk(backend=url, **impatient(url, CONNECT_WITHIN, COMPLETE_WITHIN)) as client:
             names = sorted(client.get_feed_names())
     except ThoonkError:
         return []
@@ -204,7 +200,7 @@ def complete_schedule(
     if not isinstance(feed, str):
         return []
     try:
-        with Thoonk(backend=url, **impatient(url)) as client:
+        with Thoonk(backend=url, **impatient(url, CONNECT_WITHIN, COMPLETE_WITHIN)) as client:
             found = client.backend.execute(ReadSchedules(feed))
     except ThoonkError:
         return []

@@ -29,6 +29,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from thoonk import AsyncThoonk
+from thoonk.backends import impatient
 from thoonk.cli.board import Board
 from thoonk.cli.columns import (
     COLUMNS,
@@ -41,7 +42,7 @@ from thoonk.cli.columns import (
 )
 from thoonk.cli.exit_codes import Exit
 from thoonk.cli.lookout import Lookout
-from thoonk.cli.session import Session, impatient
+from thoonk.cli.session import CONNECT_WITHIN, Session
 from thoonk.raw_items import printable
 
 FIRST_ANSWER_WITHIN = 1.0
@@ -93,7 +94,7 @@ def run(session: Session, names: tuple[str, ...], interval: float) -> None:
 
 
 async def _run(session: Session, names: tuple[str, ...], interval: float) -> None:
-    async with AsyncThoonk(backend=session.url, **impatient(session.url)) as client:
+    async with AsyncThoonk(backend=session.url, **impatient(session.url, CONNECT_WITHIN)) as client:
         lookout = Lookout(client, names)
         first = asyncio.ensure_future(lookout.round((), interval))
         try:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from thoonk import AsyncThoonk, Thoonk
-from thoonk.backends import AsyncBackend, Backend, Subscription, open_async_backend
+from thoonk.backends import AsyncBackend, Backend, Subscription, impatient, open_async_backend
 from thoonk.exceptions import BackendUnavailable, InvalidType, ThoonkError
 from thoonk.notices import Notice
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -17,8 +17,8 @@ R = TypeVar("R")
 PATIENCE = 3.0
 """Seconds that a page waits for an answer before it says that the backend is away."""
 
-_QUICK = {"socket_connect_timeout": 0.5, "socket_timeout": 2.0, "retry_for": 0}
-"""Options of a Redis client that says at once when the server is away."""
+CONNECT_WITHIN, ANSWER_WITHIN = 0.5, 2.0
+"""Seconds after which a server that was named by its URL counts as away."""
 
 
 class _Threads:
@@ -82,7 +82,9 @@ class Source:
         elif isinstance(target, Thoonk):
             self.backend, self._is_sync = _Threads(target.backend), True
         elif isinstance(target, str):
-            self.backend, self._owns = open_async_backend(target, **_options(target))
+            self.backend, self._owns = open_async_backend(
+                target, **impatient(target, CONNECT_WITHIN, ANSWER_WITHIN)
+            )
         else:
             raise InvalidType(
                 "the page shows a Thoonk, an AsyncThoonk or the backend of a URL, "
@@ -136,8 +138,3 @@ class Source:
         """Close the backend if it was opened here."""
         if self._owns:
             await self.backend.close()
-
-
-def _options(url: str) -> dict[str, Any]:
-    scheme = url.partition(":")[0].partition("+")[0]
-    return dict(_QUICK) if scheme in ("redis", "rediss", "unix", "valkey", "valkeys") else {}

@@ -6,11 +6,11 @@ import enum
 import socket
 import threading
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import attrs
 
 from thoonk import Thoonk, WorkerInfo
+from thoonk.backends import impatient
 from thoonk.exceptions import ThoonkError
 
 
@@ -29,15 +29,6 @@ class Health:
     message: str
 
 
-def _options(url: str, seconds: float) -> dict[str, Any]:
-    """Options for a client that gives up in time."""
-    if url.partition("://")[0].partition("+")[0] not in (
-        *("redis", "rediss", "unix", "valkey", "valkeys"),
-    ):
-        return {}
-    return {"socket_connect_timeout": seconds, "socket_timeout": seconds, "retry_for": 0}
-
-
 def check(url: str, feeds: Sequence[str], mode: Mode, *, within: float, timeout: float) -> Health:
     """Whether workers of this host have reported lately.
 
@@ -53,7 +44,7 @@ def check(url: str, feeds: Sequence[str], mode: Mode, *, within: float, timeout:
     """
     answers: list[Health] = []
     # Before the time begins: a driver is imported, and nothing is connected to.
-    client = Thoonk(backend=url, **_options(url, timeout))
+    client = Thoonk(backend=url, **impatient(url, timeout, timeout))
 
     def ask() -> None:
         try:
