@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from conftest import World
 
 from contract._async.worlds import AsyncWorlds
 from contract.peek import blocked
-from thoonk import AsyncQueue, AsyncThoonk, Empty, WrongEventLoop
+from thoonk import AccessDenied, AsyncQueue, AsyncThoonk, Empty, WrongEventLoop
 from thoonk.operations import QueueConfirm, QueueTake, Release
 from thoonk.testing._async.helpers import until
 from thoonk.testing.cancellation import AsyncCancellationContract, take
@@ -127,3 +128,30 @@ async def test_a_cancelled_get_gives_nothing_back_that_is_another_s(real_world: 
         with pytest.raises(asyncio.CancelledError):
             await get
         assert await other.count() == 0
+
+
+async def test_a_cancelled_subscribe_leaves_no_connection_open(
+    world: World,
+) -> None:
+    async with AsyncThoonk(backend=world.url) as client:
+        backend = client.backend
+        await client.queue("q")
+        for turns in range(60):
+            task = asyncio.ensure_future(backend.listen())
+            for _ in range(turns):
+                # So that an answer of the server can come in between.
+                await asyncio.sleep(0.0002)
+            task.cancel()
+            (subscription,) = await asyncio.gather(task, return_exceptions=True)
+            if not isinstance(subscription, BaseException):
+                await subscription.close()
+        with pytest.MonkeyPatch.context() as patch:
+
+            async def denied(operation: object) -> object:
+                raise AccessDenied("not for you")
+
+            patch.setattr(backend, "execute", denied)
+            with pytest.raises(AccessDenied):
+                await backend.listen()
+    # A connection that nobody closes is a warning of redis-py's when it is collected.
+    gc.collect()

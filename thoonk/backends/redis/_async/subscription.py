@@ -22,7 +22,7 @@ from thoonk.backends.redis._async.connection import (
 )
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
-from thoonk.concurrency._async import Event, HomeLoop, Lock, wait_event
+from thoonk.concurrency._async import Event, HomeLoop, Lock, shielded, wait_event
 from thoonk.exceptions import AccessDenied, Closed, Empty, ThoonkError
 from thoonk.names import new_token
 from thoonk.notices import Created, Deleted, Gap, Notice
@@ -78,10 +78,13 @@ class AsyncRedisSubscription:
         self._home.check()
         try:
             await self._subscribe()
-        except (*errors.CONNECTION_ERRORS, ResponseError) as error:
-            await disconnect(self._connection)
-            raise errors.not_sent(error) from error
-        await self._learn_names()
+            await self._learn_names()
+        except BaseException as error:
+            # Also when the caller is cancelled: nothing else closes this connection.
+            await shielded(disconnect, self._connection)
+            if isinstance(error, (*errors.CONNECTION_ERRORS, ResponseError)):
+                raise errors.not_sent(error) from error
+            raise
 
     async def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""

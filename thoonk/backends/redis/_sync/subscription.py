@@ -23,7 +23,7 @@ from thoonk.backends.redis._sync.connection import (
 )
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
-from thoonk.concurrency._sync import Event, HomeLoop, Lock, wait_event
+from thoonk.concurrency._sync import Event, HomeLoop, Lock, shielded, wait_event
 from thoonk.exceptions import AccessDenied, Closed, Empty, ThoonkError
 from thoonk.names import new_token
 from thoonk.notices import Created, Deleted, Gap, Notice
@@ -79,10 +79,13 @@ class RedisSubscription:
         self._home.check()
         try:
             self._subscribe()
-        except (*errors.CONNECTION_ERRORS, ResponseError) as error:
-            disconnect(self._connection)
-            raise errors.not_sent(error) from error
-        self._learn_names()
+            self._learn_names()
+        except BaseException as error:
+            # Also when the caller is cancelled: nothing else closes this connection.
+            shielded(disconnect, self._connection)
+            if isinstance(error, (*errors.CONNECTION_ERRORS, ResponseError)):
+                raise errors.not_sent(error) from error
+            raise
 
     def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""
