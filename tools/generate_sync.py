@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = [
     ROOT / "thoonk",
     ROOT / "thoonk/backends",
+    ROOT / "thoonk/backends/embedded",
     ROOT / "thoonk/backends/memory",
     ROOT / "thoonk/backends/redis",
     ROOT / "thoonk/observe",

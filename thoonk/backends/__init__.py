@@ -31,7 +31,6 @@ __all__ = [
     "Interruptible",
     "Opener",
     "Subscription",
-    "impatient",
     "open_async_backend",
     "open_backend",
 ]
@@ -42,6 +41,7 @@ _REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
 _SENTINEL = tuple(f"{scheme}+sentinel" for scheme in _REDIS if scheme != "unix")
 _BUILT_IN = {
     "memory": ("thoonk.backends.memory", how_to_install("memory")),
+    **dict.fromkeys(("embedded", "sqlite"), ("thoonk.backends.embedded", "")),
     **dict.fromkeys((*_REDIS, *_SENTINEL), ("thoonk.backends.redis", "pip install redis hiredis")),
 }
 

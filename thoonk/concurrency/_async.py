@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, ParamSpec, TypeVar
@@ -55,7 +56,18 @@ async def call(handler: Callable[..., Any], *args: object) -> None:
 def setter_of(event: asyncio.Event) -> Callable[[], object]:
     """What sets the event, from any thread."""
     loop = asyncio.get_running_loop()
-    return lambda: loop.call_soon_threadsafe(event.set)
+
+    def set_event() -> None:
+        # In a loop that has been closed nobody waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(event.set)
+
+    return set_event
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call what may block, in another thread."""
+    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 def caller() -> object:

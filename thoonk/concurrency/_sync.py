@@ -38,6 +38,11 @@ def setter_of(event: threading.Event) -> Callable[[], object]:
     return event.set
 
 
+def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call what may block, in this thread."""
+    return function(*args, **kwargs)
+
+
 def caller() -> object:
     """The thread that runs this."""
     return threading.get_ident()

@@ -1,0 +1,181 @@
+"""What may be wrong with a file, and what users are told then."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from thoonk import Thoonk
+from thoonk.exceptions import (
+    BackendError,
+    BackendFull,
+    BackendUnavailable,
+    InvalidValue,
+    ThoonkError,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "feeds.db"
+
+
+@pytest.fixture
+def thoonk(path: Path) -> Iterator[Thoonk]:
+    with Thoonk(backend=f"sqlite:///{path}", retry_for=0.2) as client:
+        yield client
+
+
+def opened(path: Path, **options: Any) -> None:
+    Thoonk(backend=f"sqlite:///{path}", **options).close()
+
+
+def test_what_was_stored_is_there_when_the_file_is_opened_again(path: Path) -> None:
+    with Thoonk(backend=f"sqlite:///{path}") as thoonk:
+        thoonk.job("j").put("x", id="one")
+        thoonk.feed("news").publish("y", id="two")
+    with Thoonk(backend=f"sqlite:///{path}") as thoonk:
+        assert thoonk.get_feed_names() == {"j", "news"}
+        assert thoonk.job("j").get_all() == {"one": "x"}
+        assert thoonk.feed("news").get_all() == {"two": "y"}
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_file_that_is_none_of_ours_is_refused(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(b"Once upon a time there was a text." * 100)
+    with pytest.raises(BackendError, match="not an SQLite database"):
+        opened(path)
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE accounts (name)")
+    db.close()
+    with pytest.raises(BackendError, match="another program"):
+        opened(other)
+    with pytest.raises(BackendUnavailable, match="cannot be opened"):
+        opened(tmp_path / "no such folder" / "feeds.db")
+    with pytest.raises(BackendUnavailable, match="cannot be opened"):
+        opened(tmp_path)
+
+
+def test_a_file_of_a_later_version_is_refused_and_left_alone(path: Path) -> None:
+    opened(path)
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = path.read_bytes()
+    with pytest.raises(BackendError, match=r"later version.*99"):
+        opened(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_stays_locked_is_an_error_that_says_so(thoonk: Thoonk, path: Path) -> None:
+    queue = thoonk.queue("q")
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    with pytest.raises(BackendUnavailable, match="stayed locked"):
+        queue.put("x")
+    # Reading goes on meanwhile.
+    assert queue.count() == 0
+    db.execute("ROLLBACK")
+    db.close()
+    queue.put("y")
+    assert queue.get(timeout=0) == "y"
+
+
+def test_a_full_disk_leaves_nothing_half_written(thoonk: Thoonk) -> None:
+    feed = thoonk.feed("f", serializer="binary")
+    db = thoonk.backend.core.store._db
+    most = db.execute("PRAGMA max_page_count").fetchone()[0]
+    used = db.execute("PRAGMA page_count").fetchone()[0]
+    db.execute(f"PRAGMA max_page_count = {used + 60}")
+    published = 0
+    with pytest.raises(BackendFull, match="no room"):
+        while True:
+            feed.publish(bytes(10_000), id=str(published))
+            published += 1
+    assert 0 < published == feed.count()
+    feed.retract("0")
+    db.execute(f"PRAGMA max_page_count = {most}")
+    feed.publish(b"again", id="again")
+    assert feed.get_ids() == [*map(str, range(1, published)), "again"]
+    assert thoonk.backend.core.store._db.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("by", ["removing", "replacing"])
+def test_a_file_that_goes_away_is_noticed(thoonk: Thoonk, path: Path, by: str) -> None:
+    queue = thoonk.queue("q")
+    queue.put("x")
+    path.unlink()
+    if by == "replacing":
+        path.write_bytes(b"")
+    thoonk.backend.core.store._look_at = 0.0
+    with pytest.raises(BackendUnavailable, match="removed or replaced"):
+        queue.put("y")
+
+
+def test_a_damaged_file_is_an_error_of_this_library(path: Path) -> None:
+    with Thoonk(backend=f"sqlite:///{path}") as thoonk:
+        thoonk.feed("f").publish_many([str(number) * 50 for number in range(2000)])
+    data = bytearray(path.read_bytes())
+    data[4096:-4096] = b"\xff" * (len(data) - 8192)
+    path.write_bytes(data)
+    with (
+        pytest.raises(ThoonkError, match=r"damaged|not an SQLite"),
+        Thoonk(backend=f"sqlite:///{path}") as thoonk,
+    ):
+        thoonk.feed("f").get_all()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite:///x.db?synchronous=off", "normal or full"),
+        ("sqlite:///x.db?mode=ro", "mode"),
+        ("embedded://x?synchronous=full", "no options"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(url: str, said: str) -> None:
+    with pytest.raises(InvalidValue, match=re.escape(said)):
+        Thoonk(backend=url)
+
+
+def test_names_and_ids_may_be_any_text(thoonk: Thoonk) -> None:
+    for name in ("a b:c\n", "ü\U0001f600", "\udcff"):
+        feed = thoonk.feed(name)
+        feed.publish("x", id=name)
+        assert feed.get_ids() == [name]
+    assert thoonk.get_feed_names() == {"a b:c\n", "ü\U0001f600", "\udcff"}
+
+
+def test_a_long_feed_is_deleted_at_once_and_its_room_is_used_again(thoonk: Thoonk) -> None:
+    queue = thoonk.queue("q")
+    queue.put_many(["x" * 100] * 5000)
+    thoonk.delete_feed("q")
+    store = thoonk.backend.core.store
+    other = thoonk.feed("f")
+    assert other.count() == 0
+    for _ in range(10 * 256):
+        other.publish("y", id="one")
+        if store._number("SELECT count(*) FROM feeds") == 1:
+            break
+    assert store._number("SELECT count(*) FROM rows") == 1
+
+
+@pytest.mark.parametrize("backend", ["embedded", "sqlite://"])
+def test_nothing_but_the_standard_library_and_attrs_is_imported(backend: str) -> None:
+    program = f"""
+import sys
+from thoonk import Thoonk
+with Thoonk(backend={backend!r}) as thoonk:
+    thoonk.queue("q").put("x")
+bad = {{"redis", "fakeredis", "hiredis", "lupa"}} & {{*sys.modules}}
+assert not bad, bad
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

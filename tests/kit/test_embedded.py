@@ -1,0 +1,258 @@
+"""The embedded engine passes the contract classes, on each of its stores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from thoonk import testing, waiting
+from thoonk.backends.embedded import AsyncEmbeddedBackend, Core, EmbeddedBackend
+from thoonk.backends.embedded.memory import MemoryStore
+from thoonk.backends.embedded.sqlite import SqliteStore
+
+
+class Clock:
+    """Stands still but for what is added, so that time goes by without waiting."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def open_core(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[[], Core]]:
+    """Opens engines that have the same feeds, and whose time can be moved.
+
+    On a file, each client has an engine of its own, as in a process of its own.
+    """
+    # Whoever is not woken by the backend does not look by himself, and pass for all that.
+    monkeypatch.setattr(waiting, "LONGEST_WAIT", 600.0)
+    clock = Clock()
+    if request.param == "sqlite":
+        yield lambda: Core(SqliteStore(str(tmp_path / "feeds.db")), clock)
+        return
+    core = Core(MemoryStore(), clock)
+    core.open()
+    yield lambda: core
+    core.close()
+
+
+class Engine(testing.Contract):
+    """The contract on the backend for threads."""
+
+    @pytest.fixture
+    def open_backend(self, open_core: Callable[[], Core]) -> Callable[[], EmbeddedBackend]:
+        self.clock: Clock | None = None
+
+        def open() -> EmbeddedBackend:
+            core = open_core()
+            self.clock = core.clock
+            return EmbeddedBackend(core)
+
+        return open
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.ahead += seconds
+
+
+class AsyncEngine(testing.AsyncContract):
+    """The contract on the backend for asyncio."""
+
+    @pytest.fixture
+    def open_async_backend(
+        self, open_core: Callable[[], Core]
+    ) -> Callable[[], AsyncEmbeddedBackend]:
+        self.clock: Clock | None = None
+
+        def open() -> AsyncEmbeddedBackend:
+            core = open_core()
+            self.clock = core.clock
+            return AsyncEmbeddedBackend(core)
+
+        return open
+
+    async def pass_time(self, seconds: float) -> None:
+        self.clock.ahead += seconds
+
+
+class TestBackend(Engine, testing.BackendContract):
+    pass
+
+
+class TestBulk(Engine, testing.BulkContract):
+    pass
+
+
+class TestClaims(Engine, testing.ClaimsContract):
+    pass
+
+
+class TestConfig(Engine, testing.ConfigContract):
+    pass
+
+
+class TestFeed(Engine, testing.FeedContract):
+    pass
+
+
+class TestHandler(Engine, testing.HandlerContract):
+    pass
+
+
+class TestJob(Engine, testing.JobContract):
+    pass
+
+
+class TestNotice(Engine, testing.NoticeContract):
+    pass
+
+
+class TestPage(Engine, testing.PageContract):
+    pass
+
+
+class TestQueue(Engine, testing.QueueContract):
+    pass
+
+
+class TestSerializer(Engine, testing.SerializerContract):
+    pass
+
+
+class TestSortedFeed(Engine, testing.SortedFeedContract):
+    pass
+
+
+class TestStats(Engine, testing.StatsContract):
+    pass
+
+
+class TestOwnIds(Engine, testing.OwnIdsContract):
+    pass
+
+
+class TestPause(Engine, testing.PauseContract):
+    pass
+
+
+class TestDelay(Engine, testing.DelayContract):
+    pass
+
+
+class TestStates(Engine, testing.StatesContract):
+    pass
+
+
+class TestEvents(Engine, testing.EventsContract):
+    pass
+
+
+class TestProgress(Engine, testing.ProgressContract):
+    pass
+
+
+class TestSchedules(Engine, testing.SchedulesContract):
+    pass
+
+
+class TestWorkers(Engine, testing.WorkersContract):
+    pass
+
+
+class TestThread(Engine, testing.ThreadContract):
+    pass
+
+
+class TestAsyncBackend(AsyncEngine, testing.AsyncBackendContract):
+    pass
+
+
+class TestAsyncCancellation(AsyncEngine, testing.AsyncCancellationContract):
+    pass
+
+
+class TestAsyncBulk(AsyncEngine, testing.AsyncBulkContract):
+    pass
+
+
+class TestAsyncClaims(AsyncEngine, testing.AsyncClaimsContract):
+    pass
+
+
+class TestAsyncConfig(AsyncEngine, testing.AsyncConfigContract):
+    pass
+
+
+class TestAsyncFeed(AsyncEngine, testing.AsyncFeedContract):
+    pass
+
+
+class TestAsyncHandler(AsyncEngine, testing.AsyncHandlerContract):
+    pass
+
+
+class TestAsyncJob(AsyncEngine, testing.AsyncJobContract):
+    pass
+
+
+class TestAsyncNotice(AsyncEngine, testing.AsyncNoticeContract):
+    pass
+
+
+class TestAsyncPage(AsyncEngine, testing.AsyncPageContract):
+    pass
+
+
+class TestAsyncQueue(AsyncEngine, testing.AsyncQueueContract):
+    pass
+
+
+class TestAsyncSerializer(AsyncEngine, testing.AsyncSerializerContract):
+    pass
+
+
+class TestAsyncSortedFeed(AsyncEngine, testing.AsyncSortedFeedContract):
+    pass
+
+
+class TestAsyncStats(AsyncEngine, testing.AsyncStatsContract):
+    pass
+
+
+class TestAsyncOwnIds(AsyncEngine, testing.AsyncOwnIdsContract):
+    pass
+
+
+class TestAsyncPause(AsyncEngine, testing.AsyncPauseContract):
+    pass
+
+
+class TestAsyncDelay(AsyncEngine, testing.AsyncDelayContract):
+    pass
+
+
+class TestAsyncStates(AsyncEngine, testing.AsyncStatesContract):
+    pass
+
+
+class TestAsyncEvents(AsyncEngine, testing.AsyncEventsContract):
+    pass
+
+
+class TestAsyncProgress(AsyncEngine, testing.AsyncProgressContract):
+    pass
+
+
+class TestAsyncSchedules(AsyncEngine, testing.AsyncSchedulesContract):
+    pass
+
+
+class TestAsyncWorkers(AsyncEngine, testing.AsyncWorkersContract):
+    pass

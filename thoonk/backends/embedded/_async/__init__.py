@@ -1,0 +1,1 @@
+"""The embedded engine for asyncio. The twin in ``_sync`` is generated."""

@@ -1,0 +1,55 @@
+"""A subscription to the notices of an embedded engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from thoonk.backends.embedded.core import Core
+from thoonk.backends.embedded.mailbox import Mailbox
+from thoonk.concurrency._async import Event, HomeLoop, setter_of, wait_event
+from thoonk.exceptions import Closed, Empty
+from thoonk.notices import Notice
+
+
+class AsyncEmbeddedSubscription:
+    """Notices of one feed or of all, as they arrive."""
+
+    def __init__(self, core: Core, feed: str | None) -> None:
+        """Subscribe. What happens from now on is delivered."""
+        self._core = core
+        self._arrived = Event()
+        self._wake: Callable[[], object] = setter_of(self._arrived)
+        self._mailbox = Mailbox(feed, self._wake)
+        self.marker = self._mailbox.marker
+        self._closed = False
+        self._home = HomeLoop()
+        self._home.check()
+        core.add_listener(self._mailbox)
+
+    async def get(self, timeout: float | None = None) -> Notice:
+        """The next notice (see `thoonk.backends.Subscription.get`)."""
+        self._home.check()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            # In this order: what arrives after the look is not slept through.
+            self._arrived.clear()
+            if self._closed:
+                break
+            notice = self._mailbox.take()
+            if notice is not None:
+                # Another reader may wait for the same event.
+                self._arrived.set()
+                return notice
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise Empty("no notice within the timeout")
+            await wait_event(self._arrived, left)
+        self._arrived.set()
+        raise Closed("the subscription has been closed")
+
+    async def close(self) -> None:
+        """End it; a reader in another thread or task is woken."""
+        self._closed = True
+        self._core.remove_listener(self._mailbox)
+        self._wake()

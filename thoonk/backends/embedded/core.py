@@ -1,0 +1,159 @@
+"""The engine: does operations, one at a time, on a store, and sends their notices."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar, cast
+
+from thoonk import operations as ops
+from thoonk.backends.embedded import (  # noqa: F401 - they register what they do
+    items,
+    jobs,
+    reading,
+    schedules,
+    taking,
+    whole_feeds,
+    workers,
+)
+from thoonk.backends.embedded.step import HANDLERS, READS, Step, microseconds
+from thoonk.backends.embedded.store import Shelf, Store, Watch
+from thoonk.backends.waiters import Waiters
+from thoonk.exceptions import UnsupportedOperation
+from thoonk.notices import Gap, Notice
+
+R = TypeVar("R")
+
+EXPIRE_EVERY = 256
+"""After so many operations that change something, expired records are looked for."""
+
+
+class Listener(Protocol):
+    """A subscriber: gets notices from any thread.
+
+    Attributes:
+        heard_up_to: the number of the last notice before it listened.
+    """
+
+    heard_up_to: int
+
+    def hear(self, notice: Notice) -> None:
+        """Take note, and do not wait."""
+
+
+class Core:
+    """Feeds on a store. Any thread may call; the backends of one process share it.
+
+    Attributes:
+        store: where feeds are kept.
+        waiters: the takers of this process that wait.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` tells the time in seconds since 1970. Tests may have one of their own."""
+        self.store = store
+        self.clock = clock
+        self.waiters = Waiters()
+        self._listeners: list[Listener] = []
+        self._lock = store.lock
+        self._watch: Watch | None = None
+        self._watched_by = 0
+        self._users = 0
+        self._marks = itertools.count()
+        self._until_expiry = EXPIRE_EVERY
+
+    def __str__(self) -> str:
+        return str(self.store)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether an operation takes so little time that an event loop can do it itself."""
+        return not self.store.shares_notices
+
+    def open(self) -> None:
+        """One backend more uses it."""
+        with self._lock:
+            self._users += 1
+
+    def close(self) -> None:
+        """One backend less uses it. The last one closes a file."""
+        with self._lock:
+            self._users -= 1
+            if self._users or not self.store.shares_notices:
+                return
+        # Not under the lock: the thread that watches may wait for that.
+        self.store.close()
+
+    def watch(self) -> Watch | None:
+        """Learn what other processes do, from now on; None where there are none."""
+        if not self.store.shares_notices:
+            return None
+        if self._watch is None or self._watched_by != os.getpid():
+            with self._lock:
+                if self._watch is None or self._watched_by != os.getpid():
+                    self._watch, self._watched_by = self.store.watch(self), os.getpid()
+        return self._watch
+
+    def execute(self, operation: ops.Operation[R]) -> R:
+        """Do one operation with its notices, and wake takers that wait for what it left."""
+        kind = type(operation)
+        handler = HANDLERS.get(kind)
+        if handler is None:
+            raise UnsupportedOperation(f"the embedded engine does not know {kind.__name__}")
+        writes = kind not in READS
+        store = self.store
+        with self._lock:
+            with store.transaction(writes=writes):
+                step = Step(store, microseconds(self.clock()), self._marks.__next__)
+                answer = cast("R", handler(step, operation))
+                if writes:
+                    step.end()
+                    self._clean(step)
+                    if store.shares_notices:
+                        store.publish(step.notices)
+            if not store.shares_notices:
+                self.deliver(step.notices)
+        if operation.wakes_waiters:
+            self.waiters.call_for(operation)
+        return answer
+
+    def _clean(self, step: Step) -> None:
+        self._until_expiry -= 1
+        if not self._until_expiry:
+            self._until_expiry = EXPIRE_EVERY
+            for shelf in (Shelf.RESULT, Shelf.TAKEN):
+                self.store.expire(shelf, step.now)
+
+    # --- notices ------------------------------------------------------------------------
+
+    def deliver(self, notices: Sequence[Notice]) -> None:
+        """Send notices to the subscriptions of this process."""
+        for notice in notices:
+            for listener in self._listeners:
+                listener.hear(notice)
+
+    def hear(self, number: int, notice: Notice) -> None:
+        """Send a notice to the subscriptions that were there when it was published."""
+        for listener in self._listeners:
+            if number > listener.heard_up_to:
+                listener.hear(notice)
+
+    def miss(self) -> None:
+        """Say to all subscriptions that notices were lost."""
+        for listener in self._listeners:
+            listener.hear(Gap(""))
+
+    def add_listener(self, listener: Listener) -> None:
+        """Send notices to it from now on."""
+        watch = self.watch()
+        with self._lock:
+            if watch is not None:
+                listener.heard_up_to = watch.listen()
+            self._listeners = [*self._listeners, listener]
+
+    def remove_listener(self, listener: Listener) -> None:
+        """Send it no more. May be called twice."""
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each is not listener]

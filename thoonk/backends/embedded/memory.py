@@ -1,0 +1,320 @@
+"""A store in the memory of this process."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+import threading
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import attrs
+
+from thoonk.backends.embedded.store import Feed, Hub, Record, Row, Shelf, State, Watch
+from thoonk.notices import Notice
+
+CHUNK = 512
+"""How many rows a part of a long list has at most: to insert moves those behind it."""
+
+KEYS = 1024
+"""How many keys a part of all rows has at most."""
+
+Place = tuple[int, int]
+
+
+class Ordered:
+    """Rows by place and key, in parts: what is done at one spot moves no more than one part."""
+
+    def __init__(self) -> None:
+        self._parts: list[list[tuple[int, int, Row]]] = []
+        self._lasts: list[Place] = []
+
+    def add(self, row: Row) -> None:
+        """Insert a row where it belongs."""
+        place = row.place, row.key
+        index = bisect_left(self._lasts, place)
+        if index == len(self._lasts):
+            if not index or len(self._parts[-1]) >= CHUNK:
+                self._parts.append([])
+                self._lasts.append(place)
+            self._parts[-1].append((*place, row))
+            self._lasts[-1] = place
+            return
+        part = self._parts[index]
+        part.insert(bisect_left(part, place), (*place, row))
+        if len(part) > CHUNK:
+            half = len(part) // 2
+            self._parts.insert(index, part[:half])
+            self._lasts.insert(index, part[half - 1][:2])
+            del part[:half]
+
+    def remove(self, row: Row, place: int) -> None:
+        """Take out a row that was added with that place."""
+        at = place, row.key
+        index = bisect_left(self._lasts, at)
+        part = self._parts[index]
+        del part[bisect_left(part, at)]
+        if not part:
+            del self._parts[index], self._lasts[index]
+        elif self._lasts[index] == at:
+            self._lasts[index] = part[-1][:2]
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.after(None)
+
+    def after(self, place: Place | None) -> Iterator[Row]:
+        """The rows behind a place."""
+        first = 0 if place is None else bisect_right(self._lasts, place)
+        for index in range(first, len(self._parts)):
+            part = self._parts[index]
+            start = bisect_left(part, (place[0], place[1] + 1)) if place and index == first else 0
+            for entry in itertools.islice(part, start, None):
+                yield entry[2]
+
+    def before(self, place: Place | None) -> Iterator[Row]:
+        """The rows in front of a place, the nearest one first."""
+        last = len(self._parts) - 1 if place is None else bisect_left(self._lasts, place)
+        for index in range(min(last, len(self._parts) - 1), -1, -1):
+            part = self._parts[index]
+            end = bisect_left(part, place) if place and index == last else len(part)
+            for position in range(end - 1, -1, -1):
+                yield part[position][2]
+
+    def clear(self) -> None:
+        """Take out all rows."""
+        self._parts, self._lasts = [], []
+
+
+@attrs.define(eq=False)
+class _Contents:
+    """What is in one feed.
+
+    Attributes:
+        rows: by id, each with its item and the state and place that it was saved with.
+        states: the rows in each state, in order.
+        parts: the rows by the number of their key, in parts of `KEYS`.
+        tokens: the rows that were claimed under each token.
+        puts: when rows that wait were put, and some that do not wait any more.
+        shelves: records by their names.
+    """
+
+    rows: dict[str, _Kept] = attrs.field(factory=dict)
+    states: list[Ordered] = attrs.field(factory=lambda: [Ordered() for _ in State])
+    parts: dict[int, dict[int, Row]] = attrs.field(factory=dict)
+    tokens: dict[str, list[Row]] = attrs.field(factory=dict)
+    puts: list[tuple[int, int, Row]] = attrs.field(factory=list)
+    shelves: defaultdict[Shelf, dict[str, Record]] = attrs.field(factory=lambda: defaultdict(dict))
+
+
+@attrs.define(eq=False)
+class _Kept:
+    row: Row
+    item: bytes
+    state: State
+    place: int
+    token: str
+
+
+class MemoryStore:
+    """Feeds in memory."""
+
+    shares_notices = False
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._names: set[str] = set()
+        self._feeds: dict[str, Feed] = {}
+        self._contents: dict[int, _Contents] = {0: _Contents()}
+        self._keys = itertools.count(1)
+        self._expiries: defaultdict[Shelf, list[tuple[int, int, str]]] = defaultdict(list)
+
+    def __str__(self) -> str:
+        return "in memory"
+
+    def transaction(self, *, writes: bool) -> AbstractContextManager[None]:
+        """Nothing to begin, and nothing to undo."""
+        return _NO_TRANSACTION
+
+    # --- feeds --------------------------------------------------------------------------
+
+    def names(self) -> frozenset[str]:
+        return frozenset(self._names)
+
+    def is_listed(self, name: str) -> bool:
+        return name in self._names
+
+    def set_listed(self, name: str, listed: bool) -> None:
+        (self._names.add if listed else self._names.discard)(name)
+
+    def find(self, name: str) -> Feed | None:
+        return self._feeds.get(name)
+
+    def create(self, name: str, config: dict[str, str]) -> Feed:
+        feed = self._feeds[name] = Feed(next(self._keys), name, config)
+        self._contents[feed.key] = _Contents()
+        return feed
+
+    def save_feed(self, feed: Feed) -> None:
+        """The feed is the one that is kept."""
+
+    def save_config(self, feed: Feed) -> None:
+        """As of its numbers."""
+
+    def drop(self, feed: Feed) -> None:
+        del self._feeds[feed.name], self._contents[feed.key]
+
+    # --- rows ---------------------------------------------------------------------------
+
+    def get(self, feed: Feed, ids: Iterable[str]) -> dict[str, Row]:
+        rows = self._contents[feed.key].rows
+        return {id: rows[id].row for id in ids if id in rows}
+
+    def held(self, feed: Feed, token: str) -> list[Row]:
+        rows = self._contents[feed.key].tokens.get(token, ())
+        return sorted(rows, key=lambda row: (row.place, row.key))
+
+    def rows(
+        self,
+        feed: Feed,
+        state: State,
+        *,
+        limit: int,
+        after: Place | None = None,
+        reverse: bool = False,
+        skip: int = 0,
+    ) -> list[Row]:
+        ordered = self._contents[feed.key].states[state]
+        rows = ordered.before(after) if reverse else ordered.after(after)
+        return [*itertools.islice(rows, skip, skip + limit)]
+
+    def all_rows(self, feed: Feed, *, limit: int, after: int = 0, skip: int = 0) -> list[Row]:
+        parts, first = self._contents[feed.key].parts, (after + 1) // KEYS
+        behind = (
+            row
+            for number in [number for number in parts if number >= first]
+            for key, row in parts[number].items()
+            if key > after
+        )
+        return [*itertools.islice(behind, skip, skip + limit)]
+
+    def oldest_put(self, feed: Feed) -> int | None:
+        contents = self._contents[feed.key]
+        puts, rows = contents.puts, contents.rows
+        while puts:
+            put_at, _, row = puts[0]
+            kept = rows.get(row.id)
+            if kept and kept.row is row and row.state is State.WAITING and row.put_at == put_at:
+                return put_at
+            heapq.heappop(puts)
+        return None
+
+    def oldest_claim(self, feed: Feed) -> int | None:
+        claimed = self._contents[feed.key].states[State.CLAIMED]
+        return min((row.since for row in claimed), default=None)
+
+    def items(self, feed: Feed, rows: Sequence[Row]) -> list[bytes]:
+        kept = self._contents[feed.key].rows
+        return [kept[row.id].item for row in rows]
+
+    def add(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
+        contents = self._contents[feed.key]
+        for row, item in zip(rows, items, strict=True):
+            row.key = next(self._keys)
+            kept = contents.rows[row.id] = _Kept(row, item, row.state, row.place, row.token)
+            contents.parts.setdefault(row.key // KEYS, {})[row.key] = row
+            self._enter(contents, kept)
+
+    def save(self, feed: Feed, rows: Sequence[Row]) -> None:
+        contents = self._contents[feed.key]
+        for row in rows:
+            kept = contents.rows[row.id]
+            self._leave(contents, kept)
+            kept.state, kept.place, kept.token = row.state, row.place, row.token
+            self._enter(contents, kept)
+
+    def set_item(self, feed: Feed, row: Row, item: bytes) -> None:
+        self._contents[feed.key].rows[row.id].item = item
+
+    def remove(self, feed: Feed, rows: Sequence[Row]) -> None:
+        contents = self._contents[feed.key]
+        for row in rows:
+            self._leave(contents, contents.rows.pop(row.id))
+            part = contents.parts[row.key // KEYS]
+            del part[row.key]
+            if not part:
+                del contents.parts[row.key // KEYS]
+
+    @staticmethod
+    def _enter(contents: _Contents, kept: _Kept) -> None:
+        row = kept.row
+        contents.states[kept.state].add(row)
+        if kept.token:
+            contents.tokens.setdefault(kept.token, []).append(row)
+        if kept.state is State.WAITING:
+            puts = contents.puts
+            if len(puts) > 2 * len(contents.rows) + KEYS:
+                puts[:] = [(r.put_at, r.key, r) for r in contents.states[State.WAITING]]
+                heapq.heapify(puts)
+            else:
+                heapq.heappush(puts, (row.put_at, row.key, row))
+
+    @staticmethod
+    def _leave(contents: _Contents, kept: _Kept) -> None:
+        contents.states[kept.state].remove(kept.row, kept.place)
+        if kept.token:
+            rows = contents.tokens[kept.token]
+            rows.remove(kept.row)
+            if not rows:
+                del contents.tokens[kept.token]
+
+    # --- records ------------------------------------------------------------------------
+
+    def _shelf(self, feed: Feed | None, shelf: Shelf) -> dict[str, Record]:
+        return self._contents[feed.key if feed else 0].shelves[shelf]
+
+    def put_record(self, feed: Feed | None, shelf: Shelf, record: Record) -> None:
+        self._shelf(feed, shelf)[record.id] = record
+        if record.at is not None and shelf is not Shelf.SCHEDULE:
+            expiry = record.at, feed.key if feed else 0, record.id
+            heapq.heappush(self._expiries[shelf], expiry)
+
+    def record(self, feed: Feed | None, shelf: Shelf, id: str) -> Record | None:
+        return self._shelf(feed, shelf).get(id)
+
+    def records(
+        self, feed: Feed | None, shelf: Shelf, until: int | None = None, limit: int = 0
+    ) -> list[Record]:
+        found = [
+            record
+            for record in self._shelf(feed, shelf).values()
+            if until is None or (record.at is not None and record.at <= until)
+        ]
+        found.sort(key=lambda record: math.inf if record.at is None else record.at)
+        return found[: limit or None]
+
+    def remove_record(self, feed: Feed | None, shelf: Shelf, id: str) -> bool:
+        return self._shelf(feed, shelf).pop(id, None) is not None
+
+    def expire(self, shelf: Shelf, now: int) -> None:
+        expiries = self._expiries[shelf]
+        while expiries and expiries[0][0] <= now:
+            _, key, id = heapq.heappop(expiries)
+            records = self._contents[key].shelves[shelf] if key in self._contents else {}
+            if id in records and (records[id].at or now + 1) <= now:
+                del records[id]
+
+    def publish(self, notices: Sequence[Notice]) -> None:
+        """Never called: all who listen are in this process."""
+
+    def watch(self, hub: Hub) -> Watch:
+        """Never called: there are no other processes."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+_NO_TRANSACTION = nullcontext()

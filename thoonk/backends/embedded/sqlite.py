@@ -1,0 +1,667 @@
+"""A store in an SQLite file, which any number of processes of one machine share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+import attrs
+
+from thoonk import notices as all_notices
+from thoonk.backends.embedded import sqlite_errors
+from thoonk.backends.embedded.store import Feed, Hub, Record, Row, Shelf, State, Watch
+from thoonk.exceptions import BackendError, BackendUnavailable
+from thoonk.names import decode_name, encode_name, new_token
+from thoonk.notices import Notice
+
+if TYPE_CHECKING:
+    from thoonk.backends.embedded.watcher import Watcher
+
+SCHEMA = 1
+"""The version of the tables."""
+
+LOOK_AT_FILE = 0.5
+"""Seconds after which it is checked that the file is still the one that was opened."""
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.0002, 0.002
+"""Seconds between two attempts to write while another process does."""
+
+SWEEP = 1000
+"""How many rows of deleted feeds, or records, or pages, are removed at once."""
+
+MOST_REMEMBERED = 1000
+"""How many feeds are remembered."""
+
+KEEP = 600 * 1_000_000
+"""Microseconds that a notice is kept, and that a process which listens may be stopped."""
+
+KEEP_AT_MOST = 100_000
+"""How many notices are kept."""
+
+_ROW = "key, id, state, place, put_at, since, token, failures, note"
+_FEED = (
+    "feed, name, config, publishes, finished, given, first, last, failing, "
+    "stored, waiting, claimed, stalled, scheduled"
+)
+_STATES = [*State]
+_KINDS: dict[str, type[Notice]] = {
+    name: kind
+    for name, kind in vars(all_notices).items()
+    if isinstance(kind, type) and issubclass(kind, Notice)
+}
+
+
+def stored(text: str) -> str | bytes:
+    """How a name or id is stored: text that is not UTF-8 as bytes."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return encode_name(text)
+    return text
+
+
+def _read(value: str | bytes) -> str:
+    return value if isinstance(value, str) else decode_name(value)
+
+
+class _Transaction:
+    """A block that is written as a whole, or not at all."""
+
+    def __init__(self, store: SqliteStore, begin: str) -> None:
+        self._store = store
+        self._begin = begin
+
+    def __enter__(self) -> None:
+        self._store.begin(self._begin)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._store.commit()
+        else:
+            self._store.roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise sqlite_errors.translated(error, self._store.path) from error
+
+
+class SqliteStore:
+    """Feeds in a file."""
+
+    def __init__(self, path: str, *, synchronous: str = "normal", retry_for: float = 30.0) -> None:
+        """Open the file, or make it.
+
+        Args:
+            path: of the file; ``:memory:``: none, and what is stored ends with the store.
+            synchronous: ``normal`` or ``full``, as SQLite means it.
+            retry_for: seconds for which a file that another process writes is tried again.
+
+        Raises:
+            BackendUnavailable: it cannot be opened, or stays locked.
+            AccessDenied: it cannot be written.
+            BackendError: it is no file of this library's, or of a later version.
+        """
+        self.path = path
+        self.shares_notices = path != ":memory:"
+        self.retry_for = retry_for
+        self.lock = threading.RLock()
+        self._synchronous = synchronous
+        self.process = new_token()
+        self._published = 0
+        # What is remembered of what was written, for as long as no other process writes.
+        self._feeds: dict[str, Feed] = {}
+        self._version = -1
+        self._forget()
+        self._reads = _Transaction(self, "BEGIN")
+        self._writes = _Transaction(self, "BEGIN IMMEDIATE")
+        self._watcher: Watcher | None = None
+        self._open()
+        if self.shares_notices:
+            _OPEN.add(self)
+
+    def __str__(self) -> str:
+        return self.path
+
+    # --- connections --------------------------------------------------------------------
+
+    def _open(self) -> None:
+        with sqlite_errors.told(self.path):
+            self._db = self.connect()
+            self._is_suspended = False
+            self._retried(self._prepare)
+        self._file = self._identity()
+        self._look_at = time.monotonic() + LOOK_AT_FILE
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection to the file."""
+        db = sqlite3.connect(
+            self.path,
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        db.execute("PRAGMA cache_size = -16000")
+        return db
+
+    def _prepare(self) -> None:
+        db = self._db
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if not version:
+            if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise BackendError(f"{self.path} is a database of another program")
+            # Before the first table, or it has no effect.
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if version > SCHEMA:
+            raise BackendError(
+                f"{self.path} was written by a later version of Thoonk: its tables have version "
+                f"{version}, and this one knows {SCHEMA}"
+            )
+        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if self.shares_notices and mode != "wal":
+            raise BackendUnavailable(f"{self.path} is where SQLite has no write-ahead log: {mode}")
+        db.execute(f"PRAGMA synchronous = {self._synchronous}")
+        if not version:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                if not db.execute("PRAGMA user_version").fetchone()[0]:
+                    for statement in _statements():
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {SCHEMA}")
+                db.execute("COMMIT")
+            except BaseException:
+                db.execute("ROLLBACK")
+                raise
+
+    def _identity(self) -> tuple[int, int] | None:
+        if not self.shares_notices:
+            return None
+        found = Path(self.path).stat()
+        return found.st_dev, found.st_ino
+
+    def _check_file(self) -> None:
+        if self._is_suspended:
+            self._open()
+        now = time.monotonic()
+        if now < self._look_at or not self.shares_notices:
+            return
+        self._look_at = now + LOOK_AT_FILE
+        with contextlib.suppress(OSError):
+            if self._identity() == self._file:
+                return
+        self._look_at = 0.0
+        raise BackendUnavailable(f"{self.path} was removed or replaced while it was open")
+
+    def close(self) -> None:
+        """Close the file."""
+        _OPEN.discard(self)
+        if self._watcher is not None:
+            self._watcher.close()
+        if self.shares_notices and not self._is_suspended:
+            with contextlib.suppress(BackendError), self.transaction(writes=True):
+                self._db.execute("DELETE FROM listeners WHERE process = ?", (self.process,))
+        self._db.close()
+
+    def suspend(self) -> None:
+        """Close the file before this process forks, and lock the store.
+
+        SQLite cannot share with a child what it knows of the locks that its parent holds.
+        """
+        if self._watcher is not None:
+            self._watcher.suspend()
+        self.lock.acquire()
+        self._db.close()
+        self._is_suspended = True
+        self._forget()
+
+    def resume(self, *, in_child: bool) -> None:
+        """Open the file again when it is needed."""
+        if in_child:
+            self.process = new_token()
+            self._watcher = None
+        self.lock.release()
+        if self._watcher is not None:
+            self._watcher.resume()
+
+    def _retried(self, function: Callable[[], Any]) -> Any:
+        """Call it again while another process has locked the file."""
+        deadline = time.monotonic() + self.retry_for
+        while True:
+            try:
+                return function()
+            except sqlite3.OperationalError as error:
+                if not sqlite_errors.is_busy(error) or time.monotonic() > deadline:
+                    raise
+            # By chance, or processes that write all the time would keep one from it.
+            time.sleep(random.uniform(SHORTEST_PAUSE, LONGEST_PAUSE))  # noqa: S311
+
+    # --- transactions -------------------------------------------------------------------
+
+    def transaction(self, *, writes: bool) -> AbstractContextManager[None]:
+        """A block that happens as a whole or not at all."""
+        return self._writes if writes else self._reads
+
+    def begin(self, statement: str) -> None:
+        """Begin a transaction."""
+        try:
+            self._check_file()
+            try:
+                version = self._begun(statement)
+            except sqlite3.OperationalError as error:
+                if not sqlite_errors.is_busy(error):
+                    raise
+                version = self._retried(lambda: self._begun(statement))
+        except sqlite3.Error as error:
+            raise sqlite_errors.translated(error, self.path) from error
+        if version != self._version:
+            # Another process has written: what is remembered may be old.
+            self._version = version
+            self._forget()
+
+    def _begun(self, statement: str) -> int:
+        """Begin, and look what there is: without BEGIN IMMEDIATE only that needs the file."""
+        self._db.execute(statement)
+        try:
+            version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        except BaseException:
+            self.roll_back()
+            raise
+        return version
+
+    def commit(self) -> None:
+        """Make the transaction last."""
+        try:
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self.roll_back()
+            if isinstance(error, sqlite3.Error):
+                raise sqlite_errors.translated(error, self.path) from error
+            raise
+
+    def roll_back(self) -> None:
+        """Undo the transaction."""
+        self._forget()
+        # It may have been undone by what went wrong, such as a full disk.
+        if self._db.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+
+    def _forget(self) -> None:
+        self._feeds.clear()
+        self._last_key: int | None = None
+
+    # --- feeds --------------------------------------------------------------------------
+
+    def names(self) -> frozenset[str]:
+        return frozenset(_read(name) for (name,) in self._db.execute("SELECT name FROM names"))
+
+    def is_listed(self, name: str) -> bool:
+        found = self._db.execute("SELECT 1 FROM names WHERE name = ?", (stored(name),))
+        return found.fetchone() is not None
+
+    def set_listed(self, name: str, listed: bool) -> None:
+        if listed:
+            self._db.execute("INSERT OR IGNORE INTO names VALUES (?)", (stored(name),))
+        else:
+            self._db.execute("DELETE FROM names WHERE name = ?", (stored(name),))
+
+    def find(self, name: str) -> Feed | None:
+        feed = self._feeds.get(name)
+        if feed is None:
+            found = self._db.execute(
+                f"SELECT {_FEED} FROM feeds WHERE name = ?", (stored(name),)
+            ).fetchone()
+            if found is None:
+                return None
+            key, _, text, publishes, finished, given, first, last, failing, *counts = found
+            if len(self._feeds) >= MOST_REMEMBERED:
+                self._feeds.clear()
+            feed = self._feeds[name] = Feed(
+                key,
+                name,
+                json.loads(text),
+                publishes,
+                finished,
+                given,
+                first,
+                last,
+                counts,
+                failing,
+            )
+        return feed
+
+    def create(self, name: str, config: dict[str, str]) -> Feed:
+        created = self._db.execute(
+            "INSERT INTO feeds (name, config) VALUES (?, ?)", (stored(name), json.dumps(config))
+        )
+        feed = self._feeds[name] = Feed(created.lastrowid or 0, name, config)
+        return feed
+
+    def save_feed(self, feed: Feed) -> None:
+        self._db.execute(
+            "UPDATE feeds SET publishes = ?, finished = ?, given = ?, first = ?, last = ?, "
+            "failing = ?, stored = ?, waiting = ?, claimed = ?, stalled = ?, scheduled = ? "
+            "WHERE feed = ?",
+            (
+                feed.publishes,
+                feed.finished,
+                feed.given,
+                feed.first,
+                feed.last,
+                feed.failing,
+                *feed.counts,
+                feed.key,
+            ),
+        )
+
+    def save_config(self, feed: Feed) -> None:
+        config = json.dumps(feed.config)
+        self._db.execute("UPDATE feeds SET config = ? WHERE feed = ?", (config, feed.key))
+
+    def drop(self, feed: Feed) -> None:
+        """Its rows are removed step by step, so that a long feed blocks no other process."""
+        self._db.execute("UPDATE feeds SET name = NULL WHERE feed = ?", (feed.key,))
+        self._feeds.pop(feed.name, None)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove some rows of deleted feeds."""
+        for (key,) in self._db.execute("SELECT feed FROM feeds WHERE name IS NULL").fetchall():
+            some = "SELECT key FROM rows WHERE feed = ? LIMIT ?"
+            self._db.execute(f"DELETE FROM items WHERE key IN ({some})", (key, SWEEP))
+            rows = self._db.execute(f"DELETE FROM rows WHERE key IN ({some})", (key, SWEEP))
+            records = self._db.execute(
+                "DELETE FROM records WHERE feed = ? AND (shelf, id) IN "
+                "(SELECT shelf, id FROM records WHERE feed = ? LIMIT ?)",
+                (key, key, SWEEP),
+            )
+            if rows.rowcount < SWEEP and records.rowcount < SWEEP:
+                self._db.execute("DELETE FROM feeds WHERE feed = ?", (key,))
+            return
+
+    # --- rows ---------------------------------------------------------------------------
+
+    @staticmethod
+    def _row(found: tuple[Any, ...]) -> Row:
+        key, id, state, place, put_at, since, token, failures, note = found
+        return Row(
+            id if isinstance(id, str) else _read(id),
+            _STATES[state],
+            place,
+            put_at,
+            key,
+            since,
+            token,
+            failures,
+            json.loads(note) if note else {},
+        )
+
+    def get(self, feed: Feed, ids: Iterable[str]) -> dict[str, Row]:
+        found = {}
+        for id in ids:
+            row = self._db.execute(
+                f"SELECT {_ROW} FROM rows WHERE feed = ? AND id = ?", (feed.key, stored(id))
+            ).fetchone()
+            if row is not None:
+                found[id] = self._row(row)
+        return found
+
+    def held(self, feed: Feed, token: str) -> list[Row]:
+        found = self._db.execute(
+            f"SELECT {_ROW} FROM rows WHERE feed = ? AND token = ? AND token <> '' "
+            "ORDER BY place, key",
+            (feed.key, token),
+        )
+        return [*map(self._row, found)]
+
+    def rows(
+        self,
+        feed: Feed,
+        state: State,
+        *,
+        limit: int,
+        after: tuple[int, int] | None = None,
+        reverse: bool = False,
+        skip: int = 0,
+    ) -> list[Row]:
+        behind = "" if after is None else f"AND (place, key) {'<' if reverse else '>'} (?, ?)"
+        order = "DESC" if reverse else "ASC"
+        found = self._db.execute(
+            f"SELECT {_ROW} FROM rows WHERE feed = ? AND state = ? {behind} "
+            f"ORDER BY place {order}, key {order} LIMIT ? OFFSET ?",
+            (feed.key, int(state), *(after or ()), limit, skip),
+        )
+        return [*map(self._row, found)]
+
+    def all_rows(self, feed: Feed, *, limit: int, after: int = 0, skip: int = 0) -> list[Row]:
+        found = self._db.execute(
+            f"SELECT {_ROW} FROM rows WHERE feed = ? AND key > ? ORDER BY key LIMIT ? OFFSET ?",
+            (feed.key, after, limit, skip),
+        )
+        return [*map(self._row, found)]
+
+    def oldest_put(self, feed: Feed) -> int | None:
+        return self._number(
+            "SELECT min(put_at) FROM rows WHERE feed = ? AND state = 1", (feed.key,)
+        )
+
+    def oldest_claim(self, feed: Feed) -> int | None:
+        return self._number("SELECT min(since) FROM rows WHERE feed = ? AND state = 2", (feed.key,))
+
+    def _number(self, sql: str, values: tuple[Any, ...] = ()) -> int | None:
+        found = self._db.execute(sql, values).fetchone()
+        number: int | None = found[0] if found else None
+        return number
+
+    def items(self, feed: Feed, rows: Sequence[Row]) -> list[bytes]:
+        select = "SELECT item FROM items WHERE key = ?"
+        return [self._db.execute(select, (row.key,)).fetchone()[0] for row in rows]
+
+    def add(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
+        if self._last_key is None:
+            self._last_key = self._number("SELECT max(key) FROM rows") or 0
+        for row in rows:
+            self._last_key += 1
+            row.key = self._last_key
+        self._db.executemany(
+            f"INSERT INTO rows (feed, {_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(feed.key, row.key, stored(row.id), *_changing(row)) for row in rows],
+        )
+        self._db.executemany(
+            "INSERT INTO items VALUES (?, ?)",
+            [(row.key, item) for row, item in zip(rows, items, strict=True)],
+        )
+
+    def save(self, feed: Feed, rows: Sequence[Row]) -> None:
+        self._db.executemany(
+            "UPDATE rows SET state = ?, place = ?, put_at = ?, since = ?, token = ?, "
+            "failures = ?, note = ? WHERE key = ?",
+            [(*_changing(row), row.key) for row in rows],
+        )
+
+    def set_item(self, feed: Feed, row: Row, item: bytes) -> None:
+        self._db.execute("UPDATE items SET item = ? WHERE key = ?", (item, row.key))
+
+    def remove(self, feed: Feed, rows: Sequence[Row]) -> None:
+        keys = [(row.key,) for row in rows]
+        self._db.executemany("DELETE FROM rows WHERE key = ?", keys)
+        self._db.executemany("DELETE FROM items WHERE key = ?", keys)
+
+    # --- records ------------------------------------------------------------------------
+
+    def put_record(self, feed: Feed | None, shelf: Shelf, record: Record) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                feed.key if feed else 0,
+                int(shelf),
+                stored(record.id),
+                record.at,
+                record.text,
+                record.first,
+                record.second,
+            ),
+        )
+
+    def record(self, feed: Feed | None, shelf: Shelf, id: str) -> Record | None:
+        found = self._db.execute(
+            "SELECT at, text, first, second FROM records WHERE feed = ? AND shelf = ? AND id = ?",
+            (feed.key if feed else 0, int(shelf), stored(id)),
+        ).fetchone()
+        return None if found is None else Record(id, *found)
+
+    def records(
+        self, feed: Feed | None, shelf: Shelf, until: int | None = None, limit: int = 0
+    ) -> list[Record]:
+        found = self._db.execute(
+            "SELECT id, at, text, first, second FROM records WHERE feed = ? AND shelf = ? "
+            f"{'' if until is None else 'AND at <= ?'} ORDER BY at IS NULL, at LIMIT ?",
+            (
+                feed.key if feed else 0,
+                int(shelf),
+                *(() if until is None else (until,)),
+                limit or -1,
+            ),
+        )
+        return [Record(_read(id), *rest) for id, *rest in found]
+
+    def remove_record(self, feed: Feed | None, shelf: Shelf, id: str) -> bool:
+        removed = self._db.execute(
+            "DELETE FROM records WHERE feed = ? AND shelf = ? AND id = ?",
+            (feed.key if feed else 0, int(shelf), stored(id)),
+        )
+        return removed.rowcount > 0
+
+    def expire(self, shelf: Shelf, now: int) -> None:
+        self._db.execute(
+            "DELETE FROM records WHERE (feed, shelf, id) IN (SELECT feed, shelf, id FROM records "
+            "WHERE shelf = ? AND at <= ? AND at IS NOT NULL LIMIT ?)",
+            (int(shelf), now, SWEEP),
+        )
+        if shelf is Shelf.RESULT:
+            self._sweep()
+
+    # --- notices ------------------------------------------------------------------------
+
+    def publish(self, notices: Sequence[Notice]) -> None:
+        now = time.time_ns() // 1000
+        listens = "SELECT 1 FROM listeners WHERE until > ? LIMIT 1"
+        if not notices or self._number(listens, (now,)) is None:
+            return
+        self._db.executemany(
+            "INSERT INTO notices (at, feed, kind, text, data) VALUES (?, ?, ?, ?, ?)",
+            [(now, stored(notice.feed), *_written(notice)) for notice in notices],
+        )
+        self._published += len(notices)
+        if self._published > SWEEP:
+            self._published = 0
+            newest = self.newest_notice(self._db)
+            self._db.execute(
+                "DELETE FROM notices WHERE number <= ? OR number IN "
+                "(SELECT number FROM notices WHERE at < ? LIMIT ?)",
+                (newest - KEEP_AT_MOST, now - KEEP, 2 * SWEEP),
+            )
+            self._db.execute("DELETE FROM listeners WHERE until <= ?", (now,))
+
+    @staticmethod
+    def newest_notice(db: sqlite3.Connection) -> int:
+        """The number of the last notice that was kept."""
+        found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'notices'").fetchone()
+        return found[0] if found else 0
+
+    def register(self) -> int:
+        """Register this process as a listener. Returns the number of the last notice so far."""
+        with self.lock, self.transaction(writes=True):
+            until = time.time_ns() // 1000 + KEEP
+            insert = "INSERT OR REPLACE INTO listeners VALUES (?, ?)"
+            self._db.execute(insert, (self.process, until))
+            return self.newest_notice(self._db)
+
+    def watch(self, hub: Hub) -> Watch:
+        """Tell the hub what other processes do. The store closes it."""
+        from thoonk.backends.embedded.watcher import Watcher  # noqa: PLC0415
+
+        self._watcher = Watcher(self, hub)
+        return self._watcher
+
+
+_OPEN: WeakSet[SqliteStore] = WeakSet()
+"""The stores whose files are open."""
+
+_SUSPENDED: list[SqliteStore] = []
+
+
+def _before_fork() -> None:
+    _SUSPENDED[:] = _OPEN
+    for store in _SUSPENDED:
+        store.suspend()
+
+
+def _after_fork(*, in_child: bool) -> None:
+    while _SUSPENDED:
+        _SUSPENDED.pop().resume(in_child=in_child)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(in_child=False),
+        after_in_child=lambda: _after_fork(in_child=True),
+    )
+
+
+def _changing(row: Row) -> tuple[Any, ...]:
+    note = json.dumps(row.note) if row.note else ""
+    return (
+        int(row.state),
+        row.place,
+        row.put_at,
+        row.since,
+        row.token,
+        row.failures,
+        note,
+    )
+
+
+def _statements() -> Iterator[str]:
+    """The statements of the schema."""
+    text = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+    lines = (line.partition("--")[0] for line in text.splitlines())
+    for statement in "\n".join(lines).split(";"):
+        if statement.strip():
+            yield statement
+
+
+def _written(notice: Notice) -> tuple[str, str, bytes | None]:
+    """A notice as it is stored, without its feed."""
+    _, *words = attrs.astuple(notice, recurse=False)
+    data = next((word for word in words if isinstance(word, bytes)), None)
+    text = json.dumps([None if isinstance(word, bytes) else word for word in words])
+    return type(notice).__name__, text, data
+
+
+def read_notice(feed: str | bytes, kind: str, text: str, data: bytes | None) -> Notice:
+    """A notice as it was stored."""
+    words = [data if word is None else word for word in json.loads(text)]
+    return _KINDS[kind](_read(feed), *words)
+
+
+def path_of(url: str) -> str:
+    """The path in ``sqlite:///relative``, ``sqlite:////absolute`` or ``sqlite://`` (in memory)."""
+    path = url.partition("://")[2].removeprefix("/")
+    # From here on it stays the same file wherever the program goes.
+    return str(Path(path).absolute()) if path else ":memory:"

@@ -1,0 +1,168 @@
+"""Follows what other processes do to a file, with one thread for the whole process."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from typing import Any
+
+from thoonk.backends.embedded import sqlite_errors
+from thoonk.backends.embedded.changes import changes_of
+from thoonk.backends.embedded.sqlite import KEEP, SqliteStore, read_notice, stored
+from thoonk.backends.embedded.store import Hub
+from thoonk.config import PAUSED
+
+logger = logging.getLogger("thoonk.notices")
+
+SETTLES = 0.05
+"""Seconds within which a write that has begun is visible, as a rule."""
+
+FIRST_LOOK, LATER_LOOK = 0.0002, 0.005
+"""Seconds between two looks for a write that has begun."""
+
+AT_LEAST_EVERY = 0.5
+"""Seconds after which it is looked in any case."""
+
+RENEW_EVERY = 60.0
+"""Seconds after which a process renews its registration as a listener."""
+
+PART = 500
+"""How many notices are read at once."""
+
+_NEWER = (
+    "SELECT number, feed, kind, text, data FROM notices WHERE number > ? ORDER BY number LIMIT ?"
+)
+
+_OF_FEED = (
+    "SELECT waiting, config, "
+    "(SELECT min(place) FROM rows WHERE rows.feed = feeds.feed AND state = 4), "
+    "(SELECT min(at) FROM records WHERE records.feed = feeds.feed AND shelf = 2) "
+    "FROM feeds WHERE name = ?"
+)
+
+
+class Watcher:
+    """A thread that delivers notices and wakes takers, until it is closed."""
+
+    def __init__(self, store: SqliteStore, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+        self._closed = False
+        self._number: int | None = None
+        self._renewed = time.monotonic()
+        self._due: dict[str, int | None] = {}
+        self.resume()
+
+    def listen(self) -> int:
+        """Deliver notices from now on. Returns the number of the last one before these."""
+        number = self._store.register()
+        if self._number is None:
+            self._number = number
+        return number
+
+    def close(self) -> None:
+        """End it. May be called twice."""
+        if not self._closed:
+            self.suspend()
+
+    def suspend(self) -> None:
+        """End the thread and close what it has opened."""
+        self._closed = True
+        self._changes.stop()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        self._changes.close()
+
+    def resume(self) -> None:
+        """Continue where it ended."""
+        self._closed = False
+        # Whose first transaction makes the file that is watched.
+        with self._store.lock, self._store.transaction(writes=False):
+            pass
+        self._changes = changes_of(self._store.path + "-wal")
+        self._thread = threading.Thread(target=self._run, name="thoonk-sqlite", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        db = self._store.connect()
+        try:
+            version = self._version(db)
+            self._look(db)
+            while not self._closed:
+                has_begun = self._changes.wait(AT_LEAST_EVERY)
+                until = time.monotonic() + SETTLES
+                pause = FIRST_LOOK
+                while not self._closed:
+                    newer = self._version(db)
+                    if newer != version:
+                        version = newer
+                        self._look(db)
+                        until = time.monotonic()
+                    # What is written is visible a little later.
+                    if not has_begun or time.monotonic() >= until:
+                        break
+                    time.sleep(pause)
+                    pause = min(LATER_LOOK, 2 * pause)
+        except Exception:  # a thread must not end in silence
+            if not self._closed:
+                logger.exception(
+                    "Changes of %s are not noticed any more",
+                    self._store.path,
+                    extra={"event": "notices_ended"},
+                )
+        finally:
+            db.close()
+
+    @staticmethod
+    def _version(db: sqlite3.Connection) -> int:
+        ((version,),) = _patiently(db, "PRAGMA data_version")
+        return int(version)
+
+    def _look(self, db: sqlite3.Connection) -> None:
+        """Deliver what is new, and wake takers for what is available."""
+        if self._number is not None:
+            self._deliver(db, self._number)
+        for name in self._hub.waiters.feeds():
+            self._wake(db, name)
+
+    def _deliver(self, db: sqlite3.Connection, number: int) -> None:
+        while True:
+            rows = _patiently(db, _NEWER, number, PART)
+            for row in rows:
+                if row[0] != number + 1:
+                    self._hub.miss()
+                number = row[0]
+                self._hub.hear(number, read_notice(*row[1:]))
+            self._number = number
+            if len(rows) < PART:
+                break
+        if time.monotonic() - self._renewed > RENEW_EVERY:
+            if time.monotonic() - self._renewed > KEEP / 1e6:
+                # This process was stopped for so long that nothing was kept for it.
+                self._hub.miss()
+            self._renewed = time.monotonic()
+            self._store.register()
+
+    def _wake(self, db: sqlite3.Connection, name: str) -> None:
+        found = next(iter(_patiently(db, _OF_FEED, stored(name))), None)
+        waiting, config, scheduled, periodic = found or (1, "", None, None)
+        due = min((time for time in (scheduled, periodic) if time is not None), default=None)
+        if waiting and f'"{PAUSED}"' not in config:
+            self._hub.waiters.call(name, waiting)
+        elif due != self._due.get(name):
+            # One of them learns when it is due.
+            self._hub.waiters.call(name, 1)
+        self._due[name] = due
+
+
+def _patiently(db: sqlite3.Connection, statement: str, *values: object) -> list[Any]:
+    """What a statement finds. It is tried again while the file is locked, which is seldom."""
+    while True:
+        try:
+            return db.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if not sqlite_errors.is_busy(error):
+                raise
+        time.sleep(FIRST_LOOK)
