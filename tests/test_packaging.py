@@ -247,3 +247,11 @@ def test_the_parser_is_the_one_that_is_meant() -> None:
     from redis.utils import HIREDIS_AVAILABLE
 
     assert HIREDIS_AVAILABLE is (os.environ["THOONK_EXPECT_HIREDIS"] == "1")
+
+
+def test_pictures_load_quickly_and_are_shown() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "".join(page.read_text("utf-8") for page in pages)
+    for picture in (ROOT / "docs/pictures").iterdir():
+        assert picture.stat().st_size < 120_000
+        assert re.search(rf"!\[[^]]+\]\((docs/)?pictures/{picture.name}\)", text), picture.name
