@@ -13,6 +13,7 @@ from cli.conftest import Cli
 from thoonk import JobCounts, JobResult, Thoonk
 from thoonk.cli import session
 from thoonk.cli.app import app
+from thoonk.operations import ReportedJob, ReportWorker, WorkerReport
 from thoonk.testing.proxy import Cut, between
 
 EVERY_BYTE = bytes(range(256))
@@ -465,3 +466,22 @@ def test_job_show_tells_how_far_a_job_is(cli: Cli, thoonk: Thoonk) -> None:
     (record,) = cli("job", "show", "j", id, "--json").records
     assert (record["progress"], record["doing"]) == (0.4, "resizing")
     assert record["progressed"] == fields["progressed"]
+
+
+def test_job_show_names_the_worker_that_holds_a_job(cli: Cli, thoonk: Thoonk) -> None:
+    def shown() -> dict[str, str]:
+        return dict(line.split("\t") for line in cli("job", "show", "j", "one").lines)
+
+    job = thoonk.job("j")
+    job.put("x", id="one")
+    assert "holder" not in shown()
+    job.get_nowait()
+    assert shown()["holder"] == "unknown"
+    (record,) = cli("job", "show", "j", "one", "--json").records
+    assert record["holder"] is None
+    at = ReportedJob("j", "one", running_for=60)
+    worker = WorkerReport("w", "host-1", 4711, "2.0", ("j",), 1, busy=1, jobs=(at,))
+    thoonk.backend.execute(ReportWorker(worker, keep=600))
+    (record,) = cli("job", "show", "j", "one", "--json").records
+    assert (record["holder"]["host"], record["holder"]["pid"]) == ("host-1", 4711)
+    assert shown()["holder"] == f"host-1:4711 since {record['holder']['since']}"

@@ -15,6 +15,7 @@ from thoonk import InvalidValue, Thoonk
 from thoonk.doctor import Finding, examine
 from thoonk.doctor.claims import NAMED, STUCK_AFTER
 from thoonk.doctor.command import doctor
+from thoonk.operations import ReportedJob, ReportWorker, WorkerReport
 from thoonk.testing.clock import rewind
 
 IGNORED = ("persistence",)
@@ -59,7 +60,13 @@ def test_a_job_whose_claim_is_extended_again_and_again_is_told(
     since = f"{began - dt.timedelta(seconds=60 * (STUCK_AFTER + 1)):%Y-%m-%d %H:}"
     assert finding.says.startswith(f"claimed since {since}")
     assert " UTC, for 1:01:" in finding.says
+    assert finding.says.endswith(", no live worker reports it")
     assert finding.is_fault
+    at = ReportedJob("videos", "hangs", running_for=3660)
+    worker = WorkerReport("w", "host-1", 4711, "2.0", ("videos",), 1, busy=1, jobs=(at,))
+    thoonk.backend.execute(ReportWorker(worker, keep=600))
+    (finding,) = stuck(server)
+    assert finding.says.endswith(", by worker host-1:4711")
     # The next attempt is not as old as the one before.
     hangs.cancel()
     for claim in job.get_many(2):

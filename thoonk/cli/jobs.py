@@ -12,14 +12,17 @@ import attrs
 import click
 
 from thoonk import (
+    AccessDenied,
     Claim,
     FeedConfig,
     FeedDoesNotExist,
     ItemDoesNotExist,
     JobResult,
     NotClaimed,
+    UnsupportedOperation,
     WrongFeedType,
 )
+from thoonk._sync.alive import holders
 from thoonk.cli.items import retract_all
 from thoonk.cli.output import (
     item_fields,
@@ -441,19 +444,23 @@ def job_show(session: Session, name: str, id: str) -> None:
     """Tell what is known of the job ID: its state, its times, why it failed, how far it is.
 
     One field per line, with a tab behind its name; the traceback comes last, on lines of its
-    own. Times are the server's, in UTC. Exit code 4 when there is neither job nor result.
+    own. Times are the server's, in UTC. The holder of a claimed job is the worker that reports it,
+    and since when; unknown: no live worker does. Exit code 4 when there is neither job nor result.
     """
     feed, _ = session.open(name, JOB)
     info = feed.get_info(id)
     if info is None:
         raise ItemDoesNotExist(name, id)
+    held = _holder(session, name, id) if info.state is JobState.CLAIMED else {}
     if session.json:
-        write_json(attrs.asdict(info, value_serializer=_as_json))
+        write_json({**attrs.asdict(info, value_serializer=_as_json), "holder": held or None})
         return
     failure = info.failure or Failure("")
+    holder = "{host}:{pid} since {since}".format_map(held) if held else "unknown"
     fields = {
         "id": id,
         "state": info.state.value,
+        "holder": holder if info.state is JobState.CLAIMED else "",
         **{time: _as_text(getattr(info, time)) for time in _TIMES},
         "failures": str(info.failures),
         "error": failure.error,
@@ -470,6 +477,15 @@ def job_show(session: Session, name: str, id: str) -> None:
     if failure.traceback:
         write_line("traceback")
         write_line("\n".join(map(printable, failure.traceback.rstrip("\n").split("\n"))))
+
+
+def _holder(session: Session, feed: str, id: str) -> dict[str, Any]:
+    """The worker that says that it is processing a job; empty: none does."""
+    try:
+        worker, job = holders(session.client.get_workers(), feed)[id]
+    except (AccessDenied, KeyError, UnsupportedOperation):
+        return {}
+    return {"host": worker.host, "pid": worker.pid, "since": _as_text(job.since)}
 
 
 _TIMES = ("put", "due", "claimed", "failed", "stalled")

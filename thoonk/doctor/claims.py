@@ -18,6 +18,7 @@ from thoonk.doctor.item_state import (
     text_of_time,
 )
 from thoonk.doctor.probe import Words, words
+from thoonk.operations import WorkerInfo, WorkerJob
 
 LATE = Check(
     "late",
@@ -219,8 +220,11 @@ def stuck_rule(
     return sorted(old, key=lambda each: each[1])
 
 
-def says_of_stuck(feed: Feed, time: float) -> str:
-    """Since when a job is claimed, for people."""
+def says_of_stuck(
+    feed: Feed, time: float, holder: tuple[WorkerInfo, WorkerJob] | None = None
+) -> str:
+    """Since when a job is claimed, and which worker is processing it, for people."""
     at = dt.datetime.fromtimestamp(time / 1000, dt.UTC)
     age = dt.timedelta(seconds=int((feed.now - time) / 1000))
-    return f"claimed since {at:%Y-%m-%d %H:%M:%S} UTC, for {age}"
+    by = f"by worker {holder[0].host}:{holder[0].pid}" if holder else "no live worker reports it"
+    return f"claimed since {at:%Y-%m-%d %H:%M:%S} UTC, for {age}, {by}"

@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 import redis
 
+from thoonk._sync import alive
+from thoonk.backends.redis import RedisBackend
 from thoonk.backends.redis.wire import DELFEED, FEEDS, NEWFEED, keys_of
 from thoonk.config import JOB, KIND_OF_TYPE, SORTED_FEED
 from thoonk.doctor import candidates, catalogue, claims, results, schedule, server, states
@@ -19,7 +21,9 @@ from thoonk.doctor.item_state import Fault, Feed
 from thoonk.doctor.probe import STEP, Probe, batches
 from thoonk.doctor.reader import Scan
 from thoonk.doctor.server import ServerFacts, examine_server
+from thoonk.exceptions import ThoonkError
 from thoonk.names import decode_name
+from thoonk.operations import WorkerInfo, WorkerJob
 
 LOOKS = 3
 """How often a candidate is looked at again within the patience."""
@@ -76,6 +80,7 @@ class Examination:
         self._patience = patience
         self._ignore = ignore
         self._stuck_after = None if stuck_after is None else stuck_after * 1000
+        self._workers: list[WorkerInfo] | None = None
         self._notes: list[Finding] = []
         self._repaired: set[tuple[str, str, str]] = set()
         self._sizes: Counter[str] = Counter()
@@ -299,13 +304,23 @@ class Examination:
         if feed.kind != JOB:
             return
         stuck = claims.stuck_rule(feed, claims.since_when(scan.found), self._stuck_after)
+        holders = self._holders(feed.name) if stuck else {}
         for id, since in stuck[: claims.NAMED]:
-            says = claims.says_of_stuck(feed, since)
+            says = claims.says_of_stuck(feed, since, holders.get(decode_name(id)))
             self._notes.append(Finding(claims.STUCK, says, feed.name, (decode_name(id),)))
         if more := stuck[claims.NAMED :]:
             ids = tuple(decode_name(id) for id, _ in more[:SHOWN])
             says = f"{len(more)} more that were claimed after these"
             self._notes.append(Finding(claims.STUCK, says, feed.name, ids, len(more)))
+
+    def _holders(self, feed: str) -> Mapping[str, tuple[WorkerInfo, WorkerJob]]:
+        """Which workers say that they are processing jobs of the feed. They are read once."""
+        if self._workers is None:
+            try:
+                self._workers = alive.read_workers(RedisBackend(client=self._client).execute)
+            except ThoonkError:
+                self._workers = []  # not allowed, or a peer has left something else there
+        return alive.holders(self._workers, feed)
 
     def _of_results(
         self, feed: Feed, found: set[str], stored: Sequence[bytes]

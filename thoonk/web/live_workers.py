@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from thoonk._async.alive import read_workers
+from thoonk._async.alive import holders, read_workers
 from thoonk.exceptions import UnsupportedOperation
 from thoonk.operations import WorkerInfo
 from thoonk.web.source import Source
@@ -43,9 +43,4 @@ class Workers:
 
     async def at_jobs(self, feed: str) -> dict[str, WorkerInfo]:
         """The worker that is at each job of a feed, by the job's id, as far as it is known."""
-        return {
-            job.id: worker
-            for worker in await self() or ()
-            for job in worker.jobs
-            if job.feed == feed
-        }
+        return {id: worker for id, (worker, _) in holders(await self() or (), feed).items()}
