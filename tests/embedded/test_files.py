@@ -20,6 +20,7 @@ from thoonk.exceptions import (
     InvalidValue,
     ThoonkError,
 )
+from thoonk.operations import QueueTake
 
 
 @pytest.fixture
@@ -151,7 +152,11 @@ def test_names_and_ids_may_be_any_text(thoonk: Thoonk) -> None:
         feed = thoonk.feed(name)
         feed.publish("x", id=name)
         assert feed.get_ids() == [name]
-    assert thoonk.get_feed_names() == {"a b:c\n", "ü\U0001f600", "\udcff"}
+        thoonk.queue(name + "q").put("x")
+        take = QueueTake(name + "q", token=name)
+        assert [entry.item for entry in thoonk.backend.execute(take).entries] == [b"x"]
+        assert len(thoonk.backend.execute(take).entries) == 1
+    assert thoonk.get_feed_names() > {"a b:c\n", "ü\U0001f600", "\udcff"}
 
 
 def test_a_long_feed_is_deleted_at_once_and_its_room_is_used_again(thoonk: Thoonk) -> None:
@@ -166,6 +171,23 @@ def test_a_long_feed_is_deleted_at_once_and_its_room_is_used_again(thoonk: Thoon
         if store._number("SELECT count(*) FROM feeds") == 1:
             break
     assert store._number("SELECT count(*) FROM rows") == 1
+
+
+def test_a_file_gives_back_the_room_that_it_does_not_need(thoonk: Thoonk, path: Path) -> None:
+    feed = thoonk.feed("f", serializer="binary")
+    feed.publish_many({str(number): bytes(10_000) for number in range(1500)})
+    db = thoonk.backend.core.store._db
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    long = path.stat().st_size
+    feed.retract_many(feed.get_ids())
+    queue = thoonk.queue("q")
+    for _ in range(20 * 256):
+        queue.put("x")
+        queue.get(timeout=1)
+        if db.execute("PRAGMA freelist_count").fetchone()[0] <= 1000:
+            break
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert path.stat().st_size < long / 2
 
 
 @pytest.mark.parametrize("backend", ["embedded", "sqlite://"])

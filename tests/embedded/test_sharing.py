@@ -17,7 +17,7 @@ import processes
 import pytest
 
 from thoonk import Empty, Thoonk
-from thoonk.backends.embedded import watcher
+from thoonk.backends.embedded import sqlite, watcher
 from thoonk.backends.embedded.changes import Polled
 from thoonk.notices import Gap, Published
 
@@ -139,6 +139,76 @@ def test_a_subscriber_that_was_stopped_misses_nothing(url: str) -> None:
             assert [process.stdout.readline() for _ in range(1000)] == [
                 f"{number}\n" for number in range(1000)
             ]
+
+
+def test_a_subscriber_to_a_quiet_feed_stays_registered(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "KEEP", 3_000_000)
+    monkeypatch.setattr(watcher, "RENEW_EVERY", 0.1)
+    monkeypatch.setattr(watcher, "AT_LEAST_EVERY", 0.1)
+    with Thoonk(backend=url) as one, Thoonk(backend=url) as other:
+        with one.feed("f").subscribe() as subscription:
+            until = "SELECT until FROM listeners"
+            store = other.backend.core.store
+            with store.lock, store.transaction(writes=False):
+                first = store._number(until)
+            deadline = time.monotonic() + SOON
+            while True:
+                with store.lock, store.transaction(writes=False):
+                    if store._number(until) > first:
+                        break
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            other.feed("f").publish("x")
+            assert isinstance(subscription.get(timeout=SOON), Published)
+
+
+def test_a_subscriber_that_was_stopped_for_too_long_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Thoonk(backend=url) as one, Thoonk(backend=url) as other:
+        with one.feed("f").subscribe() as subscription:
+            store = other.backend.core.store
+            with store.lock, store.transaction(writes=True):
+                store._db.execute("DELETE FROM listeners")
+            other.feed("f").publish("missed")
+            monkeypatch.setattr(watcher, "RENEW_EVERY", 0.0)
+            assert isinstance(subscription.get(timeout=SOON), Gap)
+            other.feed("f").publish("heard")
+            assert subscription.get(timeout=SOON).item == "heard"
+
+
+def test_old_notices_are_removed_and_a_reader_that_needed_them_is_told(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "KEEP_AT_MOST", 100)
+    listener = """
+        import sys
+        from thoonk import Thoonk
+        with Thoonk(backend=sys.argv[1]) as thoonk:
+            with thoonk.feed("f").subscribe() as subscription:
+                print("ready", flush=True)
+                while True:
+                    notice = subscription.get(timeout=600)
+                    print(getattr(notice, "item", type(notice).__name__), flush=True)
+    """
+    with Thoonk(backend=url) as thoonk:
+        feed = thoonk.feed("f")
+        command = program(listener, url)
+        with processes.started(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGSTOP)
+            for first in range(0, 3000, 500):
+                feed.publish_many([str(number) for number in range(first, first + 500)])
+            process.send_signal(signal.SIGCONT)
+            heard = [process.stdout.readline().strip()]
+            while heard[-1] != "2999":
+                heard.append(process.stdout.readline().strip())
+        assert "Gap" in heard
+        after = heard[heard.index("Gap") + 1 :]
+        assert after == [str(number) for number in range(3000 - len(after), 3000)]
 
 
 WORKER = """

@@ -10,7 +10,7 @@ from thoonk.config import FEED, JOB, SORTED_FEED
 from thoonk.exceptions import ItemDoesNotExist
 from thoonk.notices import Edited, Moved, Published, Retracted
 
-GAP = 1 << 32
+GAP = 1 << 20
 """How far apart items of a sorted feed are placed, so that others fit in between."""
 
 

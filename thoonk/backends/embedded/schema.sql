@@ -29,7 +29,7 @@ CREATE TABLE rows (
     place INTEGER NOT NULL,
     put_at INTEGER NOT NULL,
     since INTEGER NOT NULL,
-    token TEXT NOT NULL,
+    token NOT NULL,
     failures INTEGER NOT NULL,
     -- JSON, or empty.
     note TEXT NOT NULL
@@ -57,6 +57,7 @@ CREATE INDEX records_by_time ON records (shelf, at) WHERE at IS NOT NULL;
 -- Numbers are never used again: a hole means that notices were removed.
 CREATE TABLE notices (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Microseconds since the machine was started, as is `until` below.
     at INTEGER NOT NULL,
     feed NOT NULL,
     kind TEXT NOT NULL,

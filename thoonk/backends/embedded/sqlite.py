@@ -41,6 +41,9 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.0002, 0.002
 SWEEP = 1000
 """How many rows of deleted feeds, or records, or pages, are removed at once."""
 
+CLEAN_AFTER = 1000
+"""After so many notices old ones are removed."""
+
 MOST_REMEMBERED = 1000
 """How many feeds are remembered."""
 
@@ -122,6 +125,7 @@ class SqliteStore:
         self._synchronous = synchronous
         self.process = new_token()
         self._published = 0
+        self._has_room = False
         # What is remembered of what was written, for as long as no other process writes.
         self._feeds: dict[str, Feed] = {}
         self._version = -1
@@ -291,6 +295,15 @@ class SqliteStore:
             if isinstance(error, sqlite3.Error):
                 raise sqlite_errors.translated(error, self.path) from error
             raise
+        if self._has_room:
+            self._has_room = False
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Give some room that is free back to the disk."""
+        # Of `execute`, Python does one step of it, which is one page.
+        with contextlib.suppress(sqlite3.Error):
+            self._db.executescript(f"PRAGMA incremental_vacuum({SWEEP})")
 
     def roll_back(self) -> None:
         """Undo the transaction."""
@@ -405,7 +418,7 @@ class SqliteStore:
             put_at,
             key,
             since,
-            token,
+            token if isinstance(token, str) else _read(token),
             failures,
             json.loads(note) if note else {},
         )
@@ -424,7 +437,7 @@ class SqliteStore:
         found = self._db.execute(
             f"SELECT {_ROW} FROM rows WHERE feed = ? AND token = ? AND token <> '' "
             "ORDER BY place, key",
-            (feed.key, token),
+            (feed.key, stored(token)),
         )
         return [*map(self._row, found)]
 
@@ -554,28 +567,31 @@ class SqliteStore:
         )
         if shelf is Shelf.RESULT:
             self._sweep()
+            self._has_room = (self._number("PRAGMA freelist_count") or 0) > SWEEP
 
     # --- notices ------------------------------------------------------------------------
 
     def publish(self, notices: Sequence[Notice]) -> None:
-        now = time.time_ns() // 1000
-        listens = "SELECT 1 FROM listeners WHERE until > ? LIMIT 1"
-        if not notices or self._number(listens, (now,)) is None:
+        now = _now()
+        # A time too far ahead is of a process that ran before the machine was started again.
+        listens = "SELECT 1 FROM listeners WHERE until > ? AND until <= ? LIMIT 1"
+        if not notices or self._number(listens, (now, now + KEEP)) is None:
             return
         self._db.executemany(
             "INSERT INTO notices (at, feed, kind, text, data) VALUES (?, ?, ?, ?, ?)",
             [(now, stored(notice.feed), *_written(notice)) for notice in notices],
         )
         self._published += len(notices)
-        if self._published > SWEEP:
+        if self._published >= CLEAN_AFTER:
             self._published = 0
             newest = self.newest_notice(self._db)
             self._db.execute(
                 "DELETE FROM notices WHERE number <= ? OR number IN "
-                "(SELECT number FROM notices WHERE at < ? LIMIT ?)",
-                (newest - KEEP_AT_MOST, now - KEEP, 2 * SWEEP),
+                "(SELECT number FROM notices WHERE at < ? OR at > ? LIMIT ?)",
+                (newest - KEEP_AT_MOST, now - KEEP, now, 2 * CLEAN_AFTER),
             )
-            self._db.execute("DELETE FROM listeners WHERE until <= ?", (now,))
+            dead = "DELETE FROM listeners WHERE until <= ? OR until > ?"
+            self._db.execute(dead, (now, now + KEEP))
 
     @staticmethod
     def newest_notice(db: sqlite3.Connection) -> int:
@@ -586,10 +602,18 @@ class SqliteStore:
     def register(self) -> int:
         """Register this process as a listener. Returns the number of the last notice so far."""
         with self.lock, self.transaction(writes=True):
-            until = time.time_ns() // 1000 + KEEP
             insert = "INSERT OR REPLACE INTO listeners VALUES (?, ?)"
-            self._db.execute(insert, (self.process, until))
+            self._db.execute(insert, (self.process, _now() + KEEP))
             return self.newest_notice(self._db)
+
+    def renew(self) -> bool:
+        """Stay registered. False: the time was over, and notices may not have been kept."""
+        with self.lock, self.transaction(writes=True):
+            renewed = self._db.execute(
+                "UPDATE listeners SET until = ? WHERE process = ? AND until > ?",
+                (_now() + KEEP, self.process, _now()),
+            )
+            return renewed.rowcount > 0
 
     def watch(self, hub: Hub) -> Watch:
         """Tell the hub what other processes do. The store closes it."""
@@ -624,6 +648,11 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+def _now() -> int:
+    """Microseconds since the machine was started, which are the same for all its processes."""
+    return time.monotonic_ns() // 1000
+
+
 def _changing(row: Row) -> tuple[Any, ...]:
     note = json.dumps(row.note) if row.note else ""
     return (
@@ -631,7 +660,7 @@ def _changing(row: Row) -> tuple[Any, ...]:
         row.place,
         row.put_at,
         row.since,
-        row.token,
+        stored(row.token),
         row.failures,
         note,
     )

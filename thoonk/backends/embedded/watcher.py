@@ -10,7 +10,7 @@ from typing import Any
 
 from thoonk.backends.embedded import sqlite_errors
 from thoonk.backends.embedded.changes import changes_of
-from thoonk.backends.embedded.sqlite import KEEP, SqliteStore, read_notice, stored
+from thoonk.backends.embedded.sqlite import SqliteStore, read_notice, stored
 from thoonk.backends.embedded.store import Hub
 from thoonk.config import PAUSED
 
@@ -92,6 +92,7 @@ class Watcher:
             self._look(db)
             while not self._closed:
                 has_begun = self._changes.wait(AT_LEAST_EVERY)
+                self._renew()
                 until = time.monotonic() + SETTLES
                 pause = FIRST_LOOK
                 while not self._closed:
@@ -138,12 +139,15 @@ class Watcher:
             self._number = number
             if len(rows) < PART:
                 break
-        if time.monotonic() - self._renewed > RENEW_EVERY:
-            if time.monotonic() - self._renewed > KEEP / 1e6:
-                # This process was stopped for so long that nothing was kept for it.
-                self._hub.miss()
+
+    def _renew(self) -> None:
+        """Say again that this process listens."""
+        if self._number is not None and time.monotonic() - self._renewed > RENEW_EVERY:
             self._renewed = time.monotonic()
-            self._store.register()
+            if not self._store.renew():
+                # This process was stopped for so long that nothing was kept for it.
+                self._store.register()
+                self._hub.miss()
 
     def _wake(self, db: sqlite3.Connection, name: str) -> None:
         found = next(iter(_patiently(db, _OF_FEED, stored(name))), None)

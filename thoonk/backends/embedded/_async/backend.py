@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TypeVar
 from weakref import WeakSet
@@ -50,15 +51,17 @@ class AsyncEmbeddedBackend:
         """Do one operation."""
         self._check_open()
         self._home.check()
-        if self.core.is_quick:
-            return self.core.execute(operation)
         try:
+            if self.core.is_quick:
+                return self.core.execute(operation)
             return await shielded(in_thread, self.core.execute, operation)
         except ThoonkError:
             raise
         except BaseException:
             if isinstance(operation, TakeOperation):
-                await shielded(in_thread, self.core.execute, release_of(operation))
+                release = Release(operation.feed, operation.token)
+                with contextlib.suppress(ThoonkError):
+                    await shielded(in_thread, self.core.execute, release)
             raise
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
@@ -129,8 +132,3 @@ class AsyncEmbeddedBackend:
 
     def _waits_besides(self, own: object) -> bool:
         return any(waiting != own for waiting in list(self._callers.values()))
-
-
-def release_of(operation: TakeOperation) -> Release:
-    """What gives back all that an operation may have taken."""
-    return Release(operation.feed, operation.token)

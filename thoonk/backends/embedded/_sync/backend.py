@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TypeVar
 from weakref import WeakSet
@@ -51,15 +52,17 @@ class EmbeddedBackend:
         """Do one operation."""
         self._check_open()
         self._home.check()
-        if self.core.is_quick:
-            return self.core.execute(operation)
         try:
+            if self.core.is_quick:
+                return self.core.execute(operation)
             return shielded(in_thread, self.core.execute, operation)
         except ThoonkError:
             raise
         except BaseException:
             if isinstance(operation, TakeOperation):
-                shielded(in_thread, self.core.execute, release_of(operation))
+                release = Release(operation.feed, operation.token)
+                with contextlib.suppress(ThoonkError):
+                    shielded(in_thread, self.core.execute, release)
             raise
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
@@ -130,8 +133,3 @@ class EmbeddedBackend:
 
     def _waits_besides(self, own: object) -> bool:
         return any(waiting != own for waiting in list(self._callers.values()))
-
-
-def release_of(operation: TakeOperation) -> Release:
-    """What gives back all that an operation may have taken."""
-    return Release(operation.feed, operation.token)
