@@ -76,11 +76,12 @@ class AsyncThoonk:
             port: None: 6379.
             db: None: 0.
             listen: call registered handlers for what happens to feeds.
-            backend: ``"memory"``, a URL (``redis://``, ``rediss://``, ``unix://``,
-                ``redis+sentinel://``, ``memory://NAME``), a redis-py client, or a backend
-                object. Objects that are passed in are not closed by `close`.
-            options: for the backend. For Redis: ``retry_for``, the seconds for which a call
-                is repeated whose connection was lost (10); ``username``, ``password``,
+            backend: a URL (``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://``,
+                ``sqlite:///FILE``, ``embedded://NAME``, ``memory://NAME``), ``"embedded"``,
+                ``"memory"``, a redis-py client, or a backend object. `close` does not close
+                objects that are passed in.
+            options: for the backend. For Redis: ``retry_for``, how many seconds a call is
+                repeated after its connection is lost (10); ``username``, ``password``,
                 ``ssl`` … as redis-py names them.
 
         Raises:
