@@ -64,7 +64,7 @@ class AsyncCollection(AsyncOperators, Generic[T]):
         return f"<{type(self).__name__} {self.name!r}>"
 
     async def get_ids(self) -> list[str]:
-        """All ids. In which order is said at each type. (Contract: get_ids)"""
+        """All ids. Each type documents its order. (Contract: get_ids)"""
         ids: tuple[str, ...] = await self._execute(ReadIds(self.name, self.kind))
         return [*ids]
 

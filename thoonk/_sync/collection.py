@@ -65,7 +65,7 @@ class Collection(Operators, Generic[T]):
         return f"<{type(self).__name__} {self.name!r}>"
 
     def get_ids(self) -> list[str]:
-        """All ids. In which order is said at each type. (Contract: get_ids)"""
+        """All ids. Each type documents its order. (Contract: get_ids)"""
         ids: tuple[str, ...] = self._execute(ReadIds(self.name, self.kind))
         return [*ids]
 
