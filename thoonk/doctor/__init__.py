@@ -18,6 +18,9 @@ from thoonk.names import check_timeout
 
 __all__ = ["CHECKS", "Check", "Finding", "Report", "Severity", "Size", "examine"]
 
+WITHOUT_SERVER = ("embedded", "memory", "sqlite")
+"""Backends that have nothing to examine: no other program writes what they store."""
+
 
 def examine(
     url: str,
@@ -45,6 +48,9 @@ def examine(
     stuck_after = check_timeout(stuck_after, "stuck_after")
     if unknown := set(ignore) - CHECKS.keys():
         raise InvalidValue(f"no check {', '.join(unknown)}; there are {', '.join(sorted(CHECKS))}")
+    scheme = url.partition(":")[0].lower()
+    if scheme in WITHOUT_SERVER:
+        raise InvalidValue(f"the doctor examines Redis and Valkey servers, and {scheme} is none")
     client = open_client(url)
     try:
         examination = Examination(
