@@ -56,8 +56,15 @@ function morphChildren(old, fresh) {
     if (key !== undefined) {
       match = keyed.get(key) ?? null;
       keyed.delete(key);
-    } else if (cursor && keyOf(cursor) === undefined && cursor.nodeName === child.nodeName) {
-      match = cursor;
+    } else {
+      // A page has white space around its regions, its stream has none: an element, which may
+      // have the focus, is not replaced because of that.
+      while (child.nodeType === Node.ELEMENT_NODE && cursor?.nodeType === Node.TEXT_NODE) {
+        const next = cursor.nextSibling;
+        cursor.remove();
+        cursor = next;
+      }
+      if (cursor && keyOf(cursor) === undefined && cursor.nodeName === child.nodeName) match = cursor;
     }
     if (match === null) {
       if (child.localName === "tr") child.classList.add("fresh");
