@@ -1,4 +1,4 @@
-"""Checks of what users pass to feeds, before anything is sent."""
+"""Validate the arguments of feed methods before anything is sent."""
 
 from __future__ import annotations
 
@@ -15,65 +15,65 @@ T = TypeVar("T")
 
 
 def check_priority(priority: object) -> Priority:
-    """`Priority` of a ``priority`` argument; None is NORMAL.
+    """Return the `Priority` of a ``priority`` argument; None means NORMAL.
 
     Raises:
-        InvalidType: neither.
+        InvalidType: the argument is neither a priority nor None.
     """
     if priority is None:
         return Priority.NORMAL
     if isinstance(priority, Priority | bool):
-        # True and False are what some programs of 1.x pass.
+        # Some programs written for 1.x pass True or False.
         return Priority(priority)
     raise InvalidType(f"priority must be NORMAL, HIGH or None, not {priority!r:.80}")
 
 
 def check_due(delay: object, at: object) -> Due | None:
-    """When a job is due that is put with these arguments; None: now.
+    """Return when a job with these arguments is due; None means now.
 
     Raises:
-        InvalidType: a delay that is no number, or a time that is no datetime.
-        InvalidValue: both, a negative delay, or a datetime without time zone.
+        InvalidType: ``delay`` is not a number, or ``at`` is not a datetime.
+        InvalidValue: both are given, ``delay`` is negative, or ``at`` has no time zone.
     """
     if delay is not None and at is not None:
-        raise InvalidValue("a job is put with a delay or for a time (at), not both")
+        raise InvalidValue("delay and at exclude each other: pass only one of them")
     if at is not None:
         if not isinstance(at, dt.datetime):
             raise InvalidType(f"at must be a datetime, not {type(at).__name__}")
         if at.utcoffset() is None:
-            raise InvalidValue(f"at must have a time zone, which {at!r} has not")
+            raise InvalidValue(f"at must be a datetime with a time zone, not {at!r}")
         return Due(at=max(0.0, at.timestamp()))
     seconds = check_timeout(delay, "delay")
     return None if seconds is None else Due(delay=seconds)
 
 
 def check_if_exists(if_exists: object) -> IfExists:
-    """`IfExists` of an ``if_exists`` argument.
+    """Return the `IfExists` of an ``if_exists`` argument.
 
     Raises:
-        InvalidValue: none of the three.
+        InvalidValue: the argument is not one of the three values.
     """
     try:
         return IfExists(if_exists)
     except ValueError:
         allowed = ", ".join(repr(choice.value) for choice in IfExists)
-        raise InvalidValue(f"if_exists must be {allowed}, not {if_exists!r:.80}") from None
+        raise InvalidValue(f"if_exists must be one of {allowed}, not {if_exists!r:.80}") from None
 
 
 def check_unique_for(unique_for: object, *, has_id: bool) -> float:
-    """Seconds of a ``unique_for`` argument; None is 0.
+    """Return the seconds of a ``unique_for`` argument; None means 0.
 
     Raises:
-        InvalidType, InvalidValue: it is no duration, or no id is given that it could be of.
+        InvalidType, InvalidValue: the argument is not a duration, or no id is given.
     """
     seconds = check_timeout(unique_for, "unique_for")
     if seconds is not None and not has_id:
-        raise InvalidValue("unique_for is for ids of your own, and none is given")
+        raise InvalidValue("unique_for needs an id that you choose: pass one")
     return seconds or 0.0
 
 
 def check_state(state: object) -> JobState:
-    """`JobState` of a ``state`` argument, of jobs that are not finished.
+    """Return the `JobState` of a ``state`` argument; FINISHED is not allowed.
 
     Raises:
         InvalidValue: there is no such state.
@@ -89,16 +89,16 @@ def check_state(state: object) -> JobState:
 
 
 def check_kind(feed: str, stored: str | None, wanted: str, *, type: str) -> None:
-    """Raise `WrongFeedType` unless the stored type means the wanted kind (or is ``type``)."""
+    """Raise `WrongFeedType` unless the stored type is ``type`` or of the wanted kind."""
     if stored is not None and stored != type and KIND_OF_TYPE.get(stored) != wanted:
         raise WrongFeedType(feed, expected=type, actual=stored)
 
 
 def check_type(type: str, registered: Iterable[str]) -> str:
-    """Return the type of a feed to be created when it is known.
+    """Return the type for a new feed if it is known.
 
     Raises:
-        InvalidValue: it is neither built in nor registered.
+        InvalidValue: the type is neither built in nor registered.
     """
     known = {FEED, SORTED_FEED, QUEUE, JOB, *KIND_OF_TYPE, *registered}
     if type not in known:
@@ -107,10 +107,11 @@ def check_type(type: str, registered: Iterable[str]) -> str:
 
 
 def check_many(elements: Iterable[T], what: str) -> list[T]:
-    """The elements of an argument that takes several.
+    """Return the elements of an argument that takes several values.
 
     Raises:
-        InvalidType: a text, or bytes: their characters are rarely meant; or no iterable.
+        InvalidType: the argument is not iterable, or is text or bytes, whose characters are
+            rarely meant as elements.
     """
     if isinstance(elements, str | bytes | bytearray) or not isinstance(elements, Iterable):
         raise InvalidType(f"{what} must be an iterable such as a list, not {elements!r:.80}")
@@ -118,10 +119,11 @@ def check_many(elements: Iterable[T], what: str) -> list[T]:
 
 
 def check_items(items: Iterable[T]) -> list[T]:
-    """The items of an argument that takes several; as `check_many`, but no mapping either.
+    """Return the items of an argument, as `check_many` does, but reject mappings.
 
     Raises:
-        InvalidType: a mapping: its keys would be taken, and its values lost.
+        InvalidType: as for `check_many`; or the argument is a mapping, whose values would
+            be lost.
     """
     if isinstance(items, Mapping):
         raise InvalidType("items must be an iterable such as a list, not a mapping")
@@ -129,11 +131,11 @@ def check_items(items: Iterable[T]) -> list[T]:
 
 
 def check_range(start: object, stop: object, *, reverse: object, ordered: bool) -> int | None:
-    """How many ids a range has at most, None when it has no end.
+    """Return the largest number of ids that a range can have; None if it has no end.
 
     Raises:
-        InvalidType: a bound is not an int, or ``reverse`` no bool.
-        InvalidValue: it is negative, or the feed has no order and all is not asked for.
+        InvalidType: a bound is not an int, or ``reverse`` is not a bool.
+        InvalidValue: a bound is negative, or the feed is unordered and a range was given.
     """
     for name, bound in (("start", start), ("stop", stop)):
         if isinstance(bound, bool) or not isinstance(bound, int | None):
@@ -143,7 +145,7 @@ def check_range(start: object, stop: object, *, reverse: object, ordered: bool) 
     if not isinstance(reverse, bool):
         raise InvalidType(f"reverse must be True or False, not {type(reverse).__name__}")
     if not ordered and (start or stop is not None or reverse):
-        raise InvalidValue("the ids of a job feed are in no order: no start, stop or reverse")
+        raise InvalidValue("a job feed is unordered: start, stop and reverse are not allowed")
     if not isinstance(start, int):
         raise InvalidType("start must be an int, not NoneType")
     return None if not isinstance(stop, int) else max(0, stop - start)

@@ -1,4 +1,4 @@
-"""A feed's configuration: typed and validated here, text on the wire."""
+"""The configuration of a feed: typed and validated here, stored as text."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ KIND_OF_TYPE: Mapping[str, str] = {
     "pyqueue": QUEUE,
     JOB: JOB,
 }
-"""The stored type names, ours and those of peers, and the shape of data each means."""
+"""The stored type names, including those of peers, and the kind of feed that each means."""
 
 PAUSED = "paused"
-"""The field that says that a feed is paused."""
+"""The field that marks a feed as paused."""
 
 DEFAULT_RESULT_TIMEOUT = 86_400.0
-"""Seconds that a job's result is kept when neither call nor configuration says otherwise."""
+"""Seconds that a job's result is kept unless the call or the configuration says otherwise."""
 
 
 def _plain(text: str) -> str:
-    """Text of a number in ASCII and without underscores: servers read no other."""
+    """Check that a number is written in ASCII without underscores: servers read no other."""
     if not text.isascii() or "_" in text:
         raise ValueError(text)
     return text
@@ -67,11 +67,11 @@ def _check_flag(name: str, value: object) -> bool:
 
 
 def check_seconds(name: str, value: object) -> float:
-    """Return a duration in seconds; 0 stands for none.
+    """Return a duration in seconds; 0 means none.
 
     Raises:
-        InvalidType: not a number.
-        InvalidValue: negative, under a millisecond, or more than 1e11.
+        InvalidType: the value is not a number.
+        InvalidValue: the value is negative, less than a millisecond, or more than 1e11.
     """
     if isinstance(value, str):
         try:
@@ -91,7 +91,7 @@ def _check_text(name: str, value: object) -> str:
     try:
         value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise InvalidValue(f"{name} must have a UTF-8 form: {value!r:.80}") from error
+        raise InvalidValue(f"{name} must be valid UTF-8, not {value!r:.80}") from error
     return value
 
 
@@ -110,21 +110,22 @@ _CHECKS: Mapping[str, Callable[[str, object], int | float | str | None]] = {
 
 @attrs.frozen
 class FeedConfig(Mapping[str, Any]):
-    """What is configured for a feed. Also a mapping of the fields that are set.
+    """The configuration of a feed. Also a mapping of the fields that are set.
 
     Attributes:
-        type: ``feed``, ``sorted_feed``, ``queue``, ``job``, or a registered or peer's name.
-        max_length: how many items a feed keeps; None or 0: unbounded.
-        max_item_size: bytes that an item may have; None or 0: no limit of ours.
-        title: a title for people.
-        serializer: the name of the serializer; None: ``text``.
-        claim_timeout: seconds until an unfinished claim of a job ends; None or 0: never.
-        max_failures: a job that was cancelled this often is stalled; None or 0: never.
-        result_timeout: seconds that job results are kept; 0: forever; None: one day.
-        events: whether a notice is sent for all that happens to jobs; None: no.
-        paused: whether a queue or job feed is paused; not a field of the mapping, for only
-            ``pause()`` and ``resume()`` of the feed change it.
-        extra: further fields, as text, as some peer may have set them.
+        type: ``feed``, ``sorted_feed``, ``queue``, ``job``, a registered type, or the name
+            that a peer uses.
+        max_length: how many items a feed keeps. None or 0: no limit.
+        max_item_size: the largest allowed item, in bytes. None or 0: no limit in Thoonk.
+        title: a human-readable title.
+        serializer: the name of the serializer. None: ``text``.
+        claim_timeout: seconds until the claim of an unfinished job expires. None or 0: never.
+        max_failures: a job that fails this many times is stalled. None or 0: never.
+        result_timeout: seconds that job results are kept. 0: forever. None: one day.
+        events: whether every change to a job sends a notice. None: no.
+        paused: whether a queue or job feed is paused. Not part of the mapping, because only
+            the feed's ``pause()`` and ``resume()`` change it.
+        extra: other fields, as text, that a peer may have set.
     """
 
     type: str
@@ -141,14 +142,14 @@ class FeedConfig(Mapping[str, Any]):
 
     @property
     def kind(self) -> str | None:
-        """The shape of data that ``type`` means; None for a type that is not built in."""
+        """The kind of feed that ``type`` means; None if it is not a built-in type."""
         return KIND_OF_TYPE.get(self.type)
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, str], feed: str = "") -> FeedConfig:
-        """Read what is stored. A field that makes no sense is logged and counts as not set.
+        """Read stored fields. An invalid field is logged and treated as not set.
 
-        ``feed``: the feed's name, for the log.
+        ``feed`` is the feed's name, for the log.
         """
         known: dict[str, Any] = {}
         extra: dict[str, str] = {}
@@ -164,7 +165,7 @@ class FeedConfig(Mapping[str, Any]):
                 known[name] = check(name, text)
             except (InvalidValue, InvalidType) as error:
                 told = {"event": "setting_passed_over", "feed": feed, "setting": name}
-                logger.warning("Stored configuration passed over: %s", error, extra=told)
+                logger.warning("Ignoring an invalid stored setting: %s", error, extra=told)
         return cls(**{"type": FEED, **known}, extra=extra)
 
     def __getitem__(self, name: str) -> Any:
@@ -184,11 +185,11 @@ class FeedConfig(Mapping[str, Any]):
 
 
 def check_config(config: object) -> dict[str, str | None]:
-    """Turn a mapping or JSON text into the fields to store; None removes a field.
+    """Convert a mapping or JSON text to the fields to store; None removes a field.
 
     Raises:
-        InvalidType: not a mapping nor text, or a value of the wrong type.
-        InvalidValue: not JSON, or a value that is not allowed.
+        InvalidType: neither a mapping nor text, or a value has the wrong type.
+        InvalidValue: the text is not JSON, or a value is not allowed.
     """
     if isinstance(config, str | bytes):
         try:
@@ -204,7 +205,7 @@ def check_config(config: object) -> dict[str, str | None]:
 
 def _field(name: str, value: object) -> str | None:
     if name == PAUSED:
-        # More than this field belongs to a pause, and it would not be there.
+        # A pause consists of more than this field.
         raise InvalidValue("paused cannot be configured: use pause() and resume() of the feed")
     if value is None:
         if name == "type":
@@ -218,7 +219,7 @@ def _field(name: str, value: object) -> str | None:
     if isinstance(value, bool | int | float):
         return json.dumps(value)
     raise InvalidType(
-        f"configuration key {name!r} takes text or a number, not {type(value).__name__}"
+        f"configuration key {name!r} must be text or a number, not {type(value).__name__}"
     )
 
 

@@ -1,8 +1,8 @@
-"""Every error Thoonk raises, under one root.
+"""All errors that Thoonk raises. Every one is a `ThoonkError`.
 
-Whatever a caller did wrong is refused before anything is sent, and is also a
-`ValueError` or a `TypeError`. Whatever the backend did wrong arrives as a
-`BackendError` with the driver's exception as its ``__cause__``.
+Invalid arguments are rejected before anything is sent, with an error that is also a
+`ValueError` or a `TypeError`. Failures of the backend are raised as a `BackendError`
+whose ``__cause__`` is the driver's exception.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import queue
 
 
 class ThoonkError(Exception):
-    """The root of all errors of this package.
+    """The base class of all errors of this package.
 
     Attributes:
-        done: of a call for many, the ids that earlier steps of it have dealt with: they are
-            done, whatever the error says of the rest.
+        done: the ids that a call for many items had already processed when it failed.
+            These changes remain in effect.
     """
 
     done: tuple[str, ...] = ()
@@ -33,9 +33,9 @@ class InvalidType(ThoonkError, TypeError):
 
 
 class SerializerError(ThoonkError, ValueError):
-    """An item cannot be encoded, or stored bytes cannot be decoded, by the serializer in use.
+    """The serializer cannot encode an item, or cannot decode the stored bytes.
 
-    ``data`` has the bytes that could not be decoded, so that they are not lost.
+    ``data`` holds the bytes that could not be decoded, so that they are not lost.
     """
 
     def __init__(self, message: str, data: bytes | None = None) -> None:
@@ -47,7 +47,7 @@ class SerializerError(ThoonkError, ValueError):
 
 
 class FeedError(ThoonkError):
-    """Something about one feed. ``feed`` is its name."""
+    """The base class of errors about one feed. ``feed`` is its name."""
 
     def __init__(self, feed: str, message: str) -> None:
         super().__init__(message)
@@ -59,10 +59,10 @@ class FeedError(ThoonkError):
 
 
 class FeedExists(FeedError):
-    """`create_feed` was asked for a name that is taken."""
+    """`create_feed` was called with a name that is already taken."""
 
     def __init__(self, feed: str) -> None:
-        super().__init__(feed, f"feed {feed!r} exists already")
+        super().__init__(feed, f"feed {feed!r} already exists")
 
 
 class FeedDoesNotExist(FeedError):
@@ -73,12 +73,12 @@ class FeedDoesNotExist(FeedError):
 
 
 class WrongFeedType(FeedError, TypeError):
-    """A feed exists under that name, but of another type.
+    """A feed with that name exists but has a different type.
 
     Attributes:
         feed: the feed's name.
-        expected: the type that was asked for; empty: any that can do this.
-        actual: the type that is stored; empty: not known.
+        expected: the requested type; empty if several types support the operation.
+        actual: the stored type; empty if it is unknown.
     """
 
     def __init__(self, feed: str, *, expected: str = "", actual: str = "") -> None:
@@ -88,7 +88,7 @@ class WrongFeedType(FeedError, TypeError):
             message = (
                 f"feed {feed!r} is not of type {expected!r}"
                 if expected
-                else (f"feed {feed!r} is of a type that cannot do this")
+                else f"feed {feed!r} has a type that does not support this operation"
             )
         super().__init__(feed, message)
         self.expected = expected
@@ -98,12 +98,12 @@ class WrongFeedType(FeedError, TypeError):
 class ItemTooLarge(FeedError, ValueError):
     """An item, or a job's result, is larger than the feed or the server allows.
 
-    Nothing was done, and repeating the call would have the same effect.
+    Nothing was changed. Repeating the call would fail in the same way.
 
     Attributes:
-        size: bytes of the item.
-        allowed: bytes that are allowed; None: the server does not tell.
-        setting: the setting of the server that does not allow it; empty: it is the feed's
+        size: the size of the item in bytes.
+        allowed: the limit in bytes; None if the server does not report it.
+        setting: the server setting that sets the limit; empty if the limit is the feed's
             ``max_item_size``.
     """
 
@@ -111,11 +111,11 @@ class ItemTooLarge(FeedError, ValueError):
         if setting:
             limit = "" if allowed is None else f" of {allowed} bytes"
             message = (
-                f"the server refuses {size} bytes for feed {feed!r}, for they are more than its "
-                f"{setting}{limit}; nothing was done"
+                f"{size} bytes for feed {feed!r} exceed the server's {setting}{limit}; "
+                "nothing was done"
             )
         else:
-            message = f"feed {feed!r} takes items of {allowed} bytes at most, not {size}"
+            message = f"feed {feed!r} allows items of at most {allowed} bytes, not {size}"
         super().__init__(feed, message)
         self.size = size
         self.allowed = allowed
@@ -123,7 +123,7 @@ class ItemTooLarge(FeedError, ValueError):
 
 
 class ItemError(FeedError):
-    """Something about one item. ``feed`` and ``id`` name it."""
+    """The base class of errors about one item, which ``feed`` and ``id`` identify."""
 
     template = "item {id!r} of feed {feed!r}"
 
@@ -133,13 +133,13 @@ class ItemError(FeedError):
 
 
 class ItemDoesNotExist(ItemError):
-    """No item has that id (for a sorted feed also: no such neighbor)."""
+    """No item has that id. In a sorted feed, the id can also be that of the neighbor."""
 
     template = "feed {feed!r} has no item {id!r}"
 
 
 class NotClaimed(ItemError):
-    """The job is not claimed, or no longer by the claim that was used."""
+    """The job is not claimed, or the claim that was used no longer holds."""
 
     template = "job {id!r} of feed {feed!r} is not claimed, or is claimed by another worker"
 
@@ -151,17 +151,17 @@ class NotStalled(ItemError):
 
 
 class NotScheduled(ItemError):
-    """The job is not scheduled: it is available already, or there is none."""
+    """The job is not scheduled: it is already available, or does not exist."""
 
     template = "job {id!r} of feed {feed!r} is not scheduled"
 
 
 class JobFailed(ItemError):
-    """There will be no result, because the job is stalled.
+    """The job will have no result because it is stalled.
 
     Attributes:
-        reason: the text that was given as the reason; empty: none was.
-        error: the name of the class of the exception that was raised; empty: none was.
+        reason: why the job failed; empty if no reason was given.
+        error: the class name of the exception that the handler raised; empty if there was none.
     """
 
     template = "job {id!r} of feed {feed!r} has failed and is stalled"
@@ -176,9 +176,9 @@ class JobFailed(ItemError):
 
 
 class NoResult(ItemError):
-    """The job has no result: it was finished without one, or retracted, or there was none."""
+    """The job has no result: it was finished without one, was retracted, or never existed."""
 
-    template = "job {id!r} of feed {feed!r} has no result: it ended without one, or is not there"
+    template = "job {id!r} of feed {feed!r} has no result: it ended without one or does not exist"
 
 
 class JobRetracted(NoResult):
@@ -188,9 +188,9 @@ class JobRetracted(NoResult):
 
 
 class ItemExists(ItemError):
-    """The id of a put is taken, and the put was to be refused then."""
+    """The id of a put is already taken, and the put was made with ``if_exists="refuse"``."""
 
-    template = "feed {feed!r} has an item {id!r}, or had one whose id stays taken"
+    template = "feed {feed!r} already has an item {id!r}, or its id is still reserved"
 
 
 class Empty(ThoonkError, queue.Empty):
@@ -201,7 +201,7 @@ class Empty(ThoonkError, queue.Empty):
 
 
 class NotListening(ThoonkError):
-    """Handlers need ``listen=True``."""
+    """A handler was registered on a client that was not created with ``listen=True``."""
 
 
 class Closed(ThoonkError):
@@ -209,9 +209,9 @@ class Closed(ThoonkError):
 
 
 class WrongEventLoop(ThoonkError, RuntimeError):
-    """An asyncio client is used in a second event loop, or outside of asyncio.
+    """An asyncio client was used in a second event loop, or outside asyncio.
 
-    Nothing was done. Its connections work in the event loop that used it first.
+    Nothing was done. A client works only in the event loop that used it first.
     """
 
 
@@ -219,7 +219,7 @@ class WrongEventLoop(ThoonkError, RuntimeError):
 
 
 class BackendError(ThoonkError):
-    """The backend refused or failed; ``__cause__`` has the driver's own error."""
+    """The backend rejected the operation or failed. ``__cause__`` is the driver's error."""
 
 
 class BackendUnavailable(BackendError):
@@ -227,38 +227,38 @@ class BackendUnavailable(BackendError):
 
 
 class AccessDenied(BackendError):
-    """Wrong credentials, or an ACL that does not allow it. Nothing was done."""
+    """The credentials are wrong, or an ACL does not allow the operation. Nothing was done."""
 
 
 class BackendFull(BackendError):
-    """The backend has no memory left for this. Nothing was done."""
+    """The backend is out of memory. Nothing was done."""
 
 
 class OutcomeUnknown(BackendError):
     """The connection was lost after the operation was sent.
 
-    It may or may not have taken effect: look before repeating it.
+    The operation may or may not have taken effect: check before you repeat it.
 
     Attributes:
-        items: what `Queue.get` or `Queue.get_many` had in its hands. They are the caller's
-            alone if the operation took effect; if not, they are back in the queue after
-            ten seconds.
+        items: the items that `Queue.get` or `Queue.get_many` had taken. If the operation took
+            effect, only the caller has them. Otherwise they return to the queue after ten
+            seconds.
     """
 
     items: tuple[object, ...] = ()
 
     @property
     def item(self) -> object:
-        """The one of `Queue.get`, None when there is none."""
+        """The item that `Queue.get` had taken, or None."""
         return self.items[0] if self.items else None
 
 
 class BackendNotInstalled(BackendError, ImportError):
-    """The chosen backend's packages are missing. The message says what to install."""
+    """A package that the backend needs is missing. The message says what to install."""
 
 
 class UnsupportedOperation(BackendError, NotImplementedError):
-    """This backend does not know the operation (it may be older than the client)."""
+    """The backend does not support the operation. It may be older than the client."""
 
 
 def _rebuild(
@@ -271,6 +271,6 @@ def _rebuild(
 
 
 def is_refusal(error: ThoonkError) -> bool:
-    """Whether the backend refused an operation, and would again: nothing was done."""
+    """Whether the backend rejected the operation and would do so again. Nothing was done."""
     passing = (BackendUnavailable, BackendFull, OutcomeUnknown, UnsupportedOperation)
     return isinstance(error, BackendError | ItemTooLarge) and not isinstance(error, passing)

@@ -1,7 +1,7 @@
-"""What subscribers receive, as values (contract: Channels).
+"""The notices that subscribers receive (contract: Channels).
 
-A backend yields notices whose items are bytes; the client decodes them with the
-feed's serializer before a subscriber sees them.
+A backend yields notices whose items are bytes. The client decodes the items with the
+feed's serializer before it passes the notices to subscribers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Notice:
-    """Something happened to the feed named ``feed``."""
+    """A change to the feed named ``feed``; the base class of all notices."""
 
     feed: str
 
@@ -30,7 +30,7 @@ class Published(Notice, Generic[T]):
 
 @attrs.frozen
 class Edited(Notice, Generic[T]):
-    """An existing item was replaced. In a feed it has also moved to the end."""
+    """An existing item was replaced. In a feed, it also moved to the end."""
 
     id: str
     item: T
@@ -38,9 +38,9 @@ class Edited(Notice, Generic[T]):
 
 @attrs.frozen
 class Retracted(Notice):
-    """An item was removed, also one that was pushed out by ``max_length``.
+    """An item was removed, either by a retraction or because of ``max_length``.
 
-    Of a job feed: a job was removed (with ``events``).
+    In a job feed with ``events``: a job was removed.
     """
 
     id: str
@@ -48,7 +48,7 @@ class Retracted(Notice):
 
 @attrs.frozen
 class Moved(Notice):
-    """An item of a sorted feed was placed, at its insertion or by a move.
+    """An item of a sorted feed was inserted or moved.
 
     ``position`` is ``begin:``, ``:end``, ``:X`` (before X) or ``X:`` (after X).
     """
@@ -67,19 +67,19 @@ class Finished(Notice, Generic[T]):
 
 @attrs.frozen
 class JobEvent(Notice):
-    """Something happened to the job ``id`` of a feed that is configured with ``events``."""
+    """A change to the job ``id`` of a feed that is configured with ``events``."""
 
     id: str
 
 
 @attrs.frozen
 class Put(JobEvent):
-    """A job is available: it was put, or was scheduled and is due."""
+    """A job became available: it was put, or its scheduled time has come."""
 
 
 @attrs.frozen
 class Scheduled(JobEvent):
-    """A job is scheduled, until ``due``: seconds since 1970, by the backend's clock."""
+    """A job was scheduled for ``due``, in seconds since 1970 by the backend's clock."""
 
     due: float
 
@@ -91,7 +91,7 @@ class Claimed(JobEvent):
 
 @attrs.frozen
 class Progressed(JobEvent):
-    """A job is so far: ``fraction`` is 0 to 1, ``text`` what is done just now."""
+    """A worker reported progress: ``fraction`` is 0 to 1, ``text`` the current step."""
 
     fraction: float
     text: str
@@ -99,17 +99,17 @@ class Progressed(JobEvent):
 
 @attrs.frozen
 class Ended(JobEvent):
-    """A job was finished without a result. (With one: `Finished`.)"""
+    """A job was finished without a result. (With a result, the notice is `Finished`.)"""
 
 
 @attrs.frozen
 class Cancelled(JobEvent):
-    """A job has failed, or its claim has run out, and it is not stalled."""
+    """A job failed, or its claim expired, and the job is not stalled."""
 
 
 @attrs.frozen
 class Released(JobEvent):
-    """A job was given back unfinished; that is no failure."""
+    """A job was given back unfinished. This does not count as a failure."""
 
 
 @attrs.frozen
@@ -119,7 +119,7 @@ class Stalled(JobEvent):
 
 @attrs.frozen
 class Retried(JobEvent):
-    """A job that was stalled is available again."""
+    """A stalled job is available again."""
 
 
 @attrs.frozen
@@ -129,25 +129,25 @@ class Created(Notice):
 
 @attrs.frozen
 class Deleted(Notice):
-    """The feed was deleted, with all that was in it."""
+    """The feed was deleted with everything in it."""
 
 
 @attrs.frozen
 class Configured(Notice):
-    """The feed's configuration was set."""
+    """The feed's configuration was changed."""
 
 
 @attrs.frozen
 class Gap(Notice):
-    """The connection was lost for a while: notices may have been missed.
+    """The connection was interrupted, and notices may have been missed.
 
-    ``feed`` is the empty text when the subscription is for all feeds.
+    ``feed`` is an empty string if the subscription is for all feeds.
     """
 
 
 @attrs.frozen
 class Marker(Notice):
-    """Where among the notices a `ReadSnapshotPage` was done; handed to no user.
+    """The point among the notices at which a `ReadSnapshotPage` took effect. Internal.
 
     ``token`` is the subscription's, ``mark`` that of the answer.
     """
@@ -176,7 +176,7 @@ AnyNotice: TypeAlias = (
     | Configured
     | Gap
 )
-"""Every notice there is, for a feed whose items are T. Type checkers narrow it by class."""
+"""Any notice of a feed whose items are of type T. Type checkers narrow it by class."""
 
 EVENT_OF: dict[type[Notice], str] = {
     Published: "publish",
@@ -198,11 +198,11 @@ EVENT_OF: dict[type[Notice], str] = {
     Configured: "config",
     Gap: "gap",
 }
-"""The name of the handler event for each notice."""
+"""The name of the handler event for each class of notice."""
 
 
 def log_fields(notice: Notice) -> dict[str, str]:
-    """What a line in the log about a notice has as ``extra``."""
+    """The ``extra`` fields of a log record about a notice."""
     fields = {"feed": notice.feed}
     if isinstance(notice, Published | Edited | Retracted | Moved | Finished | JobEvent):
         fields["id"] = notice.id

@@ -1,9 +1,8 @@
-"""The vocabulary: everything a backend can be asked to do, as plain values.
+"""The operations that backends execute, and the values they take and return.
 
-Each operation is one row of the contract, takes effect atomically with its
-notices, and says in its type what it returns. Items are bytes here: encoding
-them is up to the client. Building an operation validates it; executing it is
-a backend's.
+Each operation is one row of the contract. It takes effect atomically with its
+notices, and its type says what it returns. Items are bytes here: the client
+encodes them. Creating an operation validates it; a backend executes it.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from thoonk.names import check_id, check_name
 R_co = TypeVar("R_co", covariant=True)
 
 KINDS = (FEED, SORTED_FEED, QUEUE, JOB)
-"""The four shapes of data."""
+"""The four kinds of feeds."""
 
 
 class Priority(enum.IntEnum):
@@ -56,11 +55,11 @@ class Position:
 
     @classmethod
     def parse(cls, text: object) -> Position:
-        """Read ``begin:``, ``:end``, ``:42`` (before 42) or ``42:`` (after 42).
+        """Parse ``begin:``, ``:end``, ``:42`` (before 42) or ``42:`` (after 42).
 
         Raises:
-            InvalidType: not text.
-            InvalidValue: none of the four forms.
+            InvalidType: the position is not text.
+            InvalidValue: the text has none of the four forms.
         """
         if not isinstance(text, str):
             raise InvalidType(f"a position must be a str, not {type(text).__name__}")
@@ -73,7 +72,8 @@ class Position:
         if len(text) > 1 and text.endswith(":") and not text.startswith(":"):
             return cls(Where.AFTER, text[:-1])
         raise InvalidValue(
-            f"a position is 'begin:', ':end', ':ID' (before) or 'ID:' (after), not {text!r:.80}"
+            "a position must be 'begin:', ':end', ':ID' (before) or 'ID:' (after), "
+            f"not {text!r:.80}"
         )
 
     def __str__(self) -> str:
@@ -94,12 +94,12 @@ def _check_id(_: object, __: attrs.Attribute[str], id: str) -> None:
 
 def _check_many(_: object, attribute: attrs.Attribute[Any], values: tuple[object, ...]) -> None:
     if not 0 < len(values) <= MOST:
-        raise InvalidValue(f"{attribute.name} must be 1 to {MOST}, not {len(values)}")
+        raise InvalidValue(f"{attribute.name} must have 1 to {MOST} elements, not {len(values)}")
 
 
 def _check_most(_: object, attribute: attrs.Attribute[Any], values: tuple[object, ...]) -> None:
     if len(values) > MOST:
-        raise InvalidValue(f"{attribute.name} must be {MOST} at most, not {len(values)}")
+        raise InvalidValue(f"{attribute.name} must have at most {MOST} elements, not {len(values)}")
 
 
 def _check_ids(_: object, attribute: attrs.Attribute[Any], ids: tuple[str, ...]) -> None:
@@ -130,11 +130,11 @@ def _check_items(_: object, attribute: attrs.Attribute[Any], items: tuple[bytes,
 
 
 def check_count(name: str, value: object) -> int:
-    """Return how many one operation may have, 1 to 1000.
+    """Return a count for one operation, 1 to 1000.
 
     Raises:
-        InvalidType: not a whole number.
-        InvalidValue: less, or more.
+        InvalidType: the count is not a whole number.
+        InvalidValue: the count is out of range.
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidType(f"{name} must be an int, not {type(value).__name__}")
@@ -154,13 +154,14 @@ def _check_count_or_none(_: object, attribute: attrs.Attribute[int], value: int)
 
 def _check_jobs(_: object, attribute: attrs.Attribute[Any], jobs: tuple[object, ...]) -> None:
     if len(jobs) > MOST_REPORTED:
-        raise InvalidValue(f"{attribute.name} must be {MOST_REPORTED} at most, not {len(jobs)}")
+        limit = f"at most {MOST_REPORTED} elements"
+        raise InvalidValue(f"{attribute.name} must have {limit}, not {len(jobs)}")
 
 
 def _check_keep(_: object, attribute: attrs.Attribute[float], value: float) -> None:
     if not 0 < value <= LONGEST_KEPT:
-        limit = f"above 0, and {LONGEST_KEPT:.0f} at most"
-        raise InvalidValue(f"{attribute.name} must be {limit}, not {value!r:.80}")
+        limit = f"more than 0 and at most {LONGEST_KEPT:.0f}"
+        raise InvalidValue(f"{attribute.name} must be {limit} seconds, not {value!r:.80}")
 
 
 def _check_start(_: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -185,12 +186,12 @@ def _check_fraction(_: object, attribute: attrs.Attribute[float], value: float) 
 def _check_own(_: object, attribute: attrs.Attribute[Any], value: tuple[Entry, ...]) -> None:
     _check_many(_, attribute, value)
     if len({entry.id for entry in value}) < len(value):
-        raise InvalidValue("an id can be put once in a step, and one is named twice")
+        raise InvalidValue("entries must have different ids, and one occurs twice")
 
 
 def _check_state(_: object, __: attrs.Attribute[JobState], value: JobState) -> None:
     if value is JobState.FINISHED:
-        raise InvalidValue(f"state must be one of jobs that are not finished, not {value!r:.80}")
+        raise InvalidValue(f"state must be one of unfinished jobs, not {value.value!r}")
 
 
 def _check_seconds(_: object, attribute: attrs.Attribute[float], value: float) -> None:
@@ -199,20 +200,20 @@ def _check_seconds(_: object, attribute: attrs.Attribute[float], value: float) -
 
 
 MOST = 1000
-"""The most entries, ids or claims that one operation has. The server does it in a few ms."""
+"""The most entries, ids or claims in one operation, so that it takes the server a few ms."""
 
 MOST_REPORTED = 100
-"""The most jobs that a worker names in its record."""
+"""The most jobs that a worker lists in its report."""
 
 LONGEST_KEPT = 3600.0
-"""Seconds that a worker's record is kept at most, when the worker does not report again."""
+"""The longest time, in seconds, that a report is kept if the worker does not report again."""
 
 CONFIRM_WITHIN = 10.0
-"""Seconds within which what was taken from a queue is confirmed, or it is available again."""
+"""Seconds after which an item that was taken from a queue returns unless it is confirmed."""
 
 
 def digest_of(item: bytes) -> bytes:
-    """What tells whether an item has changed: the first 16 bytes of its SHA-1."""
+    """Return a digest that shows whether an item has changed: 16 bytes of its SHA-1."""
     return hashlib.sha1(item, usedforsecurity=False).digest()[:16]
 
 
@@ -228,7 +229,7 @@ class Entry:
 
 
 class IfExists(enum.Enum):
-    """What becomes of a put under an id that is taken."""
+    """What to do when the id of a put is already taken."""
 
     KEEP = "keep"
     REPLACE = "replace"
@@ -236,7 +237,7 @@ class IfExists(enum.Enum):
 
 
 class Outcome(enum.IntEnum):
-    """What became of a put under an id of the caller's choice."""
+    """What a put with an id that the caller chose did."""
 
     KEPT = 0
     ADDED = 1
@@ -244,7 +245,7 @@ class Outcome(enum.IntEnum):
 
 
 class Failed(enum.IntEnum):
-    """What became of a job that failed: it waits again, is stalled, or is scheduled."""
+    """The state of a job after it failed: it waits again, is stalled, or is scheduled."""
 
     WAITING = 0
     STALLED = 1
@@ -252,15 +253,15 @@ class Failed(enum.IntEnum):
 
 
 LATEST = 253_402_300_799.0
-"""The last time that can be asked for, in seconds since 1970 (the end of the year 9999)."""
+"""The latest time that is allowed, in seconds since 1970 (the end of the year 9999)."""
 
 
 @attrs.frozen
 class Due:
-    """When a job is to be available, by the server's clock: one of the two.
+    """When a job becomes available, by the server's clock: either a delay or a time.
 
     Attributes:
-        delay: seconds from when the operation is done.
+        delay: seconds from when the operation is executed.
         at: seconds since 1970-01-01 00:00 UTC.
     """
 
@@ -269,7 +270,7 @@ class Due:
 
     def __attrs_post_init__(self) -> None:
         if (self.delay is None) == (self.at is None):
-            raise InvalidValue("a job is due after a delay or at a time, one of the two")
+            raise InvalidValue("Due needs either delay or at: pass exactly one of them")
         seconds = self.delay or self.at or 0.0
         if not 0 <= seconds <= LATEST:
             raise InvalidValue(f"a time must be 0 to {LATEST:.0f} seconds, not {seconds!r:.80}")
@@ -280,10 +281,10 @@ class Failure:
     """Why a job failed.
 
     Attributes:
-        error: the name of the error's class; empty where there was none.
+        error: the class name of the exception; empty if there was none.
         message: the reason, as text.
-        traceback: where it happened, as text.
-        worker: the worker that reports it, such as ``host:pid``.
+        traceback: the traceback, as text.
+        worker: the worker that reported the failure, such as ``host:pid``.
     """
 
     message: str
@@ -293,7 +294,7 @@ class Failure:
 
 
 class JobState(enum.Enum):
-    """Where a job is."""
+    """The state of a job."""
 
     SCHEDULED = "scheduled"
     WAITING = "waiting"
@@ -304,22 +305,25 @@ class JobState(enum.Enum):
 
 @attrs.frozen
 class JobInfo:
-    """What is known of a job. Times are the backend's; None: it is not known, or has not been.
+    """The state and history of a job.
+
+    Times are by the backend's clock. A time is None if it is unknown or the event has not
+    happened.
 
     Attributes:
-        id: its id.
-        state: where it is. FINISHED: its result is still there.
-        put: when it was put or retried; of one that was scheduled, when it was available.
-        due: until when it is or was scheduled.
-        claimed: when its claim was made, however often it was extended since.
-        failed: when it failed last.
+        id: the job's id.
+        state: its state. FINISHED: its result is still stored.
+        put: when it was put or retried; for a scheduled job, when it became available.
+        due: the time for which it is or was scheduled.
+        claimed: when it was claimed. Extending the claim does not change this.
+        failed: when it last failed.
         stalled: when it was stalled.
         failures: how often it failed since it was put or retried.
-        failure: why it failed last.
-        has_result: whether there is a result under its id.
-        progress: how far it is or was, 0 to 1, as its worker reported.
-        doing: what was done then.
-        progressed: when that was said.
+        failure: why it last failed.
+        has_result: whether a result is stored under its id.
+        progress: the progress that its worker last reported, 0 to 1.
+        doing: the step that its worker last reported.
+        progressed: when its worker last reported progress.
     """
 
     id: str
@@ -342,9 +346,9 @@ class JobPage:
     """Answer of `ReadJobPage`.
 
     Attributes:
-        jobs: what is known of each. Whether it has a result is not asked.
+        jobs: the jobs. ``has_result`` is not looked up.
         items: their items.
-        cursor: what to ask with for the next page; empty: this was the last one.
+        cursor: the cursor for the next page; empty after the last page.
     """
 
     jobs: tuple[JobInfo, ...]
@@ -354,11 +358,11 @@ class JobPage:
 
 @attrs.frozen
 class Step:
-    """Answer of an operation that does much in short steps.
+    """Answer of an operation that does a long task in short steps.
 
     Attributes:
-        count: with how many it is done.
-        left: how many there are still.
+        count: how many elements this step processed.
+        left: how many remain.
     """
 
     count: int
@@ -367,13 +371,13 @@ class Step:
 
 @attrs.frozen
 class ReportedJob:
-    """A job that a worker is at, as it reports it.
+    """A job that a worker is running, as part of its report.
 
     Attributes:
-        feed: the name of its feed, one of the worker's.
-        id: its id.
+        feed: the name of the job's feed, one of the worker's.
+        id: the job's id.
         attempt: the number of the attempt; the first is 1.
-        running_for: seconds since its handler was called.
+        running_for: seconds since the handler was called.
     """
 
     feed: str = attrs.field(validator=_check_feed)
@@ -384,22 +388,22 @@ class ReportedJob:
 
 @attrs.frozen
 class WorkerReport:
-    """What a worker says of itself. It knows its own clock alone, and so tells ages.
+    """What a worker reports about itself. It contains ages, not times: clocks can differ.
 
     Attributes:
-        id: differs from that of every other worker, and is not used again.
+        id: the worker's id, which is unique and never reused.
         host: the name of the machine or container.
-        pid: the number of the process.
-        version: of the program that works, such as that of this library.
+        pid: the process id.
+        version: the version of the worker program, such as that of this library.
         feeds: the names of the feeds that it works on.
-        concurrency: how many jobs it does at once, of all feeds together.
-        processes: how many processes its group has; 0: it belongs to none.
-        group: what all processes of its group have in common, such as the ``host:pid`` of
-            the process that has started them; empty: it belongs to none.
-        running_for: seconds since it began.
-        is_stopping: whether it takes no more jobs.
-        busy: how many jobs it is at.
-        jobs: these, or some of them: `MOST_REPORTED` at most.
+        concurrency: how many jobs it runs at once, over all feeds.
+        processes: how many processes its group has; 0 if it belongs to no group.
+        group: a name that all processes of its group share, such as the ``host:pid`` of
+            the process that started them; empty if it belongs to no group.
+        running_for: seconds since it started.
+        is_stopping: whether it has stopped taking jobs.
+        busy: how many jobs it is running.
+        jobs: the jobs that it is running, at most `MOST_REPORTED` of them.
     """
 
     id: str = attrs.field(validator=_check_id)
@@ -417,17 +421,20 @@ class WorkerReport:
 
     def __attrs_post_init__(self) -> None:
         if others := {job.feed for job in self.jobs} - {*self.feeds}:
-            raise InvalidValue(f"a job must be of one of the worker's feeds, not {min(others)!r}")
+            allowed = ", ".join(map(repr, self.feeds))
+            raise InvalidValue(
+                f"jobs must belong to the worker's feeds ({allowed:.80}), not {min(others)!r}"
+            )
 
 
 @attrs.frozen
 class WorkerJob:
-    """A job that a worker is at.
+    """A job that a worker is running.
 
     Attributes:
-        feed: the name of its feed.
-        id: its id.
-        since: when its handler was called.
+        feed: the name of the job's feed.
+        id: the job's id.
+        since: when the handler was called.
         attempt: the number of the attempt; the first is 1.
     """
 
@@ -439,23 +446,24 @@ class WorkerJob:
 
 @attrs.frozen
 class WorkerInfo:
-    """A worker that is alive, or was when it reported last. Times are the backend's.
+    """A worker, as of its last report. Times are by the backend's clock.
 
     Attributes:
-        id: differs from that of every other worker.
+        id: the worker's id, which is unique.
         host: the name of the machine or container.
-        pid: the number of the process.
-        version: of the library, or of the program that works.
+        pid: the process id.
+        version: the version of the library or of the worker program.
         feeds: the names of the feeds that it works on.
-        concurrency: how many jobs it does at once, of all feeds together.
-        processes: how many processes its group has; 0: it belongs to none.
-        group: the ``host:pid`` of the process that has started its group; empty: none.
-        started: when it began.
-        reported: when it reported last.
-        is_stopping: whether it takes no more jobs.
-        busy: how many jobs it was at then.
-        jobs: these, or the first hundred of them.
-        age: seconds since it reported, when this was read.
+        concurrency: how many jobs it runs at once, over all feeds.
+        processes: how many processes its group has; 0 if it belongs to no group.
+        group: the ``host:pid`` of the process that started its group; empty if it belongs to
+            no group.
+        started: when it started.
+        reported: when it last reported.
+        is_stopping: whether it has stopped taking jobs.
+        busy: how many jobs it was running.
+        jobs: the jobs that it was running, at most one hundred of them.
+        age: seconds between the last report and this answer.
     """
 
     id: str
@@ -479,8 +487,8 @@ class WorkerPage:
     """Answer of `ReadWorkers`.
 
     Attributes:
-        workers: some of those that are alive, in no order. One may be in two pages.
-        cursor: what to ask with for the next page; empty: this was the last one.
+        workers: some of the live workers, in no particular order. A worker may be on two pages.
+        cursor: the cursor for the next page; empty after the last page.
     """
 
     workers: tuple[WorkerInfo, ...]
@@ -488,7 +496,7 @@ class WorkerPage:
 
 
 class IfMissed(enum.Enum):
-    """What becomes of periodic jobs for whose times no program has asked for more than a minute."""
+    """What to do about periodic jobs that are more than a minute late, as no program ran."""
 
     ONCE = "once"
     SKIP = "skip"
@@ -496,17 +504,19 @@ class IfMissed(enum.Enum):
 
 @attrs.frozen
 class Schedule:
-    """A job that is put again and again, and when.
+    """A job that is put periodically.
 
     Attributes:
-        name: of the schedule; one job has the id NAME@MS, its time in ms since 1970.
-        item: of the jobs.
-        every: seconds between two of them, from when the schedule is made; None: ``cron`` says.
+        name: the name of the schedule. Each job has the id NAME@MS, where MS is its time in
+            milliseconds since 1970.
+        item: the item of the jobs.
+        every: seconds between two jobs, counted from when the schedule is created; None if
+            ``cron`` is used.
         cron: a cron expression.
-        tz: the name of the time zone in which that is meant.
-        if_missed: what becomes of jobs whose times are over. ONCE: of many, one is put, under
-            the last of the times. SKIP: none is.
-        priority: of the jobs.
+        tz: the name of the time zone of the cron expression.
+        if_missed: what to do about missed times. ONCE: put one job, for the last of the
+            missed times. SKIP: put none.
+        priority: the priority of the jobs.
     """
 
     name: str = attrs.field(validator=_check_id)
@@ -520,12 +530,12 @@ class Schedule:
 
 @attrs.frozen
 class ScheduleStatus:
-    """A schedule, and when it is due.
+    """A schedule and its next times.
 
     Attributes:
         schedule: the schedule.
-        next: when it is due next, in seconds since 1970; None: unknown.
-        later: the times after that, as far as they are known.
+        next: when it is next due, in seconds since 1970; None if unknown.
+        later: the known times after that.
     """
 
     schedule: Schedule
@@ -535,7 +545,7 @@ class ScheduleStatus:
 
 @attrs.frozen
 class CreateResult:
-    """Answer of `CreateFeed`: was it created by this call, and what is configured now."""
+    """Answer of `CreateFeed`: whether the call created the feed, and its configuration."""
 
     created: bool
     config: Mapping[str, str]
@@ -543,7 +553,7 @@ class CreateResult:
 
 @attrs.frozen
 class Delivery:
-    """An item that was taken; ``cancelled`` is how often its job was cancelled before."""
+    """An item that was taken. ``cancelled`` says how often its job was cancelled before."""
 
     id: str
     item: bytes
@@ -552,13 +562,13 @@ class Delivery:
 
 @attrs.frozen
 class Batch:
-    """Answer of a take: what was taken, and when it is worth looking again.
+    """Answer of a take: the entries, and when to try again.
 
     Attributes:
-        entries: what was taken.
-        retry_after: of an empty answer, seconds until a claim may expire and its job be
-            available, or a job is due, or None when only a put can help.
-        lost: of a `JobNext`, the jobs that were to be ended and are not claimed any more.
+        entries: the entries that were taken.
+        retry_after: if there are none, seconds until a job is due or a claim may expire; None
+            if only a put can make an entry available.
+        lost: for `JobNext`, the jobs that it did not end because their claims no longer hold.
     """
 
     entries: tuple[Delivery, ...]
@@ -568,7 +578,7 @@ class Batch:
 
 @attrs.frozen
 class ClaimRef:
-    """A claim: a job's id, and the token that it was claimed under (empty: any holder)."""
+    """A claim: a job's id and the token of the claim (empty: any claim)."""
 
     id: str = attrs.field(validator=_check_id)
     token: str = ""
@@ -581,9 +591,9 @@ class Completion:
     Attributes:
         id: the job's id.
         token: the claim's token; empty: any claim.
-        has_result: store and announce ``result``.
-        result: the result; None is a result, too.
-        timeout: seconds to keep it; None: as configured; 0: forever.
+        has_result: whether to store and announce ``result``.
+        result: the result, which can be None.
+        timeout: seconds to keep it. None: as configured. 0: forever.
     """
 
     id: str = attrs.field(validator=_check_id)
@@ -595,7 +605,7 @@ class Completion:
 
 @attrs.frozen
 class StoredResult:
-    """A job's stored result; None stands for «not known» (query) or the value None (result)."""
+    """A stored result. A ``query`` of None is unknown; a ``result`` of None is the value None."""
 
     query: bytes | None
     result: bytes | None
@@ -603,7 +613,7 @@ class StoredResult:
 
 @attrs.frozen
 class JobCounts:
-    """How many jobs are in which state, and how many were finished so far."""
+    """The number of jobs in each state, and of jobs finished so far."""
 
     waiting: int
     claimed: int
@@ -614,26 +624,27 @@ class JobCounts:
 
 @attrs.frozen
 class FeedStats:
-    """How full and how busy a feed is. None: there is none, or its type has no such thing.
+    """Statistics of a feed.
 
-    Ages are by the backend's clock.
+    A value is None if there is nothing to measure, or if it does not apply to the feed's
+    type. Ages are by the backend's clock.
 
     Attributes:
-        type: the type as it is stored.
-        items: how many items are stored.
+        type: the stored type.
+        items: the number of stored items.
         publishes: publishes, puts and edits so far.
         waiting: items of a queue, or jobs, that wait to be taken.
-        claimed: jobs that are claimed; items of a queue that are on their way.
-        stalled: jobs out of circulation.
-        failing: jobs, waiting, claimed or stalled, that were cancelled at least once.
+        claimed: claimed jobs, or items of a queue that were taken but not yet confirmed.
+        stalled: stalled jobs.
+        failing: waiting, claimed or stalled jobs that were cancelled at least once.
         finished: jobs finished so far.
-        oldest_waiting: seconds since the oldest waiting job was put or retried. (Where
-            a thousand older ones are claimed: since the next job was.)
-        oldest_claimed: seconds since the oldest claim was made, however often it was extended.
+        oldest_waiting: seconds since the oldest waiting job was put or retried. (If the
+            thousand oldest jobs are claimed: since the next job was put or retried.)
+        oldest_claimed: seconds since the oldest claim was made. Extending it does not count.
         oldest_item: seconds since the first item of a feed was published.
         newest_item: seconds since the last item of a feed was published.
-        scheduled: jobs whose time has yet to come.
-        next_due: seconds until the next of these, or of the feed's schedules, is due.
+        scheduled: scheduled jobs whose time has not come yet.
+        next_due: seconds until the next scheduled job, or the feed's next periodic job, is due.
         paused: whether a queue or job feed is paused.
     """
 
@@ -655,19 +666,19 @@ class FeedStats:
 
     @property
     def kind(self) -> str | None:
-        """What its type means; None for a type that is not built in."""
+        """The kind of feed that ``type`` means; None if it is not a built-in type."""
         return KIND_OF_TYPE.get(self.type)
 
     @property
     def done(self) -> int | None:
-        """How many items of a queue were taken, or jobs finished, so far; None for other feeds."""
+        """Items taken from a queue, or jobs finished, so far; None for other feeds."""
         if self.kind == QUEUE:
             return self.publishes - self.items
         return self.finished if self.kind == JOB else None
 
     @property
     def oldest(self) -> float | None:
-        """Seconds that the oldest job has waited, or since a feed's first item was published."""
+        """The age of the oldest waiting job or, in a feed, of the first item, in seconds."""
         return self.oldest_item if self.oldest_waiting is None else self.oldest_waiting
 
 
@@ -676,10 +687,10 @@ class MaintenanceReport:
     """What `JobMaintain` repaired.
 
     Attributes:
-        expired: claims past their time that went back to waiting.
-        stalled: claims past their time that were stalled, for ``max_failures``.
-        recovered: ids that were in no state and are waiting again.
-        discarded: items left behind by a retraction, removed.
+        expired: jobs whose claims had expired and that wait again.
+        stalled: jobs whose claims had expired and that are stalled because of ``max_failures``.
+        recovered: jobs that were in no state and wait again.
+        discarded: items that a retraction left behind and that were removed.
     """
 
     expired: tuple[str, ...] = ()
@@ -689,7 +700,7 @@ class MaintenanceReport:
 
     @classmethod
     def of_all(cls, reports: Iterable[MaintenanceReport]) -> MaintenanceReport:
-        """What several steps repaired, as one report."""
+        """Combine the reports of several steps."""
         every = [*reports]
         return cls(
             *(
@@ -705,10 +716,10 @@ class Mended:
 
     Attributes:
         report: what this step repaired.
-        cursor: what to ask with for the next step; empty: this was the last one.
+        cursor: the cursor for the next step; empty after the last step.
         others: ids that are neither claimed nor stalled.
         waiting: ids that wait.
-        looked_at: of ``suspects``, how many of them, from the first on; one at least.
+        looked_at: how many ``suspects``, starting with the first, were checked; at least one.
     """
 
     report: MaintenanceReport
@@ -723,8 +734,8 @@ class SomeRetracted:
     """Answer of `RetractSome`.
 
     Attributes:
-        removed: for each id whether it was there; None: ask again for it.
-        cursor: what to ask again with.
+        removed: for each id, whether it existed. None: repeat the request for this id.
+        cursor: the cursor for the next request.
     """
 
     removed: tuple[bool | None, ...]
@@ -736,9 +747,9 @@ class Page:
     """Answer of `ReadPage`.
 
     Attributes:
-        ids: ids, in the order that was asked for.
-        items: their items, when these were asked for.
-        cursor: what to ask with for the next page; empty: this was the last one.
+        ids: ids, in the requested order.
+        items: their items, if requested.
+        cursor: the cursor for the next page; empty after the last page.
     """
 
     ids: tuple[str, ...]
@@ -751,10 +762,10 @@ class SnapshotPage:
     """Answer of `ReadSnapshotPage`.
 
     Attributes:
-        mark: what the `Marker` of this very answer has.
-        total: how many ids there are.
-        ids: those from ``start`` on, in order. There may be fewer than ``count`` behind
-            those that were to be skipped, but at least one if there is one.
+        mark: the ``mark`` of the `Marker` that belongs to this answer.
+        total: the total number of ids.
+        ids: the ids from ``start`` on, in order. Fewer than ``count`` may follow the skipped
+            ones, but at least one if any exist.
         items: items by id.
     """
 
@@ -772,7 +783,7 @@ class Operation(Generic[R_co]):
     """One row of the contract. ``R_co`` is what executing it returns."""
 
     wakes_waiters: ClassVar[bool] = False
-    """Whether it may leave something for a blocked taker."""
+    """Whether the operation can make an entry available to a waiting taker."""
 
 
 @attrs.frozen
@@ -782,11 +793,11 @@ class FeedNames(Operation[frozenset[str]]):
 
 @attrs.frozen
 class ReportWorker(Operation[None]):
-    """Keep what a worker reports about itself, in place of its previous report.
+    """Store a worker's report and replace its previous one.
 
     Attributes:
-        worker: what it says.
-        keep: seconds after which it is dropped, unless the worker reports again.
+        worker: the report.
+        keep: seconds after which the report is removed, unless the worker reports again.
     """
 
     worker: WorkerReport
@@ -795,33 +806,33 @@ class ReportWorker(Operation[None]):
 
 @attrs.frozen
 class RemoveWorker(Operation[bool]):
-    """Drop the report of a worker that has ended. Returns whether there was anything."""
+    """Remove the report of a worker that has ended. Returns whether there was one."""
 
     id: str = attrs.field(validator=_check_id)
 
 
 @attrs.frozen
 class ReadWorkers(Operation[WorkerPage]):
-    """The workers that have reported and whose time is not over, in parts."""
+    """The workers whose reports have not expired, in pages."""
 
     cursor: str = ""
 
 
 @attrs.frozen
 class FeedOperation(Operation[R_co]):
-    """An operation on one feed. Raises `FeedDoesNotExist` where it needs one that is there."""
+    """An operation on one feed. Raises `FeedDoesNotExist` if it needs the feed to exist."""
 
     feed: str = attrs.field(validator=_check_feed)
 
 
 @attrs.frozen
 class RegisterFeed(FeedOperation[bool]):
-    """List the feed among the names; announce it when it was not. Returns whether it was new."""
+    """Add the feed to the list of names and announce it. Returns whether it was new."""
 
 
 @attrs.frozen
 class UnregisterFeed(FeedOperation[bool]):
-    """Take the feed off the list of names; announce its deletion. Returns whether it was on."""
+    """Remove the feed from the list of names and announce it. Returns whether it was listed."""
 
 
 @attrs.frozen
@@ -831,7 +842,7 @@ class FeedIsRegistered(FeedOperation[bool]):
 
 @attrs.frozen
 class CreateFeed(FeedOperation[CreateResult]):
-    """Store a configuration unless the feed has one. ``config`` includes ``type``."""
+    """Store a configuration unless the feed already has one. ``config`` includes ``type``."""
 
     config: Mapping[str, str] = attrs.field(hash=False)
 
@@ -840,10 +851,10 @@ class CreateFeed(FeedOperation[CreateResult]):
 class DeleteFeed(FeedOperation[tuple[str, ...]]):
     """Remove every key of the feed.
 
-    Stored results have keys of their own. Where some are left, nothing is
-    deleted but the ``results`` named here, and ids of further ones are returned:
-    ask again with these. An empty answer means that the feed was deleted. Raises
-    `FeedDoesNotExist` when there was none.
+    Stored results have separate keys. While some of them are left, the operation
+    deletes only the ``results`` that are listed here and returns ids of others:
+    repeat it with these. An empty answer means that the feed was deleted. Raises
+    `FeedDoesNotExist` if there was no such feed.
     """
 
     results: tuple[str, ...] = ()
@@ -851,16 +862,16 @@ class DeleteFeed(FeedOperation[tuple[str, ...]]):
 
 @attrs.frozen
 class SetConfig(FeedOperation[tuple[str, ...]]):
-    """Set (None: remove) fields. A lower ``max_length`` trims at once; returns trimmed ids."""
+    """Set fields; None removes one. A lower ``max_length`` trims at once. Returns trimmed ids."""
 
     config: Mapping[str, str | None] = attrs.field(hash=False)
 
 
 @attrs.frozen
 class FeedTrim(FeedOperation[tuple[str, ...]]):
-    """Remove the oldest items of a feed but ``length``, 1000 of them at most; returns their ids.
+    """Remove the oldest items until ``length`` are left, at most 1000. Returns their ids.
 
-    So a long feed is shortened in short steps before a lower ``max_length`` is set.
+    Use it to shorten a long feed in short steps before setting a lower ``max_length``.
     """
 
     length: int = attrs.field(validator=_check_start)
@@ -868,19 +879,19 @@ class FeedTrim(FeedOperation[tuple[str, ...]]):
 
 @attrs.frozen
 class GetConfig(FeedOperation[Mapping[str, str]]):
-    """All fields as stored. Empty when the feed has none, that is: does not exist."""
+    """All stored fields. Empty if the feed does not exist."""
 
 
 @attrs.frozen
 class ReadItem(FeedOperation[bytes | None]):
-    """The item of an id, None when there is none. For every type of feed."""
+    """The item with an id, or None. For every type of feed."""
 
     id: str = attrs.field(validator=_check_id)
 
 
 @attrs.frozen
 class ReadItems(FeedOperation[dict[str, bytes]]):
-    """Items by id: those of ``ids`` that there are, or all. For every type of feed."""
+    """Items by id: those of ``ids`` that exist, or all. For every type of feed."""
 
     ids: tuple[str, ...] | None = attrs.field(
         default=None, validator=attrs.validators.optional(_check_ids)
@@ -901,10 +912,11 @@ class HasItem(FeedOperation[bool]):
 
 @attrs.frozen
 class ReadStats(FeedOperation[FeedStats]):
-    """How full and how busy a feed is, at a cost that does not grow with it.
+    """Statistics of a feed, at a cost that does not grow with the feed.
 
-    ``kind`` is the feed's; empty: what its stored type means. For every type of feed: of
-    one that is not built in, with an empty ``kind``, items and publishes alone.
+    ``kind`` is the feed's kind; if it is empty, the stored type decides. Works for every
+    type of feed. For a type that is not built in and an empty ``kind``, the answer has
+    only items and publishes.
     """
 
     kind: str = attrs.field(default="", validator=attrs.validators.in_(("", *KINDS)))
@@ -912,10 +924,10 @@ class ReadStats(FeedOperation[FeedStats]):
 
 @attrs.frozen
 class ReadIds(FeedOperation[tuple[str, ...]]):
-    """All ids. ``kind`` is the feed's (`thoonk.config`) and says which order they have.
+    """All ids. ``kind`` is the feed's kind (`thoonk.config`) and determines their order.
 
     Feed: as published. Sorted feed: first to last. Queue: the next one first.
-    Job: all that are not finished, in no particular order.
+    Job: all unfinished jobs, in no particular order.
     """
 
     kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
@@ -923,15 +935,16 @@ class ReadIds(FeedOperation[tuple[str, ...]]):
 
 @attrs.frozen
 class ReadPage(FeedOperation[Page]):
-    """A part of the ids, in the order of `ReadIds` or in reverse, with their items if asked.
+    """A page of ids, in the order of `ReadIds` or in reverse, optionally with their items.
 
     Attributes:
-        kind: as of `ReadIds`. A job feed has no order: it starts at 0, not in reverse.
-        start: how many to leave out before the first one, where there is no cursor.
-        count: how many at most. With large items a page has fewer.
-        reverse: from the last one to the first.
-        with_items: read the items, too.
-        cursor: of the page before.
+        kind: as for `ReadIds`. A job feed is unordered, so ``start`` must be 0 and ``reverse``
+            False.
+        start: how many ids to skip, if there is no cursor.
+        count: the largest number of ids. A page with large items has fewer.
+        reverse: whether to read from the last one to the first.
+        with_items: whether to read the items, too.
+        cursor: the cursor of the previous page.
     """
 
     kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
@@ -944,23 +957,22 @@ class ReadPage(FeedOperation[Page]):
 
 @attrs.frozen
 class ReadSnapshotPage(FeedOperation[SnapshotPage]):
-    """A part of a feed or sorted feed, at a point among its notices.
+    """A page of a feed or sorted feed, read at a known point among its notices.
 
-    A subscription that was given ``marker`` gets a `Marker` with it: what came before
-    that is in the answer, what comes after is not. Asked twice, there are two, and each
-    has a ``mark`` of its own.
+    The subscription whose token is ``marker`` receives a `Marker` with that token. The answer
+    includes the changes whose notices come before the marker and none of those after it.
+    If the operation is executed twice, it sends two markers, each with a different ``mark``.
 
     Attributes:
-        kind: as of `ReadIds`.
-        marker: of the subscription.
-        tag: the caller's, another one with each page: a part of the mark.
+        kind: as for `ReadIds`.
+        marker: the subscription's token.
+        tag: a text that the caller chooses, different for each page; part of the mark.
         start: how many ids to leave out.
-        skip: of how many ids, from there, the items are not wanted.
-        count: how many ids at most behind these. With large items a page has fewer.
-        wanted: ids whose items are wanted besides (as many as fit, one at least): empty of
-            an id that there is not.
-        known: ids, and the `digest_of` their items. An item that is still the same may be
-            left out.
+        skip: how many ids from there on to return without their items.
+        count: the largest number of ids after these. A page with large items has fewer.
+        wanted: further ids whose items to return (as many as fit, at least one). For an id
+            that does not exist, the item is empty.
+        known: ids with the `digest_of` their items. An unchanged item may be left out.
     """
 
     kind: str = attrs.field(validator=attrs.validators.in_((FEED, SORTED_FEED)))
@@ -977,23 +989,23 @@ class ReadSnapshotPage(FeedOperation[SnapshotPage]):
 
 @attrs.frozen
 class FeedPublish(FeedOperation[tuple[bool, ...]]):
-    """Publish entries at the end, in order. Returns for each whether its id was new."""
+    """Publish entries at the end, in order. Returns for each one whether its id was new."""
 
     entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen
 class FeedRetract(FeedOperation[tuple[bool, ...]]):
-    """Remove items. Returns for each id whether it was there."""
+    """Remove items. Returns for each id whether it existed."""
 
     ids: tuple[str, ...] = attrs.field(validator=_check_ids)
 
 
 @attrs.frozen
 class SortedInsert(FeedOperation[tuple[str, ...]]):
-    """Insert items at a position, in their order; returns the ids they got.
+    """Insert items at a position, in order. Returns their new ids.
 
-    `ItemDoesNotExist`: there is no such neighbor.
+    Raises `ItemDoesNotExist` if there is no such neighbor.
     """
 
     items: tuple[bytes, ...] = attrs.field(validator=_check_items)
@@ -1002,14 +1014,17 @@ class SortedInsert(FeedOperation[tuple[str, ...]]):
 
 @attrs.frozen
 class SortedEdit(FeedOperation[None]):
-    """Replace an item in its place. `ItemDoesNotExist`: no such item."""
+    """Replace an item without moving it. Raises `ItemDoesNotExist` if there is no such item."""
 
     entry: Entry
 
 
 @attrs.frozen
 class SortedMove(FeedOperation[None]):
-    """Move an item. `ItemDoesNotExist`: no such item or neighbor. Onto itself: nothing."""
+    """Move an item. Moving it next to itself changes nothing.
+
+    Raises `ItemDoesNotExist` if there is no such item or neighbor.
+    """
 
     id: str = attrs.field(validator=_check_id)
     position: Position
@@ -1017,14 +1032,14 @@ class SortedMove(FeedOperation[None]):
 
 @attrs.frozen
 class SortedRetract(FeedOperation[tuple[bool, ...]]):
-    """Remove items. Returns for each id whether it was there."""
+    """Remove items. Returns for each id whether it existed."""
 
     ids: tuple[str, ...] = attrs.field(validator=_check_ids)
 
 
 @attrs.frozen
 class QueuePut(FeedOperation[None]):
-    """Add entries, in order, at the end; with high priority they are taken first."""
+    """Add entries at the end, in order. Entries with high priority are taken first."""
 
     wakes_waiters: ClassVar[bool] = True
 
@@ -1034,10 +1049,11 @@ class QueuePut(FeedOperation[None]):
 
 @attrs.frozen
 class QueueAdd(FeedOperation[tuple[Outcome, ...]]):
-    """Add entries as `QueuePut` does, under ids that may be taken; returns what became of each.
+    """Add entries as `QueuePut` does, with ids that may already be taken.
 
-    An id is taken while its item waits or is on its way, and for as long as the put under it
-    said by ``unique_for``. What is replaced keeps its place. Otherwise as `JobAdd`.
+    An id is taken while its item waits or is not yet confirmed, and for the ``unique_for``
+    of its put. A replaced item keeps its place. Otherwise like `JobAdd`. Returns the outcome
+    for each entry.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1050,16 +1066,16 @@ class QueueAdd(FeedOperation[tuple[Outcome, ...]]):
 
 @attrs.frozen
 class TakeOperation(FeedOperation[Batch]):
-    """An operation for which a backend can wait until it has something to answer.
+    """An operation for which a backend can wait until an entry is available.
 
-    It takes up to ``count`` entries under ``token``, which the taker makes. Executed
-    again with the same token it answers the same, until what it took is ended,
+    It takes up to ``count`` entries under ``token``, which the taker creates. Executed
+    again with the same token, it returns the same answer until the entries are ended,
     confirmed or released.
 
     Attributes:
-        recover_expired: first bring back what has expired or was left on its way, before
-            what waits; else only when nothing waits. Who takes many times a second need
-            not do it each time.
+        recover_expired: whether to recover expired claims and unconfirmed items first. If
+            False, this happens only when nothing waits. A caller that takes many times a
+            second need not do it every time.
     """
 
     token: str = attrs.field(validator=_check_id)
@@ -1069,9 +1085,9 @@ class TakeOperation(FeedOperation[Batch]):
 
 @attrs.frozen
 class QueueTake(TakeOperation):
-    """Take the next items. They are removed by `QueueConfirm`, else back after a while.
+    """Take the next items. `QueueConfirm` removes them.
 
-    The while is `CONFIRM_WITHIN`.
+    Items that are not confirmed within `CONFIRM_WITHIN` return to the queue.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1079,7 +1095,10 @@ class QueueTake(TakeOperation):
 
 @attrs.frozen
 class QueueConfirm(FeedOperation[None]):
-    """Remove items that were taken: they have arrived. `NotClaimed`: taken too long ago."""
+    """Confirm that items have arrived, and remove them.
+
+    Raises `NotClaimed` if they were taken too long ago.
+    """
 
     ids: tuple[str, ...] = attrs.field(validator=_check_ids)
     token: str = attrs.field(validator=_check_id)
@@ -1087,7 +1106,7 @@ class QueueConfirm(FeedOperation[None]):
 
 @attrs.frozen
 class QueueReturn(FeedOperation[None]):
-    """Put back items that were taken, perhaps even confirmed, and reached no program."""
+    """Put back items that were taken, and possibly confirmed, but that no program received."""
 
     wakes_waiters: ClassVar[bool] = True
 
@@ -1097,9 +1116,9 @@ class QueueReturn(FeedOperation[None]):
 
 @attrs.frozen
 class Release(FeedOperation[tuple[str, ...]]):
-    """Put back what was taken under a token: it is next, and no failure is counted.
+    """Put back, at the front, entries that were taken under a token. Counts no failure.
 
-    With ``ids`` only these of it. Returns the ids. For queues and job feeds.
+    With ``ids``, only these are put back. Returns the ids. For queues and job feeds.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1110,7 +1129,7 @@ class Release(FeedOperation[tuple[str, ...]]):
 
 @attrs.frozen
 class JobPut(FeedOperation[None]):
-    """Add jobs, in order, at the end; with high priority they are claimed first."""
+    """Add jobs at the end, in order. Jobs with high priority are claimed first."""
 
     wakes_waiters: ClassVar[bool] = True
 
@@ -1120,17 +1139,17 @@ class JobPut(FeedOperation[None]):
 
 @attrs.frozen
 class JobAdd(FeedOperation[tuple[Outcome, ...]]):
-    """Add jobs as `JobPut` does, for later, or under ids that may be taken.
+    """Add jobs as `JobPut` does, for a later time, or with ids that may already be taken.
 
-    An id is taken while its job waits, is scheduled, claimed or stalled, and for as long as
-    the put under it said by ``unique_for``. Returns what became of each.
+    An id is taken while its job waits, is scheduled, claimed or stalled, and for the
+    ``unique_for`` of its put. Returns the outcome for each job.
 
     Attributes:
-        due: when they are available; None, or a time that is past: now.
-        if_exists: what becomes of an id that is taken. KEEP: nothing is done. REPLACE: a job
-            that is not claimed gets the new item and time, and starts again. REFUSE: nothing
-            is done with any of the entries, and `ItemExists` is raised.
-        unique_for: seconds for which the ids stay taken, whatever becomes of the jobs.
+        due: when the jobs become available. None or a time in the past: now.
+        if_exists: what to do when an id is taken. KEEP: nothing. REPLACE: unless the job is
+            claimed, it gets the new item and time and starts over. REFUSE: raise `ItemExists`
+            and add none of the entries.
+        unique_for: seconds for which the ids stay taken, even after the jobs have ended.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1144,14 +1163,14 @@ class JobAdd(FeedOperation[tuple[Outcome, ...]]):
 
 @attrs.frozen
 class JobFail(FeedOperation[Failed]):
-    """Give a claimed job back as `JobCancel` does, or stall it as `JobStall`; keep the reason.
+    """Give a claimed job back as `JobCancel` does, or stall it as `JobStall` does, with a reason.
 
-    `NotClaimed`: as `JobFinish`.
+    Raises `NotClaimed` as `JobFinish` does.
 
     Attributes:
-        due: when it is available again; None: at once.
-        stall: take it out of circulation instead.
-        failure: why.
+        due: when the job becomes available again. None: at once.
+        stall: whether to stall the job instead.
+        failure: why the job failed.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1165,9 +1184,10 @@ class JobFail(FeedOperation[Failed]):
 
 @attrs.frozen
 class JobReschedule(FeedOperation[bool]):
-    """Give a scheduled job another time; returns whether it is scheduled: else it is due now.
+    """Change the time of a scheduled job.
 
-    `NotScheduled`: it is not scheduled (any more).
+    Returns True if the job is still scheduled, False if it is now available. Raises
+    `NotScheduled` if the job is not scheduled.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1178,11 +1198,11 @@ class JobReschedule(FeedOperation[bool]):
 
 @attrs.frozen
 class JobProgress(FeedOperation[None]):
-    """Note how far a claimed job is. `NotClaimed`: as `JobFinish`.
+    """Record the progress of a claimed job. Raises `NotClaimed` as `JobFinish` does.
 
     Attributes:
         fraction: 0 to 1.
-        text: what is done just now.
+        text: the current step.
     """
 
     id: str = attrs.field(validator=_check_id)
@@ -1193,18 +1213,18 @@ class JobProgress(FeedOperation[None]):
 
 @attrs.frozen
 class JobHolds(FeedOperation[tuple[bool, ...]]):
-    """Whether claims still hold. Nothing is changed."""
+    """Whether claims still hold. Changes nothing."""
 
     claims: tuple[ClaimRef, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen
 class ReadJobs(FeedOperation[Mapping[str, bytes | None]]):
-    """Jobs that are not finished, scheduled ones among them, by id.
+    """Unfinished jobs by id, including scheduled ones.
 
     Attributes:
-        ids: of those of these that there are; None: of all.
-        with_items: with their items; else with None.
+        ids: the ids to read, of which those that exist are returned. None: all.
+        with_items: whether to read the items. If False, the values are None.
     """
 
     ids: tuple[str, ...] | None = attrs.field(
@@ -1215,22 +1235,22 @@ class ReadJobs(FeedOperation[Mapping[str, bytes | None]]):
 
 @attrs.frozen
 class ReadJob(FeedOperation[JobInfo | None]):
-    """What is known of a job; None where there is none, or one that is finished without result."""
+    """The state and history of a job. None if there is no such job and no result of it."""
 
     id: str = attrs.field(validator=_check_id)
 
 
 @attrs.frozen
 class ReadJobPage(FeedOperation[JobPage]):
-    """A part of the jobs in one state.
+    """A page of the jobs in one state.
 
-    Scheduled ones come in the order of their times, claimed ones in that of their last heartbeats,
-    waiting ones as they will be taken, stalled ones in no order.
+    Scheduled jobs are ordered by their times, claimed jobs by their last heartbeats, and
+    waiting jobs as they will be taken. Stalled jobs are in no particular order.
 
     Attributes:
-        state: which jobs; not FINISHED.
-        count: how many at most. With large items a page has fewer.
-        cursor: of the page before.
+        state: the state; not FINISHED.
+        count: the largest number of jobs. A page with large items has fewer.
+        cursor: the cursor of the previous page.
     """
 
     state: JobState = attrs.field(validator=_check_state)
@@ -1240,7 +1260,7 @@ class ReadJobPage(FeedOperation[JobPage]):
 
 @attrs.frozen
 class JobRetryAll(FeedOperation[Step]):
-    """Put stalled jobs back, ``count`` at most, as `JobRetry` does."""
+    """Put back at most ``count`` stalled jobs, as `JobRetry` does."""
 
     wakes_waiters: ClassVar[bool] = True
 
@@ -1249,7 +1269,7 @@ class JobRetryAll(FeedOperation[Step]):
 
 @attrs.frozen
 class JobClear(FeedOperation[Step]):
-    """Remove jobs that are in a state, ``count`` at most, as `JobRetract` does."""
+    """Remove at most ``count`` jobs in one state, as `JobRetract` does."""
 
     state: JobState = attrs.field(validator=_check_state)
     count: int = attrs.field(default=MOST, validator=_check_count)
@@ -1257,21 +1277,21 @@ class JobClear(FeedOperation[Step]):
 
 @attrs.frozen
 class QueueClear(FeedOperation[Step]):
-    """Remove items of a queue, ``count`` at most, and as many that are on their way to takers."""
+    """Remove at most ``count`` waiting items of a queue, and as many that are unconfirmed."""
 
     count: int = attrs.field(default=MOST, validator=_check_count)
 
 
 @attrs.frozen
 class JobSchedule(FeedOperation[bool]):
-    """Put a job again and again; returns whether that is new, or another than before.
+    """Create or replace a schedule. Returns whether it is new or has changed.
 
-    Where just this schedule exists under its name, it continues unchanged.
+    If the same schedule already exists, it continues unchanged.
 
     Attributes:
         schedule: what to put, and when.
-        times: for a schedule without ``every`` when it is due, in seconds since 1970: the
-            first times, in order. `JobSetRuns` adds more.
+        times: for a schedule without ``every``, the first times at which it is due, in order,
+            in seconds since 1970. `JobSetRuns` adds more.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1282,11 +1302,11 @@ class JobSchedule(FeedOperation[bool]):
 
 @attrs.frozen
 class JobSetRuns(FeedOperation[bool]):
-    """Tell when a schedule is due; returns False when it is another by now: nothing is done.
+    """Set when a schedule is next due. Returns False, and does nothing, if it has changed.
 
     Attributes:
-        schedule: as it was read.
-        times: the next times, in order. Those up to the next one that is known are passed over.
+        schedule: the schedule as it was read.
+        times: the next times, in order. Times up to the known next one are ignored.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1297,43 +1317,43 @@ class JobSetRuns(FeedOperation[bool]):
 
 @attrs.frozen
 class JobUnschedule(FeedOperation[bool]):
-    """Remove a schedule; returns whether there was one. Jobs that it has put stay."""
+    """Remove a schedule. Returns whether there was one. Jobs that it has put remain."""
 
     name: str = attrs.field(validator=_check_id)
 
 
 @attrs.frozen
 class ReadSchedules(FeedOperation[tuple[ScheduleStatus, ...]]):
-    """The schedules of a feed: of ``names`` those that there are, or all."""
+    """The schedules of a feed: those of ``names`` that exist, or all."""
 
     names: tuple[str, ...] = attrs.field(default=(), validator=_check_most)
 
 
 @attrs.frozen
 class PauseFeed(FeedOperation[bool | None]):
-    """Pause a queue or job feed; returns whether that is new, None to be asked again.
+    """Pause a queue or job feed. Returns whether it was running; None: repeat the operation.
 
-    Puts still work, and claims can be finished. Callers that wait keep waiting.
+    Puts still work, and claims can be finished. Waiting callers keep waiting.
     """
 
 
 @attrs.frozen
 class ResumeFeed(FeedOperation[bool | None]):
-    """End a pause; returns whether there was one, or None to be asked again."""
+    """End a pause. Returns whether the feed was paused; None: repeat the operation."""
 
     wakes_waiters: ClassVar[bool] = True
 
 
 @attrs.frozen
 class JobClaim(TakeOperation):
-    """Claim jobs; claims past their time come back, and jobs that are due become available."""
+    """Claim jobs. Also recovers expired claims, and makes jobs available that are due."""
 
     wakes_waiters: ClassVar[bool] = True
 
 
 @attrs.frozen
 class JobFinish(FeedOperation[None]):
-    """Finish jobs, all or none. `NotClaimed`: one is not claimed (under its token)."""
+    """Finish jobs, all or none. Raises `NotClaimed` if one is not claimed under its token."""
 
     completions: tuple[Completion, ...] = attrs.field(validator=_check_many)
 
@@ -1342,9 +1362,9 @@ class JobFinish(FeedOperation[None]):
 class JobNext(TakeOperation):
     """End jobs and claim the next ones, as `JobFinish`, `JobCancel` and `JobClaim` do.
 
-    A job that is not claimed (any more) under its token is skipped, and reported in the
-    answer. Executed again with the same token it ends nothing more, and tells all those it
-    has ended. A ``count`` of 0 claims none.
+    A job that is not claimed under its token is skipped and reported as lost. Executed again
+    with the same token, the operation ends no further jobs and reports as lost those that it
+    has already ended. A ``count`` of 0 claims none.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1356,16 +1376,16 @@ class JobNext(TakeOperation):
 
 @attrs.frozen
 class JobExtend(FeedOperation[tuple[bool, ...]]):
-    """Restart the time of claims. Returns for each whether it still holds."""
+    """Restart the timeout of claims. Returns for each one whether it still holds."""
 
     claims: tuple[ClaimRef, ...] = attrs.field(validator=_check_many)
 
 
 @attrs.frozen
 class JobCancel(FeedOperation[bool]):
-    """Give a claimed job back. `NotClaimed`: as `JobFinish`.
+    """Give a claimed job back. Raises `NotClaimed` as `JobFinish` does.
 
-    Too many failures stall it; returns whether they did.
+    A job that has failed too often is stalled. Returns whether it was.
     """
 
     wakes_waiters: ClassVar[bool] = True
@@ -1376,7 +1396,7 @@ class JobCancel(FeedOperation[bool]):
 
 @attrs.frozen
 class JobStall(FeedOperation[None]):
-    """Take a claimed job out of circulation. `NotClaimed`: as `JobFinish`."""
+    """Stall a claimed job. Raises `NotClaimed` as `JobFinish` does."""
 
     id: str = attrs.field(validator=_check_id)
     token: str = ""
@@ -1384,7 +1404,7 @@ class JobStall(FeedOperation[None]):
 
 @attrs.frozen
 class JobRetry(FeedOperation[None]):
-    """Put a stalled job back. `NotStalled`: it is not stalled."""
+    """Put a stalled job back. Raises `NotStalled` if it is not stalled."""
 
     wakes_waiters: ClassVar[bool] = True
 
@@ -1393,7 +1413,7 @@ class JobRetry(FeedOperation[None]):
 
 @attrs.frozen
 class JobRetract(FeedOperation[tuple[bool, ...]]):
-    """Remove jobs, in whatever state. Returns for each id whether it was there."""
+    """Remove jobs in any state. Returns for each id whether it existed."""
 
     ids: tuple[str, ...] = attrs.field(validator=_check_ids)
 
@@ -1407,31 +1427,31 @@ class JobFailures(FeedOperation[int]):
 
 @attrs.frozen
 class CountJobs(FeedOperation[JobCounts]):
-    """How many jobs are in which state."""
+    """The number of jobs in each state."""
 
 
 @attrs.frozen
 class ReadResult(FeedOperation[StoredResult | None]):
-    """The stored result of a job, None when there is none (yet, or any more)."""
+    """The stored result of a job, or None if there is none."""
 
     id: str = attrs.field(validator=_check_id)
 
 
 @attrs.frozen
 class JobMaintain(FeedOperation[MaintenanceReport]):
-    """Bring back claims past their time and jobs that a dying peer left in no state."""
+    """Recover expired claims, and jobs that a crashed peer left in no state."""
 
     wakes_waiters: ClassVar[bool] = True
 
 
 @attrs.frozen
 class JobMend(FeedOperation[Mended]):
-    """A short step of what `JobMaintain` does, so that the others are served in between.
+    """One short step of `JobMaintain`, so that the backend can serve others in between.
 
-    Without ``cursor`` it is the first step. A backend that has little to do does all in the
-    first one. One that has to look for lost jobs tells in its steps which ids are neither
-    claimed nor stalled, and then which ids wait. Those of the first that are not among the
-    second are named as ``suspects`` after the last step: what is in no state then, too, is
+    The first step has no ``cursor``. A backend with little to do does everything in the first
+    step. A backend that has to search for lost jobs first reports the ids that are neither
+    claimed nor stalled, then the ids that wait. After the last step, pass as ``suspects`` the
+    ids of the first group that are not in the second: those that are still in no state are
     recovered or discarded.
     """
 
@@ -1443,10 +1463,10 @@ class JobMend(FeedOperation[Mended]):
 
 @attrs.frozen
 class RetractSome(FeedOperation[SomeRetracted]):
-    """Remove jobs, or items of a sorted feed: as many of them as a short step can.
+    """Remove jobs, or items of a sorted feed, as many as one short step can.
 
-    To find them in a long list takes time. Ask again for those of which the answer says
-    nothing, with its cursor, until there are none. Otherwise as `JobRetract` and
+    Finding them in a long list takes time. Repeat the operation with the answer's cursor for
+    the ids whose ``removed`` is None, until none is left. Otherwise like `JobRetract` and
     `SortedRetract`.
     """
 

@@ -43,7 +43,7 @@ def test_a_feed_of_each_type_is_created(cli: Cli, thoonk: Thoonk, type: str) -> 
 
 def test_a_name_that_is_taken_is_a_conflict(cli: Cli, thoonk: Thoonk) -> None:
     cli("create", "x", "title=one")
-    assert "exists already" in cli("create", "x", fails=5).err
+    assert "already exists" in cli("create", "x", fails=5).err
     cli("create", "x", "title=two", "--exist-ok")
     assert thoonk.get_config("x").title == "one"
     assert "not 'job'" in cli("create", "x", "--type", "job", "--exist-ok", fails=5).err
