@@ -14,17 +14,17 @@ from thoonk.exceptions import InvalidValue
 
 FEATURES: Mapping[str, str] = {
     "several": "more than one entry, id or job in one call",
-    "retake": "a get with a token that is given, so that it can be asked again",
+    "retake": "a get with a given token, so that it can be repeated",
     "sessions": "calls that are repeated, with a session and a number",
-    "names": "refusing names and ids that are empty or hold a NUL",
+    "names": "refusing names and ids that are empty or contain a NUL",
     "bytes": "names and ids that are not UTF-8",
     "blocking": "a get, or a get_result, that waits",
     "max_item_size": "refusing items that are too large",
-    "claim_timeout": "giving back claims that have run out",
+    "claim_timeout": "returning jobs whose claims have expired",
     "max_failures": "stalling a job that was cancelled too often",
-    "scheduled": "heeding scheduled jobs, and what else version 2.1 keeps of jobs and ids",
-    "events": "telling what happens to jobs, where the feed is configured so",
-    "paused": "heeding that a queue or a job feed is paused",
+    "scheduled": "respecting scheduled jobs, and what else version 2.1 stores about jobs and ids",
+    "events": "sending notices about jobs, if the feed is configured so",
+    "paused": "respecting that a queue or a job feed is paused",
 }
 """What a peer may lack, besides whole operations, and still work together with others."""
 
