@@ -63,9 +63,7 @@ async def open_page() -> AsyncIterator[Callable[..., Browser]]:
 
     yield open
     for browser in opened:
-        site = browser.application.state.site
-        await site.sampler.close()
-        await site.source.close()
+        await browser.application.state.site.close()
         await browser.aclose()
 
 

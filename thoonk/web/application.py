@@ -60,10 +60,7 @@ def app(
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         yield
-        site.closing.set()
-        await site.sampler.close()
-        await site.logs.close()
-        await site.source.close()
+        await site.close()
 
     application = Starlette(
         routes=_routes(), middleware=[Middleware(Gate, guard=site.guard)], lifespan=lifespan

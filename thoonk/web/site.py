@@ -80,6 +80,13 @@ class Site:
         self._said: OrderedDict[str, Said] = OrderedDict()
         self._templates = _environment()
 
+    async def close(self) -> None:
+        """End live pages, and close all that the application holds."""
+        self.closing.set()
+        await self.sampler.close()
+        await self.logs.close()
+        await self.source.close()
+
     # --- messages --------------------------------------------------------------------------
 
     def say(self, text: str, *, is_error: bool = False) -> str:
