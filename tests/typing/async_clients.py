@@ -22,6 +22,7 @@ from thoonk import (
     JobResult,
     MaintenanceReport,
     Published,
+    PutResult,
     Serializer,
 )
 from thoonk.backends import AsyncBackend
@@ -55,10 +56,18 @@ async def feeds(thoonk: AsyncThoonk, floats: Serializer[float]) -> None:
     assert_type(await (await thoonk.sorted_feed("s")).append("item"), str)
 
 
-async def queues_and_jobs(thoonk: AsyncThoonk) -> None:
+async def queues_and_jobs(thoonk: AsyncThoonk, either: str | None) -> None:
     queue = await thoonk.queue("q")
     assert_type(queue, AsyncQueue[str])
     assert_type(await queue.put("item", priority=queue.HIGH), str)
+    assert_type(await queue.put("item", id=None), str)
+    assert_type(await queue.put("item", id="i"), PutResult)
+    assert_type(await queue.put("item", id=either), PutResult | str)
+    letters = await thoonk.job("j")
+    assert_type(await letters.put("job", delay=5), str)
+    assert_type(await letters.put("job", id=None), str)
+    assert_type(await letters.put("job", id="i", if_exists="replace", unique_for=60), PutResult)
+    assert_type(await letters.put("job", id=either, delay=5), PutResult | str)
     assert_type(await queue.get(timeout=5), str)
     assert_type(await thoonk.pyqueue("q"), AsyncQueue[Any])
     job = await thoonk.job("j", serializer=BINARY)

@@ -28,6 +28,7 @@ from thoonk import (
     Priority,
     Published,
     Pubsub,
+    PutResult,
     Queue,
     Retracted,
     Serializer,
@@ -132,11 +133,15 @@ def sorted_feed(thoonk: Thoonk) -> None:
     feed.move_after("1", "2")
 
 
-def queue(thoonk: Thoonk) -> None:
+def queue(thoonk: Thoonk, either: str | None) -> None:
     queue = thoonk.queue("q")
     assert_type(queue, Queue[str])
     assert_type(queue.put("item"), str)
     assert_type(queue.put("item", priority=queue.HIGH), str)
+    assert_type(queue.put("item", id=None), str)
+    assert_type(queue.put("item", id="i"), PutResult)
+    assert_type(queue.put("item", id="i", if_exists="replace", unique_for=60), PutResult)
+    assert_type(queue.put("item", id=either), PutResult | str)
     assert_type(queue.HIGH, Priority)
     assert_type(queue.get(), str)
     assert_type(queue.get(timeout=5), str)
@@ -144,10 +149,14 @@ def queue(thoonk: Thoonk) -> None:
     assert_type(thoonk.pyqueue("q"), Queue[Any])
 
 
-def job(thoonk: Thoonk) -> None:
+def job(thoonk: Thoonk, either: str | None) -> None:
     job = thoonk.job("j", {"claim_timeout": 2.5})
     assert_type(job, Job[str])
     assert_type(job.put("job", priority=job.HIGH), str)
+    assert_type(job.put("job", id=None), str)
+    assert_type(job.put("job", id="i"), PutResult)
+    assert_type(job.put("job", id="i", if_exists="replace", unique_for=60, delay=5), PutResult)
+    assert_type(job.put("job", id=either), PutResult | str)
     assert_type(job.get(), Claim[str])
     assert_type(job.get(timeout=5), Claim[str])
     assert_type(job.get_nowait(), Claim[str])

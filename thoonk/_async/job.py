@@ -107,9 +107,25 @@ class AsyncJob(AsyncTakeable[T]):
         item: T,
         priority: Priority | None = None,
         *,
+        id: None = None,
         delay: float | None = None,
         at: dt.datetime | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
     ) -> str: ...
+
+    @overload
+    async def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: str,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> PutResult: ...
 
     @overload
     async def put(
@@ -122,7 +138,7 @@ class AsyncJob(AsyncTakeable[T]):
         at: dt.datetime | None = None,
         if_exists: str = "keep",
         unique_for: float | None = None,
-    ) -> PutResult: ...
+    ) -> PutResult | str: ...
 
     async def put(
         self,

@@ -42,7 +42,26 @@ class AsyncQueue(AsyncTakeable[T]):
     kind: ClassVar[str] = QUEUE
 
     @overload
-    async def put(self, item: T, priority: Priority | None = None) -> str: ...
+    async def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> str: ...
+
+    @overload
+    async def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: str,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> PutResult: ...
 
     @overload
     async def put(
@@ -53,7 +72,7 @@ class AsyncQueue(AsyncTakeable[T]):
         id: str | None,
         if_exists: str = "keep",
         unique_for: float | None = None,
-    ) -> PutResult: ...
+    ) -> PutResult | str: ...
 
     async def put(
         self,

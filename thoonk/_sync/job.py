@@ -108,9 +108,25 @@ class Job(Takeable[T]):
         item: T,
         priority: Priority | None = None,
         *,
+        id: None = None,
         delay: float | None = None,
         at: dt.datetime | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
     ) -> str: ...
+
+    @overload
+    def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: str,
+        delay: float | None = None,
+        at: dt.datetime | None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> PutResult: ...
 
     @overload
     def put(
@@ -123,7 +139,7 @@ class Job(Takeable[T]):
         at: dt.datetime | None = None,
         if_exists: str = "keep",
         unique_for: float | None = None,
-    ) -> PutResult: ...
+    ) -> PutResult | str: ...
 
     def put(
         self,

@@ -43,7 +43,26 @@ class Queue(Takeable[T]):
     kind: ClassVar[str] = QUEUE
 
     @overload
-    def put(self, item: T, priority: Priority | None = None) -> str: ...
+    def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: None = None,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> str: ...
+
+    @overload
+    def put(
+        self,
+        item: T,
+        priority: Priority | None = None,
+        *,
+        id: str,
+        if_exists: str = "keep",
+        unique_for: float | None = None,
+    ) -> PutResult: ...
 
     @overload
     def put(
@@ -54,7 +73,7 @@ class Queue(Takeable[T]):
         id: str | None,
         if_exists: str = "keep",
         unique_for: float | None = None,
-    ) -> PutResult: ...
+    ) -> PutResult | str: ...
 
     def put(
         self,
