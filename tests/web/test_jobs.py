@@ -9,7 +9,7 @@ import pytest
 from conftest import World
 from web_reader import Reader, running, said
 
-from thoonk import Job, Thoonk
+from thoonk import Claim, Job, Thoonk
 from thoonk.operations import ReportedJob, ReportWorker, WorkerReport
 from thoonk.testing._sync.helpers import until
 from thoonk.web import app
@@ -88,6 +88,26 @@ def test_a_job_is_put(reader: Reader, job: Job[str]) -> None:
     page = reader.send("/feed?name=letters", "/put", item="other", id="mine")
     assert said(page) == "mine is there already; nothing was put."
     assert job.get_item("mine") == "dear reader"
+
+
+@pytest.mark.parametrize("kind", ["job", "queue"])
+def test_an_id_stays_taken_for_as_long_as_the_form_says(
+    reader: Reader, thoonk: Thoonk, kind: str
+) -> None:
+    feed = thoonk.job("cards") if kind == "job" else thoonk.queue("cards")
+    assert 'name="unique_for"' in reader.get("/feed?name=cards")
+    page = reader.send("/feed?name=cards", "/put", item="x", id="mine", unique_for="3600")
+    assert said(page) == "Put mine."
+    taken = feed.get(timeout=SOON)
+    if isinstance(taken, Claim):
+        taken.finish()
+    page = reader.send("/feed?name=cards", "/put", item="x", id="mine")
+    assert said(page) == "mine is there already; nothing was put."
+    page = reader.send("/feed?name=cards", "/put", item="x", unique_for="60")
+    assert said(page) == "unique_for is for ids of your own, and none is given"
+    page = reader.send("/feed?name=cards", "/put", item="x", id="other", unique_for="soon")
+    assert said(page) == "unique_for must be a number of seconds, not 'soon'"
+    assert feed.get_ids() == []
 
 
 def test_a_job_is_put_for_later_and_brought_forward(reader: Reader, job: Job[str]) -> None:
@@ -192,6 +212,18 @@ def test_schedules_are_set_shown_and_removed(reader: Reader, job: Job[str]) -> N
     assert "cron" in said(reader.send(page, "/schedule", schedule="bad", cron="now", item="x"))
     reader.send(page, "/unschedule", confirm=True)
     assert [periodic.name for periodic in job.schedules()] == ["nightly"]
+
+
+def test_a_schedule_says_what_happens_to_a_missed_job(reader: Reader, job: Job[str]) -> None:
+    page = "/feed?name=letters&state=schedules"
+    assert '<select name="if_missed">' in reader.get(page)
+    for missed in ("once", "skip"):
+        reader.send(page, "/schedule", schedule=missed, every="60", item="x", if_missed=missed)
+    reader.send(page, "/schedule", schedule="usual", every="60", item="x")
+    found = {periodic.name: periodic.if_missed for periodic in job.schedules()}
+    assert found == {"once": "once", "skip": "skip", "usual": "once"}
+    wrong = reader.send(page, "/schedule", schedule="bad", every="60", item="x", if_missed="twice")
+    assert said(wrong) == "if_missed must be 'once' or 'skip', not 'twice'"
 
 
 def test_a_job_has_a_page_with_its_story_failure_and_result(reader: Reader, job: Job[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from thoonk import AsyncJob, AsyncQueue
 from thoonk.config import JOB, QUEUE, FeedConfig
 from thoonk.exceptions import InvalidValue, WrongFeedType
-from thoonk.operations import JobState, Outcome, Priority
+from thoonk.operations import IfMissed, JobState, Outcome, Priority
 from thoonk.raw_items import printable
 from thoonk.serializers import BINARY
 from thoonk.web.changes import Change, Question
@@ -171,13 +171,14 @@ async def put(change: Change) -> str:
     item = bytes_in(change, config, name)
     priority = Priority.HIGH if change.form.get("high") == "yes" else Priority.NORMAL
     id = change.form.get("id", "").strip() or None
+    unique_for = _seconds(change, "unique_for")
     if config.kind == QUEUE:
         queue = AsyncQueue(name, change.site.source.backend, BINARY)
-        put = await queue.put(item, priority, id=id)
+        put = await queue.put(item, priority, id=id, unique_for=unique_for)
     else:
         jobs = job_feed(change.site, name)
         delay = _seconds(change, "delay")
-        put = await jobs.put(item, priority, id=id, delay=delay)
+        put = await jobs.put(item, priority, id=id, delay=delay, unique_for=unique_for)
     if getattr(put, "outcome", Outcome.ADDED) is Outcome.KEPT:
         return f"{printable(put)} is there already; nothing was put."
     return f"Put {printable(put)}."
@@ -234,6 +235,7 @@ async def schedule(change: Change) -> str:
         every=_seconds(change, "every"),
         cron=cron,
         tz=change.form.get("tz", "").strip() or "UTC",
+        if_missed=change.form.get("if_missed") or IfMissed.ONCE.value,
     )
     return "The schedule is set." if is_new else "The schedule was there already, as it is."
 
