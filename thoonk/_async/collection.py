@@ -98,17 +98,17 @@ class AsyncCollection(AsyncOperators, Generic[T]):
     def ids(
         self, start: int = 0, stop: int | None = None, reverse: bool = False
     ) -> AsyncIterator[str]:
-        """The ids one after another, read in pages: never all of them at once.
+        """Iterate over the ids, which are read in pages, never all at once.
 
-        In the order of `get_ids`, where that has one. What is added or removed meanwhile
-        may or may not be among them; an id that stays in its place comes once.
+        They come in the order of `get_ids`, if the feed is ordered. Ids that are added or
+        removed during the iteration may be missing; an id that keeps its place comes once.
         (Contract: pages)
 
         Args:
-            start: how many to leave out at first.
-            stop: where to end, counted as ``start``; None: at the end.
-            reverse: from the last one to the first. A job feed has no order, so none of
-                these three.
+            start: how many ids to skip.
+            stop: where to end, counted as ``start`` is. None: at the end.
+            reverse: whether to iterate from the last id to the first. A job feed is unordered
+                and takes none of these arguments.
 
         Raises:
             InvalidValue, InvalidType: a bound is not a whole number, 0 or more.
@@ -187,7 +187,7 @@ class AsyncCollection(AsyncOperators, Generic[T]):
         return number
 
     async def stats(self) -> FeedStats:
-        """How full and how busy it is, at a cost that does not grow with it. (Contract: stats)
+        """Return statistics, at a cost that does not grow with the feed. (Contract: stats)
 
         Raises:
             FeedDoesNotExist: it was deleted.
@@ -264,18 +264,18 @@ class AsyncCollection(AsyncOperators, Generic[T]):
         return removed
 
     def subscribe(self, resync: bool = False) -> AsyncFeedSubscription[T]:
-        """The feed's notices as they happen, to be used in a ``with`` block.
+        """Subscribe to the feed's notices. Use it in a ``with`` block.
 
-        Whatever happens after the block was entered is delivered, in order. Where the
-        connection was lost for a while, a `Gap` follows.
+        Delivers, in order, all changes that happen after the block was entered. After the
+        connection was interrupted, it delivers a `Gap`.
 
         Args:
-            resync: begin with a `Published` for each item that is there, and instead of a
-                `Gap` give the notices that make up for what was missed: who applies all
-                notices has what is in the feed. For feeds and sorted feeds.
+            resync: whether to start with a `Published` for each existing item and, instead of
+                a `Gap`, to deliver notices that make up for the missed ones. A program that
+                applies all notices then has the feed's content. For feeds and sorted feeds.
 
         Raises:
-            InvalidValue: ``resync`` is asked of a queue or job feed.
+            InvalidValue: ``resync`` was requested for a queue or job feed.
         """
         if resync and self.kind not in (FEED, SORTED_FEED):
             raise InvalidValue(f"only feeds and sorted feeds can be resynced, not a {self.kind}")

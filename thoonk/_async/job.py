@@ -1,4 +1,4 @@
-"""The job feed: each job is claimed by one, who has to finish it."""
+"""The job feed: each job is claimed by one worker, which has to finish it."""
 
 from __future__ import annotations
 
@@ -153,24 +153,24 @@ class AsyncJob(AsyncTakeable[T]):
     ) -> PutResult | str:
         """Add a job; return its id. (Contract: job put, job add)
 
-        An id of your own is taken while its job is scheduled, waits, is claimed or is
-        stalled, and for as long as ``unique_for`` says.
+        An id that you choose is taken while its job is scheduled, waiting, claimed or
+        stalled, and for ``unique_for`` seconds.
 
         Args:
-            item: what the feed's serializer takes.
-            priority: ``job.HIGH`` is claimed before all that waits; None: ``NORMAL``.
-            id: the job's id; None: a fresh one.
-            delay: seconds until the job is available; None and 0: at once.
-            at: when it is available instead, by the server's clock: a datetime with time
-                zone.
-            if_exists: what happens when the id is taken. ``"keep"``: nothing.
-                ``"replace"``: a job that is not claimed gets this item and time, and
-                starts again; a claimed one is kept. ``"refuse"``: `ItemExists`.
-            unique_for: seconds for which the id stays taken, also when the job is
-                finished; None: no longer than there is the job.
+            item: an item that the feed's serializer accepts.
+            priority: ``job.HIGH``: before all waiting jobs. None: ``NORMAL``.
+            id: the job's id. None: a new random id.
+            delay: seconds until the job becomes available. None or 0: at once.
+            at: the time at which it becomes available, by the server's clock: a datetime
+                with a time zone. Not together with ``delay``.
+            if_exists: what to do if the id is taken. ``"keep"``: nothing. ``"replace"``: give
+                the job this item and time, and start it over, unless it is claimed.
+                ``"refuse"``: raise `ItemExists`.
+            unique_for: seconds for which the id stays taken, even after the job is finished.
+                None: only while the job exists.
 
         Returns:
-            The id. Of one of your own the ``outcome`` says what happened: ADDED, KEPT or
+            The id. If you chose it, its ``outcome`` says what happened: ADDED, KEPT or
             REPLACED.
 
         Raises:
@@ -180,7 +180,7 @@ class AsyncJob(AsyncTakeable[T]):
         which = check_priority(priority)
         is_plain = delay is None and at is None and unique_for is None
         if id is None and is_plain and if_exists == "keep":
-            # Usual, and not to be slowed down by the checks below.
+            # The usual case, which should not pay for the checks below.
             fresh = Entry(new_id(), self._codec.encode(item))
             await self._execute(JobPut(self.name, (fresh,), which))
             return fresh.id
@@ -226,19 +226,19 @@ class AsyncJob(AsyncTakeable[T]):
         if_exists: str = "keep",
         unique_for: float | None = None,
     ) -> list[PutResult] | list[str]:
-        """Add jobs, one after another as by `put`; return their ids.
+        """Add jobs in order, as `put` does; return their ids.
 
-        Up to 1000 are one atomic step, up to 400 with ids of your own or for later; of more,
-        the steps before one that fails are done (``done`` of the error).
+        Up to 1000 jobs are added in one atomic step, or up to 400 if you choose the ids or the
+        time. If a later step fails, the earlier steps stay done (see the error's ``done``).
 
         Args:
-            items: what the feed's serializer takes; a mapping has ids of your own.
-            priority, delay, at, if_exists, unique_for: as of `put`.
+            items: items that the feed's serializer accepts, or a mapping of ids to items.
+            priority, delay, at, if_exists, unique_for: as for `put`.
 
         Raises:
             InvalidType, InvalidValue, SerializerError: nothing was sent.
-            ItemExists: as of `put`. No job of its step was added.
-            FeedDoesNotExist: it was deleted.
+            ItemExists: as for `put`. No job of the same step was added.
+            FeedDoesNotExist: the feed was deleted.
         """
         which, due = check_priority(priority), check_due(delay, at)
         choice = check_if_exists(if_exists)
@@ -265,26 +265,26 @@ class AsyncJob(AsyncTakeable[T]):
         if_missed: str = "once",
         priority: Priority | None = None,
     ) -> bool:
-        """Put a job again and again. (Contract: job schedule)
+        """Put a job periodically. (Contract: job schedule)
 
-        The schedule is kept with the feed. Each job is put once, however many workers and
-        clients there are, by the first one that asks for a job when it is due; none of them
-        has to run all the time. Any number of programs may make the same schedule, each time that
-        they begin: an existing one continues unchanged.
+        The schedule is stored with the feed. Each job is put only once, however many workers
+        and clients there are: the first one that asks for a job when it is due puts it. None
+        of them has to run all the time. Programs can create the same schedule every time they
+        start: an existing one continues unchanged.
 
         Args:
-            name: of the schedule; each job has the id NAME@MS, its time in ms since 1970.
-            item: of the jobs; what the feed's serializer takes.
-            every: seconds between two jobs, 0.1 or more, the first of them from now.
-            cron: a cron expression instead, such as ``"0 3 * * *"``; needs the extra ``cron``.
-            tz: the name of the time zone in which it is meant, such as ``"Europe/Berlin"``.
-            if_missed: what happens when no program has asked for more than a minute.
-                ``"once"``: of the jobs that should have been put, the last one is.
-                ``"skip"``: none is.
-            priority: of the jobs; None: ``NORMAL``.
+            name: the name of the schedule. Each job has the id NAME@MS, where MS is its time
+                in milliseconds since 1970.
+            item: the item of the jobs, which the feed's serializer accepts.
+            every: seconds between two jobs, 0.1 or more. The first is due after this time.
+            cron: a cron expression instead, such as ``"0 3 * * *"``. Needs the extra ``cron``.
+            tz: the time zone of the cron expression, such as ``"Europe/Berlin"``.
+            if_missed: what to do if no program has asked for jobs for more than a minute.
+                ``"once"``: put only the last of the missed jobs. ``"skip"``: put none.
+            priority: the priority of the jobs. None: ``NORMAL``.
 
         Returns:
-            Whether it is new, or was another before. Jobs that were put already stay.
+            Whether the schedule is new or has changed. Jobs that it has already put remain.
 
         Raises:
             InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
@@ -306,7 +306,7 @@ class AsyncJob(AsyncTakeable[T]):
     async def unschedule(self, name: str) -> bool:
         """Remove a schedule; return whether there was one. (Contract: job unschedule)
 
-        Jobs that it has put stay.
+        Jobs that it has put remain.
         """
         was_there: bool = await self._execute(JobUnschedule(self.name, check_id(name)))
         return was_there
@@ -314,11 +314,11 @@ class AsyncJob(AsyncTakeable[T]):
     async def schedules(self) -> list[PeriodicJob[T]]:
         """The schedules of the feed, by name. (Contract: schedules)
 
-        One with a cron expression that has no more times, because no program has taken jobs for
-        long, gets new ones first, if the extra ``cron`` is there.
+        A cron schedule that has run out of times, because no program has taken jobs for a long
+        time, first gets new ones if the extra ``cron`` is installed.
 
         Raises:
-            SerializerError: an item's bytes are not what the serializer writes.
+            SerializerError: the serializer cannot decode an item.
         """
         found: tuple[ScheduleStatus, ...] = await self._execute(ReadSchedules(self.name))
         over = tuple(one for one in found if one.schedule.cron and one.next is None)
@@ -342,15 +342,15 @@ class AsyncJob(AsyncTakeable[T]):
     async def reschedule(
         self, id: str, delay: float | None = None, at: dt.datetime | None = None
     ) -> None:
-        """Give a scheduled job another time. (Contract: job reschedule)
+        """Change the time of a scheduled job. (Contract: job reschedule)
 
         Args:
             id: the job's id.
-            delay: seconds from now; None and 0, without ``at``: it is available at once.
-            at: when it is available instead: a datetime with time zone.
+            delay: seconds from now. None or 0, without ``at``: at once.
+            at: the time at which it becomes available: a datetime with a time zone.
 
         Raises:
-            NotScheduled: it is not scheduled, or not any more.
+            NotScheduled: the job is not scheduled, or no longer.
         """
         due = check_due(delay, at) or Due(delay=0.0)
         await self._execute(JobReschedule(self.name, id, due))
@@ -364,19 +364,19 @@ class AsyncJob(AsyncTakeable[T]):
         await self.reschedule(id)
 
     async def get_info(self, id: str) -> JobInfo | None:
-        """What is known of a job: its state, its times, why it failed. (Contract: job info)
+        """Return a job's state, its times, and why it failed. (Contract: job info)
 
-        None where there is no such job, or it is finished and has no result (any more).
+        None if there is no such job, or if it is finished and no result is stored.
         """
         info: JobInfo | None = await self._execute(ReadJob(self.name, id))
         return info
 
     async def get_ids(self, state: JobState | str | None = None) -> list[str]:
-        """The ids of all jobs that are not finished, or in a state. (Contract: get_ids, job pages)
+        """Return the ids of unfinished jobs. (Contract: get_ids, job pages)
 
         Args:
-            state: ``"scheduled"``, ``"waiting"``, ``"claimed"`` or ``"stalled"``, in the
-                order of `jobs`; None: all four, in no order.
+            state: only jobs in this state, in the order of `jobs`: ``"scheduled"``,
+                ``"waiting"``, ``"claimed"`` or ``"stalled"``. None: all, in no particular order.
 
         Raises:
             InvalidValue: there is no such state.
@@ -386,14 +386,15 @@ class AsyncJob(AsyncTakeable[T]):
         return [*await self._read(None, with_items=False)]
 
     def jobs(self, state: JobState | str) -> AsyncIterator[JobInfo]:
-        """What is known of each job in a state, read in pages. (Contract: job pages)
+        """Iterate over the jobs in a state, read in pages. (Contract: job pages)
 
-        Scheduled jobs come in the order of their times, claimed ones in that of their heartbeats,
-        waiting ones as they will be taken, stalled ones in no order. What changes meanwhile may
-        be missing, or come twice. ``has_result`` is not asked.
+        Scheduled jobs are ordered by their times, claimed jobs by their last heartbeats, and
+        waiting jobs as they will be taken. Stalled jobs are in no particular order. Jobs that
+        change their state meanwhile may be missing or appear twice. ``has_result`` is not
+        looked up.
 
         Args:
-            state: as of `get_ids`.
+            state: as for `get_ids`.
 
         Raises:
             InvalidValue: there is no such state.
@@ -446,11 +447,11 @@ class AsyncJob(AsyncTakeable[T]):
         return {id: self._codec.decode(data or b"") for id, data in items.items()}
 
     async def has_id(self, id: str) -> bool:
-        """Whether there is a job of that id that is not finished."""
+        """Whether there is an unfinished job with that id."""
         return bool(await self._read((id,), with_items=False))
 
     async def count(self) -> int:
-        """How many jobs there are that are not finished."""
+        """The number of unfinished jobs."""
         counts = await self.get_counts()
         return counts.waiting + counts.claimed + counts.stalled + counts.scheduled
 
@@ -468,21 +469,21 @@ class AsyncJob(AsyncTakeable[T]):
     async def get(self, timeout: float | None = None) -> AsyncClaim[T]:
         """Claim the next job, waiting until there is one. (Contract: job get)
 
-        The first one to ask brings back claims that have timed out. Cancelled or
-        interrupted while it waits, it loses nothing.
+        This also makes jobs available again whose claims have timed out. If the call is
+        cancelled or interrupted while it waits, no job is lost.
 
         Args:
-            timeout: seconds to wait; None and 0: forever.
+            timeout: seconds to wait. None or 0: forever.
 
         Raises:
-            Empty: nothing came in time.
-            SerializerError: the job is not what the serializer writes. It was
-                cancelled, so it is stalled after ``max_failures`` such attempts.
+            Empty: no job became available within the timeout.
+            SerializerError: the serializer cannot decode the job. The job was cancelled, and
+                is stalled after ``max_failures`` such attempts.
         """
         return (await self.get_many(1, timeout))[0]
 
     async def get_nowait(self) -> AsyncClaim[T]:
-        """Claim the next job if one is available; raises as `get`."""
+        """Claim the next job if one is available. Raises as `get` does."""
         operation = self._taking(1)
         batch: Batch = await self._execute(operation)
         if not batch.entries:
@@ -490,16 +491,16 @@ class AsyncJob(AsyncTakeable[T]):
         return (await self._claims(operation, batch))[0]
 
     async def get_many(self, n: int, timeout: float | None = None) -> list[AsyncClaim[T]]:
-        """Claim what is there, ``n`` jobs at most, waiting until there is one.
+        """Claim up to ``n`` available jobs, waiting until there is at least one.
 
         Args:
             n: 1 to 1000.
-            timeout: seconds to wait for the first; None and 0: forever.
+            timeout: seconds to wait for the first job. None or 0: forever.
 
         Raises:
-            Empty: nothing came in time.
-            SerializerError: none is what the serializer writes. A job that is not was
-                cancelled, so it is stalled after ``max_failures`` such attempts.
+            Empty: no job became available within the timeout.
+            SerializerError: the serializer cannot decode any of the jobs. Jobs that it cannot
+                decode are cancelled, and stalled after ``max_failures`` such attempts.
         """
         operation = self._taking(check_count("n", n))
         batch = await take(self._backend, operation, Deadline(timeout))
@@ -577,17 +578,17 @@ class AsyncJob(AsyncTakeable[T]):
         *,
         token: str = "",
     ) -> None:
-        """Say that a claimed job is done. (Contract: job finish)
+        """Finish a claimed job. (Contract: job finish)
 
         Args:
             id: the job's id.
-            item: its result, to be stored and announced. None: no result, unless
-                ``result`` is true.
-            result: None in ``item`` is the result.
-            timeout: seconds to keep the result; 0: forever; None: the configured
+            item: its result, to store and announce. None: no result, unless ``result`` is
+                true.
+            result: whether ``item`` is the result even if it is None.
+            timeout: seconds to keep the result. 0: forever. None: the configured
                 ``result_timeout``, or one day.
-            token: that of a claim (`AsyncClaim.token`), perhaps from another process; then
-                it has to be the valid one. Empty: any claim.
+            token: the token of the current claim (`AsyncClaim.token`), which may come from
+                another process. Empty: any claim.
 
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
@@ -619,7 +620,7 @@ class AsyncJob(AsyncTakeable[T]):
         if items is not None:
             results = [*check_items(items)]
             if len(results) != len(given):
-                raise InvalidValue(f"{len(given)} claims need as many items, not {len(results)}")
+                raise InvalidValue(f"items must have {len(given)} elements, not {len(results)}")
         pairs = [
             (claim.id, claim.token) if isinstance(claim, AsyncClaim) else (claim, "")
             for claim in given
@@ -630,8 +631,8 @@ class AsyncJob(AsyncTakeable[T]):
         ]
         done = {id for id, _ in pairs}
         if len(done) < len(pairs):
-            # It would be counted and announced as often.
-            raise InvalidValue("a job can be finished only once, and one is named twice")
+            # The job would be counted and announced twice.
+            raise InvalidValue("claims must be of different jobs, and one job occurs twice")
         try:
             await self._execute_many(
                 chunked(
@@ -651,25 +652,24 @@ class AsyncJob(AsyncTakeable[T]):
                     claim.ended = True
 
     async def get_result(self, id: str, timeout: float | None = None) -> JobResult[T]:
-        """What was asked of a job and its result, waiting until it is there.
+        """Wait for a job's result; return it with the job's item. (Contract: get_result)
 
-        The result stays: it can be asked for again while it is kept. (Contract: get_result)
+        The result can be read again for as long as it is kept.
 
         Args:
             id: the job's id.
-            timeout: seconds to wait; None and 0: forever.
+            timeout: seconds to wait. None or 0: forever.
 
         Raises:
-            JobFailed: the job is stalled. The error tells why, where that is known.
-            JobRetracted: it was retracted meanwhile, and the feed has ``events``.
-            NoResult: there is no such job (any more): it was finished without a result,
-                or retracted.
-            Empty: there was no result in time.
+            JobFailed: the job is stalled. The error says why, if that is known.
+            JobRetracted: the job was retracted during the wait, and the feed has ``events``.
+            NoResult: the job was finished without a result, was retracted, or never existed.
+            Empty: there was no result within the timeout.
         """
         return await self._results.get(check_id(id), Deadline(timeout))
 
     async def get_result_nowait(self, id: str) -> JobResult[T]:
-        """What was asked of a job and its result, if it is there; raises as `get_result`."""
+        """Return a job's item and result if there is one. Raises as `get_result` does."""
         result = await self._results.look(check_id(id))
         if result is None:
             raise Empty(f"job {id!r} has no result yet")
@@ -678,17 +678,17 @@ class AsyncJob(AsyncTakeable[T]):
     def wait(
         self, ids: Iterable[str], timeout: float | None = None
     ) -> AsyncIterator[tuple[str, JobResult[T] | JobFailed | NoResult]]:
-        """The results of jobs as they come: ids, each with its result. (Contract: get_result)
+        """Iterate over ids and results as jobs end. (Contract: get_result)
 
-        Of a job of which no result will come, the error that `get_result` raises comes in
-        its place.
+        For a job that will have no result, the result is the error that `get_result` would
+        raise.
 
         Args:
             ids: the jobs' ids.
-            timeout: seconds to wait for all of them; None and 0: forever.
+            timeout: seconds to wait for all of them. None or 0: forever.
 
         Raises:
-            Empty: not all have ended in time.
+            Empty: not all jobs ended within the timeout.
         """
         checked = [check_id(id) for id in check_many(ids, "ids")]
         return self._results.of_all(checked, Deadline(timeout))

@@ -86,21 +86,20 @@ class Queue(Takeable[T]):
     ) -> PutResult | str:
         """Add an item; return its id. (Contract: queue put, queue add)
 
-        An id of your own is taken while its item waits or is on its way to a taker, and for
-        as long as ``unique_for`` says.
+        An id that you choose is taken while its item waits or is on its way to a taker, and
+        for ``unique_for`` seconds.
 
         Args:
-            item: what the feed's serializer takes.
-            priority: ``queue.HIGH`` is taken before all that waits; None: ``NORMAL``.
-            id: the item's id; None: a fresh one.
-            if_exists: what happens when the id is taken. ``"keep"``: nothing.
-                ``"replace"``: an item that waits becomes this one, in its place.
-                ``"refuse"``: `ItemExists`.
-            unique_for: seconds for which the id stays taken, also when the item is; None: no
-                longer than there is the item.
+            item: an item that the feed's serializer accepts.
+            priority: ``queue.HIGH``: before all waiting items. None: ``NORMAL``.
+            id: the item's id. None: a new random id.
+            if_exists: what to do if the id is taken. ``"keep"``: nothing. ``"replace"``: put
+                this item in the place of the waiting one. ``"refuse"``: raise `ItemExists`.
+            unique_for: seconds for which the id stays taken, even after the item was taken
+                from the queue. None: only while the item exists.
 
         Returns:
-            The id. Of one of your own the ``outcome`` says what happened: ADDED, KEPT or
+            The id. If you chose it, its ``outcome`` says what happened: ADDED, KEPT or
             REPLACED.
 
         Raises:
@@ -109,7 +108,7 @@ class Queue(Takeable[T]):
         """
         which = check_priority(priority)
         if id is None and unique_for is None and if_exists == "keep":
-            # Usual, and not to be slowed down by the checks below.
+            # The usual case, which should not pay for the checks below.
             fresh = Entry(new_id(), self._codec.encode(item))
             self._execute(QueuePut(self.name, (fresh,), which))
             return fresh.id
@@ -176,15 +175,15 @@ class Queue(Takeable[T]):
     def get(self, timeout: float | None = None) -> T:
         """Take the next item, waiting until there is one. (Contract: queue get)
 
-        Cancelled or interrupted while it waits, it loses nothing.
+        If the call is cancelled or interrupted while it waits, no item is lost.
 
         Args:
-            timeout: seconds to wait; None and 0: forever.
+            timeout: seconds to wait. None or 0: forever.
 
         Raises:
-            Empty: nothing came in time.
-            SerializerError: the bytes taken are not what the serializer writes; they
-                are the error's ``data``.
+            Empty: no item arrived within the timeout.
+            SerializerError: the serializer cannot decode the item. Its bytes are the error's
+                ``data``.
         """
         return (self.get_many(1, timeout))[0]
 
@@ -200,17 +199,17 @@ class Queue(Takeable[T]):
                 return items[0]
 
     def get_many(self, n: int, timeout: float | None = None) -> list[T]:
-        """Take what is there, ``n`` items at most, waiting until there is one.
+        """Take up to ``n`` available items, waiting until there is at least one.
 
         Args:
             n: 1 to 1000.
-            timeout: seconds to wait for the first; None and 0: forever.
+            timeout: seconds to wait for the first item. None or 0: forever.
 
         Raises:
-            Empty: nothing came in time.
-            SerializerError: the first one's bytes are not what the serializer writes.
-                They are the error's ``data``, and nothing else was taken. Before a later
-                one of that kind the list ends.
+            Empty: no item arrived within the timeout.
+            SerializerError: the serializer cannot decode the first item. Its bytes are the
+                error's ``data``, and nothing else was taken. If it cannot decode a later item,
+                the list ends before that item.
         """
         deadline = Deadline(timeout)
         check_count("n", n)

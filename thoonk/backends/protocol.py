@@ -1,8 +1,8 @@
-"""What a backend is: its methods, and what they promise.
+"""The interface of backends: their methods and what they guarantee.
 
-A backend stores feeds and delivers notices. It knows the operations of
-`thoonk.operations` and nothing of clients; clients know these few methods and
-nothing of storage. ``docs/writing-a-backend.md`` tells how to write one.
+A backend stores feeds and delivers notices. It implements the operations of
+`thoonk.operations` and does not depend on clients. Clients use only these few methods and
+do not depend on storage. ``docs/writing-a-backend.md`` explains how to write one.
 """
 
 from __future__ import annotations
@@ -16,73 +16,72 @@ R = TypeVar("R")
 
 
 class Subscription(Protocol):
-    """Notices as they arrive, from the moment `Backend.listen` returned."""
+    """Receives the notices that are sent after `Backend.listen` has returned."""
 
     @property
     def marker(self) -> str:
-        """The token by which a `ReadSnapshotPage` reaches this subscription."""
+        """The token that a `ReadSnapshotPage` uses to reach this subscription."""
 
     def get(self, timeout: float | None = None) -> Notice:
-        """The next notice; items in it are bytes.
+        """Wait for the next notice and return it. Items are bytes.
 
-        After a lost connection, a `Gap` follows.
+        Returns a `Gap` after the connection was lost.
 
         Args:
-            timeout: seconds to wait; None: forever.
+            timeout: seconds to wait. None: forever.
 
         Raises:
-            Empty: nothing came in time.
+            Empty: no notice arrived within the timeout.
             Closed: the subscription was closed, perhaps by another thread.
         """
 
     def close(self) -> None:
-        """End it. May be called from any thread, and twice."""
+        """End the subscription. Can be called from any thread, and more than once."""
 
 
 class Backend(Protocol):
-    """Storage and notices for synchronous clients. All methods may be called from any thread."""
+    """Storage and notices for synchronous clients. All methods can be called from any thread."""
 
     def execute(self, operation: Operation[R]) -> R:
-        """Do one operation, atomically and with its notices, and return its answer.
+        """Execute one operation atomically, send its notices, and return its answer.
 
-        When it is interrupted while it takes items (a `TakeOperation`), what was
-        taken goes back.
+        If a `TakeOperation` is interrupted, the items that it took are put back.
 
         Raises:
-            ThoonkError: what the operation documents.
-            UnsupportedOperation: this backend does not know it.
+            ThoonkError: the errors that the operation documents.
+            UnsupportedOperation: the backend does not support the operation.
             BackendUnavailable: nothing was done.
-            OutcomeUnknown: the answer was lost; it may have been done.
+            OutcomeUnknown: the answer was lost. The operation may have been executed.
         """
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """Block until something may be there to take, or ``timeout`` seconds; then execute.
+        """Wait until there may be an entry to take, at most ``timeout`` seconds; then execute.
 
-        The answer may be empty before the time is over: the caller asks again. What
-        was taken by a wait that is interrupted goes back.
+        The answer may be empty before the timeout has passed: the caller then tries again. If
+        the wait is interrupted, the items that it took are put back.
         """
 
     def listen(self, feed: str | None = None) -> Subscription:
-        """Subscribe to one feed's notices (None: those of all feeds).
+        """Subscribe to the notices of one feed, or of all feeds if ``feed`` is None.
 
-        Whatever happens after it has returned is delivered.
+        Delivers all changes that happen after this method has returned.
         """
 
     def close(self) -> None:
-        """Release connections and threads. Subscriptions end. May be called twice."""
+        """Release connections and threads, and end all subscriptions. Can be called twice."""
 
 
 @runtime_checkable
 class Interruptible(Protocol):
-    """What a backend may offer besides: a loop over claims that waits can be stopped at once.
+    """An optional part of a backend that stops a waiting loop over claims at once.
 
-    Without it a wait ends by itself, after ten seconds at most.
+    Without it, a wait ends after at most ten seconds.
     """
 
     def interrupt(self, operation: TakeOperation) -> None:
-        """End the `Backend.wait` for the operation of that token, which another thread does.
+        """End the `Backend.wait` that another thread runs for the operation with this token.
 
-        It answers as at the end of its time.
+        The wait then returns as it does after its timeout.
         """
 
 
@@ -101,10 +100,10 @@ class AsyncSubscription(Protocol):
 
 
 class AsyncBackend(Protocol):
-    """`Backend` for asyncio. It belongs to the event loop that uses it first."""
+    """`Backend` for asyncio. It works only in the event loop that used it first."""
 
     async def execute(self, operation: Operation[R]) -> R:
-        """As `Backend.execute`; cancelled while it takes items, it puts them back."""
+        """As `Backend.execute`. If it is cancelled while it takes items, they are put back."""
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `Backend.wait`."""
@@ -126,10 +125,10 @@ class AsyncInterruptible(Protocol):
 
 @runtime_checkable
 class Opener(Protocol):
-    """What the entry-point group ``thoonk.backends`` names for a URL scheme."""
+    """The object that an entry point in ``thoonk.backends`` refers to, for a URL scheme."""
 
     def open(self, url: str, **options: Any) -> Backend:
-        """A backend for synchronous clients. ``url`` may be the bare scheme."""
+        """Open a backend for synchronous clients. ``url`` can be the scheme alone."""
 
     def open_async(self, url: str, **options: Any) -> AsyncBackend:
-        """A backend for asyncio clients. ``url`` may be the bare scheme."""
+        """Open a backend for asyncio clients. ``url`` can be the scheme alone."""

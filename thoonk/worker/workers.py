@@ -37,7 +37,7 @@ DEFAULT_URL = "redis://localhost:6379/0"
 
 
 class _ShutdownLevel:
-    """How far this process is to be shut down, as requested by signals and `stop`."""
+    """The shutdown level that signals and `stop` have requested for this process."""
 
     def __init__(self) -> None:
         self._noted = Noted()
@@ -65,7 +65,7 @@ class _ShutdownLevel:
 
 @attrs.frozen
 class _Task:
-    """What the executor of one process is to do."""
+    """The work of the executor of one process."""
 
     handlers: list[Handler]
     shutdown: Callable[[], Shutdown]
@@ -77,7 +77,7 @@ class _Task:
 
 
 class BaseWorker(abc.ABC, Generic[C]):
-    """What `Worker` and `AsyncWorker` have in common."""
+    """The common base of `Worker` and `AsyncWorker`."""
 
     _client_class: ClassVar[type[Any]]
     _asynchronous: ClassVar[bool]
@@ -95,21 +95,21 @@ class BaseWorker(abc.ABC, Generic[C]):
         store_traceback: bool = True,
         shared: bool = False,
     ) -> None:
-        """A worker without handlers; nothing is connected yet.
+        """Create a worker without handlers. It does not connect yet.
 
         Args:
-            backend: a client, which is not closed, or what a client takes as ``backend``.
-                None: what the command line says, or ``THOONK_URL``, or
+            backend: a client, which the worker does not close, or a backend URL. None: the
+                URL from the command line or ``THOONK_URL``. Default:
                 ``redis://localhost:6379/0``.
-            concurrency: how many jobs of each feed are done at once, by threads (tasks) in
-                each process. None: 8; with ``processes`` a `Worker` has 1.
-            processes: how many processes do that; 0: this one.
-            grace: seconds that jobs may take once the worker is to stop.
-            max_jobs: a process is replaced after about this many jobs; None: never.
-            store_traceback: what handlers do that do not say (see `handle`).
-            shared: ``concurrency`` is that of all feeds together. A free thread (task) takes
-                a job of the first feed that has one, in the order of the handlers or of
-                ``feeds``; or in a random order, when one of them has a ``weight``.
+            concurrency: how many jobs of each feed each process runs at once, in threads
+                (tasks). Default: 8, or 1 for a `Worker` with ``processes``.
+            processes: how many processes to start. 0: work in this process.
+            grace: seconds that running jobs have to finish when the worker stops.
+            max_jobs: replace a process after about this many jobs. None: never.
+            store_traceback: the default for handlers (see `handle`).
+            shared: whether all feeds share ``concurrency``. A free thread (task) then takes a
+                job from the first feed that has one, in the order of the handlers or of
+                ``feeds``, or in random order if a handler has a ``weight``.
 
         Raises:
             InvalidValue, InvalidType: an argument is not allowed.
@@ -144,55 +144,60 @@ class BaseWorker(abc.ABC, Generic[C]):
 
     @property
     def handlers(self) -> dict[str, Handler]:
-        """The handlers by the names of their feeds."""
+        """The handlers by feed name."""
         return {**self._handlers}
 
     def handle(self, feed: str, function: Callable[..., Any], **options: Any) -> None:
-        """Let ``function`` do the jobs of a feed.
+        """Register ``function`` as the handler for the jobs of a feed.
 
-        It is called with the item, and with the claim as well when it has a parameter of the
-        name ``claim``. When it returns, the job is finished, and what it returns is the
-        result. When it raises, the job has failed; `Retry`, `Stall` and `Discard` say more.
+        The function is called with the item and, if it has a parameter named ``claim``, with
+        the claim. When it returns, the job is finished, and the return value is the result.
+        When it raises, the job has failed. To control what happens then, raise `Retry`,
+        `Stall` or `Discard`.
 
         Args:
-            feed: the feed's name. It is created when it does not exist.
-            function: for `AsyncWorker` a coroutine function, for `Worker` any other.
-            serializer: as of `thoonk.Thoonk.job`.
-            concurrency: how many jobs of this feed are done at once; None: the worker's. Of a
-                worker with ``shared``, how many of its threads (tasks) this feed may have; None:
-                all.
-            weight: of a worker with ``shared``, how often a free thread (task) asks this feed
-                first, in proportion to the others, 1 to 1000. None: 1, when another has one.
-            prefetch: how many jobs are claimed at once, 1 to 1000. None: 1, and more as long
-                as jobs take a few milliseconds.
-            retries: how often a job is tried again before it is stalled. Stored as
-                ``max_failures``, one more. None: as the feed is configured, else 3.
-            backoff: seconds between the first failure and the next attempt, doubled with
-                each one more; 0: at once. The server keeps the time.
-            max_backoff: seconds that this may come to.
-            time_limit: seconds that a job may take. A `Worker` needs ``processes`` for it.
-            claim_timeout: seconds after which the job of a worker that has died comes back.
-                Stored in the feed's configuration. None: as the feed is configured, else 30.
-            heartbeat: False: a job that is not done within ``claim_timeout`` is another's.
-            result: whether what the function returns is stored; None: unless it is None.
-            result_timeout: seconds that results are kept; None: as the feed is configured.
-            store_traceback: whether the traceback of an exception is kept with the job that
-                failed, for `thoonk.Job.get_info`. It shows lines of the program, and what
-                an exception's text says, which may hold secrets. The text itself is kept in
-                any case. None: as the worker says.
+            feed: the feed's name. The feed is created if it does not exist.
+            function: a coroutine function for `AsyncWorker`, a plain function for `Worker`.
+            serializer: as for `thoonk.Thoonk.job`.
+            concurrency: how many jobs of this feed run at once. Default: the worker's
+                ``concurrency``. If the worker is ``shared``: how many of its threads (tasks)
+                this feed can use. Default: all.
+            weight: if the worker is ``shared``, how often a free thread (task) tries this feed
+                first, in proportion to the others, 1 to 1000. Default: 1 if another handler
+                has a weight.
+            prefetch: how many jobs to claim at once, 1 to 1000. None: 1, or more while jobs
+                take only a few milliseconds.
+            retries: how many times to retry a job before it is stalled. Stored in the feed's
+                configuration as ``max_failures``, which is one more. None: as configured,
+                or 3.
+            backoff: seconds between the first failure and the next attempt. The delay doubles
+                with each further failure. 0: retry at once. The server keeps the time.
+            max_backoff: the longest delay in seconds.
+            time_limit: seconds that a job may take. A `Worker` needs ``processes`` for this.
+            claim_timeout: seconds after which the job of a dead worker becomes available
+                again. Stored in the feed's configuration. None: as configured, or 30.
+            heartbeat: whether to extend the claim while the job runs. If False, another worker
+                can claim a job that takes longer than ``claim_timeout``.
+            result: whether to store the return value. None: unless it is None.
+            result_timeout: seconds to keep results. None: as configured for the feed.
+            store_traceback: whether to store the traceback with a failed job, for
+                `thoonk.Job.get_info`. It contains source lines and the exception's message,
+                which may include secrets. The message is always stored. None: as set for the
+                worker.
 
         Raises:
-            InvalidValue, InvalidType: an argument is not allowed, or the feed has a handler.
+            InvalidValue, InvalidType: an argument is not allowed, or the feed already has a
+                handler.
         """
         if options.get("store_traceback") is None:
             options["store_traceback"] = self.store_traceback
         handler = make_handler(feed, function, asynchronous=self._asynchronous, **options)
         if feed in self._handlers:
-            raise InvalidValue(f"the feed {feed!r} has a handler already")
+            raise InvalidValue(f"feed {feed!r} already has a handler")
         self._handlers[feed] = handler
 
     def handles(self, feed: str, **options: Any) -> Callable[[Function], Function]:
-        """`handle` as a decorator, which leaves the function as it is."""
+        """Register a handler as `handle` does, as a decorator. Returns the function unchanged."""
 
         def decorate(function: Function) -> Function:
             self.handle(feed, function, **options)
@@ -201,20 +206,21 @@ class BaseWorker(abc.ABC, Generic[C]):
         return decorate
 
     def run(self, *, burst: bool = False, feeds: Iterable[str] | None = None) -> int:
-        """Work until SIGTERM, SIGINT, SIGHUP or `stop`; return what the process should exit with.
+        """Work until SIGTERM, SIGINT, SIGHUP or `stop`, and return the exit code to use.
 
-        From then on no more jobs are claimed. What is not done within ``grace`` seconds,
-        or when a second signal comes, is given back, which counts as no failure.
+        After that, the worker claims no more jobs. Jobs that are still running after ``grace``
+        seconds, or when a second signal arrives, are given back. This does not count as a
+        failure.
 
         Args:
-            burst: end when there are no jobs any more.
-            feeds: work only on these; None: on all that have handlers.
+            burst: whether to stop when no jobs are left.
+            feeds: the feeds to work on. None: all that have handlers.
 
         Returns:
-            0, or 128 and the number of the signal that ended it at once.
+            0, or 128 plus the number of the second signal, which stopped the worker at once.
 
         Raises:
-            InvalidValue: there are no handlers, or what is asked for cannot be had together.
+            InvalidValue: there are no handlers, or the options exclude each other.
             ThoonkError: a feed cannot be opened.
         """
         handlers = self._chosen(feeds)
@@ -237,10 +243,10 @@ class BaseWorker(abc.ABC, Generic[C]):
         return 128 + shutdown.signals[-1] if len(shutdown.signals) > 1 else 0
 
     def stop(self, *, hurry: bool = False) -> None:
-        """End `run`, as a signal does. May be called by any thread, and by handlers.
+        """Stop `run`, as a signal does. Any thread can call this, and handlers, too.
 
         Args:
-            hurry: give back at once what is being done.
+            hurry: whether to give running jobs back at once.
         """
         self._shutdown.tell(Shutdown.COLD if hurry else Shutdown.WARM)
 
