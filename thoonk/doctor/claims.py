@@ -65,7 +65,7 @@ STUCK = Check(
     "stuck",
     Severity.WARNING,
     "its worker keeps extending the claim, but the handler may hang",
-    "Check what the worker does; set a time_limit for the handler; cancel or stall the job",
+    "Check what the worker does; set a time_limit for the handler; end it with thoonk job stop",
 )
 
 STUCK_AFTER = 60
