@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import attrs
+from rich.cells import cell_len
 
 from thoonk.cli.ages import short_age
 from thoonk.cli.samples import Sample
@@ -105,7 +106,9 @@ def widths(samples: Sequence[Sample]) -> dict[str, int]:
     found = {}
     for column in COLUMNS:
         if column.is_text:
-            longest = max((len(column.text(each, grouped=True)) for each in samples), default=0)
+            longest = max(
+                (cell_len(column.text(each, grouped=True)) for each in samples), default=0
+            )
         else:
             longest = column.width(samples)
         if column.is_rare and not any(map(column.value, samples)):
@@ -127,12 +130,11 @@ def fitting(
         keep: names of columns that stay.
     """
     chosen = [column for column in COLUMNS if needed[column.name]]
-    if room >= ROOM_FOR_ALL:
-        return chosen
     # Names and numbers need the room.
     for name in ("type", *DISPENSABLE):
         used = sum(needed[column.name] + gap for column in chosen if column.name != "feed")
-        if name != "type" and used + min(needed["feed"], ROOM_FOR_NAME) + 2 <= room:
+        has_types = room >= ROOM_FOR_ALL or name != "type"
+        if has_types and used + min(needed["feed"], ROOM_FOR_NAME) + 2 <= room:
             break
         if name not in keep:
             chosen = [column for column in chosen if column.name != name]
