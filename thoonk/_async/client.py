@@ -50,7 +50,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound=AsyncCollection[Any])
 
 Config: TypeAlias = Mapping[str, Any] | str | None
-"""A configuration: a mapping, JSON text, or None for «as it is»."""
+"""A configuration: a mapping, JSON text, or None to leave it unchanged."""
 
 
 class AsyncThoonk:
@@ -95,7 +95,7 @@ class AsyncThoonk:
             backend = "redis"
             options = {"host": "localhost", "port": 6379, "db": 0, **given, **options}
         elif given:
-            raise InvalidValue(f"give a backend or {', '.join(given)}, not both")
+            raise InvalidValue(f"pass either backend or {', '.join(given)}, not both")
         self._backend, self._owns_backend = open_async_backend(backend, **options)
         self._serializers = SerializerRegistry()
         self._types: dict[str, type[AsyncCollection[Any]]] = {}
@@ -303,7 +303,7 @@ class AsyncThoonk:
         """
         check_name(name, "feed type")
         if not name.isidentifier() or hasattr(self, name):
-            raise InvalidValue(f"the feed type {name!r} is taken, or no identifier")
+            raise InvalidValue(f"the feed type {name!r} is already taken or not an identifier")
         # Also a class that is none of ours is refused here, whatever the annotation says.
         if AsyncCollection not in getattr(feed_class, "__mro__", ()):
             raise InvalidType(f"{feed_class!r:.80} is not a subclass of a feed class")

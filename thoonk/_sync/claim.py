@@ -40,7 +40,7 @@ T = TypeVar("T")
 logger = logging.getLogger("thoonk.job")
 
 PROGRESS_EVERY = 0.5
-"""Seconds between two tellings of how far a job is."""
+"""Seconds between two progress reports of a job."""
 
 
 class Claim(tuple[str, T, int], Generic[T]):
@@ -104,7 +104,7 @@ class Claim(tuple[str, T, int], Generic[T]):
 
     @property
     def item(self) -> T:
-        """What is to be done."""
+        """The job's item."""
         return self[1]
 
     @property
@@ -116,12 +116,12 @@ class Claim(tuple[str, T, int], Generic[T]):
         """Choose the result that the end of the block, or of the loop's turn, stores.
 
         Args:
-            item: the result; None is a result, too.
-            timeout: seconds to keep it; 0: forever; None: the configured
+            item: the result, which can be None.
+            timeout: seconds to keep it. 0: forever. None: the configured
                 ``result_timeout``, or one day.
 
         Raises:
-            SerializerError, InvalidType: the serializer does not take it.
+            SerializerError, InvalidType: the serializer cannot encode the result.
         """
         self._completion = self._codec.completion(
             self.id, self.token, item, result=True, timeout=timeout
@@ -165,17 +165,17 @@ class Claim(tuple[str, T, int], Generic[T]):
         return failed
 
     def progress(self, fraction: float, text: str = "") -> None:
-        """Tell how far the job is: `Job.get_info` shows it. (Contract: job progress)
+        """Report the job's progress, for `Job.get_info`. (Contract: job progress)
 
-        Sent at most twice a second; reports in between are dropped, except the last one (1.0).
+        At most two reports a second are sent; others are dropped, except the last one (1.0).
 
         Args:
             fraction: 0 to 1.
-            text: what is done just now.
+            text: the current step.
 
         Raises:
-            NotClaimed: the claim is lost; stop the work.
-            InvalidValue, InvalidType: it is no such number, or no text.
+            NotClaimed: the claim is lost. Stop the work.
+            InvalidValue, InvalidType: an argument is not allowed.
         """
         self.check()
         if not isinstance(text, str):
@@ -201,7 +201,7 @@ class Claim(tuple[str, T, int], Generic[T]):
         """Restart the claim's ``claim_timeout``. (Contract: job extend)
 
         Raises:
-            NotClaimed: the claim has been lost.
+            NotClaimed: the claim is lost.
         """
         held = ClaimRef(self.id, self.token)
         if not (self._backend.execute(JobExtend(self._feed, (held,))))[0]:

@@ -51,7 +51,7 @@ T = TypeVar("T")
 C = TypeVar("C", bound=Collection[Any])
 
 Config: TypeAlias = Mapping[str, Any] | str | None
-"""A configuration: a mapping, JSON text, or None for «as it is»."""
+"""A configuration: a mapping, JSON text, or None to leave it unchanged."""
 
 
 class Thoonk:
@@ -96,7 +96,7 @@ class Thoonk:
             backend = "redis"
             options = {"host": "localhost", "port": 6379, "db": 0, **given, **options}
         elif given:
-            raise InvalidValue(f"give a backend or {', '.join(given)}, not both")
+            raise InvalidValue(f"pass either backend or {', '.join(given)}, not both")
         self._backend, self._owns_backend = open_backend(backend, **options)
         self._serializers = SerializerRegistry()
         self._types: dict[str, type[Collection[Any]]] = {}
@@ -290,7 +290,7 @@ class Thoonk:
         """
         check_name(name, "feed type")
         if not name.isidentifier() or hasattr(self, name):
-            raise InvalidValue(f"the feed type {name!r} is taken, or no identifier")
+            raise InvalidValue(f"the feed type {name!r} is already taken or not an identifier")
         # Also a class that is none of ours is refused here, whatever the annotation says.
         if Collection not in getattr(feed_class, "__mro__", ()):
             raise InvalidType(f"{feed_class!r:.80} is not a subclass of a feed class")
