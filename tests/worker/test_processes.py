@@ -492,3 +492,25 @@ def test_a_burst_waits_for_what_a_process_has_scheduled_that_was_replaced(
     assert command.ends() == 0, command.log
     assert states(jobs) == (0, 0, 0, 2)
     assert "replaced" in command.log
+
+
+def test_a_burst_waits_for_the_retry_of_a_job_that_took_too_long(
+    commands: Commands, client: Thoonk
+) -> None:
+    commands.write("""
+        import time
+
+        from thoonk.worker import Worker
+
+        worker = Worker(processes=2)
+
+        @worker.handles("j", retries=2, backoff=2, max_backoff=2, time_limit=0.5)
+        def handler(item, claim):
+            if not claim.cancelled:
+                time.sleep(600)
+    """)
+    jobs = client.job("j")
+    jobs.put("a")
+    command = commands.start("app:worker", "--burst")
+    assert command.ends() == 0, command.log
+    assert states(jobs) == (0, 0, 0, 1), command.log

@@ -177,6 +177,7 @@ class AsyncExecutor:
             self._notifier.stopping(f"Stopping; jobs have {grace:g} s")
             await self._wait_for_the_end(shutdown, grace)
             await self._clear()
+            self._report_retries()
             if self._pool is not None:
                 await self._pool.close()
             beats.close()

@@ -178,6 +178,7 @@ class Executor:
             self._notifier.stopping(f"Stopping; jobs have {grace:g} s")
             self._wait_for_the_end(shutdown, grace)
             self._clear()
+            self._report_retries()
             if self._pool is not None:
                 self._pool.close()
             beats.close()
