@@ -97,7 +97,7 @@ def test_only_what_readers_of_the_feed_can_decode_is_sent(
 
 def test_an_item_that_is_too_large_is_refused(cli: Cli, thoonk: Thoonk) -> None:
     thoonk.feed("f", {"max_item_size": 3})
-    assert "3 bytes at most" in cli("publish", "f", "four", fails=2).err
+    assert "at most 3 bytes" in cli("publish", "f", "four", fails=2).err
 
 
 def test_nothing_is_created_by_the_way(cli: Cli, thoonk: Thoonk) -> None:
@@ -219,7 +219,7 @@ def test_jobs_are_in_no_order_but_can_be_limited(cli: Cli, thoonk: Thoonk) -> No
     assert sorted(cli("ids", "j").lines) == sorted(ids)
     assert set(cli("ids", "j", "--limit", "2").lines) < set(ids)
     assert len(cli("items", "j", "--limit", "2").lines) == 2
-    assert "no order" in cli("ids", "j", "--reverse", fails=2).err
+    assert "unordered" in cli("ids", "j", "--reverse", fails=2).err
 
 
 @pytest.mark.parametrize("type", ["queue", "job"])

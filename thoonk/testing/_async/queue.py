@@ -13,6 +13,7 @@ from thoonk.operations import CONFIRM_WITHIN, Entry, QueueConfirm, QueueReturn, 
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import Background, pause, until
 from thoonk.testing._async.stored import read_all
+from thoonk.testing.checks import PROMPTLY
 
 
 class AsyncQueueContract(AsyncContract):
@@ -68,7 +69,7 @@ class AsyncQueueContract(AsyncContract):
         began = time.monotonic()
         await (await other.queue("q")).put("x")
         assert await waiting.result() == "x"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PROMPTLY
 
     async def test_timeout_0_blocks(self, thoonk: AsyncThoonk) -> None:
         queue = await thoonk.queue("q")
@@ -247,7 +248,7 @@ class AsyncQueueContract(AsyncContract):
         began = time.monotonic()
         await thoonk.backend.execute(Release("q", "token"))
         assert await waiting.result() == "x"
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < PROMPTLY
 
     async def test_an_empty_take_says_when_to_look_again(self, thoonk: AsyncThoonk) -> None:
         queue = await thoonk.queue("q")
