@@ -211,6 +211,31 @@ def test_old_notices_are_removed_and_a_reader_that_needed_them_is_told(
         assert after == [str(number) for number in range(3000 - len(after), 3000)]
 
 
+def test_a_taker_that_waited_through_a_pause_learns_what_is_due(url: str) -> None:
+    with Thoonk(backend=url) as one, Thoonk(backend=url) as other:
+        job = one.job("j")
+        job.pause()
+        taken: list[str] = []
+        taker = threading.Thread(target=lambda: taken.append(other.job("j").get().item))
+        taker.start()
+        waiters = other.backend.core.waiters
+        watched = other.backend.core.watch()
+        deadline = time.monotonic() + SOON
+        while waiters.feeds() != ["j"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        job.put("x", delay=1)
+        while "j" not in watched._due or watched._due["j"][0] is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        began = time.monotonic()
+        job.resume()
+        taker.join(SOON)
+        assert taken == ["x"]
+        # Not by looking again after ten seconds.
+        assert time.monotonic() - began < 8
+
+
 WORKER = """
     import sys
     from thoonk import Empty, NotClaimed, Thoonk

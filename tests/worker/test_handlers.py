@@ -104,7 +104,7 @@ def test_names_and_things_that_are_refused() -> None:
     with pytest.raises(InvalidType, match="callable"):
         worker.handle("f", "function")  # type: ignore[arg-type]
     worker.handle("f", plain_function)
-    with pytest.raises(InvalidValue, match="handler already"):
+    with pytest.raises(InvalidValue, match="already has a handler"):
         worker.handle("f", plain_function)
 
 

@@ -52,7 +52,7 @@ class Watcher:
         self._closed = False
         self._number: int | None = None
         self._renewed = time.monotonic()
-        self._due: dict[str, int | None] = {}
+        self._due: dict[str, tuple[int | None, bool]] = {}
         self.resume()
 
     def listen(self) -> int:
@@ -153,12 +153,13 @@ class Watcher:
         found = next(iter(_patiently(db, _OF_FEED, stored(name))), None)
         waiting, config, scheduled, periodic = found or (1, "", None, None)
         due = min((time for time in (scheduled, periodic) if time is not None), default=None)
-        if waiting and f'"{PAUSED}"' not in config:
+        is_paused = f'"{PAUSED}"' in config
+        if waiting and not is_paused:
             self._hub.waiters.call(name, waiting)
-        elif due != self._due.get(name):
-            # One of them learns when it is due.
+        elif (due, is_paused) != self._due.get(name):
+            # One of them learns when it is due, which it could not during a pause.
             self._hub.waiters.call(name, 1)
-        self._due[name] = due
+        self._due[name] = due, is_paused
 
 
 def _patiently(db: sqlite3.Connection, statement: str, *values: object) -> list[Any]:
