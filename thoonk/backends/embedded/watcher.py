@@ -156,7 +156,7 @@ class Watcher:
         is_paused = f'"{PAUSED}"' in config
         if waiting and not is_paused:
             self._hub.waiters.call(name, waiting)
-        elif (due, is_paused) != self._due.get(name):
+        elif (due, is_paused) != self._due.get(name, (None, is_paused)):
             # One of them learns when it is due, which it could not during a pause.
             self._hub.waiters.call(name, 1)
         self._due[name] = due, is_paused
