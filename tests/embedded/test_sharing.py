@@ -16,7 +16,7 @@ from pathlib import Path
 import processes
 import pytest
 
-from thoonk import Empty, Thoonk
+from thoonk import BackendUnavailable, Empty, Thoonk
 from thoonk.backends.embedded import sqlite, watcher
 from thoonk.backends.embedded.changes import Polled
 from thoonk.notices import Gap, Published
@@ -177,6 +177,26 @@ def test_a_subscriber_that_was_stopped_for_too_long_is_told(
             assert isinstance(subscription.get(timeout=SOON), Gap)
             other.feed("f").publish("heard")
             assert subscription.get(timeout=SOON).item == "heard"
+
+
+def test_an_error_does_not_end_the_thread_that_delivers(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "AT_LEAST_EVERY", 0.1)
+    with Thoonk(backend=url) as one, Thoonk(backend=url) as other:
+        with one.feed("f").subscribe() as subscription:
+            failed = threading.Event()
+
+            def fail() -> bool:
+                failed.set()
+                raise BackendUnavailable("locked")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(watcher, "RENEW_EVERY", 0.0)
+                patch.setattr(one.backend.core.store, "renew", fail)
+                assert failed.wait(SOON)
+            other.feed("f").publish("x")
+            assert subscription.get(timeout=SOON).item == "x"
 
 
 def test_old_notices_are_removed_and_a_reader_that_needed_them_is_told(

@@ -216,7 +216,7 @@ class SqliteStore:
         if self._watcher is not None:
             self._watcher.close()
         if self.shares_notices and not self._is_suspended:
-            with contextlib.suppress(BackendError), self.transaction(writes=True):
+            with contextlib.suppress(BackendError), self.lock, self.transaction(writes=True):
                 self._db.execute("DELETE FROM listeners WHERE process = ?", (self.process,))
         self._db.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -27,6 +28,9 @@ AT_LEAST_EVERY = 0.5
 
 RENEW_EVERY = 60.0
 """Seconds after which a process renews its registration as a listener."""
+
+LOCKED_FOR = 1.0
+"""Seconds for which reading is tried again while the file is locked."""
 
 PART = 500
 """How many notices are read at once."""
@@ -86,8 +90,20 @@ class Watcher:
         self._thread.start()
 
     def _run(self) -> None:
-        db = self._store.connect()
-        try:
+        while not self._closed:
+            try:
+                self._follow()
+            except Exception:  # whatever it is: takers and subscribers still need this thread
+                logger.exception(
+                    "Changes of %s are not noticed; trying again",
+                    self._store.path,
+                    extra={"event": "notices_ended"},
+                )
+                self._changes.wait(AT_LEAST_EVERY)
+
+    def _follow(self) -> None:
+        """Deliver and wake until it is closed."""
+        with contextlib.closing(self._store.connect()) as db:
             version = self._version(db)
             self._look(db)
             while not self._closed:
@@ -106,15 +122,6 @@ class Watcher:
                         break
                     time.sleep(pause)
                     pause = min(LATER_LOOK, 2 * pause)
-        except Exception:  # a thread must not end in silence
-            if not self._closed:
-                logger.exception(
-                    "Changes of %s are not noticed any more",
-                    self._store.path,
-                    extra={"event": "notices_ended"},
-                )
-        finally:
-            db.close()
 
     @staticmethod
     def _version(db: sqlite3.Connection) -> int:
@@ -164,10 +171,11 @@ class Watcher:
 
 def _patiently(db: sqlite3.Connection, statement: str, *values: object) -> list[Any]:
     """What a statement finds. It is tried again while the file is locked, which is seldom."""
+    deadline = time.monotonic() + LOCKED_FOR
     while True:
         try:
             return db.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
-            if not sqlite_errors.is_busy(error):
+            if not sqlite_errors.is_busy(error) or time.monotonic() > deadline:
                 raise
         time.sleep(FIRST_LOOK)
