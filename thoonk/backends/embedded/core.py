@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 from thoonk import operations as ops
 from thoonk.backends.embedded import (  # noqa: F401 - they register what they do
@@ -18,8 +18,8 @@ from thoonk.backends.embedded import (  # noqa: F401 - they register what they d
     whole_feeds,
     workers,
 )
-from thoonk.backends.embedded.step import HANDLERS, READS, Step, microseconds
-from thoonk.backends.embedded.store import Shelf, Store, Watch
+from thoonk.backends.embedded.step import HANDLERS, READS, Handler, Step, microseconds
+from thoonk.backends.embedded.store import Store, Watch
 from thoonk.backends.waiters import Waiters
 from thoonk.exceptions import UnsupportedOperation
 from thoonk.notices import Gap, Notice
@@ -48,12 +48,14 @@ class Core:
 
     Attributes:
         store: where feeds are kept.
+        handlers: what does each operation.
         waiters: the takers of this process that wait.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
         """``clock`` tells the time in seconds since 1970. Tests may have one of their own."""
         self.store = store
+        self.handlers: Mapping[type[ops.Operation[Any]], Handler] = HANDLERS
         self.clock = clock
         self.waiters = Waiters()
         self._listeners: list[Listener] = []
@@ -67,10 +69,13 @@ class Core:
     def __str__(self) -> str:
         return str(self.store)
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether an operation takes so little time that an event loop can do it itself."""
-        return not self.store.shares_notices
+    @classmethod
+    def of(cls, store: Store) -> Core:
+        """The engine on a store, which has one however many ask."""
+        with store.lock:
+            if store.core is None:
+                store.core = cls(store)
+            return store.core
 
     def open(self) -> None:
         """One backend more uses it."""
@@ -78,10 +83,10 @@ class Core:
             self._users += 1
 
     def close(self) -> None:
-        """One backend less uses it. The last one closes a file."""
+        """One backend less uses it. The last one closes the store."""
         with self._lock:
             self._users -= 1
-            if self._users or not self.store.shares_notices:
+            if self._users:
                 return
         # Not under the lock: the thread that watches may wait for that.
         self.store.close()
@@ -99,7 +104,7 @@ class Core:
     def execute(self, operation: ops.Operation[R]) -> R:
         """Do one operation with its notices, and wake takers that wait for what it left."""
         kind = type(operation)
-        handler = HANDLERS.get(kind)
+        handler = self.handlers.get(kind)
         if handler is None:
             raise UnsupportedOperation(f"the embedded engine does not know {kind.__name__}")
         writes = kind not in READS
@@ -123,8 +128,7 @@ class Core:
         self._until_expiry -= 1
         if not self._until_expiry:
             self._until_expiry = EXPIRE_EVERY
-            for shelf in (Shelf.RESULT, Shelf.TAKEN):
-                self.store.expire(shelf, step.now)
+            self.store.clean(step.now)
 
     # --- notices ------------------------------------------------------------------------
 

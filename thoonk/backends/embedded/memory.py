@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-import threading
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import attrs
 
-from thoonk.backends.embedded.store import Feed, Hub, Record, Row, Shelf, State, Watch
-from thoonk.notices import Notice
+from thoonk.backends.embedded.store import EXPIRING, Feed, Record, Row, Shelf, State, Store
 
 CHUNK = 512
 """How many rows a part of a long list has at most: to insert moves those behind it."""
@@ -118,14 +116,13 @@ class _Kept:
     token: str
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """Feeds in memory."""
 
-    shares_notices = False
+    is_quick = True
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
-        self._names: set[str] = set()
+        super().__init__()
         self._feeds: dict[str, Feed] = {}
         self._contents: dict[int, _Contents] = {0: _Contents()}
         self._keys = itertools.count(1)
@@ -140,15 +137,6 @@ class MemoryStore:
 
     # --- feeds --------------------------------------------------------------------------
 
-    def names(self) -> frozenset[str]:
-        return frozenset(self._names)
-
-    def is_listed(self, name: str) -> bool:
-        return name in self._names
-
-    def set_listed(self, name: str, listed: bool) -> None:
-        (self._names.add if listed else self._names.discard)(name)
-
     def find(self, name: str) -> Feed | None:
         return self._feeds.get(name)
 
@@ -159,9 +147,6 @@ class MemoryStore:
 
     def save_feed(self, feed: Feed) -> None:
         """The feed is the one that is kept."""
-
-    def save_config(self, feed: Feed) -> None:
-        """As of its numbers."""
 
     def drop(self, feed: Feed) -> None:
         del self._feeds[feed.name], self._contents[feed.key]
@@ -210,10 +195,6 @@ class MemoryStore:
                 return put_at
             heapq.heappop(puts)
         return None
-
-    def oldest_claim(self, feed: Feed) -> int | None:
-        claimed = self._contents[feed.key].states[State.CLAIMED]
-        return min((row.since for row in claimed), default=None)
 
     def items(self, feed: Feed, rows: Sequence[Row]) -> list[bytes]:
         kept = self._contents[feed.key].rows
@@ -298,23 +279,14 @@ class MemoryStore:
     def remove_record(self, feed: Feed | None, shelf: Shelf, id: str) -> bool:
         return self._shelf(feed, shelf).pop(id, None) is not None
 
-    def expire(self, shelf: Shelf, now: int) -> None:
-        expiries = self._expiries[shelf]
-        while expiries and expiries[0][0] <= now:
-            _, key, id = heapq.heappop(expiries)
-            records = self._contents[key].shelves[shelf] if key in self._contents else {}
-            if id in records and (records[id].at or now + 1) <= now:
-                del records[id]
-
-    def publish(self, notices: Sequence[Notice]) -> None:
-        """Never called: all who listen are in this process."""
-
-    def watch(self, hub: Hub) -> Watch:
-        """Never called: there are no other processes."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Nothing is open."""
+    def clean(self, now: int) -> None:
+        for shelf in EXPIRING:
+            expiries = self._expiries[shelf]
+            while expiries and expiries[0][0] <= now:
+                _, key, id = heapq.heappop(expiries)
+                records = self._contents[key].shelves[shelf] if key in self._contents else {}
+                if id in records and (records[id].at or now + 1) <= now:
+                    del records[id]
 
 
 _NO_TRANSACTION = nullcontext()

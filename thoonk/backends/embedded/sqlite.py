@@ -7,7 +7,6 @@ import json
 import os
 import random
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -21,7 +20,17 @@ import attrs
 
 from thoonk import notices as all_notices
 from thoonk.backends.embedded import sqlite_errors
-from thoonk.backends.embedded.store import Feed, Hub, Record, Row, Shelf, State, Watch
+from thoonk.backends.embedded.store import (
+    EXPIRING,
+    Feed,
+    Hub,
+    Record,
+    Row,
+    Shelf,
+    State,
+    Store,
+    Watch,
+)
 from thoonk.exceptions import BackendError, BackendUnavailable
 from thoonk.names import decode_name, encode_name, new_token
 from thoonk.notices import Notice
@@ -102,7 +111,7 @@ class _Transaction:
                 raise sqlite_errors.translated(error, self._store.path) from error
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """Feeds in a file."""
 
     def __init__(self, path: str, *, synchronous: str = "normal", retry_for: float = 30.0) -> None:
@@ -118,10 +127,11 @@ class SqliteStore:
             AccessDenied: it cannot be written.
             BackendError: it is no file of this library's, or of a later version.
         """
+        super().__init__()
         self.path = path
-        self.shares_notices = path != ":memory:"
+        self.is_quick = path == ":memory:"
+        self.shares_notices = not self.is_quick
         self.retry_for = retry_for
-        self.lock = threading.RLock()
         self._synchronous = synchronous
         self.process = new_token()
         self._published = 0
@@ -318,19 +328,6 @@ class SqliteStore:
         self._last_key: int | None = None
 
     # --- feeds --------------------------------------------------------------------------
-
-    def names(self) -> frozenset[str]:
-        return frozenset(_read(name) for (name,) in self._db.execute("SELECT name FROM names"))
-
-    def is_listed(self, name: str) -> bool:
-        found = self._db.execute("SELECT 1 FROM names WHERE name = ?", (stored(name),))
-        return found.fetchone() is not None
-
-    def set_listed(self, name: str, listed: bool) -> None:
-        if listed:
-            self._db.execute("INSERT OR IGNORE INTO names VALUES (?)", (stored(name),))
-        else:
-            self._db.execute("DELETE FROM names WHERE name = ?", (stored(name),))
 
     def find(self, name: str) -> Feed | None:
         feed = self._feeds.get(name)
@@ -559,15 +556,14 @@ class SqliteStore:
         )
         return removed.rowcount > 0
 
-    def expire(self, shelf: Shelf, now: int) -> None:
-        self._db.execute(
+    def clean(self, now: int) -> None:
+        self._db.executemany(
             "DELETE FROM records WHERE (feed, shelf, id) IN (SELECT feed, shelf, id FROM records "
             "WHERE shelf = ? AND at <= ? AND at IS NOT NULL LIMIT ?)",
-            (int(shelf), now, SWEEP),
+            [(int(shelf), now, SWEEP) for shelf in EXPIRING],
         )
-        if shelf is Shelf.RESULT:
-            self._sweep()
-            self._has_room = (self._number("PRAGMA freelist_count") or 0) > SWEEP
+        self._sweep()
+        self._has_room = (self._number("PRAGMA freelist_count") or 0) > SWEEP
 
     # --- notices ------------------------------------------------------------------------
 

@@ -1,23 +1,26 @@
 """What a store is: where the embedded engine keeps its rows, and in which order it finds them.
 
 The engine in `thoonk.backends.embedded.core` knows what operations mean. A store knows none of
-that: it keeps feeds, rows and records, and answers a few questions about them. The engine calls
-it from one thread at a time, always inside a `Store.transaction`.
+that: it keeps feeds, rows and records, and answers a few questions about them.
 """
 
 from __future__ import annotations
 
 import enum
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 from thoonk.backends.waiters import Waiters
 from thoonk.config import KIND_OF_TYPE, PAUSED, FeedConfig
 from thoonk.notices import Notice
+
+if TYPE_CHECKING:
+    from thoonk.backends.embedded.core import Core
 
 
 class State(enum.IntEnum):
@@ -118,6 +121,11 @@ class Shelf(enum.IntEnum):
     TAKEN = 1
     SCHEDULE = 2
     WORKER = 3
+    NAME = 4
+
+
+EXPIRING = (Shelf.RESULT, Shelf.TAKEN, Shelf.WORKER)
+"""The shelves whose records expire."""
 
 
 @attrs.frozen
@@ -127,7 +135,7 @@ class Record:
     Attributes:
         id: its name.
         at: RESULT, TAKEN and WORKER: when it expires. SCHEDULE: when it is due next.
-            Microseconds since 1970; None: never.
+            Microseconds since 1970; None: never. NAME: None.
         text: what it says.
         first, second: bytes that go with it.
     """
@@ -160,15 +168,30 @@ class Watch(Protocol):
         """Send the hub new notices. Returns the number of the last one before these."""
 
 
-class Store(Protocol):
-    """Where feeds, rows and records are kept."""
+class Store(ABC):
+    """Where feeds, rows and records are kept.
 
-    lock: threading.RLock
-    """Held by the thread that uses the store."""
+    A store is a subclass. Methods that are not abstract are for stores that can do it faster, or
+    that processes share; later versions of this class add only such. The engine calls from one
+    thread at a time, holding `lock`, and inside a `transaction`.
 
-    shares_notices: bool
+    Feeds and rows are the engine's to change: what it was given by the store it changes, and gives
+    back to be kept. A store may give the same objects each time, or other ones.
+    """
+
+    is_quick = False
+    """Whether asyncio need not be kept from it: nothing here waits for a disk or a network."""
+
+    shares_notices = False
     """Whether notices come from `publish` to all processes, and not from the engine."""
 
+    core: Core | None = None
+    """The engine on this store."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+
+    @abstractmethod
     def transaction(self, *, writes: bool) -> AbstractContextManager[None]:
         """A block that happens as a whole or, when it raises, not at all.
 
@@ -176,40 +199,38 @@ class Store(Protocol):
         that it can refuse has been checked.
         """
 
+    def close(self) -> None:  # noqa: B027 - not every store has to
+        """Release what was opened, also what watches."""
+
     # feeds
 
-    def names(self) -> frozenset[str]:
-        """The names that are listed."""
-
-    def is_listed(self, name: str) -> bool:
-        """Whether a name is listed."""
-
-    def set_listed(self, name: str, listed: bool) -> None:
-        """List a name, or take it off the list."""
-
+    @abstractmethod
     def find(self, name: str) -> Feed | None:
         """The feed of that name."""
 
+    @abstractmethod
     def create(self, name: str, config: dict[str, str]) -> Feed:
-        """Add a feed. There is none of that name."""
+        """Add a feed, and give it its key. There is none of that name."""
 
+    @abstractmethod
     def save_feed(self, feed: Feed) -> None:
-        """Keep a feed's numbers as they are now."""
+        """Keep a feed as it is now. Its configuration is unchanged."""
 
     def save_config(self, feed: Feed) -> None:
-        """Keep a feed's configuration as it is now."""
+        """Keep a feed as it is now, with its configuration."""
+        self.save_feed(feed)
 
+    @abstractmethod
     def drop(self, feed: Feed) -> None:
         """Remove a feed, its rows and its records."""
 
     # rows
 
+    @abstractmethod
     def get(self, feed: Feed, ids: Iterable[str]) -> dict[str, Row]:
         """The rows of these ids, as far as they are there."""
 
-    def held(self, feed: Feed, token: str) -> list[Row]:
-        """The rows that are claimed under a token, in the order of their keys."""
-
+    @abstractmethod
     def rows(
         self,
         feed: Feed,
@@ -220,58 +241,84 @@ class Store(Protocol):
         reverse: bool = False,
         skip: int = 0,
     ) -> list[Row]:
-        """Rows in a state by place and key, from behind ``after`` on, ``skip`` left out."""
+        """Rows in a state by place and key, from behind ``after`` on, ``skip`` left out.
 
+        ``reverse``: the other way round, from the last one or from before ``after``.
+        """
+
+    @abstractmethod
     def all_rows(self, feed: Feed, *, limit: int, after: int = 0, skip: int = 0) -> list[Row]:
         """Rows in whatever state by key, from behind the key ``after`` on."""
 
+    def held(self, feed: Feed, token: str) -> list[Row]:
+        """The rows that are claimed under a token, by place and key."""
+        claimed = self.rows(feed, State.CLAIMED, limit=feed.counts[State.CLAIMED])
+        return [row for row in claimed if row.token == token]
+
     def oldest_put(self, feed: Feed) -> int | None:
         """The earliest ``put_at`` of those that wait."""
+        waiting = self.rows(feed, State.WAITING, limit=feed.counts[State.WAITING])
+        return min((row.put_at for row in waiting), default=None)
 
     def oldest_claim(self, feed: Feed) -> int | None:
         """The earliest ``since`` of those that are claimed."""
+        claimed = self.rows(feed, State.CLAIMED, limit=feed.counts[State.CLAIMED])
+        return min((row.since for row in claimed), default=None)
 
+    @abstractmethod
     def items(self, feed: Feed, rows: Sequence[Row]) -> list[bytes]:
         """The items of rows that are there."""
 
+    @abstractmethod
     def add(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
-        """Add rows, give them their keys. Their ids are free."""
+        """Add rows, and give them their keys, which ascend. Their ids are free."""
 
+    @abstractmethod
     def save(self, feed: Feed, rows: Sequence[Row]) -> None:
-        """Keep rows as they are now; their ids and items are unchanged."""
+        """Keep rows as they are now; their ids, keys and items are unchanged."""
 
+    @abstractmethod
     def set_item(self, feed: Feed, row: Row, item: bytes) -> None:
         """Replace the item of a row."""
 
+    @abstractmethod
     def remove(self, feed: Feed, rows: Sequence[Row]) -> None:
         """Remove rows with their items."""
 
     # records
 
+    @abstractmethod
     def put_record(self, feed: Feed | None, shelf: Shelf, record: Record) -> None:
         """Keep a record in place of the one of that name. Without a feed it belongs to none."""
 
+    @abstractmethod
     def record(self, feed: Feed | None, shelf: Shelf, id: str) -> Record | None:
         """The record of that name, even when it has expired."""
 
+    @abstractmethod
     def records(
         self, feed: Feed | None, shelf: Shelf, until: int | None = None, limit: int = 0
     ) -> list[Record]:
         """Records by ``at``: with ``until`` those up to that time; with ``limit`` so many."""
 
+    @abstractmethod
     def remove_record(self, feed: Feed | None, shelf: Shelf, id: str) -> bool:
         """Remove a record. Whether there was one."""
 
-    def expire(self, shelf: Shelf, now: int) -> None:
-        """Remove records that have expired, a few at most, of all feeds."""
+    @abstractmethod
+    def clean(self, now: int) -> None:
+        """Remove what is not needed any more. The engine calls this now and then.
 
-    # notices
+        These are records of `EXPIRING` whose ``at`` has passed, of all feeds. A few at most in
+        each call are enough.
+        """
+
+    # notices, where processes share the store
 
     def publish(self, notices: Sequence[Notice]) -> None:
-        """Keep notices for subscribers. Only where ``shares_notices``."""
+        """Keep notices for subscribers of all processes. Only where ``shares_notices``."""
+        raise NotImplementedError
 
     def watch(self, hub: Hub) -> Watch:
         """Report to the hub what other processes do. Only where ``shares_notices``."""
-
-    def close(self) -> None:
-        """Release what was opened, also what watches."""
+        raise NotImplementedError

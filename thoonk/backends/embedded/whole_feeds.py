@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from thoonk import operations as ops
 from thoonk.backends.embedded.step import Step, does
-from thoonk.backends.embedded.store import Feed, State
+from thoonk.backends.embedded.store import Feed, Record, Shelf, State
 from thoonk.config import FEED, JOB, KIND_OF_TYPE, PAUSED, QUEUE
 from thoonk.exceptions import WrongFeedType
 from thoonk.notices import Configured, Created, Deleted, Retracted
@@ -25,9 +25,9 @@ def create(step: Step, op: ops.CreateFeed) -> ops.CreateResult:
 @does(ops.RegisterFeed)
 def register(step: Step, op: ops.RegisterFeed) -> bool:
     """List a name."""
-    if step.store.is_listed(op.feed):
+    if step.store.record(None, Shelf.NAME, op.feed):
         return False
-    step.store.set_listed(op.feed, listed=True)
+    step.store.put_record(None, Shelf.NAME, Record(op.feed))
     step.notices += [Created(op.feed), Configured(op.feed)]
     return True
 
@@ -42,9 +42,8 @@ def delete(step: Step, op: ops.DeleteFeed) -> tuple[str, ...]:
 @does(ops.UnregisterFeed)
 def unregister(step: Step, op: ops.UnregisterFeed) -> bool:
     """Take a name off the list."""
-    if not step.store.is_listed(op.feed):
+    if not step.store.remove_record(None, Shelf.NAME, op.feed):
         return False
-    step.store.set_listed(op.feed, listed=False)
     step.notices.append(Deleted(op.feed))
     return True
 
@@ -52,13 +51,13 @@ def unregister(step: Step, op: ops.UnregisterFeed) -> bool:
 @does(ops.FeedNames, writes=False)
 def feed_names(step: Step, _: ops.FeedNames) -> frozenset[str]:
     """The names that are listed."""
-    return step.store.names()
+    return frozenset(record.id for record in step.store.records(None, Shelf.NAME))
 
 
 @does(ops.FeedIsRegistered, writes=False)
 def is_registered(step: Step, op: ops.FeedIsRegistered) -> bool:
     """Whether a name is listed."""
-    return step.store.is_listed(op.feed)
+    return step.store.record(None, Shelf.NAME, op.feed) is not None
 
 
 @does(ops.GetConfig, writes=False)

@@ -15,7 +15,8 @@ from thoonk.backends.embedded.store import Record, Shelf
 @does(ops.ReportWorker)
 def report_worker(step: Step, op: ops.ReportWorker) -> None:
     """Keep what a worker reports."""
-    step.store.expire(Shelf.WORKER, step.now)
+    for late in step.store.records(None, Shelf.WORKER, until=step.now, limit=ops.MOST):
+        step.store.remove_record(None, Shelf.WORKER, late.id)
     text = json.dumps({**attrs.asdict(op.worker), "reported": step.now})
     until = step.now + microseconds(op.keep)
     step.store.put_record(None, Shelf.WORKER, Record(op.worker.id, until, text))

@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from thoonk.backends.embedded._sync.subscription import EmbeddedSubscription
 from thoonk.backends.embedded.core import Core
+from thoonk.backends.embedded.store import Store
 from thoonk.concurrency._sync import (
     Event,
     HomeLoop,
@@ -30,11 +31,15 @@ ENDS_WITHIN = 5.0
 
 
 class EmbeddedBackend:
-    """Feeds in this process or in a file. Backends that are given one `Core` share its feeds."""
+    """Feeds in this process or in a file. Backends that are given the same store share its feeds.
 
-    def __init__(self, core: Core) -> None:
-        self.core = core
-        core.open()
+    The last one to be closed closes the store.
+    """
+
+    def __init__(self, store: Store | Core) -> None:
+        """``store``: where feeds are kept, or the engine on it."""
+        self.core = store if isinstance(store, Core) else Core.of(store)
+        self.core.open()
         self._home = HomeLoop()
         self._subscriptions: WeakSet[EmbeddedSubscription] = WeakSet()
         self._wakes: dict[str, Event] = {}
@@ -53,7 +58,7 @@ class EmbeddedBackend:
         self._check_open()
         self._home.check()
         try:
-            if self.core.is_quick:
+            if self.core.store.is_quick:
                 return self.core.execute(operation)
             return shielded(in_thread, self.core.execute, operation)
         except ThoonkError:

@@ -1,0 +1,65 @@
+"""Opens stores by their URLs."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+from thoonk.backends.embedded._async.backend import AsyncEmbeddedBackend
+from thoonk.backends.embedded._sync.backend import EmbeddedBackend
+from thoonk.backends.embedded.memory import MemoryStore
+from thoonk.backends.embedded.store import Store
+from thoonk.config import check_seconds
+from thoonk.exceptions import InvalidValue
+
+
+class StoreOpener:
+    """Offers a store under a URL: see the entry-point group ``thoonk.backends``."""
+
+    def __init__(self, open_store: Callable[..., Store]) -> None:
+        """``open_store`` is called with the URL, and with the options as keywords."""
+        self._open_store = open_store
+
+    def open(self, url: str, **options: Any) -> EmbeddedBackend:
+        """A backend for threads."""
+        return EmbeddedBackend(self._open_store(url, **options))
+
+    def open_async(self, url: str, **options: Any) -> AsyncEmbeddedBackend:
+        """A backend for asyncio."""
+        return AsyncEmbeddedBackend(self._open_store(url, **options))
+
+
+_NAMED: dict[str, MemoryStore] = {}
+
+
+def _open_store(url: str, **options: Any) -> Store:
+    """The store of ``sqlite:…``, ``embedded`` (its own) or ``embedded://NAME`` (shared)."""
+    address, _, query = url.partition("?")
+    settings = {**dict(urllib.parse.parse_qsl(query, keep_blank_values=True)), **options}
+    if address.partition(":")[0].lower() == "sqlite":
+        return _sqlite_store(address, settings)
+    if settings:
+        raise InvalidValue(f"the embedded backend has no options, so not {', '.join(settings)}")
+    name = address.partition("://")[2]
+    return _NAMED.setdefault(name, MemoryStore()) if name else MemoryStore()
+
+
+def _sqlite_store(address: str, settings: dict[str, Any]) -> Store:
+    # Here and not above: not every Python has the module.
+    from thoonk.backends.embedded.sqlite import SqliteStore, path_of  # noqa: PLC0415
+
+    unknown = settings.keys() - {"synchronous", "retry_for"}
+    if unknown:
+        raise InvalidValue(
+            "options of an SQLite backend are synchronous and retry_for, "
+            f"not {', '.join(sorted(unknown))}"
+        )
+    synchronous = settings.get("synchronous", "normal")
+    if synchronous not in ("normal", "full"):
+        raise InvalidValue(f"synchronous must be normal or full, not {synchronous!r:.80}")
+    retry_for = check_seconds("retry_for", settings.get("retry_for", 30.0))
+    return SqliteStore(path_of(address), synchronous=synchronous, retry_for=retry_for)
+
+
+opener = StoreOpener(_open_store)
