@@ -79,7 +79,7 @@ def _figures(parts: dict[str, Any]) -> Iterator[tuple[str, Figure]]:
     if "notices" in parts and "waking" in parts:
         yield "latency", _latency(parts["notices"], parts["waking"])
     if "waking" in parts:
-        yield "takers", _takers(parts["waking"])
+        yield "consumers", _consumers(parts["waking"])
     for what, label in GROWING.items():
         if what in parts.get("growth", {}):
             yield what, _grown(parts["growth"][what], label)
@@ -192,17 +192,17 @@ def _latency(notices: dict[str, Any], waking: dict[str, Any]) -> Figure:
     return figure
 
 
-def _takers(waking: dict[str, Any]) -> Figure:
+def _consumers(waking: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(7.5, 3.2), layout="constrained")
     axes = figure.subplots()
     for contestant, colour in zip(TAKERS, (FLOOR, OURS, PEER), strict=True):
-        by_takers = waking.get(contestant.name, {})
-        numbers = sorted(by_takers.keys() - {"idle"}, key=int)
-        middle = [spread(by_takers[n], lambda s: s["p50"]).median for n in numbers]
+        by_consumers = waking.get(contestant.name, {})
+        numbers = sorted(by_consumers.keys() - {"idle"}, key=int)
+        middle = [spread(by_consumers[n], lambda s: s["p50"]).median for n in numbers]
         axes.plot(
             [int(n) for n in numbers], middle, marker="o", color=colour, label=contestant.label
         )
-    _scales(axes, "blocked takers", "µs until the item is there (p50)")
+    _scales(axes, "blocked consumers", "µs until the item is there (p50)")
     axes.set_yscale("linear")
     axes.yaxis.set_major_formatter(_thousands)
     axes.set_ylim(bottom=0)

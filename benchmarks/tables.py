@@ -289,25 +289,25 @@ def _waking(waking: dict[str, Any]) -> Table:
     rows = []
     reference = waking.get("floor.brpop", {})
     for contestant in _of(TAKERS, waking):
-        by_takers = waking[contestant.name]
-        for takers in sorted(by_takers.keys() - {"idle"}, key=int):
-            samples = by_takers[takers]
+        by_consumers = waking[contestant.name]
+        for consumers in sorted(by_consumers.keys() - {"idle"}, key=int):
+            samples = by_consumers[consumers]
             rows.append(
                 (
                     contestant.label,
-                    takers,
-                    _with_ratio(samples, reference.get(takers), lambda s: s["p50"]),
-                    _with_ratio(samples, reference.get(takers), lambda s: s["p99"]),
+                    consumers,
+                    _with_ratio(samples, reference.get(consumers), lambda s: s["p50"]),
+                    _with_ratio(samples, reference.get(consumers), lambda s: s["p99"]),
                     f"{spread(samples, lambda s: s['scripts']).median:.2f}",
                 )
             )
     return Table(
         "waking",
-        "From put to a blocked taker",
+        "From put to a blocked consumer",
         "µs from before the put in one process until the item is in the hands of another that "
         "was blocked. In brackets: by BRPOP with as many waiting. Scripts: calls of scripts per "
         "item, the put included",
-        ("", "takers", "p50 µs", "p99 µs", "scripts"),
+        ("", "consumers", "p50 µs", "p99 µs", "scripts"),
         tuple(rows),
     )
 
@@ -327,9 +327,9 @@ def _idle(waking: dict[str, Any]) -> Table:
             )
     return Table(
         "idle",
-        "Blocked takers with nothing to take",
+        "Blocked consumers with nothing to get",
         "commands that they send in a minute, all together; of the server's core",
-        ("", "takers", "commands a minute", "server"),
+        ("", "consumers", "commands a minute", "server"),
         tuple(rows),
     )
 

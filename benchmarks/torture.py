@@ -385,15 +385,15 @@ def judge_queue(account: Account, raw: redis.Redis) -> dict[str, object]:
     """Every acknowledged item is taken once."""
     acknowledged = account.of(QUEUE, "acknowledged")
     missing = [put.id for item, put in acknowledged.items() if item not in account.taken]
-    with_taker = [id for id in missing if id in account.confirming]
+    with_consumer = [id for id in missing if id in account.confirming]
     refused = account.of(QUEUE, "refused")
     return {
         "put": len(acknowledged),
         "put_unknown": len(account.of(QUEUE, "died")) + len(account.of(QUEUE, "unknown")),
         "taken": sum(account.taken.values()),
-        # The taker had said that it has the item, and was killed before it wrote that down.
-        "gone_with_a_killed_taker": len(with_taker),
-        "lost": len(missing) - len(with_taker),
+        # The consumer had reported that it has the item, and was killed before it wrote that down.
+        "taken_by_a_killed_consumer": len(with_consumer),
+        "lost": len(missing) - len(with_consumer),
         "taken_twice": sum(count - 1 for count in account.taken.values()),
         "left": int(raw.hlen(f"feed.items:{QUEUE}")),  # type: ignore[arg-type]
         "untrue_errors": sum(item in account.taken for item in refused),

@@ -783,7 +783,7 @@ class Operation(Generic[R_co]):
     """One row of the contract. ``R_co`` is what executing it returns."""
 
     wakes_waiters: ClassVar[bool] = False
-    """Whether the operation can make an entry available to a waiting taker."""
+    """Whether the operation can make an entry available to a waiting consumer."""
 
 
 @attrs.frozen
@@ -1068,7 +1068,7 @@ class QueueAdd(FeedOperation[tuple[Outcome, ...]]):
 class TakeOperation(FeedOperation[Batch]):
     """An operation for which a backend can wait until an entry is available.
 
-    It takes up to ``count`` entries under ``token``, which the taker creates. Executed
+    It takes up to ``count`` entries under ``token``, which the consumer creates. Executed
     again with the same token, it returns the same answer until the entries are ended,
     confirmed or released.
 

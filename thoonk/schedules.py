@@ -18,7 +18,7 @@ from thoonk.operations import IfMissed, Priority, Schedule
 T = TypeVar("T")
 
 TOLD = 100
-"""How many times the backend gets in advance, for takers that do not know cron."""
+"""How many times the backend gets in advance, for consumers that do not know cron."""
 
 RENEW_BELOW = 50
 """With fewer times left than these, it gets more."""

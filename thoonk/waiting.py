@@ -1,4 +1,4 @@
-"""How long a taker waits, and how often it looks for what has expired."""
+"""How long a consumer waits, and how often it looks for what has expired."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from thoonk.names import check_timeout
 from thoonk.operations import Batch
 
 RECOVER_EVERY = 0.1
-"""Seconds between two takes of a busy taker that look for what ran out."""
+"""Seconds between two takes of a busy consumer that look for what ran out."""
 
 LONGEST_WAIT = 10.0
-"""Seconds after which a blocked taker looks for itself, whatever it has heard."""
+"""Seconds after which a blocked consumer looks for itself, whatever it has heard."""
 
 
 class Deadline:
@@ -46,13 +46,13 @@ class Deadline:
         left = self.remaining()
         wait = LONGEST_WAIT if left is None else min(left, LONGEST_WAIT)
         if batch.retry_after is not None:
-            # A little apart from each other, or all takers would look in the same instant.
+            # A little apart from each other, or all consumers would look in the same instant.
             wait = min(wait, batch.retry_after + random.uniform(0.001, 0.02))  # noqa: S311
         return wait
 
 
 class Throttle:
-    """Which takes of one taker also bring back what has expired: one in a tenth of a second."""
+    """Which takes of one consumer also bring back what has expired: one in a tenth of a second."""
 
     def __init__(self) -> None:
         self._next = 0.0

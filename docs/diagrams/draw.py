@@ -224,7 +224,7 @@ def on_the_server() -> Drawing:
                 "publishes|counter",
                 "claimed|unconfirmed",
                 "reserved|on the way",
-                "holders, tokens|of takers",
+                "holders, tokens|of consumers",
                 "unique|ids that stay taken",
                 "paused|ids, while paused",
             ],
@@ -320,21 +320,21 @@ def create_and_delete() -> Drawing:
 def queue_take() -> Drawing:
     """Taking and confirming, and what happens when somebody dies."""
     p = Drawing(760, 500, "A queue's item is taken in two steps: take, then confirm")
-    taker, server = 140, 400
-    _lifelines(p, [(taker, "queue.get()"), (server, "server")], 20, 280)
+    consumer, server = 140, 400
+    _lifelines(p, [(consumer, "queue.get()"), (server, "server")], 20, 280)
     p.text(640, 44, "where the item is", bold=True)
     p.text(640, 92, "waiting")
-    p.arrow((taker, 110), (server, 110))
+    p.arrow((consumer, 110), (server, 110))
     p.text(270, 101, "take, under a token")
-    p.arrow((server, 160), (taker, 160), dashed=True)
+    p.arrow((server, 160), (consumer, 160), dashed=True)
     p.text(270, 151, "the item's bytes")
     p.text(640, 140, "taken: no other gets it,\nand it is still stored")
-    p.arrow((taker, 215), (server, 215))
+    p.arrow((consumer, 215), (server, 215))
     p.text(270, 206, "confirm, with the token")
-    p.arrow((server, 262), (taker, 262), dashed=True)
+    p.arrow((server, 262), (consumer, 262), dashed=True)
     p.text(270, 253, "it is yours")
     p.text(640, 232, "deleted on the server")
-    p.text(taker, 302, "get returns the item", bold=True)
+    p.text(consumer, 302, "get returns the item", bold=True)
     p.line(40, 325, 720, 325)
     p.text(40, 352, "Dies before it has confirmed:", anchor="start", bold=True)
     p.text(

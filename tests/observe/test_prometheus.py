@@ -99,15 +99,15 @@ def test_who_waits_is_gauged_and_not_timed(watched: Watched) -> None:
     queue = watched.thoonk.queue("queue")
     with pytest.raises(Empty):
         queue.get(timeout=0.3)
-    assert watched("waiting_takers", feed="queue") == 0
+    assert watched("waiting_consumers", feed="queue") == 0
     taken: list[str] = []
     taker = threading.Thread(target=lambda: taken.append(queue.get(timeout=20)))
     taker.start()
-    until(lambda: watched("waiting_takers", feed="queue") == 1)
+    until(lambda: watched("waiting_consumers", feed="queue") == 1)
     queue.put("x")
     taker.join(10)
     assert taken == ["x"]
-    assert watched("waiting_takers", feed="queue") == 0
+    assert watched("waiting_consumers", feed="queue") == 0
     # One look before each wait: the waits themselves are no operations.
     assert watched("operation_seconds_count", operation="queue_take") == 2
 

@@ -137,8 +137,13 @@ class AsyncClaims(AsyncHand[T]):
                 try:
                     await backend.interrupt(waiting)
                 except ThoonkError as error:
-                    extra = {"event": "taker_not_interrupted", "feed": self._codec.feed}
-                    logger.debug("Waiting loop not woken: %s", error, extra=extra)
+                    extra = {"event": "consumer_not_interrupted", "feed": self._codec.feed}
+                    logger.debug(
+                        "Could not wake the consumer of %r: %s",
+                        self._codec.feed,
+                        error,
+                        extra=extra,
+                    )
                 await wait_event(self._closed, 0.05)
         finally:
             if self._interrupted is not None:

@@ -129,7 +129,7 @@ class AsyncHand(Generic[T]):
                 except Empty:
                     raise error from None
                 feed = self._codec.feed
-                extra = {"event": "taker_waits_for_backend", "feed": feed}
+                extra = {"event": "consumer_waits_for_backend", "feed": feed}
                 logger.warning("Claims of %r wait for the backend: %s", feed, error, extra=extra)
             else:
                 self._token = token

@@ -16,7 +16,7 @@ from thoonk.waiting import Deadline
 logger = logging.getLogger("thoonk.taking")
 
 OUTAGE_PAUSE = 0.5
-"""Seconds between attempts of a blocked taker while the backend is away."""
+"""Seconds between attempts of a blocked consumer while the backend is away."""
 
 
 async def take(backend: AsyncBackend, operation: TakeOperation, deadline: Deadline) -> Batch:
@@ -53,9 +53,9 @@ async def wait_for(
             batch = await backend.wait(operation, deadline.next_wait(batch))
         except (BackendUnavailable, OutcomeUnknown) as error:
             if failure is None:
-                extra = {"event": "taker_waits_for_backend", "feed": operation.feed}
+                extra = {"event": "consumer_waits_for_backend", "feed": operation.feed}
                 logger.warning(
-                    "Taker of %r waits for the backend: %s", operation.feed, error, extra=extra
+                    "Consumer of %r waits for the backend: %s", operation.feed, error, extra=extra
                 )
             failure = error
             await sleep(OUTAGE_PAUSE)

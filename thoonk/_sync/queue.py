@@ -86,7 +86,7 @@ class Queue(Takeable[T]):
     ) -> PutResult | str:
         """Add an item; return its id. (Contract: queue put, queue add)
 
-        An id that you choose is taken while its item waits or is on its way to a taker, and
+        An id that you choose is taken while its item waits or is on its way to a consumer, and
         for ``unique_for`` seconds.
 
         Args:

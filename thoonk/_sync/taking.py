@@ -17,7 +17,7 @@ from thoonk.waiting import Deadline
 logger = logging.getLogger("thoonk.taking")
 
 OUTAGE_PAUSE = 0.5
-"""Seconds between attempts of a blocked taker while the backend is away."""
+"""Seconds between attempts of a blocked consumer while the backend is away."""
 
 
 def take(backend: Backend, operation: TakeOperation, deadline: Deadline) -> Batch:
@@ -54,9 +54,9 @@ def wait_for(
             batch = backend.wait(operation, deadline.next_wait(batch))
         except (BackendUnavailable, OutcomeUnknown) as error:
             if failure is None:
-                extra = {"event": "taker_waits_for_backend", "feed": operation.feed}
+                extra = {"event": "consumer_waits_for_backend", "feed": operation.feed}
                 logger.warning(
-                    "Taker of %r waits for the backend: %s", operation.feed, error, extra=extra
+                    "Consumer of %r waits for the backend: %s", operation.feed, error, extra=extra
                 )
             failure = error
             sleep(OUTAGE_PAUSE)

@@ -1,4 +1,4 @@
-"""Takers of this process that wait for something, by feed, the longest waiting first."""
+"""Consumers of this process that wait for something, by feed, the longest waiting first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALL = 1_000_000
 
 
 class Waiters:
-    """Blocked takers, and what wakes each. Any thread may call."""
+    """Blocked consumers, and what wakes each. Any thread may call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class Waiters:
     def leave(self, feed: str, wake: Callable[[], object]) -> bool:
         """Leave the queue. Returns whether ``wake`` was called.
 
-        A taker that was called and does not look passes the call on.
+        A consumer that was called and does not look passes the call on.
         """
         with self._lock:
             waiting = self._waiting.get(feed)
@@ -49,12 +49,12 @@ class Waiters:
             return False
 
     def feeds(self) -> list[str]:
-        """The feeds that takers wait for."""
+        """The feeds that consumers wait for."""
         with self._lock:
             return [*self._waiting]
 
     def call(self, feed: str, count: int) -> None:
-        """Wake up to ``count`` of the takers that wait for ``feed``, the longest waiting first."""
+        """Wake up to ``count`` consumers that wait for ``feed``, the longest waiting first."""
         if feed not in self._waiting:
             return
         with self._lock:
@@ -66,7 +66,7 @@ class Waiters:
             wake()
 
     def call_for(self, operation: Operation[Any]) -> None:
-        """Wake as many takers as the operation may have left items for."""
+        """Wake as many consumers as the operation may have left items for."""
         if not operation.wakes_waiters or not isinstance(operation, FeedOperation):
             return
         if isinstance(operation, QueuePut | QueueAdd | JobPut | JobAdd):

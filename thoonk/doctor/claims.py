@@ -131,7 +131,7 @@ def _is(text: bytes, time: float) -> bool:
 
 
 def reserved(state: ItemState, feed: Feed) -> Fault | None:
-    """An id that was on the way to a taker, for too long."""
+    """An id that was on the way to a consumer, for too long."""
     if not state.item or not state.reserved or state.claimed is not None or state.stalled:
         return None
     if state.in_lists > 1:

@@ -116,7 +116,7 @@ def _of_no_claim(state: ItemState, feed: Feed) -> list[Words]:
 
 
 def lost(state: ItemState, feed: Feed) -> Fault | None:
-    """An item of a queue or a job that was on its way to a taker when that died."""
+    """An item of a queue or a job that was on its way to a consumer when that died."""
     if not state.item or state.is_known or state.later or feed.kind not in (QUEUE, JOB):
         return None
     if feed.kind == JOB and state.published is None:
@@ -155,7 +155,7 @@ def no_item(state: ItemState, feed: Feed) -> Fault | None:
     if state.later:
         return None  # see `scheduled_too`
     if state.id == b"" and feed.kind == JOB and state.claimed is None and not state.stalled:
-        return None  # it wakes a taker that is to look when the next job is due
+        return None  # it wakes a consumer that is to look when the next job is due
     says = "ids without item"
     keys, id = feed.keys, state.id
     match feed.kind:
@@ -170,7 +170,7 @@ def no_item(state: ItemState, feed: Feed) -> Fault | None:
     writes = _off_lists(state, feed)
     if state.claimed is not None:
         if not state.is_late(feed):
-            # Its taker has the item and may end the claim.
+            # Its consumer has the item and may end the claim.
             return Fault(NO_ITEM, says)
         writes += _of_no_claim(state, feed)
     if feed.kind == JOB:

@@ -71,7 +71,7 @@ _REMEMBERED = 10_000
 class Tracing:
     """An observer that makes a span of each operation. For threads and for asyncio.
 
-    A take that finds nothing makes none: idle takers would fill the traces.
+    A take that finds nothing makes none: idle consumers would fill the traces.
     """
 
     def __init__(self, tracer_provider: trace.TracerProvider | None = None) -> None:

@@ -84,7 +84,7 @@ class Metrics:
             registry=registry,
         )
         self._waiting = Gauge(
-            "thoonk_waiting_takers",
+            "thoonk_waiting_consumers",
             "Callers that block until there is something to take.",
             ["feed"],
             registry=registry,

@@ -63,7 +63,7 @@ class AsyncCancellationContract(AsyncContract):
                 assert await feed.get_counts() == JobCounts(0, 0, 0, finished=ROUNDS)
 
     @pytest.mark.parametrize("kind", ["queue", "job"])
-    async def test_cancelling_some_of_many_takers_loses_no_item(self, kind: str) -> None:
+    async def test_cancelling_some_of_many_consumers_loses_no_item(self, kind: str) -> None:
         chance = random.Random(kind)
         received: Counter[str] = Counter()
         items = [f"{number}" for number in range(100)]

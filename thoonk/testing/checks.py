@@ -24,8 +24,8 @@ from thoonk.testing.wanted import Wanted
 T = TypeVar("T")
 
 PROMPTLY = 5.0
-"""Seconds within which a blocked taker has to wake: less than `thoonk.waiting.LONGEST_WAIT`, after
-which it looks by itself, and enough for a machine that is busy."""
+"""Seconds within which a blocked consumer has to wake: less than `thoonk.waiting.LONGEST_WAIT`,
+after which it looks by itself, and enough for a machine that is busy."""
 
 
 @overload

@@ -131,7 +131,7 @@ class World:
         if KIND_OF_TYPE.get(stored.decode()) not in (QUEUE, JOB):
             return
         ids = f"feed.ids:{name}"
-        # An id without an item is passed over by every taker, who looks at claims first.
+        # An id without an item is passed over by every consumer, who looks at claims first.
         nothing = f"nothing-{new_token()}"
         self._server.rpush(ids, nothing)
         self._server.lrem(ids, 0, nothing)

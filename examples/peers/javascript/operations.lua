@@ -88,7 +88,7 @@ end
 
 -- --- pauses ----------------------------------------------------------------------------------
 
--- The list at which takers block. While the feed is paused `ids` is another one.
+-- The list at which consumers block. While the feed is paused `ids` is another one.
 local inbox, is_paused = ids, false
 do
   local fields = call('HMGET', config, 'type', 'paused')

@@ -49,7 +49,7 @@ class Core:
     Attributes:
         store: where feeds are kept.
         handlers: what does each operation.
-        waiters: the takers of this process that wait.
+        waiters: the consumers of this process that wait.
     """
 
     def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
@@ -102,7 +102,7 @@ class Core:
         return self._watch
 
     def execute(self, operation: ops.Operation[R]) -> R:
-        """Do one operation with its notices, and wake takers that wait for what it left."""
+        """Do one operation with its notices, and wake consumers that wait for what it left."""
         kind = type(operation)
         handler = self.handlers.get(kind)
         if handler is None:

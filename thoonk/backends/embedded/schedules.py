@@ -12,7 +12,7 @@ from thoonk.config import JOB
 from thoonk.notices import Put
 
 MISSED = 60_000
-"""Milliseconds after which the time of a periodic job was missed: no taker has looked."""
+"""Milliseconds after which the time of a periodic job was missed: no consumer has looked."""
 
 MILLISECOND = SECOND // 1000
 

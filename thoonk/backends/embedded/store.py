@@ -152,7 +152,7 @@ class Hub(Protocol):
 
     @property
     def waiters(self) -> Waiters:
-        """The takers of this process that wait."""
+        """The consumers of this process that wait."""
 
     def hear(self, number: int, notice: Notice) -> None:
         """A notice was published, with the number that it has among all."""

@@ -48,7 +48,7 @@ _OF_FEED = (
 
 
 class Watcher:
-    """A thread that delivers notices and wakes takers, until it is closed."""
+    """A thread that delivers notices and wakes consumers, until it is closed."""
 
     def __init__(self, store: SqliteStore, hub: Hub) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class Watcher:
         while not self._closed:
             try:
                 self._follow()
-            except Exception:  # whatever it is: takers and subscribers still need this thread
+            except Exception:  # whatever it is: consumers and subscribers still need this thread
                 logger.exception(
                     "Changes of %s are not noticed; trying again",
                     self._store.path,
@@ -129,7 +129,7 @@ class Watcher:
         return int(version)
 
     def _look(self, db: sqlite3.Connection) -> None:
-        """Deliver what is new, and wake takers for what is available."""
+        """Deliver what is new, and wake consumers for what is available."""
         if self._number is not None:
             self._deliver(db, self._number)
         for name in self._hub.waiters.feeds():

@@ -1,7 +1,7 @@
 """Feeds in this process's memory: the Redis scripts on fakeredis.
 
 The semantics are those of the Redis backend because the scripts are the same. What
-differs is the waiting: a blocked taker waits for a wake-up of this package, not
+differs is the waiting: a blocked consumer waits for a wake-up of this package, not
 inside the fake server.
 """
 

@@ -1058,7 +1058,7 @@ def wait_command(feed: str, seconds: float) -> bytes:
     """The command that blocks until an item of a queue or job feed is put, for ``seconds``.
 
     It moves the id to the list of reservations, from which every take serves itself
-    first: a taker that dies between the two has lost nothing.
+    first: a consumer that dies between the two has lost nothing.
     """
     keys = keys_of(feed)
     # 0 means "for ever", and redis-server 6.2 also takes 0.001 for it.

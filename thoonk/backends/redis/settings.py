@@ -34,7 +34,7 @@ SLOWEST = 1_000_000
 """A command of more bytes than the first is given time for the second a second, besides."""
 
 CONNECTION_SETTINGS: Mapping[str, Any] = {
-    # Seconds for one reply. Blocked takers and listeners have connections of their own.
+    # Seconds for one reply. Blocked consumers and listeners have connections of their own.
     "socket_timeout": REPLY_TIMEOUT,
     "socket_connect_timeout": 5.0,
     "socket_keepalive": True,

@@ -95,7 +95,7 @@ class AsyncContract:
         return self.client(listen=True)
 
     def blocked(self) -> int:
-        """How many takers wait in a blocking ``get``. To be overridden by who knows better."""
+        """How many consumers wait in a blocking ``get``. To be overridden by who knows better."""
         return sum(backend.waiting for backend in self._backends)
 
     async def stored(self, thoonk: AsyncThoonk) -> Mapping[str, Any]:

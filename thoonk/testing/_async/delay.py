@@ -47,7 +47,7 @@ def in_a_while(seconds: float = LATER) -> dt.datetime:
 
 
 async def is_nothing_there(job: AsyncJob[str]) -> bool:
-    """Whether a taker would get no job now."""
+    """Whether a consumer would get no job now."""
     try:
         await job.get_nowait()
     except Empty:
@@ -133,7 +133,7 @@ class AsyncDelayContract(AsyncContract):
         taken = [(await job.get(timeout=5)).item for _ in range(4)]
         assert taken == ["higher", "high", "waiting", "low"]
 
-    async def test_a_busy_taker_brings_in_what_is_due_when_it_looks(
+    async def test_a_busy_consumer_brings_in_what_is_due_when_it_looks(
         self, thoonk: AsyncThoonk
     ) -> None:
         job = await thoonk.job("j")
@@ -155,11 +155,11 @@ class AsyncDelayContract(AsyncContract):
         self, thoonk: AsyncThoonk, other: AsyncThoonk, blocked: int
     ) -> None:
         job, elsewhere = await thoonk.job("j"), await other.job("j")
-        takers = [Background(elsewhere.get) for _ in range(blocked)]
+        consumers = [Background(elsewhere.get) for _ in range(blocked)]
         await until(lambda: self.blocked() == blocked)
         began = time.monotonic()
         await job.put_many(map(str, range(blocked)), delay=0.3)
-        taken = [(await taker.result()).item for taker in takers]
+        taken = [(await consumer.result()).item for consumer in consumers]
         assert 0.29 < time.monotonic() - began < 2
         assert sorted(taken) == [*map(str, range(blocked))]
 
@@ -176,24 +176,24 @@ class AsyncDelayContract(AsyncContract):
     ) -> None:
         job = await thoonk.job("j")
         await job.put("later", delay=60)
-        taker = Background((await other.job("j")).get)
+        consumer = Background((await other.job("j")).get)
         await until(lambda: self.blocked() == 1)
         began = time.monotonic()
         await job.put("x", delay=0.3)
-        assert (await taker.result()).item == "x"
+        assert (await consumer.result()).item == "x"
         assert time.monotonic() - began < 2
 
     async def test_who_is_busy_with_a_job_does_not_keep_another_from_the_next(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
     ) -> None:
         job, elsewhere = await thoonk.job("j"), await other.job("j")
-        takers = [Background(job.get), Background(elsewhere.get)]
+        consumers = [Background(job.get), Background(elsewhere.get)]
         await until(lambda: self.blocked() == 2)
         await job.put("at once")
-        await until(lambda: any(taker.is_done() for taker in takers))
+        await until(lambda: any(consumer.is_done() for consumer in consumers))
         began = time.monotonic()
         await job.put("later", delay=0.3)
-        taken = {(await taker.result()).item for taker in takers}
+        taken = {(await consumer.result()).item for consumer in consumers}
         assert taken == {"at once", "later"}
         assert time.monotonic() - began < 2
 
@@ -319,11 +319,11 @@ class AsyncDelayContract(AsyncContract):
         self, thoonk: AsyncThoonk, other: AsyncThoonk
     ) -> None:
         job = await thoonk.job("j")
-        taker = Background((await other.job("j")).get)
+        consumer = Background((await other.job("j")).get)
         await until(lambda: self.blocked() == 1)
         began = time.monotonic()
         await job.schedule("s", "x", every=1.0, priority=job.HIGH)
-        assert (await taker.result()).item == "x"
+        assert (await consumer.result()).item == "x"
         assert 0.9 < time.monotonic() - began < 3
 
     async def test_another_schedule_of_a_name_takes_its_place(self, thoonk: AsyncThoonk) -> None:
@@ -373,7 +373,7 @@ class AsyncDelayContract(AsyncContract):
         await claim.finish()
         assert await job.get_counts() == JobCounts(0, 0, 0, 1, 1)
 
-    async def test_a_taker_that_finds_nothing_leaves_no_trace(self, thoonk: AsyncThoonk) -> None:
+    async def test_a_consumer_that_finds_nothing_leaves_no_trace(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
         await job.put("x", delay=60)
         with pytest.raises(Empty):
@@ -461,11 +461,11 @@ class AsyncDelayContract(AsyncContract):
     ) -> None:
         job = await thoonk.job("j")
         id = await job.put("x", delay=60)
-        taker = Background((await other.job("j")).get)
+        consumer = Background((await other.job("j")).get)
         await until(lambda: self.blocked() == 1)
         began = time.monotonic()
         await job.reschedule(id, 0 if how == "run now" else 0.3)
-        assert (await taker.result()).id == id
+        assert (await consumer.result()).id == id
         assert time.monotonic() - began < 2
 
     @pytest.mark.parametrize("state", ["unknown", "waiting", "claimed", "stalled", "finished"])
@@ -580,11 +580,11 @@ class AsyncDelayContract(AsyncContract):
         job = await thoonk.job("j")
         id = await job.put("x")
         claim = await job.get()
-        taker = Background((await other.job("j")).get)
+        consumer = Background((await other.job("j")).get)
         await until(lambda: self.blocked() == 1)
         began = time.monotonic()
         await claim.cancel(delay=0.3)
-        assert (await taker.result()).id == id
+        assert (await consumer.result()).id == id
         assert 0.29 < time.monotonic() - began < 2
 
     async def test_a_retried_job_does_not_run_twice(self, thoonk: AsyncThoonk) -> None:

@@ -477,12 +477,12 @@ class AsyncJobContract(AsyncContract):
         self, thoonk: AsyncThoonk
     ) -> None:
         job = await thoonk.job("j", {"claim_timeout": 0.3})
-        takers = [Background(job.get) for _ in range(2)]
+        consumers = [Background(job.get) for _ in range(2)]
         await until(lambda: self.blocked() == 2)
         id = await job.put("x")
-        await until(lambda: any(taker.is_done() for taker in takers))
+        await until(lambda: any(consumer.is_done() for consumer in consumers))
         began = time.monotonic()
-        claims = [await taker.result() for taker in takers]
+        claims = [await consumer.result() for consumer in consumers]
         assert time.monotonic() - began < PROMPTLY
         assert {claim.id for claim in claims} == {id}
         assert sorted(claim.cancelled for claim in claims) == [0, 1]

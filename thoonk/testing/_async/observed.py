@@ -26,7 +26,7 @@ class AsyncObserved(AsyncForwardingBackend):
 
     @property
     def waiting(self) -> int:
-        """How many takers are inside `wait` now."""
+        """How many consumers are inside `wait` now."""
         return len(self._inside)
 
     async def execute(self, operation: Operation[R]) -> R:

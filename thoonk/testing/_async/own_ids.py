@@ -160,10 +160,10 @@ class AsyncOwnIdsContract(AsyncContract):
     ) -> None:
         job = await thoonk.job("f")
         await job.put("old", id="a", delay=60)
-        taker = Background((await other.job("f")).get)
+        consumer = Background((await other.job("f")).get)
         await until(lambda: self.blocked() == 1)
         await job.put("new", id="a", if_exists="replace")
-        assert (await taker.result()).item == "new"
+        assert (await consumer.result()).item == "new"
 
     async def test_some_are_late_and_some_have_an_id(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("f")
@@ -242,11 +242,11 @@ class AsyncOwnIdsContract(AsyncContract):
         self, thoonk: AsyncThoonk, other: AsyncThoonk, kind: str
     ) -> None:
         feed, elsewhere = await opened(thoonk, kind), await opened(other, kind)
-        takers = [Background(elsewhere.get) for _ in range(3)]
+        consumers = [Background(elsewhere.get) for _ in range(3)]
         await until(lambda: self.blocked() == 3)
         await feed.put("x", id="a")
         await feed.put_many({"b": "y", "c": "z"})
-        taken = [await taker.result() for taker in takers]
+        taken = [await consumer.result() for consumer in consumers]
         items = [each if kind == "queue" else each.item for each in taken]
         assert sorted(items) == ["x", "y", "z"]
 

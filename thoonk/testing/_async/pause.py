@@ -142,22 +142,22 @@ class AsyncPauseContract(AsyncContract):
         assert await feed.resume() is True
 
     @KINDS
-    async def test_a_taker_waits_through_a_pause(
+    async def test_a_consumer_waits_through_a_pause(
         self, thoonk: AsyncThoonk, other: AsyncThoonk, kind: str
     ) -> None:
         feed, elsewhere = await opened(thoonk, kind), await opened(other, kind)
-        takers = [Background(elsewhere.get)]
+        consumers = [Background(elsewhere.get)]
         await until(lambda: self.blocked() == 1)
         await feed.pause()
-        takers.append(Background(elsewhere.get))
+        consumers.append(Background(elsewhere.get))
         await until(lambda: self.blocked() == 2)
         await feed.put_many(["a", "b"])
         with pytest.raises(Empty):
             await feed.get(timeout=0.2)
-        assert not any(taker.is_done() for taker in takers)
+        assert not any(consumer.is_done() for consumer in consumers)
         began = time.monotonic()
         await feed.resume()
-        taken = sorted([item_of(await taker.result()) for taker in takers])
+        taken = sorted([item_of(await consumer.result()) for consumer in consumers])
         assert taken == ["a", "b"]
         assert time.monotonic() - began < 2
 
@@ -167,12 +167,12 @@ class AsyncPauseContract(AsyncContract):
     ) -> None:
         feed, elsewhere = await opened(thoonk, kind), await opened(other, kind)
         await feed.pause()
-        taker = Background(elsewhere.get)
+        consumer = Background(elsewhere.get)
         await until(lambda: self.blocked() == 1)
         await feed.resume()
         began = time.monotonic()
         await feed.put("x")
-        assert item_of(await taker.result()) == "x"
+        assert item_of(await consumer.result()) == "x"
         assert time.monotonic() - began < 2
 
     @KINDS
@@ -207,7 +207,7 @@ class AsyncPauseContract(AsyncContract):
         await backend.execute(QueueTake("f", "first"))
         await backend.execute(QueueTake("f", "second"))
         await queue.pause()
-        # What was taken stays its taker's.
+        # What was taken stays its consumer's.
         assert len((await backend.execute(QueueTake("f", "second"))).entries) == 1
         await backend.execute(QueueConfirm("f", (ids[0],), "first"))
         await backend.execute(Release("f", "second"))
@@ -278,11 +278,11 @@ class AsyncPauseContract(AsyncContract):
         job = await thoonk.job("f")
         await job.pause()
         await job.put("x", delay=0.5)
-        taker = Background((await other.job("f")).get)
+        consumer = Background((await other.job("f")).get)
         await until(lambda: self.blocked() == 1)
         began = time.monotonic()
         await job.resume()
-        assert (await taker.result()).item == "x"
+        assert (await consumer.result()).item == "x"
         assert time.monotonic() - began < 2
 
     async def test_a_loop_waits_through_a_pause(self, thoonk: AsyncThoonk) -> None:

@@ -17,7 +17,7 @@ from thoonk.testing.checks import PROMPTLY
 
 
 class AsyncQueueContract(AsyncContract):
-    """What a queue does: order, priority, waiting, and that each item reaches one taker."""
+    """What a queue does: order, priority, waiting, and that each item reaches one consumer."""
 
     async def test_items_come_out_as_they_went_in(self, thoonk: AsyncThoonk) -> None:
         queue = await thoonk.queue("q")
@@ -90,7 +90,7 @@ class AsyncQueueContract(AsyncContract):
             assert await queue.get(timeout=5) == f"{number}"
         assert self.blocked() == 0
 
-    async def test_every_item_reaches_exactly_one_of_many_takers(
+    async def test_every_item_reaches_exactly_one_of_many_consumers(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
     ) -> None:
         queues = [await thoonk.queue("q"), await other.queue("q")]
@@ -101,13 +101,13 @@ class AsyncQueueContract(AsyncContract):
                 taken.append(item)
             return taken
 
-        takers = [Background(take_all, number) for number in range(8)]
+        consumers = [Background(take_all, number) for number in range(8)]
         await until(lambda: self.blocked() == 8)
         for number in range(200):
             await queues[number % 2].put(f"{number}")
-        for _ in takers:
+        for _ in consumers:
             await queues[0].put("end")
-        taken = [await taker.result(30) for taker in takers]
+        taken = [await consumer.result(30) for consumer in consumers]
         count = Counter(item for items in taken for item in items)
         assert count == Counter(f"{number}" for number in range(200))
         for items in taken:
@@ -115,12 +115,18 @@ class AsyncQueueContract(AsyncContract):
 
     async def test_many_puts_at_once_serve_all_who_are_blocked(self, thoonk: AsyncThoonk) -> None:
         queue = await thoonk.queue("q")
-        takers = [Background(queue.get, timeout=20) for _ in range(5)]
+        consumers = [Background(queue.get, timeout=20) for _ in range(5)]
         await until(lambda: self.blocked() == 5)
         putters = [Background(queue.put, f"{number}") for number in range(5)]
         for putter in putters:
             await putter.result()
-        assert sorted([await taker.result() for taker in takers]) == ["0", "1", "2", "3", "4"]
+        assert sorted([await consumer.result() for consumer in consumers]) == [
+            "0",
+            "1",
+            "2",
+            "3",
+            "4",
+        ]
 
     async def test_queues_do_not_serve_each_other(self, thoonk: AsyncThoonk) -> None:
         first, second = await thoonk.queue("q1"), await thoonk.queue("q2")

@@ -39,7 +39,7 @@ EVERY = 5.0
 """Seconds between two jobs of these tests: more than a test takes that expects none yet."""
 
 MISSED = 61.0
-"""After this many seconds without a taker jobs were missed."""
+"""After this many seconds without a consumer jobs were missed."""
 
 NIGHTLY = Schedule("s", b"x", cron="0 3 * * *", tz="UTC")
 """A backend knows only the times that it gets."""
@@ -64,7 +64,7 @@ def seconds_in(id: str) -> float:
 
 
 async def is_nothing_there(job: AsyncJob[str]) -> bool:
-    """Whether a taker would get no job now."""
+    """Whether a consumer would get no job now."""
     try:
         await job.get_nowait()
     except Empty:
@@ -73,7 +73,7 @@ async def is_nothing_there(job: AsyncJob[str]) -> bool:
 
 
 class AsyncSchedulesContract(AsyncContract):
-    """Schedules: each of their times puts one job, for any taker."""
+    """Schedules: each of their times puts one job, for any consumer."""
 
     async def test_each_time_puts_one_job(self, thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
         job, elsewhere = await thoonk.job("j"), await other.job("j")
@@ -83,11 +83,11 @@ class AsyncSchedulesContract(AsyncContract):
         assert first is not None
         assert abs(first - began - EVERY) < EVERY / 2
         ids = []
-        for taker in (job, elsewhere, job):
-            assert await is_nothing_there(taker)
+        for consumer in (job, elsewhere, job):
+            assert await is_nothing_there(consumer)
             await self.pass_time(EVERY + 0.05)
             due = await next_id(thoonk)
-            claim = await taker.get(timeout=5)
+            claim = await consumer.get(timeout=5)
             assert (claim.id, claim.item, claim.cancelled) == (due, "x", 0)
             assert await is_nothing_there(elsewhere)
             after = (await status_of(thoonk)).next
@@ -380,7 +380,7 @@ class AsyncSchedulesContract(AsyncContract):
 
     # --- who waits ------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("first", ["taker", "schedule"])
+    @pytest.mark.parametrize("first", ["consumer", "schedule"])
     async def test_a_blocked_get_wakes_for_a_schedule(
         self, thoonk: AsyncThoonk, other: AsyncThoonk, first: str
     ) -> None:
@@ -388,32 +388,34 @@ class AsyncSchedulesContract(AsyncContract):
         began = time.monotonic()
         if first == "schedule":
             await job.schedule("s", "x", every=0.4)
-        taker = Background(elsewhere.get)
-        if first == "taker":
+        consumer = Background(elsewhere.get)
+        if first == "consumer":
             await until(lambda: self.blocked() == 1)
             began = time.monotonic()
             await job.schedule("s", "x", every=0.4)
-        assert (await taker.result()).item == "x"
+        assert (await consumer.result()).item == "x"
         assert 0.35 < time.monotonic() - began < 2
         assert (await elsewhere.get(timeout=10)).item == "x"
         assert 0.75 < time.monotonic() - began < 3
 
-    async def test_two_takers_share_the_jobs_of_a_schedule(
+    async def test_two_consumers_share_the_jobs_of_a_schedule(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
     ) -> None:
         job, elsewhere = await thoonk.job("j"), await other.job("j")
         await job.schedule("s", "x", every=0.2)
 
-        async def take(taker: AsyncJob[str]) -> list[str]:
+        async def take(consumer: AsyncJob[str]) -> list[str]:
             ids = []
             for _ in range(4):
-                claim = await taker.get(timeout=10)
+                claim = await consumer.get(timeout=10)
                 ids.append(claim.id)
                 await claim.finish()
             return ids
 
-        takers = [Background(take, each) for each in (job, elsewhere)]
-        times = sorted([seconds_in(id) for taker in takers for id in await taker.result(20)])
+        consumers = [Background(take, each) for each in (job, elsewhere)]
+        times = sorted(
+            [seconds_in(id) for consumer in consumers for id in await consumer.result(20)]
+        )
         for early, late in itertools.pairwise(times):
             assert late - early == pytest.approx(0.2)
 

@@ -439,11 +439,11 @@ class AsyncStatesContract(AsyncContract):
         for claim in await job.get_many(3):
             await claim.cancel()
         await job.put("later", delay=60)
-        takers = [Background((await other.job("j")).get) for _ in ids]
+        consumers = [Background((await other.job("j")).get) for _ in ids]
         await until(lambda: self.blocked() == 3)
         assert await job.retry_all() == 3
         assert await job.retry_all() == 0
-        taken = [await taker.result() for taker in takers]
+        taken = [await consumer.result() for consumer in consumers]
         assert sorted(claim.id for claim in taken) == sorted(ids)
         assert [claim.cancelled for claim in taken] == [0, 0, 0]
         assert [await job.get_failure_count(id) for id in ids] == [0, 0, 0]

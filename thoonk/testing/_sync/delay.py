@@ -48,7 +48,7 @@ def in_a_while(seconds: float = LATER) -> dt.datetime:
 
 
 def is_nothing_there(job: Job[str]) -> bool:
-    """Whether a taker would get no job now."""
+    """Whether a consumer would get no job now."""
     try:
         job.get_nowait()
     except Empty:
@@ -132,7 +132,7 @@ class DelayContract(Contract):
         taken = [(job.get(timeout=5)).item for _ in range(4)]
         assert taken == ["higher", "high", "waiting", "low"]
 
-    def test_a_busy_taker_brings_in_what_is_due_when_it_looks(self, thoonk: Thoonk) -> None:
+    def test_a_busy_consumer_brings_in_what_is_due_when_it_looks(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
         job.put_many(["a", "b"])
         due = job.put("high", job.HIGH, delay=1)
@@ -152,11 +152,11 @@ class DelayContract(Contract):
         self, thoonk: Thoonk, other: Thoonk, blocked: int
     ) -> None:
         job, elsewhere = thoonk.job("j"), other.job("j")
-        takers = [Background(elsewhere.get) for _ in range(blocked)]
+        consumers = [Background(elsewhere.get) for _ in range(blocked)]
         until(lambda: self.blocked() == blocked)
         began = time.monotonic()
         job.put_many(map(str, range(blocked)), delay=0.3)
-        taken = [(taker.result()).item for taker in takers]
+        taken = [(consumer.result()).item for consumer in consumers]
         assert 0.29 < time.monotonic() - began < 2
         assert sorted(taken) == [*map(str, range(blocked))]
 
@@ -173,24 +173,24 @@ class DelayContract(Contract):
     ) -> None:
         job = thoonk.job("j")
         job.put("later", delay=60)
-        taker = Background((other.job("j")).get)
+        consumer = Background((other.job("j")).get)
         until(lambda: self.blocked() == 1)
         began = time.monotonic()
         job.put("x", delay=0.3)
-        assert (taker.result()).item == "x"
+        assert (consumer.result()).item == "x"
         assert time.monotonic() - began < 2
 
     def test_who_is_busy_with_a_job_does_not_keep_another_from_the_next(
         self, thoonk: Thoonk, other: Thoonk
     ) -> None:
         job, elsewhere = thoonk.job("j"), other.job("j")
-        takers = [Background(job.get), Background(elsewhere.get)]
+        consumers = [Background(job.get), Background(elsewhere.get)]
         until(lambda: self.blocked() == 2)
         job.put("at once")
-        until(lambda: any(taker.is_done() for taker in takers))
+        until(lambda: any(consumer.is_done() for consumer in consumers))
         began = time.monotonic()
         job.put("later", delay=0.3)
-        taken = {(taker.result()).item for taker in takers}
+        taken = {(consumer.result()).item for consumer in consumers}
         assert taken == {"at once", "later"}
         assert time.monotonic() - began < 2
 
@@ -310,11 +310,11 @@ class DelayContract(Contract):
         self, thoonk: Thoonk, other: Thoonk
     ) -> None:
         job = thoonk.job("j")
-        taker = Background((other.job("j")).get)
+        consumer = Background((other.job("j")).get)
         until(lambda: self.blocked() == 1)
         began = time.monotonic()
         job.schedule("s", "x", every=1.0, priority=job.HIGH)
-        assert (taker.result()).item == "x"
+        assert (consumer.result()).item == "x"
         assert 0.9 < time.monotonic() - began < 3
 
     def test_another_schedule_of_a_name_takes_its_place(self, thoonk: Thoonk) -> None:
@@ -364,7 +364,7 @@ class DelayContract(Contract):
         claim.finish()
         assert job.get_counts() == JobCounts(0, 0, 0, 1, 1)
 
-    def test_a_taker_that_finds_nothing_leaves_no_trace(self, thoonk: Thoonk) -> None:
+    def test_a_consumer_that_finds_nothing_leaves_no_trace(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
         job.put("x", delay=60)
         with pytest.raises(Empty):
@@ -452,11 +452,11 @@ class DelayContract(Contract):
     ) -> None:
         job = thoonk.job("j")
         id = job.put("x", delay=60)
-        taker = Background((other.job("j")).get)
+        consumer = Background((other.job("j")).get)
         until(lambda: self.blocked() == 1)
         began = time.monotonic()
         job.reschedule(id, 0 if how == "run now" else 0.3)
-        assert (taker.result()).id == id
+        assert (consumer.result()).id == id
         assert time.monotonic() - began < 2
 
     @pytest.mark.parametrize("state", ["unknown", "waiting", "claimed", "stalled", "finished"])
@@ -563,11 +563,11 @@ class DelayContract(Contract):
         job = thoonk.job("j")
         id = job.put("x")
         claim = job.get()
-        taker = Background((other.job("j")).get)
+        consumer = Background((other.job("j")).get)
         until(lambda: self.blocked() == 1)
         began = time.monotonic()
         claim.cancel(delay=0.3)
-        assert (taker.result()).id == id
+        assert (consumer.result()).id == id
         assert 0.29 < time.monotonic() - began < 2
 
     def test_a_retried_job_does_not_run_twice(self, thoonk: Thoonk) -> None:

@@ -460,12 +460,12 @@ class JobContract(Contract):
 
     def test_a_get_that_was_blocked_before_the_claim_wakes_for_it_too(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j", {"claim_timeout": 0.3})
-        takers = [Background(job.get) for _ in range(2)]
+        consumers = [Background(job.get) for _ in range(2)]
         until(lambda: self.blocked() == 2)
         id = job.put("x")
-        until(lambda: any(taker.is_done() for taker in takers))
+        until(lambda: any(consumer.is_done() for consumer in consumers))
         began = time.monotonic()
-        claims = [taker.result() for taker in takers]
+        claims = [consumer.result() for consumer in consumers]
         assert time.monotonic() - began < PROMPTLY
         assert {claim.id for claim in claims} == {id}
         assert sorted(claim.cancelled for claim in claims) == [0, 1]

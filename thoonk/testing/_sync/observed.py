@@ -27,7 +27,7 @@ class Observed(ForwardingBackend):
 
     @property
     def waiting(self) -> int:
-        """How many takers are inside `wait` now."""
+        """How many consumers are inside `wait` now."""
         return len(self._inside)
 
     def execute(self, operation: Operation[R]) -> R:

@@ -159,10 +159,10 @@ class OwnIdsContract(Contract):
     ) -> None:
         job = thoonk.job("f")
         job.put("old", id="a", delay=60)
-        taker = Background((other.job("f")).get)
+        consumer = Background((other.job("f")).get)
         until(lambda: self.blocked() == 1)
         job.put("new", id="a", if_exists="replace")
-        assert (taker.result()).item == "new"
+        assert (consumer.result()).item == "new"
 
     def test_some_are_late_and_some_have_an_id(self, thoonk: Thoonk) -> None:
         job = thoonk.job("f")
@@ -237,11 +237,11 @@ class OwnIdsContract(Contract):
     @KINDS
     def test_a_put_wakes_a_blocked_get(self, thoonk: Thoonk, other: Thoonk, kind: str) -> None:
         feed, elsewhere = opened(thoonk, kind), opened(other, kind)
-        takers = [Background(elsewhere.get) for _ in range(3)]
+        consumers = [Background(elsewhere.get) for _ in range(3)]
         until(lambda: self.blocked() == 3)
         feed.put("x", id="a")
         feed.put_many({"b": "y", "c": "z"})
-        taken = [taker.result() for taker in takers]
+        taken = [consumer.result() for consumer in consumers]
         items = [each if kind == "queue" else each.item for each in taken]
         assert sorted(items) == ["x", "y", "z"]
 

@@ -139,20 +139,22 @@ class PauseContract(Contract):
         assert feed.resume() is True
 
     @KINDS
-    def test_a_taker_waits_through_a_pause(self, thoonk: Thoonk, other: Thoonk, kind: str) -> None:
+    def test_a_consumer_waits_through_a_pause(
+        self, thoonk: Thoonk, other: Thoonk, kind: str
+    ) -> None:
         feed, elsewhere = opened(thoonk, kind), opened(other, kind)
-        takers = [Background(elsewhere.get)]
+        consumers = [Background(elsewhere.get)]
         until(lambda: self.blocked() == 1)
         feed.pause()
-        takers.append(Background(elsewhere.get))
+        consumers.append(Background(elsewhere.get))
         until(lambda: self.blocked() == 2)
         feed.put_many(["a", "b"])
         with pytest.raises(Empty):
             feed.get(timeout=0.2)
-        assert not any(taker.is_done() for taker in takers)
+        assert not any(consumer.is_done() for consumer in consumers)
         began = time.monotonic()
         feed.resume()
-        taken = sorted([item_of(taker.result()) for taker in takers])
+        taken = sorted([item_of(consumer.result()) for consumer in consumers])
         assert taken == ["a", "b"]
         assert time.monotonic() - began < 2
 
@@ -162,12 +164,12 @@ class PauseContract(Contract):
     ) -> None:
         feed, elsewhere = opened(thoonk, kind), opened(other, kind)
         feed.pause()
-        taker = Background(elsewhere.get)
+        consumer = Background(elsewhere.get)
         until(lambda: self.blocked() == 1)
         feed.resume()
         began = time.monotonic()
         feed.put("x")
-        assert item_of(taker.result()) == "x"
+        assert item_of(consumer.result()) == "x"
         assert time.monotonic() - began < 2
 
     @KINDS
@@ -200,7 +202,7 @@ class PauseContract(Contract):
         backend.execute(QueueTake("f", "first"))
         backend.execute(QueueTake("f", "second"))
         queue.pause()
-        # What was taken stays its taker's.
+        # What was taken stays its consumer's.
         assert len((backend.execute(QueueTake("f", "second"))).entries) == 1
         backend.execute(QueueConfirm("f", (ids[0],), "first"))
         backend.execute(Release("f", "second"))
@@ -269,11 +271,11 @@ class PauseContract(Contract):
         job = thoonk.job("f")
         job.pause()
         job.put("x", delay=0.5)
-        taker = Background((other.job("f")).get)
+        consumer = Background((other.job("f")).get)
         until(lambda: self.blocked() == 1)
         began = time.monotonic()
         job.resume()
-        assert (taker.result()).item == "x"
+        assert (consumer.result()).item == "x"
         assert time.monotonic() - began < 2
 
     def test_a_loop_waits_through_a_pause(self, thoonk: Thoonk) -> None:

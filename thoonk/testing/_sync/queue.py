@@ -18,7 +18,7 @@ from thoonk.testing.checks import PROMPTLY
 
 
 class QueueContract(Contract):
-    """What a queue does: order, priority, waiting, and that each item reaches one taker."""
+    """What a queue does: order, priority, waiting, and that each item reaches one consumer."""
 
     def test_items_come_out_as_they_went_in(self, thoonk: Thoonk) -> None:
         queue = thoonk.queue("q")
@@ -91,7 +91,7 @@ class QueueContract(Contract):
             assert queue.get(timeout=5) == f"{number}"
         assert self.blocked() == 0
 
-    def test_every_item_reaches_exactly_one_of_many_takers(
+    def test_every_item_reaches_exactly_one_of_many_consumers(
         self, thoonk: Thoonk, other: Thoonk
     ) -> None:
         queues = [thoonk.queue("q"), other.queue("q")]
@@ -102,13 +102,13 @@ class QueueContract(Contract):
                 taken.append(item)
             return taken
 
-        takers = [Background(take_all, number) for number in range(8)]
+        consumers = [Background(take_all, number) for number in range(8)]
         until(lambda: self.blocked() == 8)
         for number in range(200):
             queues[number % 2].put(f"{number}")
-        for _ in takers:
+        for _ in consumers:
             queues[0].put("end")
-        taken = [taker.result(30) for taker in takers]
+        taken = [consumer.result(30) for consumer in consumers]
         count = Counter(item for items in taken for item in items)
         assert count == Counter(f"{number}" for number in range(200))
         for items in taken:
@@ -116,12 +116,18 @@ class QueueContract(Contract):
 
     def test_many_puts_at_once_serve_all_who_are_blocked(self, thoonk: Thoonk) -> None:
         queue = thoonk.queue("q")
-        takers = [Background(queue.get, timeout=20) for _ in range(5)]
+        consumers = [Background(queue.get, timeout=20) for _ in range(5)]
         until(lambda: self.blocked() == 5)
         putters = [Background(queue.put, f"{number}") for number in range(5)]
         for putter in putters:
             putter.result()
-        assert sorted([taker.result() for taker in takers]) == ["0", "1", "2", "3", "4"]
+        assert sorted([consumer.result() for consumer in consumers]) == [
+            "0",
+            "1",
+            "2",
+            "3",
+            "4",
+        ]
 
     def test_queues_do_not_serve_each_other(self, thoonk: Thoonk) -> None:
         first, second = thoonk.queue("q1"), thoonk.queue("q2")

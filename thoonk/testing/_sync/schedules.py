@@ -40,7 +40,7 @@ EVERY = 5.0
 """Seconds between two jobs of these tests: more than a test takes that expects none yet."""
 
 MISSED = 61.0
-"""After this many seconds without a taker jobs were missed."""
+"""After this many seconds without a consumer jobs were missed."""
 
 NIGHTLY = Schedule("s", b"x", cron="0 3 * * *", tz="UTC")
 """A backend knows only the times that it gets."""
@@ -65,7 +65,7 @@ def seconds_in(id: str) -> float:
 
 
 def is_nothing_there(job: Job[str]) -> bool:
-    """Whether a taker would get no job now."""
+    """Whether a consumer would get no job now."""
     try:
         job.get_nowait()
     except Empty:
@@ -74,7 +74,7 @@ def is_nothing_there(job: Job[str]) -> bool:
 
 
 class SchedulesContract(Contract):
-    """Schedules: each of their times puts one job, for any taker."""
+    """Schedules: each of their times puts one job, for any consumer."""
 
     def test_each_time_puts_one_job(self, thoonk: Thoonk, other: Thoonk) -> None:
         job, elsewhere = thoonk.job("j"), other.job("j")
@@ -84,11 +84,11 @@ class SchedulesContract(Contract):
         assert first is not None
         assert abs(first - began - EVERY) < EVERY / 2
         ids = []
-        for taker in (job, elsewhere, job):
-            assert is_nothing_there(taker)
+        for consumer in (job, elsewhere, job):
+            assert is_nothing_there(consumer)
             self.pass_time(EVERY + 0.05)
             due = next_id(thoonk)
-            claim = taker.get(timeout=5)
+            claim = consumer.get(timeout=5)
             assert (claim.id, claim.item, claim.cancelled) == (due, "x", 0)
             assert is_nothing_there(elsewhere)
             after = (status_of(thoonk)).next
@@ -367,7 +367,7 @@ class SchedulesContract(Contract):
 
     # --- who waits ------------------------------------------------------------------------------
 
-    @pytest.mark.parametrize("first", ["taker", "schedule"])
+    @pytest.mark.parametrize("first", ["consumer", "schedule"])
     def test_a_blocked_get_wakes_for_a_schedule(
         self, thoonk: Thoonk, other: Thoonk, first: str
     ) -> None:
@@ -375,30 +375,32 @@ class SchedulesContract(Contract):
         began = time.monotonic()
         if first == "schedule":
             job.schedule("s", "x", every=0.4)
-        taker = Background(elsewhere.get)
-        if first == "taker":
+        consumer = Background(elsewhere.get)
+        if first == "consumer":
             until(lambda: self.blocked() == 1)
             began = time.monotonic()
             job.schedule("s", "x", every=0.4)
-        assert (taker.result()).item == "x"
+        assert (consumer.result()).item == "x"
         assert 0.35 < time.monotonic() - began < 2
         assert (elsewhere.get(timeout=10)).item == "x"
         assert 0.75 < time.monotonic() - began < 3
 
-    def test_two_takers_share_the_jobs_of_a_schedule(self, thoonk: Thoonk, other: Thoonk) -> None:
+    def test_two_consumers_share_the_jobs_of_a_schedule(
+        self, thoonk: Thoonk, other: Thoonk
+    ) -> None:
         job, elsewhere = thoonk.job("j"), other.job("j")
         job.schedule("s", "x", every=0.2)
 
-        def take(taker: Job[str]) -> list[str]:
+        def take(consumer: Job[str]) -> list[str]:
             ids = []
             for _ in range(4):
-                claim = taker.get(timeout=10)
+                claim = consumer.get(timeout=10)
                 ids.append(claim.id)
                 claim.finish()
             return ids
 
-        takers = [Background(take, each) for each in (job, elsewhere)]
-        times = sorted([seconds_in(id) for taker in takers for id in taker.result(20)])
+        consumers = [Background(take, each) for each in (job, elsewhere)]
+        times = sorted([seconds_in(id) for consumer in consumers for id in consumer.result(20)])
         for early, late in itertools.pairwise(times):
             assert late - early == pytest.approx(0.2)
 

@@ -430,11 +430,11 @@ class StatesContract(Contract):
         for claim in job.get_many(3):
             claim.cancel()
         job.put("later", delay=60)
-        takers = [Background((other.job("j")).get) for _ in ids]
+        consumers = [Background((other.job("j")).get) for _ in ids]
         until(lambda: self.blocked() == 3)
         assert job.retry_all() == 3
         assert job.retry_all() == 0
-        taken = [taker.result() for taker in takers]
+        taken = [consumer.result() for consumer in consumers]
         assert sorted(claim.id for claim in taken) == sorted(ids)
         assert [claim.cancelled for claim in taken] == [0, 0, 0]
         assert [job.get_failure_count(id) for id in ids] == [0, 0, 0]

@@ -185,7 +185,7 @@ async def put(change: Change) -> str:
 
 
 async def pause(change: Change) -> str:
-    """Give nothing to takers until `resume`."""
+    """Give nothing to consumers until `resume`."""
     name, config = await _config(change)
     await _takeable(change, name, config).pause()
     return f"{printable(name)} is paused."

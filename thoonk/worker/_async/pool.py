@@ -1,27 +1,28 @@
-"""A pool: slots that do the jobs of several feeds, whichever has one.
+"""A pool: slots that do the jobs of several feeds.
 
-A slot that is free *searches*: it asks one feed after the other, in order. When it has found
-nothing it is *parked*, and a *taker* for each feed, one for all slots, waits for a job. What a
-taker gets it holds until a slot searches again, which it does at once. So a feed is in one of
+A free slot *searches*: it asks one feed after another, in order. If it finds nothing, it is
+*parked*, and one *claimer* for each feed waits for a job on behalf of all slots. A claimer holds
+the job that it gets until a slot searches again, which happens at once. So each feed is in one of
 these states:
 
-=========  ===============================================  ======================================
-state      what it means                                    what ends it
-=========  ===============================================  ======================================
-OPEN       a slot that searches has to ask it               a slot has found nothing, and is
-                                                            parked: WATCHED
-WATCHED    nothing is there, and its taker waits            the taker has got a job: HELD; no slot
+=======  =================================================  ======================================
+state    meaning                                            ends when
+=======  =================================================  ======================================
+OPEN     a slot that searches has to ask it                 a slot has found nothing and is parked:
+                                                            WATCHED
+WATCHED  it has no job, and its claimer waits               the claimer gets a job: HELD; no slot
                                                             is free: ENDING
-HELD       its taker has a job for a slot                   a slot takes it: OPEN; no slot is free:
+HELD     its claimer has a job for a slot                   a slot takes it: OPEN; no slot is free:
                                                             SURPLUS
-ENDING     its taker is to end waiting                      it has: OPEN, or SURPLUS when it got a
+ENDING   its claimer is to stop waiting                     it has: OPEN, or SURPLUS if it got a
                                                             job; a slot is free again: WATCHED
-SURPLUS    its taker gives a job back                       it has: OPEN
-FAILED     it cannot be asked; its taker tries to repair it a second is over: OPEN
-=========  ===============================================  ======================================
+SURPLUS  its claimer gives a job back                       it has: OPEN
+FAILED   it cannot be asked; its claimer tries to repair    a second has passed: OPEN
+         that
+=======  =================================================  ======================================
 
-While a slot is parked and none searches, each feed is WATCHED, is FAILED, or has as many jobs under
-way as it may have: `AsyncPool._adjust` ensures that after every change.
+While a slot is parked and none searches, each feed is WATCHED, is FAILED, or runs as many jobs as
+it may: `AsyncPool._adjust` ensures that after every change.
 """
 
 from __future__ import annotations
@@ -56,10 +57,10 @@ OUTAGE_PAUSE = 1.0
 """Seconds until a feed that has failed is asked again."""
 
 INTERRUPT_EVERY = 0.02
-"""Seconds after which a taker is interrupted again, whose waiting had perhaps not begun."""
+"""Seconds until a claimer is interrupted again: perhaps it had not begun to wait."""
 
 ENDS_WITHIN = 5.0
-"""Seconds that takers have to end."""
+"""Seconds that claimers get to end."""
 
 
 class FeedState(enum.Enum):
@@ -80,10 +81,10 @@ class PooledFeed:
     Attributes:
         busy: how many slots are at it, or ask it just now.
         answer: the last answer to a slot that has found nothing.
-        held: what its taker has got, and the token.
-        waiting: what its taker waits for.
+        held: what its claimer has got, and the token.
+        waiting: what its claimer waits for.
         error: why it is FAILED.
-        changed: wakes its taker.
+        changed: wakes its claimer.
     """
 
     consumer: Consumer
@@ -114,12 +115,12 @@ class AsyncPool:
         burst_wait: float | None = None,
         order: Order | None = None,
     ) -> None:
-        """Takers begin with `start`.
+        """Claimers begin with `start`.
 
         Args:
             thoonk: the client.
             consumers: the feeds, the most important one first.
-            is_over: is called when a taker cannot continue.
+            is_over: is called when a claimer cannot continue.
             burst_wait: seconds without a job, after which there is none; None: no end.
             order: None: as the handlers say.
         """
@@ -135,7 +136,7 @@ class AsyncPool:
         self._is_stopping = False
         self._closed = Event()
         self._to_interrupt = Event()
-        self._takers: list[Background] = []
+        self._claimers: list[Background] = []
         self._interrupter: Background | None = None
 
     def start(self) -> None:
@@ -145,8 +146,8 @@ class AsyncPool:
         """
         for feed in self.feeds:
             serve = functools.partial(self._guarded, functools.partial(self._serve, feed))
-            name = f"thoonk-worker-taker-{feed.consumer.feed}"
-            self._takers.append(Background(serve, name))
+            name = f"thoonk-worker-claimer-{feed.consumer.feed}"
+            self._claimers.append(Background(serve, name))
         interrupt = functools.partial(self._guarded, self._interrupt)
         self._interrupter = Background(interrupt, "thoonk-worker-interrupter")
 
@@ -161,7 +162,7 @@ class AsyncPool:
             self._adjust()
 
     async def close(self) -> None:
-        """End the takers, and give back what they hold."""
+        """End the claimers, and give back what they hold."""
         self.stop()
         self._closed.set()
         patience = ENDS_WITHIN
@@ -170,8 +171,8 @@ class AsyncPool:
         deadline = time.monotonic() + patience
         for feed in self.feeds:
             feed.changed.set()
-        for taker in self._takers:
-            await taker.join(max(0.0, deadline - time.monotonic()))
+        for claimer in self._claimers:
+            await claimer.join(max(0.0, deadline - time.monotonic()))
         self._to_interrupt.set()
         if self._interrupter is not None:
             await self._interrupter.join(ENDS_WITHIN)
@@ -199,7 +200,7 @@ class AsyncPool:
     def enter(self, feed: PooledFeed, source: AsyncPooledSource) -> bool:
         """Take a place at a feed, to ask it; False: there is none, or no use in asking.
 
-        What its taker holds is the caller's then.
+        What its claimer holds is the caller's then.
         """
         with self._lock:
             if feed.state in {FeedState.SURPLUS, FeedState.FAILED}:
@@ -244,7 +245,7 @@ class AsyncPool:
         """A feed could not be asked."""
         with self._lock:
             if feed.state in {FeedState.HELD, FeedState.SURPLUS}:
-                return  # its taker has something else to do first; the next one who asks sees it
+                return  # its claimer has something else to do first; the next one who asks sees it
             is_new = feed.state is not FeedState.FAILED
             feed.error, feed.state = error, FeedState.FAILED
             self._to_interrupt.set()
@@ -282,7 +283,7 @@ class AsyncPool:
         self._searching.add(source)
         source.woken.set()
 
-    # --- the takers ---------------------------------------------------------------------
+    # --- the claimers ---------------------------------------------------------------------
 
     async def _guarded(self, function: Callable[[], Any]) -> None:
         try:
@@ -356,7 +357,7 @@ class AsyncPool:
             self._adjust()
 
     async def _interrupt(self) -> None:
-        """End the waiting of takers that have no slot to take for."""
+        """End the waiting of claimers that have no slot to take for."""
         backend = self._thoonk.backend
         while True:
             await wait_event(self._to_interrupt, None)
@@ -373,8 +374,13 @@ class AsyncPool:
                     try:
                         await backend.interrupt(waiting)
                     except ThoonkError as error:
-                        extra = {"event": "taker_not_interrupted", "feed": waiting.feed}
-                        logger.debug("Waiting taker not woken: %s", error, extra=extra)
+                        extra = {"event": "consumer_not_interrupted", "feed": waiting.feed}
+                        logger.debug(
+                            "Could not wake the consumer of %r: %s",
+                            waiting.feed,
+                            error,
+                            extra=extra,
+                        )
                 if await wait_event(self._to_interrupt, INTERRUPT_EVERY):
                     self._to_interrupt.clear()
             if self._closed.is_set():
@@ -432,7 +438,7 @@ class AsyncPooledSource(AsyncSource):
     Attributes:
         pool: the pool.
         at: the feed at which it has a place.
-        held: what the taker of the feed that it asks had for it.
+        held: what the claimer of the feed that it asks had for it.
         answers: of the feeds where it has found nothing, since it was woken last.
         woken: is set when it is to search again.
     """

@@ -323,7 +323,7 @@ class RedisBackend:
 
         Both commands are sent at once, on a connection of the waiter's own: the
         server runs the second as soon as the first is done, so nothing comes
-        between them and an item reaches its taker within one round trip.
+        between them and an item reaches its consumer within one round trip.
         """
         self._check_open()
         command = command_for(operation, Call(self._instance))

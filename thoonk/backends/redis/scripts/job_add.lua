@@ -6,7 +6,7 @@
 --       then id, item, id, item ..., then session and call. The keys result[] are of these ids.
 -- Returns for each 1: added, 2: in the place of the one that was there, 0: nothing was done. With
 -- refuse, an id that is taken is an error, and nothing is done.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include size

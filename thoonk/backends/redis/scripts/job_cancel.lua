@@ -2,7 +2,7 @@
 --@ keys config ids published claimed stalled cancelled holders tokens paused
 -- ARGV: 1 id, 2 token, 3 session, 4 call
 -- Returns 0 when it waits again, 1 when it was stalled. A job that is not claimed is an error.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include waiting

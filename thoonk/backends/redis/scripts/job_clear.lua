@@ -78,7 +78,7 @@ end
 local count = #ids
 for _, id in ipairs(ids) do
   if id == '' then
-    -- It wakes takers, and is no job.
+    -- It wakes consumers, and is no job.
     count = count - 1
   else
     tell('retracted', {id})

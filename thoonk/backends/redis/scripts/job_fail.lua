@@ -5,7 +5,7 @@
 --       reschedule), then name, value, name, value ... of what to note of it, then session and call
 -- Returns 0 when it waits again, 1 when it was stalled, 2 when it is scheduled. A job that is not
 -- claimed is an error.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include schedule

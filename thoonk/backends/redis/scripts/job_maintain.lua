@@ -3,7 +3,7 @@
 --@ keys scheduleditems info paused running
 -- ARGV: none
 -- Returns {ids of expired claims, ids stalled for their failures, ids recovered, ids discarded}.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include feed
 --@ include waiting
 --@ include running
@@ -48,7 +48,7 @@ if timeout > 0 then
   until looked_at < 1000
 end
 
--- A taker that died while it waited has left its id on the list of reservations.
+-- A consumer that died while it waited has left its id on the list of reservations.
 local id = call('LPOP', keys.reserved)
 while id do
   call('RPUSH', keys.ids, id)

@@ -8,7 +8,7 @@
 -- in the answers of the steps that look for lost jobs: an id that no step found waiting is a
 -- suspect. Asked about suspects, it returns how many of them it has looked at in the place
 -- of where to go on.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include feed
 --@ include waiting
 --@ include running
@@ -97,7 +97,7 @@ if phase == 'claims' then
   phase = 'reserved'
 end
 
--- A taker that died while it waited has left its id on the list of reservations.
+-- A consumer that died while it waited has left its id on the list of reservations.
 if phase == 'reserved' then
   local reserved = call('LPOP', keys.reserved, left)
   if reserved and #reserved > 0 then
@@ -207,7 +207,7 @@ if phase == 'items' then
   phase = 'waiting'
 end
 
--- From the left: what takers take from the right, and what is put on the left, lets no id go
+-- From the left: what consumers take from the right, and what is put on the left, lets no id go
 -- by unseen.
 waiting = call('LRANGE', keys.ids, at, at + LISTED - 1)
 return go_on(#waiting < LISTED and '' or string.format('waiting %.0f', at + LISTED))

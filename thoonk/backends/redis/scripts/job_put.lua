@@ -3,7 +3,7 @@
 -- ARGV: 1 priority (0 normal, 1 high), then id, item, id, item ...,
 --       then session and call
 -- Returns the count of entries.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include size

@@ -3,7 +3,7 @@
 -- ARGV: 1 id, 2 when it is due: ms from now behind a plus, or ms since 1970, 3 session, 4 call
 -- Returns 1 when it is scheduled, 0 when it is available now. A job that is not scheduled is an
 -- error.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include schedule

@@ -2,7 +2,7 @@
 --@ keys config ids published stalled cancelled paused
 -- ARGV: 1 id, 2 session, 3 call
 -- Returns 1. A job that is not stalled is an error.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include waiting

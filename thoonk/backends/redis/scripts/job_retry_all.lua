@@ -3,7 +3,7 @@
 --@ keys config ids items published stalled cancelled paused
 -- ARGV: 1 how many at most, 2 session, 3 call
 -- Returns {how many are available again, how many are still stalled}.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include waiting

@@ -22,7 +22,7 @@ end
 call('LLEN', keys.ids)
 call('LLEN', keys.reserved)
 call('LLEN', keys.paused)
--- Left over where a peer has deleted the feed, or the field. What a blocked taker has reserved comes
+-- Left over where a peer has deleted the feed, or the field. What a blocked consumer has reserved comes
 -- last, for it is next.
 for _, list in ipairs({keys.paused, keys.reserved}) do
   for _ = 1, tonumber(ARGV[3]), 1000 do

@@ -4,7 +4,7 @@
 --       refuse, 3 ms that the ids stay taken, or 0, then id, item, id, item ..., then session and call
 -- Returns for each 1: added, 2: in the place of the one that was there, 0: nothing was done. With
 -- refuse, an id that is taken is an error, and nothing is done.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include size

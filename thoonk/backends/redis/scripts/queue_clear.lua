@@ -31,7 +31,7 @@ for _, list in ipairs({keys.reserved, keys.ids}) do
     ids[#ids + 1] = id
   end
 end
--- What is on its way to a taker does not arrive any more.
+-- What is on its way to a consumer does not arrive any more.
 local taken = call('ZRANGE', keys.claimed, 0, most - 1)
 if #taken > 0 then
   local _, holders = claims_on(taken)

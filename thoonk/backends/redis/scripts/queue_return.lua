@@ -3,7 +3,7 @@
 -- ARGV: 1 token, then id, item, id, item ... in the order in which they were taken,
 --       then session and call
 -- Returns the count of those that wait again because of this.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
 --@ include feed
 --@ include waiting

@@ -28,7 +28,7 @@ elseif state == 'waiting' then
   ids, cursor_of = page_of_list(keys.ids, cursor, 0, count, true)
   is_last = #ids < count
   if cursor == '' then
-    -- What a blocked taker has reserved is next.
+    -- What a blocked consumer has reserved is next.
     local reserved, listed, cursor_of_listed = call('LRANGE', keys.reserved, 0, -1), ids, cursor_of
     ids = {}
     for index = #reserved, 1, -1 do

@@ -2,7 +2,7 @@
 --@ keys config ids claimed holders tokens paused
 -- ARGV: 1 token, then the ids that are meant; none: all
 -- Returns the ids that were taken under the token and wait again, as the next ones.
--- Notices: none; a blocked taker wakes by the push itself.
+-- Notices: none; the push itself wakes a blocked consumer.
 --@ include feed
 --@ include waiting
 --@ include claim

@@ -32,7 +32,7 @@ if call('EXISTS', inbox) == 1 then
 end
 call('HDEL', keys.config, 'paused')
 if call('EXISTS', keys.paused) == 1 then
-  -- It wakes blocked takers, as a push does.
+  -- It wakes blocked consumers, as a push does.
   call('RENAME', keys.paused, inbox)
 elseif kind_of(config[1]) == 'job'
     and call('EXISTS', keys.scheduled, keys.runs, keys.claimed) > 0 then

@@ -1,6 +1,6 @@
--- Claims. A taker comes with a token of its own making. Of each claim there are the time it
+-- Claims. A consumer comes with a token of its own making. Of each claim there are the time it
 -- was made (`claimed`: id -> ms) and its holder (`holders`: id -> token and that time); of
--- each token the ids it took (`tokens`: token -> ids, joined by NUL), so that a taker whose
+-- each token the ids it took (`tokens`: token -> ids, joined by NUL), so that a consumer whose
 -- answer was lost asks again and gets the same.
 --@ include clock
 --@ include events
@@ -175,7 +175,7 @@ local function claim_free(ids, taken, items, since)
 end
 
 -- Up to `count` ids for `token`, and their items: what it has already, else the next ones.
--- What a waiting taker has reserved, and perhaps died before it took, comes first with
+-- What a waiting consumer has reserved, and perhaps died before it took, comes first with
 -- `recover_expired`, else last.
 local function take(token, count, time, recover_expired)
   local taken, items = {}, {}

@@ -43,7 +43,7 @@ local function claim(claim_timeout, max_failures, count, token, recover_expired)
     taken, items = take(token, count, time, true)
   end
   if #taken > 0 and until_due then
-    -- Who has waited for that time may be this taker, which goes to work now.
+    -- Who has waited for that time may be this consumer, which goes to work now.
     ring()
   end
   local cancelled = {}

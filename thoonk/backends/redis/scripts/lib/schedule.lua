@@ -12,15 +12,15 @@ local function due_at(text)
   return delay and now() + tonumber(delay) or tonumber(text)
 end
 
--- Wake one of the takers that are blocked, so that it looks when the next job is due: with an empty
--- id, for every taker passes over an id without item. Takers are blocked only on an empty list.
+-- Wake one of the consumers that are blocked, so that it looks when the next job is due: with an empty
+-- id, for every consumer passes over an id without item. Consumers are blocked only on an empty list.
 local function ring()
   if not is_paused and call('LLEN', keys.ids) == 0 then
     call('RPUSH', keys.ids, '')
   end
 end
 
--- Schedule the jobs `ids`; `items` and `dues` are theirs. A taker that is blocked knows when the job
+-- Schedule the jobs `ids`; `items` and `dues` are theirs. A consumer that is blocked knows when the job
 -- that came first was due: where one of these comes before that, it is woken.
 local function schedule_jobs(ids, items, dues)
   local fields, times, is_new = {}, {}, {}

@@ -1,6 +1,6 @@
 -- Where the ids of what waits are. While the feed is paused they are in another list, at which no
--- taker looks. What a peer that does not know of pauses puts or gives back meanwhile, it pushes to
--- the list of takers all the same: the inbox.
+-- consumer looks. What a peer that does not know of pauses puts or gives back meanwhile, it pushes to
+-- the list of consumers all the same: the inbox.
 local inbox, is_paused = keys.ids, false
 
 -- From here on `keys.ids` is the list of what waits. `flag` is the field `paused` of the
@@ -27,7 +27,7 @@ local function bells()
 end
 
 -- While paused, move up to `count` ids from the inbox to the end of what waits; before these, what
--- a blocked taker has reserved, for that was in the inbox, too.
+-- a blocked consumer has reserved, for that was in the inbox, too.
 local function empty_inbox(count)
   if not is_paused then
     return
