@@ -14,8 +14,11 @@ import redis
 from conftest import World
 from fakeredis._socket import _base
 from fakeredis.commands_mixins import server_mixin
+from model.behind import Behind, Engine, Wire
 
 from thoonk import AsyncThoonk, Thoonk, waiting
+from thoonk.backends.embedded import AsyncEmbeddedBackend, Core, EmbeddedBackend
+from thoonk.backends.embedded.store import Store
 from thoonk.backends.redis.wire import keys_of
 
 
@@ -23,6 +26,7 @@ class SyncDriver:
     """Calls the sync clients."""
 
     client: type[Any] = Thoonk
+    embedded: type[Any] = EmbeddedBackend
 
     def run(self, call: Callable[[], Any]) -> Any:
         return call()
@@ -41,6 +45,7 @@ class AsyncDriver:
     """Calls the async clients, on an event loop of its own that runs for each call."""
 
     client: type[Any] = AsyncThoonk
+    embedded: type[Any] = AsyncEmbeddedBackend
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -73,7 +78,7 @@ Driver = SyncDriver | AsyncDriver
 
 
 class StoppedClock:
-    """The time of fakeredis: it stands still but for what is asked of it here.
+    """A time that stands still but for what is asked of it here: of fakeredis or of an engine.
 
     Stands in for the module ``time`` where fakeredis reads it.
     """
@@ -86,6 +91,9 @@ class StoppedClock:
 
     def time(self) -> float:
         return self._ms / 1000
+
+    def now(self) -> int:
+        return self._ms
 
     def tick(self) -> int:
         """One millisecond."""
@@ -106,7 +114,7 @@ class ServerClock:
 
     def __init__(self, raw: redis.Redis) -> None:
         self._raw = raw
-        self._last = self._now()
+        self._last = self.now()
 
     def tick(self) -> int:
         """Wait until the server's clock shows another millisecond.
@@ -115,17 +123,17 @@ class ServerClock:
         seconds, and then claims run out before the game says so.
         """
         # Not the next after the last tick: what came after that one had a later time, perhaps.
-        started = max(self._last, self._now())
-        while (now := self._now()) <= started:
+        started = max(self._last, self.now())
+        while (now := self.now()) <= started:
             pass
         passed, self._last = now - self._last, now
         return passed
 
     def since_tick(self) -> int:
         """Milliseconds since the last tick."""
-        return self._now() - self._last
+        return self.now() - self._last
 
-    def _now(self) -> int:
+    def now(self) -> int:
         seconds, microseconds = self._raw.time()
         return seconds * 1000 + microseconds // 1000
 
@@ -169,32 +177,23 @@ class Arena:
     """What one run of the machine uses, example after example.
 
     Attributes:
-        world: the world of the test.
         driver: calls the clients.
-        clients: two clients in that world.
+        clients: two clients in one world.
         clock: its time.
+        behind: what is stored there.
         catalogue: a subscription to all feeds.
     """
 
-    world: World
     driver: Driver
     clients: tuple[Any, Any]
     clock: StoppedClock | ServerClock
+    behind: Behind
     catalogue: Any
-
-    @property
-    def raw(self) -> redis.Redis:
-        return self.world.raw
-
-    @property
-    def takers_reserve(self) -> bool:
-        """Whether a blocked taker reserves on the server what it is about to take."""
-        return self.world.server is not None
 
 
 @contextlib.contextmanager
 def arena(world: World, driver: Driver) -> Iterator[Arena]:
-    """A place to play in for the length of a block."""
+    """A place to play in for the length of a block: a server, or fakeredis."""
     clock: StoppedClock | ServerClock
     with contextlib.ExitStack() as stack:
         stack.callback(driver.close)
@@ -205,12 +204,37 @@ def arena(world: World, driver: Driver) -> Iterator[Arena]:
                 module.time = clock
         else:
             clock = ServerClock(world.raw)
+        behind = Wire(world.raw, takers_reserve=world.server is not None)
+        yield stack.enter_context(_played(driver, [world.url] * 2, clock, behind))
+
+
+@contextlib.contextmanager
+def embedded_arena(open_store: Callable[[], Store], driver: Driver) -> Iterator[Arena]:
+    """The same on the embedded engine. Each client opens the store."""
+    clock = StoppedClock()
+    with contextlib.ExitStack() as stack:
+        stack.callback(driver.close)
+        cores = [Core(open_store(), clock.time) for _ in range(2)]
+        if cores[0].is_quick:
+            # In memory, what they share is the engine.
+            cores[1] = cores[0]
+        backends = [driver.embedded(core) for core in cores]
+        for backend in backends:
+            stack.callback(driver.run, backend.close)
+        yield stack.enter_context(_played(driver, backends, clock, Engine(cores[0])))
+
+
+@contextlib.contextmanager
+def _played(
+    driver: Driver, backends: list[Any], clock: StoppedClock | ServerClock, behind: Behind
+) -> Iterator[Arena]:
+    with contextlib.ExitStack() as stack:
         # By the clock of the game, not by this machine's, claims run out.
         stack.callback(setattr, waiting, "RECOVER_EVERY", waiting.RECOVER_EVERY)
         waiting.RECOVER_EVERY = 0.0
-        first, second = (driver.client(backend=world.url) for _ in range(2))
+        first, second = (driver.client(backend=backend) for backend in backends)
         for client in (first, second):
             stack.callback(driver.run, client.close)
         catalogue = driver.run(first.backend.listen)
         stack.callback(driver.run, catalogue.close)
-        yield Arena(world, driver, (first, second), clock, catalogue)
+        yield Arena(driver, (first, second), clock, behind, catalogue)

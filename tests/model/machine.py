@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model.arena import Arena
 from model.model import Mirror, Model, Periodic, SortedMirror
 
-from thoonk.backends.redis.wire import Keys, keys_of
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import Empty, FeedDoesNotExist, JobFailed, NoResult, ThoonkError
 from thoonk.notices import Notice
@@ -171,7 +170,7 @@ class Machine(RuleBasedStateMachine):
     def __init__(self, arena: Arena, labels: Sequence[str]) -> None:
         super().__init__()
         self.arena = arena
-        self.model = Model()
+        self.model = Model(ties_by_id=arena.behind.ties_by_id)
         self.clock = arena.clock
         prefix = f"{next(_examples)}:"
         self.names = {label: prefix + label for label in KINDS}
@@ -267,7 +266,7 @@ class Machine(RuleBasedStateMachine):
         if model is None:
             with pytest.raises(ThoonkError):
                 self.run(lambda: client.get_config(name))
-            assert self.arena.raw.exists(*(getattr(keys_of(name), key) for key in Keys.STORED)) == 0
+            assert self.arena.behind.has_nothing_of(name)
             assert not self.run(lambda: client.feed_exists(name))
             return
         assert dict(self.run(lambda: client.get_config(name))) == model.config
@@ -281,7 +280,7 @@ class Machine(RuleBasedStateMachine):
         assert self.run(feed.get_all) == model.items
         self.compare_pages(feed, model)
         if model.kind in (QUEUE, JOB):
-            assert self.stored(name, model) == self.predicted(model)
+            assert self.arena.behind.stored(name, model) == self.predicted(model)
 
     def compare_pages(self, feed: Any, model: Any) -> None:
         collected = self.arena.driver.collected
@@ -303,54 +302,6 @@ class Machine(RuleBasedStateMachine):
             waiting, len(model.held), len(model.stalled), model.finished, len(model.scheduled)
         )
         assert self.run(feed.get_counts) == counts
-
-    def stored(self, name: str, model: Any) -> dict[str, Any]:
-        """What is on the wire of a queue or job feed."""
-        keys = keys_of(name)
-        # An empty id wakes a taker, and would be what it reserves. Here nobody has to be woken.
-        self.arena.raw.lrem(keys.ids, 0, b"")
-        self.arena.raw.lrem(keys.paused, 0, b"")
-        if model.is_paused:
-            assert not self.arena.raw.exists(keys.ids)
-        with self.arena.raw.pipeline(transaction=False) as pipe:
-            pipe.lrange(keys.paused if model.is_paused else keys.ids, 0, -1)
-            pipe.lrange(keys.reserved, 0, -1)
-            pipe.zrange(keys.claimed, 0, -1, withscores=True)
-            pipe.hgetall(keys.holders)
-            pipe.hgetall(keys.tokens)
-            pipe.smembers(keys.stalled)
-            pipe.hgetall(keys.cancelled)
-            pipe.zrange(keys.published, 0, -1)
-            pipe.zrange(keys.scheduled, 0, -1)
-            pipe.hkeys(keys.scheduleditems)
-            pipe.hkeys(keys.schedules)
-            pipe.zrange(keys.runs, 0, -1, withscores=True)
-            pipe.hgetall(keys.runtimes)
-            ids, reserved, claimed, holders, tokens, stalled, cancelled, *others = pipe.execute()
-            published, scheduled, scheduled_items, schedules, runs, later = others
-        since = {id: b"%d" % time for id, time in claimed}
-        held = {id.decode(): holder.split(b" ") for id, holder in holders.items()}
-        assert {id: time for id, (_, time) in held.items()} == {
-            id.decode(): since[id] for id in holders
-        }
-        seen: dict[str, Any] = {
-            "waiting": [id.decode() for id in reversed(ids)],
-            "reserved": [id.decode() for id in reversed(reserved) if id],
-            "claimed": [id.decode() for id, _ in claimed],
-            "holders": {id: token.decode() for id, (token, _) in held.items()},
-            "tokens": {token.decode(): ids.decode().split("\0") for token, ids in tokens.items()},
-        }
-        if model.kind == JOB:
-            seen["scheduled"] = [id.decode() for id in scheduled]
-            assert {*scheduled_items} == {*scheduled}
-            seen["stalled"] = {id.decode() for id in stalled}
-            seen["failures"] = {id.decode(): int(count) for id, count in cancelled.items()}
-            seen["published"] = {id.decode() for id in published}
-            seen["schedules"] = {name.decode(): list[int]() for name in schedules}
-            for name_of, first in runs:
-                times = [int(first), *map(int, later.get(name_of, b"").split())]
-                seen["schedules"][name_of.decode()] = times
-        return seen
 
     def predicted(self, model: Any) -> dict[str, Any]:
         held = model.held.items()
@@ -671,7 +622,7 @@ class Machine(RuleBasedStateMachine):
 
         def expected(batch):
             feed = self.model[name]
-            if blocking and self.arena.takers_reserve:
+            if blocking and self.arena.behind.takers_reserve:
                 feed.reserve()
             take.entries = self.entries_of(feed, feed.take(take.token, count))
             return batch and [(e.id, e.item) for e in take.entries]
@@ -742,7 +693,11 @@ class Machine(RuleBasedStateMachine):
         what=st.sampled_from(["waiter_dies", "peer_claims", "peer_dies", "maintenance"]),
     )
     def accident(self, label, what):
-        """Something on the server that no client of ours does while it lives."""
+        """Something on a server that no client of ours does while it lives."""
+        if not self.arena.behind.has_peers:
+            what, label = "maintenance", "job"
+            if label not in self.labels:
+                return
         if label not in self.labels:
             label = "job" if label == "queue" else "queue"
         if label == "job":
@@ -754,8 +709,7 @@ class Machine(RuleBasedStateMachine):
         """A blocked taker has reserved the next item, and that was all."""
         name = self.names[label]
         if name in self.model.feeds:
-            keys = keys_of(name)
-            self.arena.raw.rpoplpush(keys.ids, keys.reserved)
+            self.arena.behind.reserve(name)
             self.model[name].reserve()
             self.compare(name)
 
@@ -810,7 +764,7 @@ class Machine(RuleBasedStateMachine):
 
         def expected(_):
             feed = self.model[name]
-            if blocking and self.arena.takers_reserve:
+            if blocking and self.arena.behind.takers_reserve:
                 feed.reserve()
             return feed.claim(token, count, recover_expired=recover_expired)
 
@@ -970,8 +924,7 @@ class Machine(RuleBasedStateMachine):
     def schedule_to(self, who, schedule, text, *, high, skip, first, step):
         """Put a job at each of five times."""
         name = self.names["job"]
-        seconds, microseconds = self.arena.raw.time()
-        begin = seconds * 1000 + microseconds // 1000
+        begin = self.clock.now()
         delays = [(first + number * step) * 1000 for number in range(5)]
         names = [begin + delay for delay in delays]
         operation = JobSchedule(
@@ -1130,14 +1083,10 @@ class Machine(RuleBasedStateMachine):
 
     def peer_claims(self, label):
         """A peer that knows neither tokens nor reservations claims the next job."""
-        name, raw = self.names["job"], self.arena.raw
+        name = self.names["job"]
         if name in self.model.feeds:
-            keys = keys_of(name)
             self.tick()
-            id = raw.rpop(keys.ids)
-            if id is not None:
-                seconds, microseconds = raw.time()
-                raw.zadd(keys.claimed, {id: seconds * 1000 + microseconds // 1000})
+            self.arena.behind.claim(name, self.clock.now())
             self.model[name].claim_by_peer()
             self.compare(name)
 
@@ -1145,7 +1094,7 @@ class Machine(RuleBasedStateMachine):
         """A peer takes an id off the list, and does no more."""
         name = self.names["job"]
         if name in self.model.feeds:
-            self.arena.raw.rpop(keys_of(name).ids)
+            self.arena.behind.pop(name)
             self.model[name].lose()
             self.compare(name)
 

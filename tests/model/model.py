@@ -48,10 +48,14 @@ ONE_DAY = 86_400_000
 
 @attrs.frozen
 class Hold:
-    """Who has something since when; a peer that knows no tokens has none."""
+    """Who has something since when; a peer that knows no tokens has none.
+
+    ``index`` is its place among what was taken at once.
+    """
 
     token: str | None
     since: int
+    index: int = 0
 
 
 @attrs.define
@@ -276,8 +280,8 @@ class _Taking(ModelFeed):
             taken = []
             while len(taken) < count and (first or second):
                 taken.append((first or second).pop(0))
-            for id in taken:
-                self.held[id] = Hold(token, self.model.now)
+            for index, id in enumerate(taken):
+                self.held[id] = Hold(token, self.model.now, index)
             if taken:
                 self.tokens[token] = taken
         return list(self.tokens.get(token, ()))
@@ -307,8 +311,13 @@ class _Taking(ModelFeed):
                 del self.tokens[token]
 
     def held_in_order(self) -> list[str]:
-        """Oldest first; of one time, by id."""
-        return sorted(self.held, key=lambda held: (self.held[held].since, held.encode()))
+        """Oldest first; of one time, by id or as they were taken."""
+
+        def age(id: str) -> tuple[int, Any]:
+            hold = self.held[id]
+            return hold.since, id.encode() if self.model.ties_by_id else hold.index
+
+        return sorted(self.held, key=age)
 
     def held_longer_than(self, timeout: int) -> list[str]:
         now = self.model.now
@@ -665,9 +674,14 @@ MODEL_OF: dict[str, type[ModelFeed]] = {
 
 
 class Model:
-    """A world of feeds, its time in milliseconds, and all notices so far."""
+    """A world of feeds, its time in milliseconds, and all notices so far.
 
-    def __init__(self) -> None:
+    ``ties_by_id``: in what order claims of one time expire. A server stores them sorted by time
+    and then id. The embedded engine keeps the order in which they were taken.
+    """
+
+    def __init__(self, *, ties_by_id: bool = True) -> None:
+        self.ties_by_id = ties_by_id
         self.now = 0
         self.feeds: dict[str, ModelFeed] = {}
         self.notices: list[Notice] = []
