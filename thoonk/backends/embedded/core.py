@@ -91,13 +91,18 @@ class Core:
         # Not under the lock: the thread that watches may wait for that.
         self.store.close()
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether nothing is to be done by `watch`."""
+        if not self.store.shares_notices:
+            return True
+        return self._watch is not None and self._watched_by == os.getpid()
+
     def watch(self) -> Watch | None:
         """Learn what other processes do, from now on; None where there are none."""
-        if not self.store.shares_notices:
-            return None
-        if self._watch is None or self._watched_by != os.getpid():
+        if not self.is_watched:
             with self._lock:
-                if self._watch is None or self._watched_by != os.getpid():
+                if not self.is_watched:
                     self._watch, self._watched_by = self.store.watch(self), os.getpid()
         return self._watch
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from thoonk.backends.embedded.core import Core
 from thoonk.backends.embedded.mailbox import Mailbox
-from thoonk.concurrency._async import Event, HomeLoop, setter_of, wait_event
+from thoonk.concurrency._async import Event, HomeLoop, in_thread, setter_of, shielded, wait_event
 from thoonk.exceptions import Closed, Empty
 from thoonk.notices import Notice
 
@@ -16,7 +16,7 @@ class AsyncEmbeddedSubscription:
     """Notices of one feed or of all, as they arrive."""
 
     def __init__(self, core: Core, feed: str | None) -> None:
-        """Subscribe. What happens from now on is delivered."""
+        """Not yet subscribed, until it is opened."""
         self._core = core
         self._arrived = Event()
         self._wake: Callable[[], object] = setter_of(self._arrived)
@@ -24,8 +24,15 @@ class AsyncEmbeddedSubscription:
         self.marker = self._mailbox.marker
         self._closed = False
         self._home = HomeLoop()
-        self._home.check()
-        core.add_listener(self._mailbox)
+
+    async def open(self) -> None:
+        """Subscribe. What happens from now on is delivered."""
+        try:
+            # A file may be locked by another process.
+            await shielded(in_thread, self._core.add_listener, self._mailbox)
+        except BaseException:
+            self._core.remove_listener(self._mailbox)
+            raise
 
     async def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from thoonk.backends.embedded.core import Core
 from thoonk.backends.embedded.mailbox import Mailbox
-from thoonk.concurrency._sync import Event, HomeLoop, setter_of, wait_event
+from thoonk.concurrency._sync import Event, HomeLoop, in_thread, setter_of, shielded, wait_event
 from thoonk.exceptions import Closed, Empty
 from thoonk.notices import Notice
 
@@ -17,7 +17,7 @@ class EmbeddedSubscription:
     """Notices of one feed or of all, as they arrive."""
 
     def __init__(self, core: Core, feed: str | None) -> None:
-        """Subscribe. What happens from now on is delivered."""
+        """Not yet subscribed, until it is opened."""
         self._core = core
         self._arrived = Event()
         self._wake: Callable[[], object] = setter_of(self._arrived)
@@ -25,8 +25,15 @@ class EmbeddedSubscription:
         self.marker = self._mailbox.marker
         self._closed = False
         self._home = HomeLoop()
-        self._home.check()
-        core.add_listener(self._mailbox)
+
+    def open(self) -> None:
+        """Subscribe. What happens from now on is delivered."""
+        try:
+            # A file may be locked by another process.
+            shielded(in_thread, self._core.add_listener, self._mailbox)
+        except BaseException:
+            self._core.remove_listener(self._mailbox)
+            raise
 
     def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""

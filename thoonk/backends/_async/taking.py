@@ -1,0 +1,92 @@
+"""Blocking takes where the process itself wakes those who wait."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import attrs
+
+from thoonk.backends.waiters import Waiters
+from thoonk.concurrency._async import Event, caller, setter_of, sleep, wait_event
+from thoonk.operations import Batch, TakeOperation
+
+ENDS_WITHIN = 5.0
+"""Seconds for which closing waits for blocked callers, at most."""
+
+
+@attrs.define(eq=False)
+class _Blocked:
+    """A take that waits: what ends it, and the thread or task."""
+
+    event: Event
+    caller: object = attrs.field(factory=caller)
+    pid: int = attrs.field(factory=os.getpid)
+
+
+class AsyncBlockedTakes:
+    """The takes of one backend that wait."""
+
+    def __init__(
+        self, waiters: Waiters, execute: Callable[[TakeOperation], Coroutine[Any, Any, Batch]]
+    ) -> None:
+        """``waiters`` is where takers queue up, which backends may share.
+
+        ``execute`` takes what there is. It raises `Closed` once the backend is closed.
+        """
+        self._waiters = waiters
+        self._execute = execute
+        self._blocked: dict[str, _Blocked] = {}
+
+    async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
+        """Take, waiting until there is something, for ``timeout`` seconds at most."""
+        event = Event()
+        wake = setter_of(event)
+        self._blocked[operation.token] = _Blocked(event)
+        called = False
+        self._waiters.enter(operation.feed, wake)
+        try:
+            try:
+                # An item may have come between the caller's look and the queueing up. And
+                # closing, too, either sees the one that waits or is seen here.
+                batch = await self._execute(operation)
+                if not batch.entries:
+                    if batch.retry_after is not None:
+                        # So may have a job for later, of which the caller does not know.
+                        timeout = min(timeout, batch.retry_after)
+                    await wait_event(event, timeout)
+            finally:
+                called = self._waiters.leave(operation.feed, wake)
+            if not batch.entries:
+                batch = await self._execute(operation)
+                called = False
+        finally:
+            del self._blocked[operation.token]
+            if called:
+                self._waiters.call(operation.feed, 1)
+        return batch
+
+    def interrupt(self, operation: TakeOperation) -> None:
+        """End the wait for an operation."""
+        blocked = self._blocked.get(operation.token)
+        if blocked is not None:
+            blocked.event.set()
+
+    async def end(self) -> None:
+        """End all waits, after which nothing is taken: the backend is closed already."""
+        for blocked in list(self._blocked.values()):
+            blocked.event.set()
+        # One that looks just now is waited for.
+        deadline = time.monotonic() + ENDS_WITHIN
+        while self._waits_besides(caller()) and time.monotonic() < deadline:
+            await sleep(0.001)
+
+    def _waits_besides(self, own: object) -> bool:
+        # Who closes from a signal handler may have interrupted a wait of its own. In a forked
+        # child, the others wait in its parent.
+        return any(
+            blocked.caller != own and blocked.pid == os.getpid()
+            for blocked in list(self._blocked.values())
+        )
