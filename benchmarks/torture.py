@@ -143,9 +143,10 @@ class Chaos:
     def run(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         weights = [weight for weight, _ in self._troubles]
-        while time.monotonic() < end:
+        while time.monotonic() < end or self._certain:
             self.resume()
-            if self._certain and self.random.random() < 0.2:
+            is_late = time.monotonic() >= end
+            if self._certain and (is_late or self.random.random() < 0.2):
                 trouble = self._certain.pop()
             else:
                 _, trouble = self.random.choices(self._troubles, weights)[0]
@@ -550,6 +551,8 @@ def show(report: dict[str, object]) -> None:
         figures: dict[str, object] = report[part]  # type: ignore[assignment]
         print(f"  {part}")
         for name, value in figures.items():
+            if name == "gaps_per_subscriber":
+                continue
             print(f"    {name.replace('_', ' '):28} {value}")
     print(f"  damage                         {report['damage'] or 'none'}")
     print(f"  errors told to processes       {report['errors_told'] or 'none'}")
