@@ -215,7 +215,7 @@ def embedded_arena(open_store: Callable[[], Store], driver: Driver) -> Iterator[
     with contextlib.ExitStack() as stack:
         stack.callback(driver.close)
         cores = [Core(open_store(), clock.time) for _ in range(2)]
-        if cores[0].is_quick:
+        if not cores[0].store.shares_notices:
             # In memory, what they share is the engine.
             cores[1] = cores[0]
         backends = [driver.embedded(core) for core in cores]

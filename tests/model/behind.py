@@ -133,7 +133,7 @@ class Engine:
 
     def has_nothing_of(self, name: str) -> bool:
         with self._store.lock, self._store.transaction(writes=False):
-            return self._store.find(name) is None and not self._store.is_listed(name)
+            return self._store.find(name) is None
 
     def stored(self, name: str, model: Any) -> dict[str, Any]:
         store = self._store

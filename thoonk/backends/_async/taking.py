@@ -1,4 +1,4 @@
-"""Blocking takes where the process itself wakes those who wait."""
+"""Blocking takes where the process itself wakes those that wait."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class AsyncBlockedTakes:
             await sleep(0.001)
 
     def _waits_besides(self, own: object) -> bool:
-        # Who closes from a signal handler may have interrupted a wait of its own. In a forked
+        # A signal handler that closes may have interrupted a wait of its own thread. In a forked
         # child, the others wait in its parent.
         return any(
             blocked.caller != own and blocked.pid == os.getpid()
