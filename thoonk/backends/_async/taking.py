@@ -32,7 +32,7 @@ class AsyncBlockedTakes:
     def __init__(
         self, waiters: Waiters, execute: Callable[[TakeOperation], Coroutine[Any, Any, Batch]]
     ) -> None:
-        """``waiters`` is where takers queue up, which backends may share.
+        """``waiters`` is where consumers queue up, which backends may share.
 
         ``execute`` takes what there is. It raises `Closed` once the backend is closed.
         """

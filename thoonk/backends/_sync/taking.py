@@ -30,7 +30,7 @@ class BlockedTakes:
     """The takes of one backend that wait."""
 
     def __init__(self, waiters: Waiters, execute: Callable[[TakeOperation], Batch]) -> None:
-        """``waiters`` is where takers queue up, which backends may share.
+        """``waiters`` is where consumers queue up, which backends may share.
 
         ``execute`` takes what there is. It raises `Closed` once the backend is closed.
         """
