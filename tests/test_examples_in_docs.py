@@ -203,6 +203,11 @@ def test_the_examples_of_a_page_run(
     ]
     page = page_module(path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for block in blocks:  # what a page saves is imported for this page only
+        if block.file:
+            monkeypatch.setitem(sys.modules, block.file.removesuffix(".py"), page.module)
+            del sys.modules[block.file.removesuffix(".py")]
     monkeypatch.setattr(Memory, "_named", {})
     if any(block.is_session or needs_server(block.text) for block in blocks):
         server = running_server("redis-6.2")
@@ -210,6 +215,7 @@ def test_the_examples_of_a_page_run(
             raw.flushall()
         blocks = [attrs.evolve(b, text=at_server(b.text, server.port)) for b in blocks]
         page.url = server.url
+        monkeypatch.setenv("THOONK_URL", server.url)
     for block in blocks:
         page.run(block)
 
