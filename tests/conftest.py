@@ -153,12 +153,16 @@ def running_server() -> Iterator[Callable[[str], servers.Server]]:
         yield get
 
 
-def smallest_rule() -> list[str]:
-    """The words of the command in docs/security.md that makes such a user."""
+def rules_of_the_page() -> list[list[str]]:
+    """The words of each command in docs/security.md that makes a user."""
     text = (Path(__file__).parent.parent / "docs/security.md").read_text("utf-8")
-    block = re.search(r"```text\n(ACL SETUSER .*?)```", text, re.DOTALL)
-    assert block is not None
-    return block[1].split()
+    blocks = re.findall(r"```text\n(ACL SETUSER .*?)```", text, re.DOTALL)
+    return [block.split() for block in blocks]
+
+
+def smallest_rule() -> list[str]:
+    """The rule for a user that may do what Thoonk needs, and no more."""
+    return rules_of_the_page()[0]
 
 
 def _world(name: str, running_server: Callable[[str], servers.Server]) -> Iterator[World]:

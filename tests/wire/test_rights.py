@@ -221,6 +221,45 @@ def test_a_server_that_cannot_be_asked_denies_access_all_the_same(
                 feed.publish("y")
 
 
+@pytest.mark.parametrize("name", ASKED)
+def test_a_user_with_a_prefix_has_its_own_feeds_and_no_others(
+    name: str, running_server: Callable[[str], servers.Server]
+) -> None:
+    """The rule for a tenant in docs/security.md, with the commands of the first one."""
+    server = running_server(name)
+    (rule,) = (r for r in conftest.rules_of_the_page() if "acme" in r)
+    commands = [word for word in FULL if word.startswith("+")]
+    with contextlib.closing(server.client()) as raw:
+        raw.flushall()
+        raw.execute_command(*rule, "nocommands", *commands)
+        url = server.url.replace("//", "//acme:PASSWORD@")
+        with Thoonk(backend=server.url) as operator, Thoonk(backend=url) as acme:
+            letters = operator.queue("globex.letters")
+            for wrong in ("globex.letters", "acme", "acmes.letters"):
+                with pytest.raises(AccessDenied):
+                    acme.queue(wrong).put("x")
+            assert letters.count() == 0
+            with acme.sorted_feed("acme.rooms").subscribe() as notices:
+                room = acme.sorted_feed("acme.rooms").append("lobby")
+                assert notices.get(timeout=10).id == room
+                acme.delete_feed("acme.rooms")
+            acme.feed("acme.news").publish("x")
+            acme.queue("acme.letters").put("x")
+            assert acme.queue("acme.letters").get(timeout=10) == "x"
+            job = acme.job("acme.films", {"events": True, "claim_timeout": 60})
+            id = job.put("x", delay=0.01)
+            job.get(timeout=10).finish("y", result=True)
+            assert job.get_result(id, timeout=10).result == "y"
+            job.put("x", id="x", unique_for=60)
+            job.pause()
+            job.resume()
+            job.purge()
+            with pytest.raises(AccessDenied), acme.feed("acme.news").subscribe():
+                with acme.backend.listen("globex.letters"):
+                    pass
+        raw.execute_command("ACL", "DELUSER", "acme")
+
+
 def test_a_script_that_publishes_has_asked_before_it_writes() -> None:
     writes = re.compile(rf"\bcall\('({'|'.join(scripts._WRITES)})'")
     asks = re.compile(r"\b(?:muted|finish)\(")
