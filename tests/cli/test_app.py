@@ -174,7 +174,8 @@ def test_debug_shows_the_traceback_and_the_cause() -> None:
 def test_the_memory_of_a_single_command_is_remarked_upon() -> None:
     result = CliRunner().invoke(app, ["create", "f", "--backend", "memory"])
     assert result.exit_code == 0
-    assert result.stderr == "Note: the memory backend begins empty and ends with this command\n"
+    note = "Note: the memory backend starts empty, and is lost when this command ends\n"
+    assert result.stderr == note
 
 
 # --- exit codes -------------------------------------------------------------------------------
@@ -218,7 +219,7 @@ def test_every_error_has_the_exit_code_that_the_docs_tell() -> None:
     ids=" ".join,
 )
 def test_a_duration_is_a_finite_number(cli: Cli, command: list[str], seconds: str) -> None:
-    assert f"{seconds} is no number of seconds" in cli(*command, seconds, fails=2).err
+    assert f"{seconds} is not a finite number of seconds" in cli(*command, seconds, fails=2).err
 
 
 # --- completion -------------------------------------------------------------------------------

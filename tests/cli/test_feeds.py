@@ -81,7 +81,7 @@ def test_the_configuration_is_printed_and_changed(cli: Cli, thoonk: Thoonk) -> N
     cli("config", "set", "j", "claim_timeout=1.5", "max_failures=3", "--unset", "title")
     config = thoonk.get_config("j")
     assert (config.claim_timeout, config.max_failures, config.title) == (1.5, 3, None)
-    assert "has no 'title'" in cli("config", "get", "j", "title", fails=4).err
+    assert "'title' is not set" in cli("config", "get", "j", "title", fails=4).err
 
 
 def test_a_configuration_that_makes_no_sense_is_refused(cli: Cli, thoonk: Thoonk) -> None:

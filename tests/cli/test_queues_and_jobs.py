@@ -259,7 +259,7 @@ def test_an_id_of_ones_own_and_what_happens_when_it_is_taken(cli: Cli, thoonk: T
     assert cli(*put, "one").lines == ["nightly"]
     done = cli(*put, "two")
     assert done.lines == ["nightly"]
-    assert done.err == "Note: the id 'nightly' is taken; nothing was done\n"
+    assert done.err == "Note: the id 'nightly' is taken; nothing was put\n"
     assert cli(*put, "three", "--if-exists", "replace", "--json").records == [
         {"id": "nightly", "outcome": "replaced"}
     ]
@@ -369,7 +369,7 @@ def test_feeds_are_paused_and_resumed(cli: Cli, thoonk: Thoonk) -> None:
     job, queue = thoonk.job("j"), thoonk.queue("q")
     thoonk.feed("f")
     cli("pause", "j", "q")
-    assert cli("pause", "j").err == "Note: 'j' is paused already\n"
+    assert cli("pause", "j").err == "Note: 'j' is already paused\n"
     cli("put", "q", "x")
     cli("job", "put", "j", "x")
     cli("get", "q", "--no-wait", fails=3)
@@ -385,7 +385,7 @@ def test_an_item_of_a_queue_under_an_id_of_one_s_own(cli: Cli, thoonk: Thoonk) -
     queue = thoonk.queue("q")
     assert cli("put", "q", "one", "--id", "a", "--unique-for", "60").lines == ["a"]
     again = cli("put", "q", "two", "--id", "a")
-    assert (again.lines, again.err) == (["a"], "Note: the id 'a' is taken; nothing was done\n")
+    assert (again.lines, again.err) == (["a"], "Note: the id 'a' is taken; nothing was put\n")
     replaced = cli("put", "q", "three", "--id", "a", "--if-exists", "replace", "--json").records
     assert replaced == [{"id": "a", "outcome": "replaced"}]
     assert "'a'" in cli("put", "q", "four", "--id", "a", "--if-exists", "refuse", fails=5).err
@@ -400,7 +400,7 @@ def test_schedules_are_made_listed_and_removed(cli: Cli, thoonk: Thoonk) -> None
     job = thoonk.job("j", serializer="json")
     hourly = ["job", "schedule", "j", "hourly", "{}", "--every", "3600", "--high"]
     assert cli(*hourly).err == ""
-    assert cli(*hourly).err == "Note: 'hourly' is there already, just so\n"
+    assert cli(*hourly).err == "Note: the schedule 'hourly' already exists, unchanged\n"
     assert cli(*hourly, "--json").records == [{"name": "hourly", "new": False}]
     nightly = ["job", "schedule", "j", "nightly", "[7]", "--cron", "0 3 * * *"]
     nightly += ["--tz", "Europe/Berlin", "--if-missed", "skip", "--json"]

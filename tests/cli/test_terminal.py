@@ -62,7 +62,7 @@ def test_feeds_items_and_stats_are_tables(thoonk: Thoonk, shown: Callable[..., s
 
 
 def test_workers_are_a_table(thoonk: Thoonk, shown: Callable[..., str]) -> None:
-    assert "No worker is alive" in shown("workers")
+    assert "There are no live workers" in shown("workers")
     job = ReportedJob("mail\x1b[31m", "7\x1b[2J", 2, 60.0)
     report = WorkerReport("x", "web-1", 17, "2.0", (job.feed,), 8, busy=1, jobs=(job,))
     thoonk.backend.execute(ReportWorker(report, 600))
@@ -137,7 +137,7 @@ def test_a_get_that_waits_says_so_and_ends_with_ctrl_c(
 ) -> None:
     queue, job = thoonk.queue("q"), thoonk.job("j", {"claim_timeout": 60})
     waiting = terminal("get", "q")
-    waiting.until("Waiting for an item in 'q'. Ctrl-C ends it.")
+    waiting.until("Waiting for an item in 'q'. Press Ctrl-C to stop.")
     queue.put("here")
     waiting.until("here\n")
     assert waiting.end() == 0
@@ -156,7 +156,7 @@ def test_a_get_that_waits_says_so_and_ends_with_ctrl_c(
 def test_notices_are_watched(thoonk: Thoonk, terminal: Callable[..., Terminal]) -> None:
     feed = thoonk.feed("news", serializer="json")
     watching = terminal("watch")
-    watching.until("Watching all feeds. Ctrl-C ends it.")
+    watching.until("Watching all feeds. Press Ctrl-C to stop.")
     published = 0
     while "publish" not in watching.seen:  # it says so just before it has subscribed
         feed.publish({"n": published}, id=f"{published}")

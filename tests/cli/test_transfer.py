@@ -145,8 +145,8 @@ def test_what_is_no_export_is_refused_before_anything_is_sent(cli: Cli, thoonk: 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ({"id": "1"}, "line 2: it has neither"),
-        ({"id": "1", "item": 5}, "line 2: it has neither"),
+        ({"id": "1"}, "line 2: neither item nor base64"),
+        ({"id": "1", "item": 5}, "line 2: neither item nor base64"),
         ({"id": "1", "base64": "?"}, "line 2"),
         ({"id": "", "item": "x"}, "line 2: item id must not be empty"),
         ({"id": 1, "item": "x"}, "line 2: item id must be a str"),
@@ -170,7 +170,7 @@ def test_a_file_that_was_cut_short_is_known_for_one(cli: Cli, thoonk: Thoonk, cu
     if cut == "no last line":
         export = export[: export.rindex(b'{"items"')]
     done = cli("import", input=export, fails=1)
-    assert "not complete" in done.err
+    assert "is incomplete" in done.err
     assert "3 items imported" in done.err
     assert thoonk.feed("f").count() == 3
 
@@ -200,7 +200,7 @@ def test_scheduled_jobs_are_scheduled_again(cli: Cli, thoonk: Thoonk, tmp_path: 
     assert info is not None
     assert due is not None
     assert info.due == due.due
-    assert ", 2 were there" in cli("import", file, "--as", "k").err
+    assert ", 2 existed" in cli("import", file, "--as", "k").err
     assert copy.get_counts().scheduled == 1
 
 

@@ -186,7 +186,7 @@ def test_what_a_peer_lacks_is_skipped(one_url: str) -> None:
 def test_who_lacks_everything_has_proved_nothing(one_url: str) -> None:
     done = run("--url", one_url, "--only", "get_item", "--", *TOY, "lacks it")
     assert done.exit_code == 1
-    assert "Error: nothing was tried" in done.output
+    assert "Error: no vector was run" in done.output
 
 
 # --- the command ------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ def test_the_vectors_are_listed() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
-        ((), 2, "COMMAND is missing"),
-        (("--only", "no such thing", "--", "x"), 2, "no vector has 'no such thing' in it"),
+        ((), 2, "Missing argument 'COMMAND'"),
+        (("--only", "no such thing", "--", "x"), 2, "no vector contains 'no such thing'"),
         (("--without", "magic", "--url", "URL", "--", "x"), 1, "not ['magic']"),
         (("--url", "http://localhost", "--", "x"), 1, "Error: a Redis URL is"),
         (("--url", "redis://127.0.0.1:1/0", "--", "x"), 1, "Error: the server cannot be used"),

@@ -110,7 +110,7 @@ def test_the_url_may_be_given_as_to_all_commands(server: servers.Server) -> None
     assert (done.returncode, done.stderr) == (0, "")
     done = run(server.url, "--backend", server.url, *arguments)
     assert done.returncode == 2
-    assert "give one of them" in done.stderr
+    assert "give only one" in done.stderr
 
 
 @pytest.mark.parametrize(("no_color", "is_coloured"), [("", True), ("1", False)])

@@ -73,10 +73,10 @@ def test_what_a_module_raises_is_shown_with_its_file_and_line(
     ("target", "says"),
     [
         ("nothing:worker", "there is no module 'nothing': No module named 'nothing'"),
-        ("app:nothing", "'app:nothing' is no Worker or AsyncWorker"),
-        ("app:os.path", "'app:os.path' is no Worker or AsyncWorker"),
-        ("app:first", "'app:first' is no Worker or AsyncWorker"),
-        ("two", "module 'two' has 2 workers: say which one, as in two:worker"),
+        ("app:nothing", "'app:nothing' is not a Worker or AsyncWorker"),
+        ("app:os.path", "'app:os.path' is not a Worker or AsyncWorker"),
+        ("app:first", "'app:first' is not a Worker or AsyncWorker"),
+        ("two", "module 'two' has 2 workers: name one, as in two:worker"),
         ("none", "module 'none' has 0 workers"),
         ("app.nothing:worker", "there is no module 'app.nothing'"),
         (".app", "'.app' is not the name of a module"),
@@ -84,7 +84,7 @@ def test_what_a_module_raises_is_shown_with_its_file_and_line(
         ("app:worker --feed c", "no handler for 'c'"),
         ("app:worker --concurrency 0", "0 is not in the range"),
         ("app:worker --backend nonsense://", "no backend for 'nonsense'"),
-        ("own:worker --backend memory", "a client of its own"),
+        ("own:worker --backend memory", "the worker has its own client"),
         ("app:worker --processes 2 --backend memory", "memory cannot be shared"),
     ],
 )

@@ -145,7 +145,7 @@ def own_server() -> Any:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("app:worker", "--check"), "--check goes without MODULE:WORKER"),
+        (("app:worker", "--check"), "--check takes no MODULE:WORKER"),
         (("--check", "app:worker"), "'app:worker' is not one of 'ready', 'live'"),
         ((), "Missing argument 'MODULE:WORKER'"),
     ],

@@ -1,7 +1,7 @@
 """The command ``thoonk`` and its table of commands.
 
-A command is imported when it is called, and not before: ``thoonk --help`` is quick, and
-what a command needs beyond the extra ``cli`` is missed only by who uses it.
+A command is imported only when it is called. So ``thoonk --help`` is quick, and only users of a
+command need the packages that it needs beyond the extra ``cli``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from thoonk.extras import how_to_install
 Section = Mapping[str, tuple[str, str]]
 """Commands by name: where each is found (module:attribute), and what it does, in a few words."""
 
-# Commands of other packages are entered here as well, and nowhere else.
+# This is the only list of commands; it includes those of other packages.
 SECTIONS: Mapping[str, Section] = {
     "Feeds": {
-        "feeds": ("thoonk.cli.feeds:feeds", "List the feeds there are."),
+        "feeds": ("thoonk.cli.feeds:feeds", "List feeds."),
         "create": ("thoonk.cli.feeds:create", "Create a feed of any type."),
-        "delete": ("thoonk.cli.feeds:delete", "Delete feeds and all that is in them."),
+        "delete": ("thoonk.cli.feeds:delete", "Delete feeds and everything in them."),
         "config": ("thoonk.cli.feeds:config", "Show or change a feed's configuration."),
     },
     "Items": {
@@ -44,27 +44,30 @@ SECTIONS: Mapping[str, Section] = {
     },
     "Queues and jobs": {
         "put": ("thoonk.cli.queues:put", "Put items into a queue."),
-        "get": ("thoonk.cli.queues:get", "Take the next item of a queue."),
-        "job": ("thoonk.cli.jobs:job", "Put jobs, claim and finish them, read results."),
+        "get": ("thoonk.cli.queues:get", "Get the next item of a queue."),
+        "job": ("thoonk.cli.jobs:job", "Put, claim and finish jobs; read results."),
         "pause": ("thoonk.cli.queues:pause", "Pause queues or job feeds."),
-        "resume": ("thoonk.cli.queues:resume", "End a pause."),
+        "resume": ("thoonk.cli.queues:resume", "Resume paused queues or job feeds."),
         "purge": ("thoonk.cli.queues:purge", "Remove all items of a queue, or all jobs."),
-        "work": ("thoonk.worker.cli:work", "Do jobs, with the functions of a program."),
+        "work": ("thoonk.worker.cli:work", "Run a worker of your program."),
     },
-    "Watching over them": {
-        "watch": ("thoonk.cli.watch:watch", "Print notices as they happen."),
+    "Operations": {
+        "watch": ("thoonk.cli.watch:watch", "Print notices as they arrive."),
         "top": ("thoonk.cli.stats:top", "Show how full and how busy feeds are, live."),
         "web": ("thoonk.cli.web:web", "Serve a web page that shows feeds and jobs, live."),
-        "stats": ("thoonk.cli.stats:stats", "The numbers of top, once, also for machines."),
-        "workers": ("thoonk.cli.workers:workers", "List the workers that are alive."),
-        "doctor": ("thoonk.doctor.command:doctor", "Look for faults on a server, and repair them."),
+        "stats": ("thoonk.cli.stats:stats", "Print the numbers of top once, also for scripts."),
+        "workers": ("thoonk.cli.workers:workers", "List live workers."),
+        "doctor": ("thoonk.doctor.command:doctor", "Find faults on a server, and repair them."),
         "maintenance": ("thoonk.cli.jobs:maintenance", "Repair what dead workers left behind."),
         "export": ("thoonk.cli.transfer:export_feed", "Write a feed to a file."),
         "import": ("thoonk.cli.transfer:import_feed", "Read a feed from a file."),
-        "completion": ("thoonk.cli.completion:completion", "Let a shell complete commands."),
+        "completion": (
+            "thoonk.cli.completion:completion",
+            "Print a completion script for a shell.",
+        ),
     },
     "Programs in other languages": {
-        "conform": ("thoonk.conform.cli:conform", "Prove that one keeps to the contract."),
+        "conform": ("thoonk.conform.cli:conform", "Test a peer against the contract."),
     },
 }
 
@@ -106,7 +109,7 @@ class App(click.Group):
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; whatever goes wrong is one line and an exit code."""
+        """Run the command; turn every error into one line and an exit code."""
         try:
             return super().invoke(ctx)
         except ThoonkError as error:
@@ -117,7 +120,7 @@ class App(click.Group):
             click.echo(err=True)
             sys.exit(Exit.INTERRUPTED)
         except BrokenPipeError:
-            # Whoever reads our output has stopped.
+            # The program that reads our output has stopped.
             _drop_output()
             sys.exit(Exit.BROKEN_PIPE)
         except OSError as error:  # a full disk, a file that may not be written
@@ -130,9 +133,9 @@ class App(click.Group):
 
 
 def _drop_output() -> None:
-    """Throw away what is left in the buffer and cannot be written.
+    """Drop what is left in the buffer and cannot be written.
 
-    Python would try again at its end, and end with an exit code of its own.
+    Otherwise Python tries again when it exits, and then sets an exit code of its own.
     """
     if sys.__stdout__ is None:
         return
@@ -143,7 +146,7 @@ def _drop_output() -> None:
 
 
 def _tell(ctx: click.Context, message: str) -> None:
-    """Say what went wrong; with the traceback if ``--debug`` asks for it."""
+    """Print what went wrong; with ``--debug`` also the traceback."""
     if ctx.ensure_object(Session).debug:
         traceback.print_exc()
     click.echo(f"Error: {message}", err=True)
@@ -153,12 +156,12 @@ def _tell(ctx: click.Context, message: str) -> None:
     cls=App,
     sections=SECTIONS,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Each command tells more: thoonk COMMAND --help",
+    epilog="For details of a command: thoonk COMMAND --help",
 )
 @click.version_option(thoonk.__version__, prog_name="thoonk")
 @common_options
 def app() -> None:
-    """Feeds, queues and jobs on Redis or Valkey, from a shell.
+    """Feeds, queues and jobs, from a shell.
 
-    Put options that all commands have before or after the command.
+    The options above apply to all commands. Put them before or after the command.
     """

@@ -53,19 +53,19 @@ def settings_of(config: FeedConfig) -> dict[str, Any]:
 
 
 def warn_of_unknown(keys: Iterable[str]) -> None:
-    """Say of each key that Thoonk does not act on it: perhaps it was mistyped."""
+    """Warn of each key that Thoonk does not know: perhaps it was mistyped."""
     for key in keys:
         if key not in (*KNOWN, "type"):
             known = ", ".join(KNOWN)
             click.echo(
-                f"Note: Thoonk knows no setting {printable(key)!r}, it only keeps it. "
-                f"It knows {known}",
+                f"Note: {printable(key)!r} is not a setting of Thoonk; it is stored, but has no "
+                f"effect. Settings: {known}",
                 err=True,
             )
 
 
 @click.command(cls=Command)
-@click.option("--type", "wanted", metavar="TYPE", help="Only those of this type.")
+@click.option("--type", "wanted", metavar="TYPE", help="Only feeds of this type.")
 @pass_session
 def feeds(session: Session, wanted: str | None) -> None:
     """List the feeds there are.
@@ -119,14 +119,14 @@ def _show(found: Iterable[tuple[str, FeedConfig]]) -> None:
 @click.option(
     "--type", type=click.Choice(KINDS), default=FEED, show_default=True, help="What it is."
 )
-@click.option("--exist-ok", is_flag=True, help="It may be there already, if it is of that type.")
+@click.option("--exist-ok", is_flag=True, help="Succeed if the feed exists and is of this type.")
 @pass_session
 def create(
     session: Session, name: str, settings: dict[str, str], type: str, exist_ok: bool
 ) -> None:
-    """Create a feed NAME with settings.
+    """Create the feed NAME. Each KEY=VALUE is a setting.
 
-    For example: thoonk create thumbnails --type job claim_timeout=60 max_failures=3
+    Example: thoonk create thumbnails --type job claim_timeout=60 max_failures=3
     """
     fields = {**settings, "type": type}
     warn_of_unknown(fields)
@@ -142,10 +142,10 @@ def create(
 
 @click.command(cls=Command)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", **A_FEED)
-@click.option("--yes", is_flag=True, help="Do not ask. (In a script it does not ask anyway.)")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation. (Scripts are never asked.)")
 @pass_session
 def delete(session: Session, names: tuple[str, ...], yes: bool) -> None:
-    """Delete feeds and all that is in them."""
+    """Delete feeds and everything in them."""
     missing = False
     for name in names:
         try:
@@ -174,14 +174,14 @@ def config() -> None:
 @click.argument("key", required=False)
 @pass_session
 def config_get(session: Session, name: str, key: str | None) -> None:
-    """Print the configuration of a feed, or what is set for one KEY.
+    """Print a feed's configuration, or the value of one KEY.
 
-    Exit code 4 when KEY is not set.
+    Exit code 4 if KEY is not set.
     """
     fields = dict(session.client.get_config(name))
     if key is not None:
         if key not in fields:
-            click.echo(f"Error: feed {name!r} has no {key!r} configured", err=True)
+            click.echo(f"Error: {key!r} is not set for feed {name!r}", err=True)
             sys.exit(Exit.MISSING)
         value = fields[key]
         write_json(value) if session.json else write_line(_as_text(value))
@@ -207,7 +207,7 @@ def _as_text(value: object) -> str:
 def config_set(
     session: Session, name: str, settings: dict[str, str], unset: tuple[str, ...]
 ) -> None:
-    """Set or remove settings of a feed. A lower max_length trims at once."""
+    """Change or remove settings of a feed. A lower max_length trims the feed at once."""
     if not settings and not unset:
         raise click.UsageError("Give at least one KEY=VALUE or --unset KEY.")
     fields: dict[str, str | None] = {**settings, **dict.fromkeys(unset)}

@@ -45,9 +45,14 @@ T = TypeVar("T")
 @name_argument
 @items_argument
 @click.option(
-    "--id", metavar="ID", help="The item's id; one that is there is edited. Not if sorted.", **AN_ID
+    "--id",
+    metavar="ID",
+    help="The item's id; an existing item is edited. Not for sorted feeds.",
+    **AN_ID,
 )
-@click.option("--at", metavar="POSITION", help="Where in a sorted feed, as with move. [:end]")
+@click.option(
+    "--at", metavar="POSITION", help="Where to insert in a sorted feed, as in move. Default: :end."
+)
 @lines_option
 @pass_session
 def publish(
@@ -58,26 +63,26 @@ def publish(
     at: str | None,
     lines: bool,
 ) -> None:
-    """Publish to a feed or sorted feed; prints the new ids.
+    """Publish items to a feed or sorted feed; prints their ids.
 
-    ITEM is the item itself, @FILE for what is in a file, or - for standard input, byte for
-    byte. (@@text for an item that begins with an @.)
+    ITEM is the item itself, @FILE for the contents of a file, or - for standard input, byte for
+    byte. Write @@text for an item that starts with @.
     """
     position = None if at is None else Position.parse(at)
     feed, config = session.open(name, FEED, SORTED_FEED)
     given = items_of(items, lines=lines, config=config, name=name)
     if isinstance(feed, SortedFeed):
         if id is not None:
-            raise click.UsageError(f"{name!r} is a sorted feed, which gives the ids itself.")
+            raise click.UsageError(f"{name!r} is a sorted feed, which assigns its own ids.")
         insert_new(session, name, given, position or Position(Where.END))
     elif position is not None:
-        raise click.UsageError(f"{name!r} is no sorted feed: --at is for these.")
+        raise click.UsageError(f"--at is only for sorted feeds; {name!r} is a feed.")
     elif id is None:
         send_new(session, feed.publish_many, given)
     elif len(given) == 1:
         print_ids(session, [feed.publish(given[0], id=id)])
     else:
-        raise click.UsageError("--id is for one item.")
+        raise click.UsageError("--id allows only one item.")
 
 
 @click.command(cls=Command)
@@ -86,9 +91,9 @@ def publish(
 @item_argument
 @pass_session
 def edit(session: Session, name: str, id: str, item: bytes) -> None:
-    """Replace the item ID of a feed or sorted feed by ITEM (as with publish).
+    """Replace the item ID of a feed or sorted feed with ITEM, given as in publish.
 
-    In a feed it moves to the end.
+    In a feed, the item moves to the end.
     """
     feed, config = session.open(name, FEED, SORTED_FEED)
     check_item(item, config, name)
@@ -103,7 +108,7 @@ def edit(session: Session, name: str, id: str, item: bytes) -> None:
 @ids_argument
 @pass_session
 def retract(session: Session, name: str, ids: tuple[str, ...]) -> None:
-    """Remove items of a feed or sorted feed. Exit code 4 when one was not there."""
+    """Remove items of a feed or sorted feed. Exit code 4 if one does not exist."""
     feed, _ = session.open(name, FEED, SORTED_FEED)
     retract_all(feed, ids)
 
@@ -125,7 +130,7 @@ def retract_all(feed: Any, ids: Sequence[str]) -> None:
 def move(session: Session, name: str, id: str, position: str) -> None:
     """Move the item ID of a sorted feed.
 
-    POSITION is begin: or :end, or :X for before the item X, or X: for after it.
+    POSITION is begin:, :end, :X (before the item X) or X: (after it).
     """
     Position.parse(position)
     feed, _ = session.open(name, SORTED_FEED)
@@ -139,7 +144,7 @@ def move(session: Session, name: str, id: str, position: str) -> None:
 def item(session: Session, name: str, id: str) -> None:
     """Print the item ID of a feed of any type.
 
-    In a pipe these are the item's bytes and nothing else, with no line break added.
+    In a pipe, it prints the item's bytes and nothing else, without a line break.
     """
     feed, config = session.open(name)
     data = feed.get_item(id)
@@ -153,13 +158,13 @@ def item(session: Session, name: str, id: str) -> None:
 
 @click.command(cls=Command)
 @name_argument
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="So many at most.")
-@click.option("--reverse", is_flag=True, help="The last one first.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Print at most N.")
+@click.option("--reverse", is_flag=True, help="Start with the last one.")
 @pass_session
 def items(session: Session, name: str, limit: int | None, reverse: bool) -> None:
-    """Print the items of a feed of any type, in its order. Nothing is taken.
+    """Print the items of a feed of any type, in order. Nothing is removed.
 
-    In a pipe: id, tab, item, line break. Use --json where an item may hold line breaks.
+    In a pipe: id, tab, item, line break. Use --json if items may contain line breaks.
     """
     feed, config = session.open(name)
     entries = _part(feed, feed.items, limit, reverse=reverse)
@@ -183,13 +188,13 @@ def _show(entries: Iterable[tuple[str, bytes]], config: FeedConfig) -> None:
 
 @click.command(cls=Command)
 @name_argument
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="So many at most.")
-@click.option("--reverse", is_flag=True, help="The last one first.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Print at most N.")
+@click.option("--reverse", is_flag=True, help="Start with the last one.")
 @pass_session
 def ids(session: Session, name: str, limit: int | None, reverse: bool) -> None:
-    """Print the ids of a feed of any type, one per line, in its order.
+    """Print the ids of a feed of any type, in order, one per line.
 
-    Of a job feed: all jobs that are not finished, in no order (so there is no --reverse).
+    For a job feed: all unfinished jobs, in no order, and without --reverse.
     """
     feed, _ = session.open(name)
     print_ids(session, _part(feed, feed.ids, limit, reverse=reverse))

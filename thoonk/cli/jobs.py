@@ -63,17 +63,17 @@ from thoonk.raw_items import check_item, printable
 from thoonk.schedules import SHORTEST
 
 _SKIPPED = (FeedDoesNotExist, WrongFeedType)
-"""Why a feed is passed over when none was named: it was deleted, or is not a job feed."""
+"""Why a feed is skipped if none was named: it was deleted, or is not a job feed."""
 
 STATES = [state.value for state in JobState if state is not JobState.FINISHED]
 
 
 @click.group(cls=Group)
 def job() -> None:
-    """Put jobs, claim and finish them, read their results.
+    """Put, claim and finish jobs; read results.
 
-    For long jobs, prefer a worker, which sends heartbeats; these
-    commands are for scripts and for setting things right by hand.
+    For long jobs, prefer a worker, which sends heartbeats. These commands are for scripts and
+    for repairs by hand.
     """
 
 
@@ -82,7 +82,10 @@ def _read_text(_: click.Context, __: click.Parameter, value: str | None) -> str 
 
 
 token_option = click.option(
-    "--token", default="", metavar="TOKEN", help="Only if claimed under it (job get --json tells)."
+    "--token",
+    default="",
+    metavar="TOKEN",
+    help="Only if claimed under TOKEN, as job get --json prints it.",
 )
 
 
@@ -107,9 +110,9 @@ def job_put(
     if_exists: str | None,
     unique_for: float | None,
 ) -> None:
-    """Put jobs into a job feed; prints their ids. ITEM is as with put.
+    """Put jobs into a job feed; prints their ids. ITEM is given as in put.
 
-    With --json and --id also the outcome: added, kept (the ID is taken) or replaced.
+    With --id and --json, it also prints the outcome: added, kept (the ID is taken) or replaced.
     """
     check_one_time(delay, at)
     feed, config = session.open(name, JOB)
@@ -125,7 +128,10 @@ def job_put(
 @timeout_option
 @no_wait_option
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the item there."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the item to FILE.",
 )
 @pass_session
 def job_get(
@@ -133,9 +139,9 @@ def job_get(
 ) -> None:
     """Claim the next job and print it. Waits until there is one.
 
-    It stays claimed when this command has ended, until you finish, cancel or stall it, or
-    until the feed's claim_timeout is over. In a pipe: its id, a line break, and then the
-    item's bytes and nothing else. With --output the item goes to a file and the id alone
+    The job stays claimed after this command ends, until you finish, cancel or stall it, or
+    until the feed's claim_timeout expires. In a pipe, it prints the id, a line break, and then
+    the item's bytes and nothing else. With --output, the item goes to a file, and only the id
     is printed.
     """
     feed, config = session.open(name, JOB)
@@ -150,7 +156,7 @@ def job_get(
             output.write_bytes(claim.item)
         _print_claim(session, claim, config, with_item=output is None)
     except BaseException:
-        # Nobody knows of it, so nobody would finish it.
+        # Its id was not printed, so no one could finish it.
         claim.cancel()
         raise
 
@@ -179,24 +185,24 @@ def _print_claim(
     "--keep",
     type=Seconds(min=0),
     metavar="SECONDS",
-    help="Keep the result that long; 0: forever. Default: the feed's setting, or one day.",
+    help="Keep the result this long; 0: forever. Default: the feed's setting, or one day.",
 )
 @token_option
 @pass_session
 def job_finish(
     session: Session, name: str, id: str, result: bytes | None, keep: float | None, token: str
 ) -> None:
-    """Say that the claimed job ID is done, perhaps with a RESULT (given as an item)."""
+    """Finish the claimed job ID. RESULT is given like an item."""
     feed, config = session.open(name, JOB)
     if result is not None:
         check_item(result, config, name)
     elif keep is not None:
-        raise click.UsageError("--keep is for a RESULT.")
+        raise click.UsageError("--keep needs a RESULT.")
     feed.finish(id, result, timeout=keep, token=token)
 
 
 reason_option = click.option(
-    "--reason", metavar="TEXT", callback=_read_text, help="Why; job show tells it."
+    "--reason", metavar="TEXT", callback=_read_text, help="Why; job show prints it."
 )
 
 
@@ -233,7 +239,7 @@ def job_cancel(
 def job_stall(
     session: Session, name: str, ids: tuple[str, ...], token: str, reason: str | None
 ) -> None:
-    """Take claimed jobs out of circulation, until they are retried."""
+    """Stall claimed jobs: no worker gets them until you retry them."""
     feed, _ = session.open(name, JOB)
     for id in ids:
         feed.stall(id, token=token, reason=reason)
@@ -245,7 +251,7 @@ def job_stall(
 @reason_option
 @pass_session
 def job_stop(session: Session, name: str, ids: tuple[str, ...], reason: str | None) -> None:
-    """Stop jobs that run, and keep them, stalled. Exit code 5 when one was not claimed."""
+    """Stop running jobs and keep them, stalled. Exit code 5 if one was not claimed."""
     feed, _ = session.open(name, JOB)
     why = {} if reason is None else {"reason": reason}
     others = [id for id in ids if not feed.stop(id, **why)]
@@ -266,7 +272,7 @@ def job_reschedule(
     delay: float | None,
     at: dt.datetime | None,
 ) -> None:
-    """Give scheduled jobs another time, with --delay or --at."""
+    """Change when scheduled jobs are due, with --delay or --at."""
     check_one_time(delay, at)
     if delay is None and at is None:
         raise click.UsageError("Give --delay or --at. (job run-now makes jobs available now.)")
@@ -291,7 +297,7 @@ def job_run_now(session: Session, name: str, ids: tuple[str, ...]) -> None:
 @click.argument("schedule", **A_SCHEDULE)
 @item_argument
 @click.option(
-    "--every", type=Seconds(min=SHORTEST), metavar="SECONDS", help="So long between two jobs."
+    "--every", type=Seconds(min=SHORTEST), metavar="SECONDS", help="The time between two jobs."
 )
 @click.option(
     "--cron", metavar="EXPR", callback=_read_text, help="A cron expression, such as '0 3 * * *'."
@@ -300,14 +306,14 @@ def job_run_now(session: Session, name: str, ids: tuple[str, ...]) -> None:
     "--tz",
     metavar="ZONE",
     callback=_read_text,
-    help="The time zone of --cron, such as Europe/Berlin. [UTC]",
+    help="The time zone of --cron, such as Europe/Berlin. Default: UTC.",
 )
 @click.option(
     "--if-missed",
     type=click.Choice([choice.value for choice in IfMissed]),
     default=IfMissed.ONCE.value,
-    help="When no program has asked for more than a minute: of the jobs that should have been put "
-    "the last one is, or none. [once]",
+    help="After more than a minute without a consumer: put only the last of the missed jobs, or "
+    "none. Default: once.",
 )
 @high_option
 @pass_session
@@ -322,15 +328,15 @@ def job_schedule(
     if_missed: str,
     high: bool,
 ) -> None:
-    """Put a job with this ITEM again and again, under the name SCHEDULE.
+    """Put a job with ITEM periodically. SCHEDULE is the name of the schedule.
 
-    The server keeps the schedule; a program that asks for jobs puts those that are due. An
-    existing schedule continues unchanged; a different one of that name replaces it.
+    The server stores the schedule. Consumers that ask for jobs put those that are due. An
+    identical schedule continues unchanged; a different one with the same name is replaced.
     """
     if (every is None) is (cron is None):
         raise click.UsageError("Give --every or --cron.")
     if tz is not None and cron is None:
-        raise click.UsageError("--tz is for --cron.")
+        raise click.UsageError("--tz needs --cron.")
     feed, config = session.open(name, JOB)
     check_item(item, config, name)
     is_new = feed.schedule(
@@ -345,7 +351,9 @@ def job_schedule(
     if session.json:
         write_json({"name": schedule, "new": is_new})
     elif not is_new:
-        click.echo(f"Note: {printable(schedule)!r} is there already, just so", err=True)
+        click.echo(
+            f"Note: the schedule {printable(schedule)!r} already exists, unchanged", err=True
+        )
 
 
 @job.command("unschedule")
@@ -353,7 +361,7 @@ def job_schedule(
 @click.argument("schedules", nargs=-1, required=True, metavar="SCHEDULE...", **A_SCHEDULE)
 @pass_session
 def job_unschedule(session: Session, name: str, schedules: tuple[str, ...]) -> None:
-    """Remove schedules. Exit code 4 when one was not there. Jobs that they have put stay."""
+    """Remove schedules. Exit code 4 if one does not exist. Jobs that they have put stay."""
     feed, _ = session.open(name, JOB)
     missing = [schedule for schedule in schedules if not feed.unschedule(schedule)]
     if missing:
@@ -364,9 +372,9 @@ def job_unschedule(session: Session, name: str, schedules: tuple[str, ...]) -> N
 @name_argument
 @pass_session
 def job_schedules(session: Session, name: str) -> None:
-    """List schedules: the name of each, when it is due next, how often, and the time zone.
+    """List schedules: name, next time, interval or cron expression, and time zone.
 
-    How often is in seconds, or a cron expression. Fields are separated by tabs.
+    Fields are separated by tabs.
     """
     feed, _ = session.open(name, JOB)
     for found in feed.schedules():
@@ -382,10 +390,10 @@ def job_schedules(session: Session, name: str) -> None:
 @job.command("retry")
 @name_argument
 @any_ids_argument
-@click.option("--all", "every", is_flag=True, help="All that are stalled now.")
+@click.option("--all", "every", is_flag=True, help="All stalled jobs.")
 @pass_session
 def job_retry(session: Session, name: str, ids: tuple[str, ...], every: bool) -> None:
-    """Make stalled jobs available again; with --all prints how many."""
+    """Make stalled jobs available again; with --all, prints how many."""
     if bool(ids) is every:
         raise click.UsageError("Give the IDs of jobs, or --all.")
     feed, _ = session.open(name, JOB)
@@ -398,12 +406,10 @@ def job_retry(session: Session, name: str, ids: tuple[str, ...], every: bool) ->
 @job.command("retract")
 @name_argument
 @any_ids_argument
-@click.option(
-    "--state", type=click.Choice(STATES), help="All jobs that are in this state, instead of IDs."
-)
+@click.option("--state", type=click.Choice(STATES), help="All jobs in this state, instead of IDs.")
 @pass_session
 def job_retract(session: Session, name: str, ids: tuple[str, ...], state: str | None) -> None:
-    """Remove jobs. Exit code 4 when one was not there; with --state prints how many there were."""
+    """Remove jobs. Exit code 4 if one does not exist; with --state, prints how many it removed."""
     if bool(ids) is (state is not None):
         raise click.UsageError("Give the IDs of jobs, or --state.")
     feed, _ = session.open(name, JOB)
@@ -415,13 +421,14 @@ def job_retract(session: Session, name: str, ids: tuple[str, ...], state: str | 
 
 @job.command("list")
 @name_argument
-@click.option("--state", type=click.Choice(STATES), help="Only jobs that are in this state.")
+@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
 @pass_session
 def job_list(session: Session, name: str, state: str | None) -> None:
-    """List jobs: for each its id, its state, since or until when, its failures, and why it failed.
+    """List jobs: id, state, since or until when, number of failures, and why it failed.
 
-    Scheduled jobs come in the order of their times, waiting ones as they will be taken, claimed
-    ones in that of their last heartbeats, stalled ones in no order. Fields are separated by tabs.
+    Scheduled jobs are in the order of their times, waiting jobs in the order in which they will
+    be claimed, claimed jobs in the order of their last heartbeats, stalled jobs in no order.
+    Fields are separated by tabs.
     """
     feed, _ = session.open(name, JOB)
     for which in STATES if state is None else (state,):
@@ -441,11 +448,11 @@ def job_list(session: Session, name: str, state: str | None) -> None:
 @id_argument
 @pass_session
 def job_show(session: Session, name: str, id: str) -> None:
-    """Tell what is known of the job ID: its state, its times, why it failed, how far it is.
+    """Show the job ID: its state, its times, why it failed, its progress.
 
-    One field per line, with a tab behind its name; the traceback comes last, on lines of its
-    own. Times are the server's, in UTC. The holder of a claimed job is the worker that reports it,
-    and since when; unknown: no live worker does. Exit code 4 when there is neither job nor result.
+    Each line is a field: name, tab, value. The traceback comes last, on lines of its own. Times
+    are the server's, in UTC. The holder of a claimed job is the worker that reports it, and since
+    when; unknown: no live worker reports it. Exit code 4 if there is neither a job nor a result.
     """
     feed, _ = session.open(name, JOB)
     info = feed.get_info(id)
@@ -480,7 +487,7 @@ def job_show(session: Session, name: str, id: str) -> None:
 
 
 def _holder(session: Session, feed: str, id: str) -> dict[str, Any]:
-    """The worker that says that it is processing a job; empty: none does."""
+    """The worker that reports that it runs a job; empty: none does."""
     try:
         worker, job = holders(session.client.get_workers(), feed)[id]
     except (AccessDenied, KeyError, UnsupportedOperation):
@@ -517,13 +524,13 @@ def _as_json(_: object, __: object, value: Any) -> Any:
 @no_wait_option
 @pass_session
 def job_result(session: Session, name: str, id: str, timeout: float | None, no_wait: bool) -> None:
-    """Print the result of the job ID. Waits until there is one, and leaves it there.
+    """Print the result of the job ID. Waits until there is one, and does not remove it.
 
-    Exit code 1 and the reason when the job has failed and is stalled, 4 when it has ended
-    without a result, or there is none.
+    Exit code 1 and the reason if the job has failed and is stalled; 4 if it has ended without a
+    result, or does not exist.
 
-    In a pipe these are the result's bytes and nothing else; none at all where the job was
-    finished with a result that is no value (None). With --json also what was asked.
+    In a pipe, it prints the result's bytes and nothing else; nothing at all if the result is
+    None. With --json, it also prints the job's item.
     """
     feed, config = session.open(name, JOB)
 
@@ -539,17 +546,17 @@ def job_result(session: Session, name: str, id: str, timeout: float | None, no_w
     elif found.result is not None:
         print_item(found.result, config.serializer)
     elif to_terminal():
-        terminal().print("The result is no value.", style="dim")
+        terminal().print("The result is None.", style="dim")
 
 
 @click.command(cls=Command)
 @names_argument
 @pass_session
 def maintenance(session: Session, names: tuple[str, ...]) -> None:
-    """Repair what dead workers and peers left behind, in some or all job feeds.
+    """Repair what dead workers and peers left behind, in the job feeds named, or in all.
 
-    Claims past their time go back (a get does that, too), and so do jobs that are in no
-    state at all.
+    Jobs whose claim has expired become available again (as in every get), and so do jobs that
+    are in no state.
     """
     for name in names or sorted(session.client.get_feed_names()):
         with contextlib.suppress(*_SKIPPED if not names else ()):

@@ -28,9 +28,7 @@ from thoonk.raw_items import printable
 
 T = TypeVar("T")
 
-high_option = click.option(
-    "--high", is_flag=True, help="High priority: it is the next to be taken."
-)
+high_option = click.option("--high", is_flag=True, help="High priority: ahead of all that wait.")
 
 
 def waiting_for(what: str, now: Callable[[], T], later: Callable[[], T], *, no_wait: bool) -> T:
@@ -41,7 +39,7 @@ def waiting_for(what: str, now: Callable[[], T], later: Callable[[], T], *, no_w
         if no_wait:
             raise
     if sys.stderr.isatty():
-        click.secho(f"Waiting for {what}. Ctrl-C ends it.", err=True, dim=True)
+        click.secho(f"Waiting for {what}. Press Ctrl-C to stop.", err=True, dim=True)
     return later()
 
 
@@ -64,9 +62,9 @@ def put(
 ) -> None:
     """Put items into a queue; prints their ids.
 
-    ITEM is the item itself, @FILE for what is in a file, or - for standard input, byte for
-    byte. (@@text for an item that begins with an @.) With --json and --id also the outcome:
-    added, kept (the ID is taken) or replaced.
+    ITEM is the item itself, @FILE for the contents of a file, or - for standard input, byte for
+    byte. Write @@text for an item that starts with @. With --id and --json, it also prints the
+    outcome: added, kept (the ID is taken) or replaced.
     """
     queue, config = session.open(name, QUEUE)
     given = items_of(items, lines=lines, config=config, name=name)
@@ -82,11 +80,12 @@ def put(
 @no_wait_option
 @pass_session
 def get(session: Session, name: str, timeout: float | None, no_wait: bool) -> None:
-    """Take the next item of a queue and print it. Waits until there is one.
+    """Get the next item of a queue and print it. Waits until there is one.
 
-    In a pipe these are the item's bytes and nothing else, with no line break added. When
-    they cannot be written the item is put back, to be the next. Exit code 75 with an item:
-    the connection was lost before the server said that it is yours, so it may come again.
+    In a pipe, it prints the item's bytes and nothing else, without a line break. If they
+    cannot be written, the item goes back to the head of the queue. Exit code 75 with an item:
+    the connection was lost before the server confirmed that the item is yours, so it may be
+    delivered again.
     """
     queue, config = session.open(name, QUEUE)
     try:
@@ -97,7 +96,7 @@ def get(session: Session, name: str, timeout: float | None, no_wait: bool) -> No
             no_wait=no_wait,
         )
     except OutcomeUnknown as error:
-        # The item has arrived, but not the word that it is ours.
+        # The item has arrived, but not the confirmation that it is ours.
         if isinstance(error.item, bytes):
             _print(session, error.item, config)
         raise
@@ -122,21 +121,21 @@ feeds_argument = click.argument("names", nargs=-1, required=True, metavar="NAME.
 @feeds_argument
 @pass_session
 def pause(session: Session, names: tuple[str, ...]) -> None:
-    """Pause queues or job feeds until resume.
+    """Pause queues or job feeds until you resume them.
 
-    You can still put, and claimed jobs can be finished. Programs that wait keep waiting.
+    You can still put items and jobs, and finish claimed jobs. Consumers that wait keep waiting.
     """
     for name in names:
         feed, _ = session.open(name, QUEUE, JOB)
         if not feed.pause():
-            _note(f"{printable(name)!r} is paused already")
+            _note(f"{printable(name)!r} is already paused")
 
 
 @click.command(cls=Command)
 @feeds_argument
 @pass_session
 def resume(session: Session, names: tuple[str, ...]) -> None:
-    """End a pause of queues or job feeds."""
+    """Resume paused queues or job feeds."""
     for name in names:
         feed, _ = session.open(name, QUEUE, JOB)
         if not feed.resume():
@@ -145,12 +144,12 @@ def resume(session: Session, names: tuple[str, ...]) -> None:
 
 @click.command(cls=Command)
 @name_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @pass_session
 def purge(session: Session, name: str, yes: bool) -> None:
     """Remove all items of a queue, or all jobs; prints how many. The configuration stays.
 
-    At a terminal it asks first.
+    At a terminal, it asks for confirmation first.
     """
     feed, _ = session.open(name, QUEUE, JOB)
     question = f"Remove all {feed.count()} items of {printable(name)!r}?"

@@ -25,15 +25,15 @@ def own_id_options(function: Function) -> Function:
             "--unique-for",
             type=Seconds(min=0),
             metavar="SECONDS",
-            help="The ID stays taken so long, also when what was put is done or taken.",
+            help="Keep the ID taken for this long, even if the item or job is done sooner.",
         ),
         click.option(
             "--if-exists",
             type=click.Choice([choice.value for choice in IfExists]),
-            help="What happens when the ID is taken: nothing, an item that is not taken yet is "
-            "replaced, or an error. [keep]",
+            help="What to do if the ID is taken: keep the existing one, replace it while it waits, "
+            "or refuse with an error. Default: keep.",
         ),
-        click.option("--id", metavar="ID", help="The id, of your own choice.", **AN_ID),
+        click.option("--id", metavar="ID", help="Use this id instead of a random one.", **AN_ID),
     ):
         function = option(function)
     return function
@@ -58,14 +58,14 @@ def send_own(
             raise click.UsageError("--if-exists and --unique-for need --id.")
         return False
     if len(items) != 1:
-        raise click.UsageError("--id is for one item.")
+        raise click.UsageError("--id allows only one item.")
     done = put(items[0], id=id, if_exists=if_exists or IfExists.KEEP.value, unique_for=unique_for)
     if session.json:
         write_json({"id": done, "outcome": done.outcome.name.lower()})
     else:
         write_line(done)
         if done.outcome is Outcome.KEPT:
-            click.echo(f"Note: the id {printable(done)!r} is taken; nothing was done", err=True)
+            click.echo(f"Note: the id {printable(done)!r} is taken; nothing was put", err=True)
     return True
 
 

@@ -20,7 +20,7 @@ from thoonk.names import check_name
 from thoonk.operations import ReadSchedules
 
 DEFAULT_URL = "redis://localhost:6379/0"
-MEMORY_NOTE = "Note: the memory backend begins empty and ends with this command"
+MEMORY_NOTE = "Note: the memory backend starts empty, and is lost when this command ends"
 
 CONNECT_WITHIN = 0.5
 """Seconds to wait for a connection when a user has pressed Tab, or looks at a live table."""
@@ -113,10 +113,10 @@ def common_params() -> list[click.Parameter]:
             "backend",
             to="url",
             metavar="URL",
-            help=f"Where the feeds are: THOONK_URL, or else {DEFAULT_URL}.",
+            help=f"The backend with the feeds. Default: THOONK_URL, or {DEFAULT_URL}.",
         ),
         _option("json", is_flag=True, help="Print JSON, one value per line."),
-        _option("debug", is_flag=True, help="Show tracebacks and what the library logs."),
+        _option("debug", is_flag=True, help="Show tracebacks and debug logs."),
     ]
 
 
@@ -128,7 +128,7 @@ def common_options(function: Function) -> Function:
 
 
 class Seconds(click.FloatRange):
-    """A duration in seconds. What is no finite number is refused."""
+    """A duration in seconds; a finite number."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -136,7 +136,7 @@ class Seconds(click.FloatRange):
         """The number; fails when it is not in the range, infinite or not a number."""
         seconds = float(super().convert(value, param, ctx))
         if not math.isfinite(seconds):
-            self.fail(f"{value} is no number of seconds.", param, ctx)
+            self.fail(f"{value} is not a finite number of seconds.", param, ctx)
         return seconds
 
 
@@ -224,14 +224,14 @@ timeout_option = click.option(
     "--timeout",
     type=Seconds(min=0, min_open=True),
     metavar="SECONDS",
-    help="Wait at most that long; exit code 3 if nothing came. Default: forever.",
+    help="Wait at most this long; exit code 3 if nothing came. Default: forever.",
 )
 no_wait_option = click.option(
-    "--no-wait", is_flag=True, help="Do not wait at all; exit code 3 when nothing is there."
+    "--no-wait", is_flag=True, help="Do not wait; exit code 3 if there is nothing."
 )
 
 delay_option = click.option(
-    "--delay", type=Seconds(min=0), metavar="SECONDS", help="Not before so long from now."
+    "--delay", type=Seconds(min=0), metavar="SECONDS", help="Start no earlier than in SECONDS."
 )
 
 
@@ -242,10 +242,10 @@ def _read_time(ctx: click.Context, param: click.Parameter, value: str | None) ->
     try:
         time = dt.datetime.fromisoformat(value)
     except ValueError:
-        message = f"{value!r} is no time such as 2030-12-24T18:00:00+01:00."
+        message = f"{value!r} is not a time such as 2030-12-24T18:00:00+01:00."
         raise click.BadParameter(message, ctx, param) from None
     if time.utcoffset() is None:
-        raise click.BadParameter(f"{value!r} has no zone, such as Z or +01:00.", ctx, param)
+        raise click.BadParameter(f"{value!r} has no time zone, such as Z or +01:00.", ctx, param)
     return time
 
 
@@ -253,7 +253,7 @@ at_option = click.option(
     "--at",
     callback=_read_time,
     metavar="TIME",
-    help="Not before that time: ISO 8601 with a zone, such as 2030-12-24T18:00Z.",
+    help="Start no earlier than at TIME: ISO 8601 with a zone, such as 2030-12-24T18:00Z.",
 )
 
 

@@ -73,7 +73,7 @@ def top(session: Session, names: tuple[str, ...], interval: float, once: bool) -
     due      the time until the next scheduled job
 
     In a pipe, with --json, or where TERM=dumb, top prints one table after the other.
-    """  # noqa: D301 - a real backspace, by which click knows lines to be kept
+    """  # noqa: D301 - a real backspace: click keeps the lines that follow it
     sampler = Sampler(session, names)
     if once:
         show(session, sampler())

@@ -1,7 +1,7 @@
 """The commands ``export`` and ``import``: a feed as JSON lines.
 
-The first line describes the feed, each further one is an item, and the last one says how
-many there were, so that a file that was cut short is noticed:
+The first line describes the feed, each further line is an item, and the last line has their
+number, so that a truncated file is noticed:
 
     {"thoonk": 1, "feed": "news", "type": "feed", "config": {"max_length": 100}}
     {"id": "a", "item": "text"}
@@ -72,11 +72,11 @@ def with_progress(items: Iterable[T], total: int | None, says: str) -> Iterator[
 @click.argument("file", type=click.File("wb"), default="-")
 @pass_session
 def export_feed(session: Session, name: str, file: IO[bytes]) -> None:
-    """Write the feed NAME, its configuration and all its items in their order, to a FILE.
+    """Write the feed NAME to FILE: its configuration and all items, in order.
 
-    JSON lines, for import. Of a queue and a job feed nothing is taken. Jobs come whatever
-    their state, by their ids, which sort by the millisecond in which they were put. What
-    others change meanwhile may be in it or not.
+    The format is JSON lines, for import. Nothing is removed from a queue or job feed. Jobs in
+    every state are included, ordered by id, which is the order in which they were put, to the
+    millisecond. Changes made during the export may or may not be included.
     """
     feed, config = session.open(name)
     header = {"thoonk": FORMAT, "feed": name, "type": config.type, "config": settings_of(config)}
@@ -147,11 +147,11 @@ def read_header(line: bytes) -> Header:
     """
     fields = _fields(line, 1)
     if fields.get("thoonk") != FORMAT:
-        raise InvalidValue(f"this is no export of a feed, or not of format {FORMAT}")
+        raise InvalidValue(f"this is not an export of a feed in format {FORMAT}")
     match fields:
         case {"feed": str(feed), "type": str(type), "config": dict(config)} if type in KIND_OF_TYPE:
             return Header(feed, type, config)
-    raise InvalidValue("line 1 lacks the feed's name, type or configuration")
+    raise InvalidValue("line 1 has no name, type or configuration of a feed")
 
 
 def read_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
@@ -165,7 +165,7 @@ def read_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
         fields = _fields(line, number)
         if "id" not in fields:
             if fields.get("items") != number - 2:
-                raise EOFError(f"it has {number - 2} items, not {fields.get('items')}")
+                raise EOFError(f"it has {number - 2} items instead of {fields.get('items')}")
             return
         try:
             yield _entry(fields)
@@ -181,7 +181,7 @@ def _entry(fields: dict[str, Any]) -> Entry:
         case {"base64": str(text)}:
             entry = Entry(fields["id"], base64.b64decode(text, validate=True))
         case _:
-            raise InvalidValue("it has neither an item nor a base64, as text")
+            raise InvalidValue("neither item nor base64 is a text")
     if "due" not in fields:
         return entry
     due = dt.datetime.fromisoformat(fields["due"])
@@ -265,15 +265,17 @@ def addition(name: str, kind: str, entries: tuple[Entry, ...]) -> Operation[Any]
 
 @click.command(cls=Command)
 @click.argument("file", type=click.File("rb"), default="-")
-@click.option("--as", "name", metavar="NAME", help="Its name here; else the one it had.", **A_FEED)
+@click.option(
+    "--as", "name", metavar="NAME", help="The feed's name. Default: its name in the file.", **A_FEED
+)
 @pass_session
 def import_feed(session: Session, file: IO[bytes], name: str | None) -> None:
     """Read a feed from a FILE that export has written, and add its items at the end.
 
-    A feed that is not there is created with its configuration; one that is there keeps its
-    own. Ids are kept, but for those of a sorted feed, which gives new ones. In a feed an id
-    that is there is edited; in a queue or job feed it is passed over, so that an import that
-    broke off can be done again. Jobs that were scheduled are scheduled; all others wait.
+    If the feed does not exist, it is created with the configuration in the file; an existing
+    feed keeps its own. Items keep their ids, except in a sorted feed, which assigns new ones.
+    An item whose id exists is edited in a feed, and skipped in a queue or job feed, so that you
+    can repeat an interrupted import. Scheduled jobs are scheduled again; all others wait.
     """
     lines = iter(file)
     header = read_header(next(lines, b""))
@@ -286,11 +288,11 @@ def import_feed(session: Session, file: IO[bytes], name: str | None) -> None:
         if failures:
             raise failures[0]
     except EOFError as error:
-        click.echo(f"Error: the file is not complete, {error}", err=True)
+        click.echo(f"Error: the file is incomplete: {error}", err=True)
         sys.exit(Exit.FAILED)
     finally:
         if session.json:
             write_json({"imported": importer.sent, "skipped": importer.skipped})
         else:
-            passed = f", {importer.skipped} were there" if importer.skipped else ""
+            passed = f", {importer.skipped} existed" if importer.skipped else ""
             click.echo(f"{importer.sent} items imported{passed}", err=True)

@@ -18,7 +18,7 @@ def _bytes_of(ctx: click.Context, param: click.Parameter, value: str) -> bytes:
     """What an argument stands for, exactly."""
     if value == "-":
         if ctx.meta.get("thoonk.input"):
-            raise click.BadParameter("- can be given once, it is read to its end", ctx, param)
+            raise click.BadParameter("- can be given only once", ctx, param)
         ctx.meta["thoonk.input"] = True
         return sys.stdin.buffer.read()
     if value.startswith("@@"):
@@ -45,7 +45,7 @@ items_argument = click.argument("items", nargs=-1, required=True, metavar="ITEM.
 result_argument = click.argument("result", required=False, callback=_read)
 
 lines_option = click.option(
-    "--lines", is_flag=True, help="Each line of what is given is an item, without its end."
+    "--lines", is_flag=True, help="Each line of the input is an item, without its line break."
 )
 
 

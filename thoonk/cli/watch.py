@@ -1,4 +1,4 @@
-"""The command ``watch``: notices as they happen."""
+"""The command ``watch``: notices as they arrive."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ GAP = "the connection was lost for a while: notices may have been missed"
 
 @click.command(cls=Command)
 @names_argument
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N notices.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Exit after N notices.")
 @timeout_option
 @pass_session
 def watch(
     session: Session, names: tuple[str, ...], count: int | None, timeout: float | None
 ) -> None:
-    """Print notices as they happen, of the feeds named, or of all.
+    """Print notices as they arrive, of the feeds named, or of all.
 
-    A line has the time, the event, the feed, the id and the item (or what else there is to
-    tell); with --json they are fields. Feeds of jobs tell all that happens when they are
-    configured so: thoonk config set NAME events=true. Feeds need not be there yet. When the
-    connection was lost for a while, an event gap says that notices may have been missed.
+    Each line has the time, the event, the feed, the id, and the item or other details; with
+    --json they are fields. The feeds need not exist yet. To see every step of the jobs of a
+    feed: thoonk config set NAME events=true. After a lost connection, the event gap warns that
+    notices may have been missed.
     """
     one = names[0] if len(names) == 1 else None
     subscription = session.client.backend.listen(one)
@@ -61,7 +61,7 @@ def watch(
     show = _as_json if session.json else _to_terminal() if to_terminal() else _as_line
     if to_terminal() and not session.json:
         what = ", ".join(map(printable, names)) or "all feeds"
-        click.secho(f"Watching {what}. Ctrl-C ends it.", err=True, dim=True)
+        click.secho(f"Watching {what}. Press Ctrl-C to stop.", err=True, dim=True)
     deadline = Deadline(timeout)
     seen = 0
     try:

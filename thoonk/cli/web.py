@@ -13,20 +13,24 @@ from thoonk.cli.session import MEMORY_NOTE, Command, Session, pass_session
 @click.command(cls=Command)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0: a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="The port to listen on; 0: a free one.",
 )
 @click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
 @click.option(
     "--token",
     metavar="TOKEN",
-    help="What people log in with. Better in THOONK_WEB_TOKEN: others can read a command line.",
+    help="The token to log in with. Prefer THOONK_WEB_TOKEN: other users can see command lines.",
 )
 @pass_session
 def web(session: Session, host: str, port: int, read_only: bool, token: str | None) -> None:
     """Serve a web page that shows feeds, queues and jobs, live.
 
-    By default only this machine can open it. On any other address it needs a token, or has to be
-    read-only. It speaks plain HTTP: for HTTPS put a proxy before it that passes the Host header on.
+    By default, only this machine can open it. On any other address it needs a token, or must be
+    read-only. It speaks plain HTTP: for HTTPS, put a proxy in front that passes on the Host header.
     """
     from thoonk.web import app
     from thoonk.web.security import LOOPBACK, is_loopback
@@ -36,8 +40,8 @@ def web(session: Session, host: str, port: int, read_only: bool, token: str | No
     local = is_loopback(host)
     if not local and token is None and not read_only:
         raise click.UsageError(
-            f"On {host} others can open the page: give --token, or --read-only to let all of "
-            "them look."
+            f"Other machines can open the page on {host}: set a --token, or let them only look "
+            "with --read-only."
         )
     logging.basicConfig(
         level=logging.DEBUG if session.debug else logging.WARNING,
@@ -45,7 +49,7 @@ def web(session: Session, host: str, port: int, read_only: bool, token: str | No
     )
     if session.url.partition(":")[0] == "memory":
         click.echo(MEMORY_NOTE, err=True)
-    # Behind a proxy with a token the name is the proxy's affair.
+    # With a token, the proxy in front decides about host names.
     hosts = {*LOOPBACK, host} if local and token is None else None
     application = app(session.url, read_only=read_only, token=token, hosts=hosts)
     listener = listening_socket(host, port)
@@ -57,6 +61,6 @@ def web(session: Session, host: str, port: int, read_only: bool, token: str | No
         more = f" ({', '.join(how)})" if how else ""
         click.echo(f"http://{shown}:{bound[1]}/ shows {application.state.site.source.name}{more}")
         if not local and token is None:
-            click.echo("Note: all who reach this address can read every item", err=True)
+            click.echo("Note: every user who can reach this address can read all items", err=True)
 
     serve(application, listener, ready)

@@ -1,4 +1,4 @@
-"""The command ``workers``: who works on what."""
+"""The command ``workers``: which workers there are, and what each does."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def _cells(worker: WorkerInfo) -> list[str]:
 @names_argument
 @pass_session
 def workers(session: Session, names: tuple[str, ...]) -> None:
-    """List the workers that are alive, or those that work on the feeds named.
+    """List live workers: all, or those of the feeds named.
 
-    busy is how many jobs a worker is doing, and of is how many it does at once; up is how long
-    it has been running; seen is how long ago it reported. A worker that dies is listed for 20
-    seconds more.
+    busy is the number of jobs that run now, of is how many can run at once, up is the time since
+    the worker started, and seen is the time since its last report. A worker that dies stays
+    listed for another 20 seconds.
     """
     found = session.client.get_workers()
     if names:
@@ -72,7 +72,7 @@ def workers(session: Session, names: tuple[str, ...]) -> None:
             write_json(_record(worker))
     elif to_terminal():
         if not found:
-            click.echo("No worker is alive.", err=True)
+            click.echo("There are no live workers.", err=True)
             return
         shown = [column not in FOR_MACHINES for column in COLUMNS]
         rows = ([*itertools.compress(_cells(worker), shown)] for worker in found)

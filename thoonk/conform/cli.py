@@ -22,19 +22,19 @@ from thoonk.exceptions import ThoonkError
 @click.option(
     "--url",
     metavar="URL",
-    help="An empty db to try it in; it is cleared. Default: a private server.",
+    help="An empty db for the tests, which clear it. Default: a private server.",
 )
-@click.option("--server", metavar="PROGRAM", help="The program of the private server.")
+@click.option("--server", metavar="PROGRAM", help="The program to start as private server.")
 @click.option(
     "--level",
     type=click.Choice([str(level) for level in LEVELS]),
-    help="The version of the contract. Default: what the peer says.",
+    help="The version of the contract. Default: what the peer reports.",
 )
 @click.option(
-    "--without", multiple=True, metavar="NAME", help="A feature or operation that it lacks."
+    "--without", multiple=True, metavar="NAME", help="A feature or operation that the peer lacks."
 )
 @click.option(
-    "--only", multiple=True, metavar="TEXT", help="Vectors with this in their section or name."
+    "--only", multiple=True, metavar="TEXT", help="Only vectors with TEXT in their section or name."
 )
 @click.option(
     "--timeout",
@@ -44,16 +44,16 @@ from thoonk.exceptions import ThoonkError
     metavar="SECONDS",
     help="How long an answer may take.",
 )
-@click.option("--first", is_flag=True, help="Stop at the first that fails.")
+@click.option("--first", is_flag=True, help="Stop at the first failure.")
 @click.option(
     "--json",
     "target",
     metavar="FILE",
     type=click.Path(dir_okay=False, writable=True, allow_dash=True),
-    help="Write a report; - for stdout.",
+    help="Write a JSON report; - for stdout.",
 )
-@click.option("--list", "listing", is_flag=True, help="List the vectors and end.")
-@click.option("-v", "--verbose", is_flag=True, help="Name also what passes and what is skipped.")
+@click.option("--list", "listing", is_flag=True, help="List the vectors and exit.")
+@click.option("-v", "--verbose", is_flag=True, help="Also list what passes and what is skipped.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def conform(
     url: str | None,
@@ -68,14 +68,14 @@ def conform(
     verbose: bool,
     command: tuple[str, ...],
 ) -> None:
-    """Prove that a peer keeps to the contract.
+    """Test whether a peer follows the contract.
 
-    COMMAND starts the peer, a program in any language. It gets requests on stdin and
-    answers on stdout, a line of JSON each. Put it behind "--":
+    COMMAND starts the peer, a program in any language, which reads requests from stdin and
+    writes answers to stdout, one line of JSON each. Put COMMAND after "--":
 
         thoonk conform -- node peer.js
 
-    Ends with 0 when nothing failed, else with 1.
+    Exit code 0 if nothing failed, otherwise 1.
     """
     vectors = _chosen(only)
     if listing:
@@ -83,7 +83,7 @@ def conform(
             click.echo(vector.title)
         return
     if not command:
-        raise click.UsageError("COMMAND is missing: how is the peer started?")
+        raise click.UsageError("Missing argument 'COMMAND': how to start the peer.")
     try:
         with contextlib.ExitStack() as stack:
             url = url or stack.enter_context(private_server(server))
@@ -99,7 +99,7 @@ def conform(
             file.write("\n")
     _say(f"{declared.name}, level {declared.level}: {report.summary(outcomes)}", target)
     if not any(not outcome.skipped for outcome in outcomes):
-        raise click.ClickException("nothing was tried")
+        raise click.ClickException("no vector was run")
     sys.exit(int(any(outcome.failed for outcome in outcomes)))
 
 
@@ -109,7 +109,7 @@ def _chosen(only: tuple[str, ...]) -> list[Vector]:
         words = [word.casefold() for word in only]
         vectors = [v for v in vectors if any(word in v.title.casefold() for word in words)]
         if not vectors:
-            raise click.UsageError(f"no vector has {' or '.join(map(repr, only))} in it")
+            raise click.UsageError(f"no vector contains {' or '.join(map(repr, only))}")
     return vectors
 
 

@@ -32,21 +32,21 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cy
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long something has to be wrong, without a change, to be reported.",
+    help="Report only what stays wrong, without a change, for this long.",
 )
 @click.option(
     "--ignore",
     type=click.Choice(sorted(CHECKS)),
     multiple=True,
     metavar="CHECK",
-    help="Leave a check out. May be given again.",
+    help="Skip this check; may be repeated.",
 )
 @click.option(
     "--stuck-after",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Report jobs that have been claimed for longer. Default: 60 times the claim_timeout of "
-    "their feed.",
+    help="Report jobs that have been claimed for longer than this. Default: 60 times the "
+    "claim_timeout of their feed.",
 )
 @click.option(
     "--top",
@@ -54,7 +54,7 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cy
     default=10,
     show_default=True,
     metavar="N",
-    help="How many feeds to list by their memory.",
+    help="How many feeds to list, the largest in memory first.",
 )
 @click.pass_obj
 def doctor(
@@ -69,17 +69,17 @@ def doctor(
     stuck_after: float | None,
     top: int,
 ) -> None:
-    """Examine the feeds on a Redis or Valkey server, and the server.
+    """Examine a Redis or Valkey server and the feeds on it.
 
     Default URL: THOONK_URL, or redis://localhost:6379/0. You can run it on a busy server: it
-    reads in small steps, and does not report what only seems wrong for a moment.
+    reads in small steps, and does not report what seems wrong only for a moment.
 
     Exit codes: 0: nothing needs attention; 1: findings need attention; 69: the server cannot be
     reached; 77: access denied.
     """
-    # As a command of `thoonk`, the options that all its commands have count, too.
+    # As a command of `thoonk`, it also accepts the options that all commands share.
     if url and backend:
-        raise click.UsageError("URL and --backend are the same: give one of them")
+        raise click.UsageError("URL and --backend mean the same: give only one")
     url = url or backend or getattr(frame, "url", None) or os.environ.get("THOONK_URL")
     as_json = as_json or getattr(frame, "json", False)
     if os.environ.get("NO_COLOR"):

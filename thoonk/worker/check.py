@@ -15,7 +15,7 @@ from thoonk.exceptions import ThoonkError
 
 
 class Mode(enum.Enum):
-    """What is asked. They differ where the server cannot be asked, or a worker is stopping."""
+    """The question. The modes differ if the server is unreachable or a worker is stopping."""
 
     READY = "ready"
     LIVE = "live"
@@ -43,7 +43,7 @@ def check(url: str, feeds: Sequence[str], mode: Mode, *, within: float, timeout:
         InvalidValue: no such backend.
     """
     answers: list[Health] = []
-    # Before the time begins: a driver is imported, and nothing is connected to.
+    # Not part of the time limit: this imports a driver, and does not connect yet.
     client = Thoonk(backend=url, **impatient(url, timeout, timeout))
 
     def ask() -> None:
@@ -55,7 +55,7 @@ def check(url: str, feeds: Sequence[str], mode: Mode, *, within: float, timeout:
         else:
             answers.append(judge(workers, socket.gethostname(), feeds, mode, within))
 
-    # A daemon, and not waited for any longer: to look up a host's address cannot be interrupted.
+    # A daemon thread: looking up a host's address cannot be interrupted, so do not wait for it.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(timeout)
@@ -63,7 +63,7 @@ def check(url: str, feeds: Sequence[str], mode: Mode, *, within: float, timeout:
 
 
 def _unknown(mode: Mode, why: str) -> Health:
-    """A worker is not to be restarted because its server is away."""
+    """No answer: do not restart a worker because its server is unreachable."""
     return Health(mode is Mode.LIVE, f"cannot ask the server: {why}")
 
 

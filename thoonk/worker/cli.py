@@ -24,7 +24,7 @@ FORMAT = "%(asctime)s %(levelname)-7s %(process)d %(name)s: %(message)s"
 
 
 _COMMON = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-"""What every record has, as against what it was given as ``extra``."""
+"""What every record has, unlike what it was given as ``extra``."""
 
 
 class _JsonFormatter(logging.Formatter):
@@ -59,7 +59,7 @@ def load(target: str) -> BaseWorker[Any]:
     name, _, attribute = target.partition(":")
     if not all(part.isidentifier() for part in name.split(".")):
         raise click.UsageError(f"{name!r} is not the name of a module")
-    # As `python -m` does: what stands in the current folder can be named.
+    # As in `python -m`: the module may be in the current folder.
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -76,12 +76,12 @@ def load(target: str) -> BaseWorker[Any]:
         for part in attribute.split("."):
             worker = getattr(worker, part, None)
         if not isinstance(worker, Worker | AsyncWorker):
-            raise click.UsageError(f"{target!r} is no Worker or AsyncWorker")
+            raise click.UsageError(f"{target!r} is not a Worker or AsyncWorker")
         return worker
     found = {id(each): each for each in vars(module).values() if isinstance(each, BaseWorker)}
     if len(found) != 1:
         raise click.UsageError(
-            f"module {name!r} has {len(found)} workers: say which one, as in {name}:worker"
+            f"module {name!r} has {len(found)} workers: name one, as in {name}:worker"
         )
     return next(iter(found.values()))
 
@@ -121,21 +121,21 @@ def _set_up_logging(session: Session) -> None:
     "--concurrency",
     type=click.IntRange(1, 1000),
     metavar="N",
-    help="Jobs of each feed at once, in threads or tasks of each process; with --shared, of all "
-    "feeds together. Default: 8, with --processes 1 thread.",
+    help="How many jobs of each feed run at once, in threads or tasks of each process; with "
+    "--shared, of all feeds together. Default: 8, or 1 thread with --processes.",
 )
 @click.option(
     "-p",
     "--processes",
     type=click.IntRange(0, 1000),
     metavar="N",
-    help="Processes that do so. Default: 0, which is the command's own.",
+    help="The number of worker processes. Default: 0, which runs jobs in this process.",
 )
 @click.option(
     "--grace",
     type=Seconds(min=0),
     metavar="SECONDS",
-    help="How long jobs may take to end after SIGTERM or Ctrl-C, before they are given back. "
+    help="How long running jobs get to end after SIGTERM or Ctrl-C before they are given back. "
     "Default: 30.",
 )
 @click.option(
@@ -147,16 +147,16 @@ def _set_up_logging(session: Session) -> None:
 @click.option(
     "--shared",
     is_flag=True,
-    help="Let all feeds share the concurrency: a free thread or task does a job of the first feed "
+    help="Let all feeds share the concurrency: a free thread or task runs a job of the first feed "
     "that has one.",
 )
-@click.option("--burst", is_flag=True, help="End when there are no jobs any more.")
+@click.option("--burst", is_flag=True, help="Exit when no jobs are left.")
 @click.option(
     "feeds",
     "--feed",
     multiple=True,
     metavar="NAME",
-    help="Only these feeds; may be repeated. With --shared, the most important one first.",
+    help="Only this feed; may be repeated. With --shared, name the most important feed first.",
 )
 @click.option(
     "--check",
@@ -165,8 +165,8 @@ def _set_up_logging(session: Session) -> None:
     flag_value=Mode.READY.value,
     type=click.Choice([mode.value for mode in Mode]),
     metavar="[ready|live]",
-    help="Do no jobs, but say whether a worker of this host is alive: exit code 0, else 1. No "
-    "MODULE:WORKER then; name feeds with --feed. With live, a server that cannot be asked and a "
+    help="Run no jobs; check whether a worker of this host is alive: exit code 0 if so, otherwise "
+    "1. Leave out MODULE:WORKER; name feeds with --feed. With live, an unreachable server and a "
     "worker that is stopping count as alive.",
 )
 @click.option(
@@ -174,7 +174,7 @@ def _set_up_logging(session: Session) -> None:
     type=Seconds(min=0),
     default=20.0,
     metavar="SECONDS",
-    help="With --check: how long ago a worker may have reported. Default: 20.",
+    help="With --check: a worker must have reported within SECONDS. Default: 20.",
 )
 @click.option(
     "--timeout",
@@ -200,15 +200,15 @@ def work(  # noqa: PLR0917 - click passes them by name
     within: float,
     timeout: float,
 ) -> None:
-    """Do the jobs of the feeds that a worker has handlers for.
+    """Run a worker: do the jobs of the feeds that it has handlers for.
 
-    MODULE:WORKER names it, as in images:worker for worker = Worker() in images.py, which may
-    be in the current folder. The first SIGTERM or Ctrl-C lets running jobs end, the
-    second gives them back at once.
+    MODULE:WORKER is images:worker for worker = Worker() in images.py, which may be in the
+    current folder. The first SIGTERM or Ctrl-C lets running jobs end; the second gives them
+    back at once.
     """
     if mode is not None:
         if target is not None:
-            raise click.UsageError("--check goes without MODULE:WORKER: name feeds with --feed")
+            raise click.UsageError("--check takes no MODULE:WORKER; name feeds with --feed")
         health = check(session.url, feeds, Mode(mode), within=within, timeout=timeout)
         if session.json:
             write_json({"healthy": health.is_good, "message": health.message})
@@ -229,11 +229,11 @@ def work(  # noqa: PLR0917 - click passes them by name
     code = worker.run(burst=burst, feeds=feeds or None)
     logging.shutdown()
     if code:
-        # What has been given back may still be running, and need not end.
+        # Jobs that were given back may still run in threads; do not wait for them.
         os._exit(code)
 
 
 def _takes_url(worker: BaseWorker[Any]) -> bool:
     if isinstance(worker.backend, str):
         return True
-    raise click.UsageError("the worker has a client of its own, so there is no --backend to choose")
+    raise click.UsageError("--backend cannot be used: the worker has its own client")
