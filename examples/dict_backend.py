@@ -66,6 +66,9 @@ ONE_DAY = 86_400.0
 MISSED = 60_000
 """Periodic jobs that are so many ms late were missed: nobody has looked."""
 
+_STORED = tuple(what for what in ops.RestoreAs if what is not ops.RestoreAs.RESULT)
+"""What `Restore` stores as items."""
+
 # [world]
 
 
@@ -745,6 +748,110 @@ class World:
         for id in gone:
             stored.free(id)
         return ops.Step(len(gone), len(stored.items))
+
+    # Copies.
+
+    @_do.register
+    def _read_times(self, op: ops.ReadTimes) -> ops.TimesPage:
+        stored = self._find(op.feed, op.kind)
+        times: dict[str, float] = {
+            ops.Times.PUBLISHED: {id: stored.since[id] for id in stored.ids},
+            ops.Times.SCHEDULED: {id: due for id, (due, _) in stored.later.items()},
+            ops.Times.RESULTS: {id: until for id, (_, until) in stored.results.items()},
+            ops.Times.TAKEN: stored.taken,
+        }[op.of]
+        start = int(op.cursor or 0)
+        ids = [*times][start : start + op.count]
+        high = {id for id, (_, priority) in stored.later.items() if priority}
+        return ops.TimesPage(
+            tuple(
+                ops.IdTime(id, times[id] if times[id] < math.inf else None, id in high)
+                for id in ids
+            ),
+            str(start + op.count) if start + op.count < len(times) else "",
+        )
+
+    @_do.register
+    def _restore(self, op: ops.Restore) -> tuple[ops.Outcome, ...]:
+        items = [entry.item or b"" for entry in op.entries if entry.what in _STORED]
+        stored, now = self._find_for(op.feed, op.kind, items), self.clock()
+        outcomes = []
+        for entry in op.entries:
+            match entry.what:
+                case ops.RestoreAs.ITEM:
+                    outcomes.append(self._restore_item(stored, op, entry))
+                case ops.RestoreAs.RESULT:
+                    outcomes.append(self._restore_result(stored, op, entry))
+                case ops.RestoreAs.TAKEN:
+                    until = entry.at or 0.0
+                    is_longer = until > max(now, stored.taken.get(entry.id, 0.0))
+                    if is_longer:
+                        stored.taken[entry.id] = until
+                    outcomes.append(ops.Outcome(is_longer))
+                case _:
+                    outcomes.append(self._restore_job(stored, entry))
+        for status in op.schedules:
+            name = status.schedule.name
+            outcomes.append(ops.Outcome(name not in stored.schedules))
+            if name not in stored.schedules:
+                stored.schedules[name] = status.schedule
+                first = () if status.next is None else (status.next,)
+                stored.runs[name] = [round(time * 1000) for time in (*first, *status.later)]
+        return tuple(outcomes)
+
+    def _restore_item(self, stored: Stored, op: ops.Restore, entry: ops.Restored) -> ops.Outcome:
+        id, item = entry.id, entry.item or b""
+        before = stored.items.get(id)
+        if before == item:
+            return ops.Outcome.KEPT
+        at = self.clock() if entry.at is None else entry.at
+        if op.kind == FEED:
+            last = stored.ids[-1:]
+            stored.keep(id, item, max([at, *(stored.since[each] + 1e-6 for each in last)]))
+            if before is not None:
+                stored.ids.remove(id)
+            stored.stamps[id] = stored.publishes
+        else:
+            stored.keep(id, item, at)
+            stored.last_id = max(stored.last_id, int(id) if id.isdecimal() else 0)
+        if before is None or op.kind == FEED:
+            stored.ids.append(id)
+        self._tell((Published if before is None else Edited)(op.feed, id, item))
+        if before is None and op.kind == SORTED_FEED:
+            self._tell(Moved(op.feed, id, ":end"))
+        if op.kind == FEED:
+            for dropped in stored.trim():
+                self._tell(Retracted(op.feed, dropped))
+        return ops.Outcome.ADDED if before is None else ops.Outcome.REPLACED
+
+    def _restore_result(self, stored: Stored, op: ops.Restore, entry: ops.Restored) -> ops.Outcome:
+        now, until = self.clock(), math.inf if entry.at is None else entry.at
+        _, before = stored.results.get(entry.id, (None, 0.0))
+        if until <= now or before > now:
+            return ops.Outcome.KEPT
+        stored.results[entry.id] = ops.StoredResult(entry.item, entry.result), until
+        self._tell(Finished(op.feed, entry.id, entry.result or b""))
+        return ops.Outcome.ADDED
+
+    def _restore_job(self, stored: Stored, entry: ops.Restored) -> ops.Outcome:
+        id = entry.id
+        if id in stored.items:
+            return ops.Outcome.KEPT
+        stored.keep(id, entry.item or b"", self.clock() if entry.put is None else entry.put)
+        if entry.failures:
+            stored.failures[id] = entry.failures
+        if entry.failed or entry.stalled or entry.at:
+            stored.notes[id] = Note(entry.at, entry.failed, entry.stalled, entry.failure)
+        match entry.what:
+            case ops.RestoreAs.SCHEDULED:
+                stored.later[id] = entry.at or 0.0, ops.Priority(entry.is_high)
+                stored.happened(Scheduled, id, entry.at)
+            case ops.RestoreAs.STALLED:
+                stored.stall(id)
+            case _:
+                stored.join(id, ops.Priority.NORMAL)
+                stored.happened(Put, id)
+        return ops.Outcome.ADDED
 
     # Pauses, of queues and of jobs.
 

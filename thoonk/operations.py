@@ -543,6 +543,119 @@ class ScheduleStatus:
     later: tuple[float, ...]
 
 
+class Times(enum.Enum):
+    """Which times `ReadTimes` reads.
+
+    PUBLISHED: when the items of a feed were published. SCHEDULED: when scheduled jobs are due.
+    RESULTS: until when results are kept. TAKEN: until when ids stay taken.
+    """
+
+    PUBLISHED = "published"
+    SCHEDULED = "scheduled"
+    RESULTS = "results"
+    TAKEN = "taken"
+
+
+@attrs.frozen
+class IdTime:
+    """An id and a time that is stored for it.
+
+    Attributes:
+        id: the id.
+        at: seconds since 1970; None: never.
+        is_high: whether a scheduled job has high priority.
+    """
+
+    id: str
+    at: float | None
+    is_high: bool = False
+
+
+@attrs.frozen
+class TimesPage:
+    """Answer of `ReadTimes`.
+
+    Attributes:
+        times: ids with their times. Times of results and taken ids may have passed.
+        cursor: the cursor for the next page; empty after the last page.
+    """
+
+    times: tuple[IdTime, ...]
+    cursor: str = ""
+
+
+class RestoreAs(enum.Enum):
+    """What a `Restored` is. See `Restore`."""
+
+    ITEM = "item"
+    WAITING = "waiting"
+    SCHEDULED = "scheduled"
+    STALLED = "stalled"
+    RESULT = "result"
+    TAKEN = "taken"
+
+
+@attrs.frozen
+class Restored:
+    """Something to store under an id, as it was stored in another feed. See `Restore`.
+
+    Times are seconds since 1970.
+
+    Attributes:
+        what: what it is.
+        id: the id.
+        item: the item. RESULT: the item of the job; None: unknown.
+        at: ITEM: when it was published. SCHEDULED: when the job is due. WAITING, STALLED: for
+            when it was scheduled. RESULT, TAKEN: until when; None: forever.
+        put: when the job was put. None: now.
+        is_high: whether a scheduled job has high priority.
+        failures: how often the job failed.
+        failed: when it last failed.
+        stalled: when it was stalled.
+        failure: why it last failed.
+        result: the result, which can be None.
+    """
+
+    what: RestoreAs
+    id: str = attrs.field(validator=_check_id)
+    item: bytes | None = None
+    at: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_seconds)
+    )
+    put: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_seconds)
+    )
+    is_high: bool = False
+    failures: int = attrs.field(default=0, validator=_check_start)
+    failed: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_seconds)
+    )
+    stalled: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(_check_seconds)
+    )
+    failure: Failure | None = None
+    result: bytes | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.what in _ITEMS and not isinstance(self.item, bytes):
+            raise InvalidType(f"item must be bytes, not {type(self.item).__name__}")
+        if self.what is RestoreAs.SCHEDULED and self.at is None:
+            raise InvalidValue("a scheduled job needs the time at which it is due")
+        if self.what is RestoreAs.TAKEN and self.at is None:
+            raise InvalidValue("an id that stays taken needs the time until when")
+
+
+_ITEMS = (RestoreAs.ITEM, RestoreAs.WAITING, RestoreAs.SCHEDULED, RestoreAs.STALLED)
+
+_RESTORED: Mapping[str, tuple[RestoreAs, ...]] = {
+    FEED: (RestoreAs.ITEM,),
+    SORTED_FEED: (RestoreAs.ITEM,),
+    QUEUE: (RestoreAs.WAITING, RestoreAs.TAKEN),
+    JOB: tuple(what for what in RestoreAs if what is not RestoreAs.ITEM),
+}
+"""By kind of feed, what can be restored there."""
+
+
 @attrs.frozen
 class CreateResult:
     """Answer of `CreateFeed`: whether the call created the feed, and its configuration."""
@@ -985,6 +1098,76 @@ class ReadSnapshotPage(FeedOperation[SnapshotPage]):
     known: tuple[tuple[str, bytes], ...] = attrs.field(
         default=(), validator=_check_most, kw_only=True
     )
+
+
+@attrs.frozen
+class ReadTimes(FeedOperation[TimesPage]):
+    """A page of ids with the times that are stored for them, to copy a feed.
+
+    Attributes:
+        kind: the feed's kind.
+        of: which times. PUBLISHED is for feeds, in their order; SCHEDULED and RESULTS are for
+            job feeds, TAKEN also for queues, each in any order.
+        count: the largest number of ids.
+        cursor: the cursor of the previous page.
+    """
+
+    kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
+    of: Times
+    count: int = attrs.field(default=MOST, validator=_check_count)
+    cursor: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if self.kind not in _TIMED[self.of]:
+            allowed = " or ".join(_TIMED[self.of])
+            raise InvalidValue(f"of {self.of.value!r} needs the kind {allowed}, not {self.kind!r}")
+
+
+_TIMED: Mapping[Times, tuple[str, ...]] = {
+    Times.PUBLISHED: (FEED,),
+    Times.SCHEDULED: (JOB,),
+    Times.RESULTS: (JOB,),
+    Times.TAKEN: (QUEUE, JOB),
+}
+
+
+@attrs.frozen
+class Restore(FeedOperation[tuple[Outcome, ...]]):
+    """Store what was read from another feed, with its ids, times, failures and results.
+
+    Returns the outcome for each of ``entries``, then for each of ``schedules``. Executed again,
+    it adds nothing twice: except for an ITEM that differs, what exists is KEPT.
+
+    - ITEM joins the end of a feed or sorted feed. Its time is ``at``, or just after that of the
+      last item if it would be earlier. If the id exists with another item, it is REPLACED, as
+      `FeedPublish` and `SortedEdit` do.
+    - WAITING joins the end of a queue or job feed, SCHEDULED and STALLED are jobs in these
+      states. If the id exists in any state, it is KEPT.
+    - RESULT is a stored result. One whose time has passed is not stored: KEPT.
+    - TAKEN keeps an id taken, as the ``unique_for`` of a put does.
+
+    Attributes:
+        kind: the feed's kind.
+        entries: what to store, at most 1000.
+        schedules: schedules of periodic jobs, with their next times.
+    """
+
+    wakes_waiters: ClassVar[bool] = True
+
+    kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
+    entries: tuple[Restored, ...] = attrs.field(default=(), validator=_check_most)
+    schedules: tuple[ScheduleStatus, ...] = attrs.field(default=(), validator=_check_most)
+
+    def __attrs_post_init__(self) -> None:
+        if not self.entries and not self.schedules:
+            raise InvalidValue("entries or schedules must have an element")
+        if self.schedules and self.kind != JOB:
+            raise InvalidValue(f"schedules need the kind job, not {self.kind!r}")
+        allowed = _RESTORED[self.kind]
+        for entry in self.entries:
+            if entry.what not in allowed:
+                words = ", ".join(what.value for what in allowed)
+                raise InvalidValue(f"a {self.kind} restores {words}, not {entry.what.value!r}")
 
 
 @attrs.frozen

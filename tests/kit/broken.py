@@ -27,6 +27,9 @@ AGAIN_AND_TOLD = {"Schedules", "Progress", "Events"}
 OF_WORKERS = {"Workers"}
 """That about workers."""
 
+OF_COPIES = {"Copies"}
+"""That about feeds that are read and stored again."""
+
 
 class Broken(World):
     """One way. ``tries`` names the contract classes that are tried; None: all older ones.
@@ -997,7 +1000,39 @@ class OneThatEndsTakesAllAlong(BrokenWorkers):
         return answer
 
 
-BASES = (Broken, BrokenSince21, BrokenSchedule, BrokenWorkers)
+# --- copies ---------------------------------------------------------------------------------
+
+
+class BrokenCopy(Broken):
+    """In reading and storing a feed as it is."""
+
+    fails: ClassVar = OF_COPIES
+    tries: ClassVar = OF_COPIES
+
+
+class WhatIsRestoredAgainComesTwice(BrokenCopy):
+    def _restore_job(self, stored: Stored, entry: ops.Restored) -> ops.Outcome:
+        if entry.id in stored.ids:
+            stored.ids.append(entry.id)
+        return super()._restore_job(stored, entry)
+
+
+class ARestoredJobForgetsItsFailures(BrokenCopy):
+    def _restore_job(self, stored: Stored, entry: ops.Restored) -> ops.Outcome:
+        return super()._restore_job(stored, attrs.evolve(entry, failures=0))
+
+
+class ARestoredItemIsOfToday(BrokenCopy):
+    def _restore_item(self, stored: Stored, op: ops.Restore, entry: ops.Restored) -> ops.Outcome:
+        return super()._restore_item(stored, op, attrs.evolve(entry, at=None))
+
+
+class AResultIsKeptForEver(BrokenCopy):
+    def _restore_result(self, stored: Stored, op: ops.Restore, entry: ops.Restored) -> ops.Outcome:
+        return super()._restore_result(stored, op, attrs.evolve(entry, at=None))
+
+
+BASES = (Broken, BrokenSince21, BrokenSchedule, BrokenWorkers, BrokenCopy)
 VARIANTS = {
     cls.__name__: cls for base in BASES for cls in base.__subclasses__() if cls not in BASES
 }

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from dict_backend import AsyncDictBackend, DictBackend, World
 
-from kit.broken import AGAIN_AND_TOLD, OF_WORKERS, SINCE_2_1, VARIANTS, Broken
+from kit.broken import AGAIN_AND_TOLD, OF_COPIES, OF_WORKERS, SINCE_2_1, VARIANTS, Broken
 from thoonk import testing, waiting
 
 
@@ -31,7 +31,7 @@ def is_tried(variant: type[Broken], name: str) -> bool:
     contract = name.removeprefix("Test")
     if variant.tries:
         return contract in variant.tries
-    return contract not in SINCE_2_1 | AGAIN_AND_TOLD | OF_WORKERS
+    return contract not in SINCE_2_1 | AGAIN_AND_TOLD | OF_WORKERS | OF_COPIES
 
 
 class Dicts(testing.Contract):
@@ -128,6 +128,10 @@ class TestPause(Dicts, testing.PauseContract):
     pass
 
 
+class TestCopies(Dicts, testing.CopiesContract):
+    pass
+
+
 class TestDelay(Dicts, testing.DelayContract):
     pass
 
@@ -217,6 +221,10 @@ class TestAsyncOwnIds(AsyncDicts, testing.AsyncOwnIdsContract):
 
 
 class TestAsyncPause(AsyncDicts, testing.AsyncPauseContract):
+    pass
+
+
+class TestAsyncCopies(AsyncDicts, testing.AsyncCopiesContract):
     pass
 
 

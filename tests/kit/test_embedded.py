@@ -142,6 +142,10 @@ class TestPause(Engine, testing.PauseContract):
     pass
 
 
+class TestCopies(Engine, testing.CopiesContract):
+    pass
+
+
 class TestDelay(Engine, testing.DelayContract):
     pass
 
@@ -231,6 +235,10 @@ class TestAsyncOwnIds(AsyncEngine, testing.AsyncOwnIdsContract):
 
 
 class TestAsyncPause(AsyncEngine, testing.AsyncPauseContract):
+    pass
+
+
+class TestAsyncCopies(AsyncEngine, testing.AsyncCopiesContract):
     pass
 
 

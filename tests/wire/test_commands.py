@@ -111,6 +111,8 @@ def test_every_script_is_sent_by_some_method() -> None:
         "job_holds",  # workers, to stop jobs that are not theirs any more
         "read_snapshot_page",  # subscriptions that resync
         "report_worker",  # workers
+        "read_times",  # thoonk copy and export
+        "restore",  # thoonk copy and import
         "job_maintain",  # whoever executes the operation, to have all done in one step
     }
 

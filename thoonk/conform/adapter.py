@@ -136,6 +136,33 @@ def in_ms(time: dt.datetime | None) -> int | None:
     return None if time is None else round(time.timestamp() * 1000)
 
 
+def restored_of(given: Arguments) -> ops.Restored:
+    """What is restored, from its JSON."""
+
+    def data(name: str) -> bytes | None:
+        return None if given.get(name) is None else decode(given[name])
+
+    names = ("at", "put", "failed", "stalled")
+    times = {name: given[name] / 1000 for name in names if name in given}
+    return ops.Restored(
+        ops.RestoreAs(given["what"]),
+        name_of(given["id"]),
+        data("item"),
+        is_high=given.get("high", False),
+        failures=given.get("failures", 0),
+        failure=failure_of(given) if "message" in given else None,
+        result=data("result"),
+        **times,
+    )
+
+
+def status_of(given: Arguments) -> ops.ScheduleStatus:
+    """A schedule with its next times, from its JSON."""
+    due = None if given.get("next") is None else given["next"] / 1000
+    later = tuple(time / 1000 for time in given.get("later", ()))
+    return ops.ScheduleStatus(schedule_of(given), due, later)
+
+
 def schedule_of(given: Arguments) -> ops.Schedule:
     """A schedule from its JSON."""
     return ops.Schedule(
@@ -606,6 +633,30 @@ class Adapter:
 
     def stats(self, feed: str, given: Arguments) -> Template:
         return attrs.asdict(self.execute(ops.ReadStats(feed), given))
+
+    def times(self, feed: str, given: Arguments) -> Template:
+        operation = ops.ReadTimes(
+            feed,
+            given["type"],
+            ops.Times(given["of"]),
+            given.get("count", ops.MOST),
+            name_of(given.get("cursor", "")),
+        )
+        page = self.execute(operation, given)
+        times = [
+            [as_json(each.id), None if each.at is None else round(each.at * 1000), each.is_high]
+            for each in page.times
+        ]
+        return {"times": times, "cursor": as_json(page.cursor)}
+
+    def restore(self, feed: str, given: Arguments) -> Template:
+        operation = ops.Restore(
+            feed,
+            given["type"],
+            tuple(map(restored_of, given.get("elements", ()))),
+            tuple(map(status_of, given.get("schedules", ()))),
+        )
+        return {"outcomes": [*self.execute(operation, given)]}
 
     def job_maintenance(self, feed: str, given: Arguments) -> Template:
         self.execute(ops.JobMaintain(feed), given)

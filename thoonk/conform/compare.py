@@ -124,9 +124,14 @@ def _content(
 
 
 def _expiry(
-    where: str, ttl: int | None, found: Content, context: MatchContext
+    where: str, ttl: int | Template | None, found: Content, context: MatchContext
 ) -> Iterator[Difference]:
     where = f"{where}, its expiry"
+    if isinstance(ttl, dict):
+        time, expires = number(ttl, context), found.expires
+        if expires is None or abs(expires - time) > _DRIFT:
+            yield Difference(where, f"{time:.0f}", "none" if expires is None else f"{expires:.0f}")
+        return
     if ttl is None or found.expires is None:
         if ttl is not None or found.expires is not None:
             expected = "none" if ttl is None else f"{ttl} ms from now"

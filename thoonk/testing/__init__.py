@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from thoonk.testing._async.claims import AsyncClaimsContract
     from thoonk.testing._async.config import AsyncConfigContract
     from thoonk.testing._async.contract import AsyncContract
+    from thoonk.testing._async.copies import AsyncCopiesContract
     from thoonk.testing._async.delay import AsyncDelayContract
     from thoonk.testing._async.events import AsyncEventsContract
     from thoonk.testing._async.feed import AsyncFeedContract
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.claims import ClaimsContract
     from thoonk.testing._sync.config import ConfigContract
     from thoonk.testing._sync.contract import Contract
+    from thoonk.testing._sync.copies import CopiesContract
     from thoonk.testing._sync.delay import DelayContract
     from thoonk.testing._sync.events import EventsContract
     from thoonk.testing._sync.feed import FeedContract
@@ -81,6 +83,7 @@ __all__ = [
     "AsyncClaimsContract",
     "AsyncConfigContract",
     "AsyncContract",
+    "AsyncCopiesContract",
     "AsyncDelayContract",
     "AsyncEventsContract",
     "AsyncFeedContract",
@@ -103,6 +106,7 @@ __all__ = [
     "ClaimsContract",
     "ConfigContract",
     "Contract",
+    "CopiesContract",
     "Cut",
     "DelayContract",
     "EventsContract",
@@ -135,6 +139,7 @@ _SUBJECTS = {
     "Bulk": "bulk",
     "Claims": "claims",
     "Config": "config",
+    "Copies": "copies",
     "Feed": "feed",
     "Handler": "handler",
     "Job": "job",

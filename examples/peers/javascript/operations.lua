@@ -1437,6 +1437,161 @@ operations['job page'] = function(state, count, cursor)
   return {last, found}
 end
 
+-- --- copies ----------------------------------------------------------------------------------
+
+-- A cursor is the rank and the id of the last one that was read.
+operations['times'] = function(shape, of, count, cursor)
+  must_be(shape)
+  local key = ({published = ids, scheduled = scheduled, results = results, taken = unique})[of]
+  local rank, last = string.match(cursor, '^(%d+) (.*)$')
+  local known = rank and call('ZRANK', key, last)
+  local start = known and known + 1 or tonumber(rank or 0)
+  local rows = call('ZRANGE', key, start, start + count - 1, 'WITHSCORES')
+  local next_one = ''
+  if start + #rows / 2 < call('ZCARD', key) then
+    next_one = (start + #rows / 2 - 1) .. ' ' .. rows[#rows - 1]
+  end
+  return {next_one, rows}
+end
+
+local function restore_item(shape, id, item, at)
+  local before = call('HGET', items, id)
+  if before == item then
+    return 0
+  end
+  if shape == 'feed' then
+    local last = tonumber(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2] or '0')
+    local score = tonumber(at) or now()
+    if score <= last then
+      local step = 1 / 1024
+      while last + step == last do
+        step = step * 2
+      end
+      score = last + step
+    end
+    call('ZADD', ids, text(score), id)
+  elseif not before then
+    call('RPUSH', ids, id)
+    if counted(id) > counted(call('GET', idincr)) then
+      call('SET', idincr, id)
+    end
+  end
+  call('HSET', items, id, item)
+  call('INCR', publishes)
+  say(before and 'feed.edit' or 'feed.publish', id, item)
+  if shape == 'sorted' and not before then
+    say('feed.position', id, ':end')
+  end
+  return before and 2 or 1
+end
+
+local function restore_result(key, id, at, ...)
+  local left = at ~= '' and tonumber(at) - now()
+  if call('EXISTS', key) == 1 or left and left < 1 then
+    return 0
+  end
+  local texts = {...}
+  call('RPUSH', key, unpack(texts))
+  if left then
+    call('PEXPIRE', key, text(math.floor(left)))
+  end
+  call('ZADD', results, left and at or '+inf', id)
+  say('job.finish', id, texts[#texts])
+  return 1
+end
+
+local function restore_taken(id, at)
+  if tonumber(at) <= math.max(now(), tonumber(call('ZSCORE', unique, id) or '') or 0) then
+    return 0
+  end
+  call('ZADD', unique, at, id)
+  return 1
+end
+
+-- The facts come in pairs; those that are not known are empty.
+local function restore_job(shape, what, id, item, at, put, is_high, failures, ...)
+  if call('HEXISTS', items, id) == 1 or call('ZSCORE', scheduled, id) then
+    return 0
+  end
+  call('INCR', publishes)
+  if what == 'scheduled' then
+    schedule({{id = id, item = item}}, math.floor(at) + (is_high == '1' and 0.5 or 0))
+  else
+    call('HSET', items, id, item)
+    if what == 'stalled' then
+      call('SADD', stalled, id)
+      tell('stalled', id)
+    else
+      call('LPUSH', ids, id)
+      if shape == 'job' then
+        call('ZADD', published, put == '' and text(now()) or put, id)
+        tell('put', id)
+      end
+    end
+  end
+  if failures ~= '0' then
+    call('HSET', cancelled, id, failures)
+  end
+  local facts, given, is_known = {due = at, put = what ~= 'waiting' and put or ''}, {...}, false
+  for index = 1, #given, 2 do
+    facts[given[index]] = given[index + 1]
+  end
+  for _, value in pairs(facts) do
+    is_known = is_known or value ~= ''
+  end
+  if is_known then
+    note(id, facts)
+  end
+  return 1
+end
+
+-- Of each element how many words it has, and these: what it is, its id, and what belongs to it.
+operations['restore'] = function(shape, ...)
+  must_be(shape)
+  local words, at, outcomes, key = {...}, 1, {}, FIRST_RESULT
+  while at <= #words do
+    if words[at + 1] == 'item' then
+      must_fit(words[at + 3])
+    end
+    at = at + 1 + words[at]
+  end
+  at = 1
+  while at <= #words do
+    local last = at + words[at]
+    local what, id = words[at + 1], words[at + 2]
+    local outcome
+    if what == 'item' then
+      outcome = restore_item(shape, id, words[at + 3], words[at + 4])
+    elseif what == 'result' then
+      outcome = restore_result(KEYS[key], id, unpack(words, at + 3, last))
+      key = key + 1
+    elseif what == 'taken' then
+      outcome = restore_taken(id, words[at + 3])
+    elseif what == 'schedule' then
+      outcome = call('HSETNX', schedules, id, words[at + 3])
+      if outcome == 1 and words[at + 4] ~= '' then
+        call('ZADD', runs, words[at + 4], id)
+        if last > at + 4 then
+          set_times(id, {unpack(words, at + 5, last)})
+        end
+        ring_for(id)
+      end
+    else
+      outcome = restore_job(shape, what, id, unpack(words, at + 3, last))
+    end
+    table.insert(outcomes, outcome)
+    at = last + 1
+  end
+  local limit = shape == 'feed' and setting('max_length') or 0
+  while limit > 0 and call('ZCARD', ids) > limit do
+    local oldest = call('ZRANGE', ids, 0, 0)[1]
+    call('ZREM', ids, oldest)
+    call('HDEL', items, oldest)
+    say('feed.retract', oldest)
+  end
+  return outcomes
+end
+
 operations['job retry all'] = function(count)
   must_be('job')
   local again = 0

@@ -125,6 +125,13 @@ const operations = {
   schedules: async (a) => ({
     schedules: (await thoonk.schedules(a.feed, a.names)).map(encodeFields),
   }),
+  async times(a) {
+    const { times, cursor } = await thoonk.times(a.feed, a);
+    return { times: times.map(([id, ...rest]) => [encode(id), ...rest]), cursor: encode(cursor) };
+  },
+  restore: async (a, once) => ({
+    outcomes: await thoonk.restore(a.feed, a.type, a.elements ?? [], a.schedules ?? [], once),
+  }),
   "job cancel": (a, once) => thoonk.end("cancel", a.feed, a.id, a.token, once),
   "job stall": (a, once) => thoonk.end("stall", a.feed, a.id, a.token, once),
   "job finish": (a, once) => thoonk.finish(a.feed, a.jobs, once),
@@ -178,6 +185,15 @@ const decodeJob = (job) => ({
   ...("feed" in job && { feed: decode(job.feed) }),
 });
 
+const decodeElement = (element) => ({
+  ...element,
+  ...Object.fromEntries(
+    ["id", "name", "item", "result"]
+      .filter((name) => name in element)
+      .map((name) => [name, maybe(decode, element[name])]),
+  ),
+});
+
 // Names, ids, items and what else is bytes.
 function decodeArguments(given) {
   const a = { ...given };
@@ -186,6 +202,8 @@ function decodeArguments(given) {
   for (const name of ["ids", "items", "entries", "names", "feeds"]) if (name in a) a[name] = decodeAll(a[name]);
   for (const name of ["jobs", "finished", "cancelled"])
     if (name in a) a[name] = a[name].map(decodeJob);
+  for (const name of ["elements", "schedules"])
+    if (name in a) a[name] = a[name].map(decodeElement);
   return a;
 }
 

@@ -435,6 +435,27 @@ export class Thoonk {
     }));
   }
 
+  // The ids with their times in ms, null for never, and whether they have high priority.
+  async times(feed, { type, of, count = 1000, cursor = "" }) {
+    const words = [type.replace("_feed", ""), of, count, cursor];
+    const [next, rows] = await this.run(feed, "times", words);
+    const times = pairs(rows).map(([id, score]) => {
+      const time = Number(score.toString());
+      const known = Number.isFinite(time) ? Math.floor(time) : null;
+      return [id, known, of === "scheduled" && time % 1 >= 0.5];
+    });
+    return { cursor: next, times };
+  }
+
+  // Elements are {what, id, item, at, put ...}, schedules as `schedules` answers them.
+  restore(feed, type, elements, schedules, once) {
+    const words = [...elements.map(elementWords), ...schedules.map(scheduleWords)];
+    const results = elements.filter(({ what }) => what === "result").map(({ id }) => id);
+    const flat = words.flatMap((each) => [each.length, ...each]);
+    const shape = type.replace("_feed", "");
+    return this.run(feed, "restore", [shape, ...flat], { once, results });
+  }
+
   // cancel or stall
   end(how, feed, id, token = "", once = {}) {
     return this.run(feed, `job ${how}`, [id, token], { once });
@@ -615,6 +636,27 @@ export class Thoonk {
 function due({ delay, at }) {
   if (at !== undefined) return Math.round(at);
   return delay === undefined ? "" : `+${delay * 1000}`;
+}
+
+const whole = (time) => (time === undefined || time === null ? "" : String(Math.round(time)));
+
+// What `restore` sends of an element.
+function elementWords({ what, id, item, at, put, high, failures = 0, result, ...facts }) {
+  if (what === "item") return [what, id, item, whole(at)];
+  if (what === "taken") return [what, id, whole(at)];
+  if (what === "result") {
+    if (result === undefined || result === null) return [what, id, whole(at), "none", item ?? "", ""];
+    const query = item === undefined || item === null ? [] : ["some", item];
+    return [what, id, whole(at), ...query, result];
+  }
+  const { failed, stalled, message, error, traceback, worker } = facts;
+  const known = { failed: whole(failed), stalled: whole(stalled), message, error, traceback, worker };
+  const words = Object.entries(known).flatMap(([name, value]) => [name, value ?? ""]);
+  return [what, id, item, whole(at), whole(put), high ? 1 : 0, failures, ...words];
+}
+
+function scheduleWords({ next, later = [], ...schedule }) {
+  return ["schedule", schedule.name, stored(schedule), whole(next), ...later.map(whole)];
 }
 
 // A schedule as it is stored, and back. Its item comes last and may hold NULs.

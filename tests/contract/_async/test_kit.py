@@ -8,6 +8,7 @@ from thoonk.testing import (
     AsyncBulkContract,
     AsyncClaimsContract,
     AsyncConfigContract,
+    AsyncCopiesContract,
     AsyncDelayContract,
     AsyncEventsContract,
     AsyncFeedContract,
@@ -41,6 +42,10 @@ class TestClaims(AsyncWorlds, AsyncClaimsContract):
 
 
 class TestConfig(AsyncWorlds, AsyncConfigContract):
+    pass
+
+
+class TestCopies(AsyncWorlds, AsyncCopiesContract):
     pass
 
 

@@ -9,6 +9,7 @@ from thoonk.testing import (
     BulkContract,
     ClaimsContract,
     ConfigContract,
+    CopiesContract,
     DelayContract,
     EventsContract,
     FeedContract,
@@ -42,6 +43,10 @@ class TestClaims(Worlds, ClaimsContract):
 
 
 class TestConfig(Worlds, ConfigContract):
+    pass
+
+
+class TestCopies(Worlds, CopiesContract):
     pass
 
 

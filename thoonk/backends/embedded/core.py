@@ -13,6 +13,7 @@ from thoonk.backends.embedded import (  # noqa: F401 - they register what they d
     items,
     jobs,
     reading,
+    restoring,
     schedules,
     taking,
     whole_feeds,

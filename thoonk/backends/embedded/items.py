@@ -84,7 +84,7 @@ def _neighbour(step: Step, feed: Feed, id: str) -> Row:
     return row
 
 
-def _places(step: Step, feed: Feed, position: ops.Position, count: int) -> list[int]:
+def places(step: Step, feed: Feed, position: ops.Position, count: int) -> list[int]:
     """Places for so many items, in order, at a position."""
     if position.where is ops.Where.END:
         feed.last += count * GAP
@@ -100,7 +100,7 @@ def _places(step: Step, feed: Feed, position: ops.Position, count: int) -> list[
         )
         if not beyond:
             where = ops.Where.BEGIN if is_before else ops.Where.END
-            return _places(step, feed, ops.Position(where), count)
+            return places(step, feed, ops.Position(where), count)
         low, high = sorted((row.place, beyond[0].place))
         gap = (high - low) // (count + 1)
         if gap:
@@ -135,7 +135,7 @@ def insert(step: Step, op: ops.SortedInsert) -> tuple[str, ...]:
     """Add items at a position."""
     feed, position = step.feed_for(op.feed, SORTED_FEED, op.items), op.position
     rows = []
-    for item, place in zip(op.items, _places(step, feed, position, len(op.items)), strict=True):
+    for item, place in zip(op.items, places(step, feed, position, len(op.items)), strict=True):
         feed.given += 1
         id = str(feed.given)
         rows.append(Row(id, State.STORED, place, step.now))
@@ -168,7 +168,7 @@ def move(step: Step, op: ops.SortedMove) -> None:
         _neighbour(step, feed, op.position.neighbour)
     if op.id == op.position.neighbour:
         return
-    (place,) = _places(step, feed, op.position, 1)
+    (place,) = places(step, feed, op.position, 1)
     # Read after that: making room may have placed it elsewhere.
     row = _neighbour(step, feed, op.id)
     row.place = place

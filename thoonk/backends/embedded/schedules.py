@@ -102,6 +102,17 @@ def read_schedules(step: Step, op: ops.ReadSchedules) -> tuple[ops.ScheduleStatu
     return tuple(found)
 
 
+def restore_schedule(step: Step, feed: Feed, status: ops.ScheduleStatus) -> bool:
+    """Keep a schedule with its next times, unless there is one of that name: then False."""
+    name = status.schedule.name
+    if step.store.record(feed, Shelf.SCHEDULE, name) is not None:
+        return False
+    first = [] if status.next is None else [status.next]
+    times = [round(seconds * 1000) for seconds in (*first, *status.later)]
+    step.store.put_record(feed, Shelf.SCHEDULE, _record(status.schedule, times))
+    return True
+
+
 def bring_runs(step: Step, feed: Feed) -> None:
     """Put the jobs of schedules that are due."""
     for record in step.store.records(feed, Shelf.SCHEDULE, until=step.now, limit=ops.MOST):

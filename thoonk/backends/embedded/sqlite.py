@@ -549,6 +549,16 @@ class SqliteStore(Store):
         )
         return [Record(_read(id), *rest) for id, *rest in found]
 
+    def record_times(
+        self, feed: Feed, shelf: Shelf, *, after: str, limit: int
+    ) -> list[tuple[str, int | None]]:
+        found = self._db.execute(
+            "SELECT id, at FROM records WHERE feed = ? AND shelf = ? AND id > ? "
+            "ORDER BY id LIMIT ?",
+            (feed.key, int(shelf), stored(after), limit),
+        )
+        return [(_read(id), at) for id, at in found]
+
     def remove_record(self, feed: Feed | None, shelf: Shelf, id: str) -> bool:
         removed = self._db.execute(
             "DELETE FROM records WHERE feed = ? AND shelf = ? AND id = ?",

@@ -7,6 +7,8 @@ that: it keeps feeds, rows and records, and answers a few questions about them.
 from __future__ import annotations
 
 import enum
+import heapq
+import operator
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -300,6 +302,13 @@ class Store(ABC):
         self, feed: Feed | None, shelf: Shelf, until: int | None = None, limit: int = 0
     ) -> list[Record]:
         """Records by ``at``: with ``until`` those up to that time; with ``limit`` so many."""
+
+    def record_times(
+        self, feed: Feed, shelf: Shelf, *, after: str, limit: int
+    ) -> list[tuple[str, int | None]]:
+        """Names of records and their ``at``, in an order of names, from behind ``after`` on."""
+        found = ((each.id, each.at) for each in self.records(feed, shelf) if each.id > after)
+        return heapq.nsmallest(limit, found, key=operator.itemgetter(0))
 
     @abstractmethod
     def remove_record(self, feed: Feed | None, shelf: Shelf, id: str) -> bool:

@@ -521,6 +521,79 @@ def _(op: ops.ReadSnapshotPage, call: Call) -> Command[ops.SnapshotPage]:
     return _script(op, call, arguments, parse, kind=op.kind, writes=False)
 
 
+# --- copies -----------------------------------------------------------------------------------
+
+
+@_handles(ops.ReadTimes)
+def _(op: ops.ReadTimes, call: Call) -> Command[ops.TimesPage]:
+    def parse(reply: list[bytes]) -> ops.TimesPage:
+        cursor, *words = reply
+        pairs = zip(words[::2], words[1::2], strict=True)
+        times = tuple(_id_time(op.of, decode_name(id), float(score)) for id, score in pairs)
+        return ops.TimesPage(times, decode_name(cursor))
+
+    arguments = (op.kind, op.of.value, encode_name(op.cursor), op.count)
+    return _script(op, call, arguments, parse, kind=op.kind, writes=False)
+
+
+def _id_time(of: ops.Times, id: str, score: float) -> ops.IdTime:
+    if not 0 <= score < math.inf:
+        return ops.IdTime(id, None)
+    ms = score * 1000 if score < SECONDS else score
+    if of is not ops.Times.SCHEDULED:
+        return ops.IdTime(id, ms / 1000)
+    return ops.IdTime(id, math.floor(ms) / 1000, is_high=ms % 1 >= 0.5)  # noqa: PLR2004
+
+
+@_handles(ops.Restore)
+def _(op: ops.Restore, call: Call) -> Command[tuple[ops.Outcome, ...]]:
+    keys = keys_of(op.feed)
+    words: list[Word] = [op.kind, keys.publish, keys.edit, keys.retract, keys.position, keys.finish]
+    words.append(len(op.entries))
+    for entry in op.entries:
+        words += _restored(entry)
+    for status in op.schedules:
+        schedule, due = status.schedule, status.next
+        first = b"" if due is None else _ms(due)
+        words += [encode_name(schedule.name), _schedule(schedule), first, _times(status.later)]
+    results = [keys.result(e.id) for e in op.entries if e.what is ops.RestoreAs.RESULT]
+    return _script(op, call, words, _outcomes, kind=op.kind, results=results)
+
+
+def _restored(entry: ops.Restored) -> Iterable[Word]:
+    """The words of one entry."""
+    form, last = b"", b""
+    if entry.what is ops.RestoreAs.RESULT:
+        form = b"none" if entry.result is None else b"bare" if entry.item is None else b"some"
+        last = entry.result or b""
+    elif entry.what not in (ops.RestoreAs.ITEM, ops.RestoreAs.TAKEN):
+        last = b"\0".join(_facts(entry))
+    return (
+        entry.what.value,
+        encode_name(entry.id),
+        entry.item or b"",
+        b"" if entry.at is None else b"%.17g" % (entry.at * 1000),
+        b"" if entry.put is None else _ms(entry.put),
+        int(entry.is_high),
+        entry.failures,
+        last,
+        form,
+    )
+
+
+def _facts(entry: ops.Restored) -> Iterable[bytes]:
+    """What is known of a job, as it is stored."""
+    times = {"failed": entry.failed, "stalled": entry.stalled, "due": entry.at}
+    if entry.what is not ops.RestoreAs.WAITING:
+        times["put"] = entry.put
+    for name, time in times.items():
+        if time is not None:
+            yield b"%b=%b" % (name.encode(), _ms(time))
+    for name in ("error", "message", "traceback", "worker"):
+        if text := getattr(entry.failure, name, ""):
+            yield b"%b=%b" % (name.encode(), _text(text))
+
+
 # --- feed -----------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@
 --@ include feed
 --@ include size
 --@ include notify
+--@ include order
 if answered then
   return answered
 end
@@ -36,18 +37,10 @@ if call('ZCOUNT', keys.ids, '1e8', '(1e11') > 0 then
   end
 end
 
--- Strictly after the last item, whatever the clocks say: one step is 1/1024 ms, or the
--- smallest that still changes a score that large.
+-- Strictly after the last item, whatever the clocks say.
 local time = now()
 local last = call('ZRANGE', keys.ids, -1, -1, 'WITHSCORES')
 local score = last[2] and number_of(last[2]) or 0
-local function after(previous)
-  local step = 1 / 1024
-  while previous + step == previous and step < previous do
-    step = step * 2
-  end
-  return previous + step
-end
 
 local fresh = {}
 local function announce(index, is_new)
