@@ -235,6 +235,28 @@ def restart(server: Server, address: str) -> bool:
     return said is not None and healed is not None
 
 
+def addresses(url: str) -> dict[str, str]:
+    """The pages that are measured, by name."""
+    pages = {
+        "overview": "/",
+        "overview, by items": "/?sort=items&desc=1",
+        "feed": "/feed?name=probe",
+    }
+    for state in JobState.WAITING, JobState.SCHEDULED, JobState.CLAIMED, JobState.STALLED:
+        path = f"/feed?name=big&state={state.value}"
+        pages[f"jobs, {state.value}"] = path
+        cursor = cursor_of(url, state, 500)
+        if cursor:
+            pages[f"jobs, {state.value}, page 500"] = f"{path}&cursor={quote(cursor, safe='')}"
+    pages |= {
+        "a job": "/job?name=big&id=0000001",
+        "log": "/log",
+        "log, filtered": "/log?q=probe",
+        "workers": "/workers",
+    }
+    return pages
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -242,6 +264,7 @@ def main() -> int:
     parser.add_argument("--feeds", type=int, default=5000)
     parser.add_argument("--rate", type=int, default=1000, help="notices a second")
     parser.add_argument("--seconds", type=float, default=8, help="how long a page is measured")
+    parser.add_argument("--only", default="", help="pages whose name contains this")
     options = parser.parse_args()
     binary = shutil.which("redis-server")
     if binary is None:
@@ -252,23 +275,7 @@ def main() -> int:
         began = time.monotonic()
         fill(server.url, options.feeds, options.jobs)
         print(f"filled in {time.monotonic() - began:.0f} s", flush=True)
-        pages = {
-            "overview": "/",
-            "overview, by items": "/?sort=items&desc=1",
-            "feed": "/feed?name=probe",
-        }
-        for state in JobState.WAITING, JobState.SCHEDULED, JobState.CLAIMED, JobState.STALLED:
-            path = f"/feed?name=big&state={state.value}"
-            pages[f"jobs, {state.value}"] = path
-            cursor = cursor_of(server.url, state, 500)
-            if cursor:
-                pages[f"jobs, {state.value}, page 500"] = f"{path}&cursor={quote(cursor, safe='')}"
-        pages |= {
-            "a job": "/job?name=big&id=0000001",
-            "log": "/log",
-            "log, filtered": "/log?q=probe",
-            "workers": "/workers",
-        }
+        pages = {name: path for name, path in addresses(server.url).items() if options.only in name}
         publisher = Publisher(server.url, options.rate)
         try:
             with web(server.url) as (_, pid):

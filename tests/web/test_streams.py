@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from conftest import World
 
 from thoonk import Thoonk
@@ -132,3 +133,28 @@ async def test_streams_end_when_the_application_does(world: World, page: Browser
     async with opened(page, "/") as stream:
         await stream.region("live_table", ">news</a>")
         page.application.state.site.closing.set()
+
+
+async def test_the_log_reads_notices_at_intervals(
+    one_server: World, open_page: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # One by one they cost the server and the page much more.
+    read, reads = asyncio.StreamReader.feed_data, 0
+
+    def counting(reader: asyncio.StreamReader, data: bytes) -> None:
+        nonlocal reads
+        reads += b"feed.publish:news" in data
+        read(reader, data)
+
+    def publish() -> None:
+        with Thoonk(backend=one_server.url) as thoonk:
+            feed = thoonk.feed("news")
+            for number in range(300):
+                feed.publish("x", id=f"{number}")
+
+    monkeypatch.setattr(asyncio.StreamReader, "feed_data", counting)
+    async with opened(open_page(one_server.url), "/log") as stream:
+        await stream.region("live_log", "notices since")
+        await asyncio.to_thread(publish)
+        await stream.region("live_log", ">299</td>")
+    assert reads < 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import time
@@ -28,6 +29,12 @@ INTEREST = 30.0
 
 PAUSE = 1.0
 """Seconds until it is tried again to subscribe."""
+
+REST = 0.25
+"""Seconds after each burst of notices in which none is read: the next come together."""
+
+BURST = 1000
+"""How many notices are read before others in the event loop have their turn."""
 
 
 @attrs.frozen
@@ -133,14 +140,15 @@ class NoticeLog:
                 await asyncio.sleep(PAUSE)
 
     async def _take(self, subscription: AsyncSubscription) -> None:
+        rest = getattr(subscription, "rest", asyncio.sleep)
         while self.is_wanted:
-            try:
-                notice = await subscription.get(PAUSE)
-            except Empty:
-                continue
-            if not isinstance(notice, Marker):
-                self.count += 1
-                self._entries.append(LogEntry(next(self._numbers), time.time(), notice))
+            burst = await _burst(subscription)
+            now = time.time()
+            for notice in burst:
+                if not isinstance(notice, Marker):
+                    self.count += 1
+                    self._entries.append(LogEntry(next(self._numbers), now, notice))
+            await rest(REST if len(burst) < BURST else 0)
 
     async def close(self) -> None:
         """Stop listening."""
@@ -148,6 +156,16 @@ class NoticeLog:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+async def _burst(subscription: AsyncSubscription) -> list[Notice]:
+    """The next notices, as many as are there; empty: none came for a while."""
+    notices: list[Notice] = []
+    with contextlib.suppress(Empty):
+        notices.append(await subscription.get(PAUSE))
+        while len(notices) < BURST:
+            notices.append(await subscription.get(0))
+    return notices
 
 
 class NoticeLogs:

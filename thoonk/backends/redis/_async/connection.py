@@ -7,7 +7,8 @@ halves differ. The modules next to it are the same in both worlds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeAlias
 
 from redis import exceptions as driver
@@ -183,6 +184,24 @@ async def read_reply(connection: Connection, timeout: float) -> Any:
     """
     async with asyncio.timeout(timeout):
         return await connection.read_response(disconnect_on_error=False)
+
+
+@contextlib.contextmanager
+def unread(connection: Connection) -> Iterator[None]:
+    """Leave what arrives to the operating system for a while, and read it at once afterwards.
+
+    Otherwise each message wakes the event loop, which costs the server, too.
+    """
+    transport = getattr(getattr(connection, "_writer", None), "transport", None)
+    if transport is None or transport.is_closing() or not transport.is_reading():
+        yield
+        return
+    transport.pause_reading()
+    try:
+        yield
+    finally:
+        if not transport.is_closing():
+            transport.resume_reading()
 
 
 async def disconnect(connection: Connection) -> None:

@@ -19,6 +19,7 @@ from thoonk.backends.redis._async.connection import (
     is_connected,
     read_reply,
     send,
+    unread,
 )
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
@@ -110,6 +111,15 @@ class AsyncRedisSubscription:
                 if self._closed.is_set():
                     await disconnect(self._connection)
         raise Closed("the subscription has been closed")
+
+    async def rest(self, seconds: float) -> None:
+        """Read nothing for a while. What arrives meanwhile waits, and costs less.
+
+        Five hundred notices that are read one by one as they arrive take twice as much of the
+        server's processor as the same number read at once.
+        """
+        with unread(self._connection):
+            await wait_event(self._closed, seconds)
 
     async def close(self) -> None:
         """End it; a reader in another thread or task is woken."""

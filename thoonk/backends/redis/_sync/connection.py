@@ -6,6 +6,7 @@ halves differ. The modules beside it are the same in both worlds.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -194,6 +195,11 @@ def read_reply(connection: Connection, timeout: float) -> Any:
         return connection.read_response(disconnect_on_error=False)
     except driver.TimeoutError as error:
         raise TimeoutError(f"no whole reply within {timeout:g} s") from error
+
+
+def unread(connection: Connection) -> contextlib.AbstractContextManager[None]:  # noqa: ARG001
+    """Nothing is read here but by who waits for it."""
+    return contextlib.nullcontext()
 
 
 def disconnect(connection: Connection) -> None:
