@@ -188,7 +188,7 @@ async def read_reply(connection: Connection, timeout: float) -> Any:
 
 @contextlib.contextmanager
 def unread(connection: Connection) -> Iterator[None]:
-    """Leave what arrives to the operating system for a while, and read it at once afterwards.
+    """Leave what arrives to the operating system and read all of it later, at once.
 
     Otherwise each message wakes the event loop, which costs the server, too.
     """
