@@ -225,7 +225,7 @@ def test_the_examples_of_a_page_run(
 def test_every_fence_says_what_it_holds(path: Path) -> None:
     """A block that is silently not run would be an untested example."""
     for block in blocks_of(path.read_text("utf-8")):
-        told = {"console", "dockerfile", "ini", "json", "sh", "text", "toml", "yaml"}
+        told = {"console", "dockerfile", "ini", "json", "nginx", "sh", "text", "toml", "yaml"}
         known = block.runs or block.file or block.is_output or block.language in told
         skips = re.fullmatch(r"python skip: \S.*", block.info)
         assert known or skips or block.language.startswith("{"), f"{path}:{block.line} {block.info}"

@@ -25,8 +25,16 @@ from thoonk.cli.session import MEMORY_NOTE, Command, Session, pass_session
     metavar="TOKEN",
     help="The token to log in with. Prefer THOONK_WEB_TOKEN: other users can see command lines.",
 )
+@click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    help="The path under which a proxy shows the page, such as /jobs, and which it removes.",
+)
 @pass_session
-def web(session: Session, host: str, port: int, read_only: bool, token: str | None) -> None:
+def web(
+    session: Session, host: str, port: int, read_only: bool, token: str | None, root_path: str
+) -> None:
     """Serve a web page that shows feeds, queues and jobs, live.
 
     By default, only this machine can open it. On any other address it needs a token, or must be
@@ -34,8 +42,9 @@ def web(session: Session, host: str, port: int, read_only: bool, token: str | No
     """
     from thoonk.web import app
     from thoonk.web.security import LOOPBACK, is_loopback
-    from thoonk.web.serving import listening_socket, serve
+    from thoonk.web.serving import check_root_path, listening_socket, serve
 
+    root_path = check_root_path(root_path)
     token = token or os.environ.get("THOONK_WEB_TOKEN") or None
     local = is_loopback(host)
     if not local and token is None and not read_only:
@@ -63,4 +72,4 @@ def web(session: Session, host: str, port: int, read_only: bool, token: str | No
         if not local and token is None:
             click.echo("Note: every user who can reach this address can read all items", err=True)
 
-    serve(application, listener, ready)
+    serve(application, listener, ready, root_path)
