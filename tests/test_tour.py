@@ -194,8 +194,8 @@ NOBODY = f"redis://127.0.0.1:{servers.free_port()}/0"
     ("arguments", "code", "message"),
     [
         ((), 1, "tour: no files in "),
-        (("--backend", "bogus://x"), 2, "tour: no backend for 'bogus'"),
-        (("--backend", ""), 2, "tour: a backend's URL begins with"),
+        (("--backend", "bogus://x"), 2, "tour: there is no backend 'bogus'"),
+        (("--backend", ""), 2, "tour: a backend's URL must start with"),
         (("--backend", "redis://127.0.0.1:port/0"), 2, "tour: a Redis URL is redis://"),
         (("--backend", NOBODY), 1, "tour: Redis cannot be reached, nothing was done"),
     ],

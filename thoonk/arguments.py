@@ -36,7 +36,7 @@ def check_due(delay: object, at: object) -> Due | None:
         InvalidValue: both are given, ``delay`` is negative, or ``at`` has no time zone.
     """
     if delay is not None and at is not None:
-        raise InvalidValue("delay and at exclude each other: pass only one of them")
+        raise InvalidValue("pass either delay or at, not both")
     if at is not None:
         if not isinstance(at, dt.datetime):
             raise InvalidType(f"at must be a datetime, not {type(at).__name__}")
@@ -68,7 +68,7 @@ def check_unique_for(unique_for: object, *, has_id: bool) -> float:
     """
     seconds = check_timeout(unique_for, "unique_for")
     if seconds is not None and not has_id:
-        raise InvalidValue("unique_for needs an id that you choose: pass one")
+        raise InvalidValue("unique_for needs an id: pass one")
     return seconds or 0.0
 
 

@@ -132,7 +132,7 @@ class Codec(Generic[T]):
         if not isinstance(result, bool):
             # Programs of 1.x passed the result here; it would be lost.
             raise InvalidType(
-                f"result must be True or False, the result is item; not {result!r:.80}"
+                f"result must be True or False (the result itself is item), not {result!r:.80}"
             )
         keep = None if timeout is None else check_seconds("timeout", check_timeout(timeout) or 0)
         if item is None and not result:

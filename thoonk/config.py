@@ -206,7 +206,7 @@ def check_config(config: object) -> dict[str, str | None]:
 def _field(name: str, value: object) -> str | None:
     if name == PAUSED:
         # A pause consists of more than this field.
-        raise InvalidValue("paused cannot be configured: use pause() and resume() of the feed")
+        raise InvalidValue("paused cannot be configured; use pause() and resume()")
     if value is None:
         if name == "type":
             raise InvalidValue("type cannot be removed")

@@ -33,7 +33,7 @@ def event_of(name: object) -> str:
     event = name if name.startswith("config:") else name.removesuffix("_notice")
     if event not in EVENTS and not (event.startswith("config:") and event != "config:"):
         raise InvalidValue(
-            f"no event {name!r:.80}; there are {', '.join(sorted(EVENTS))} and config:FEED"
+            f"unknown event {name!r:.80}; known: {', '.join(sorted(EVENTS))} and config:FEED"
         )
     return event
 

@@ -56,7 +56,7 @@ def check_name(text: object, what: str = "feed name") -> str:
         size = len(text) if text.isascii() else len(encode_name(text))
     except UnicodeEncodeError as error:
         raise InvalidValue(
-            f"{what} must have a UTF-8 form, which {text!r:.80} has not (a lone surrogate)"
+            f"{what} must be valid Unicode, not {text!r:.80} (it has a lone surrogate)"
         ) from error
     if size > MAX_NAME_BYTES:
         raise InvalidValue(f"{what} may have {MAX_NAME_BYTES} bytes at most, not {size}")

@@ -186,7 +186,7 @@ def _check_fraction(_: object, attribute: attrs.Attribute[float], value: float) 
 def _check_own(_: object, attribute: attrs.Attribute[Any], value: tuple[Entry, ...]) -> None:
     _check_many(_, attribute, value)
     if len({entry.id for entry in value}) < len(value):
-        raise InvalidValue("entries must have different ids, and one occurs twice")
+        raise InvalidValue("entries must have different ids, but one occurs twice")
 
 
 def _check_state(_: object, __: attrs.Attribute[JobState], value: JobState) -> None:

@@ -39,8 +39,8 @@ def check_item(data: bytes, config: FeedConfig, name: str) -> None:
             json.loads(text, parse_constant=_no_json)
     except ValueError as error:
         raise SerializerError(
-            f"feed {name!r} holds {serializer}, which this item of {len(data)} bytes is not: "
-            f"{error}",
+            f"feed {name!r} holds {serializer}, but this item of {len(data)} bytes is not "
+            f"{serializer}: {error}",
             data,
         ) from error
 

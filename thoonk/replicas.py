@@ -131,7 +131,7 @@ def position_of(notice: Moved) -> Position | None:
         return Position.parse(notice.position)
     except InvalidValue as error:
         logger.warning(
-            "Notice of feed %r passed over, it places item %r nowhere: %s",
+            "Notice of feed %r skipped, because item %r would have no position: %s",
             notice.feed,
             notice.id,
             error,

@@ -222,7 +222,7 @@ class Resync:
             return
         self._doubles.add(id)
         logger.warning(
-            "Feed %r has item %r twice in its order; the first place counts",
+            "Feed %r has item %r twice in its order; only the first position counts",
             self._replica.feed,
             id,
             extra={"event": "item_twice", "feed": self._replica.feed, "id": id},
@@ -236,7 +236,7 @@ class Resync:
                 self._begin()
                 return
             logger.warning(
-                "What is in feed %r does not agree with its notices; it is taken as it was read",
+                "Contents of feed %r do not agree with its notices; using what was read",
                 self._replica.feed,
                 extra={"event": "feed_disagrees", "feed": self._replica.feed},
             )

@@ -65,7 +65,7 @@ def make_schedule(
         BackendNotInstalled: a cron expression needs the extra ``cron``.
     """
     if (every is None) == (cron is None):
-        raise InvalidValue("a schedule needs every or cron, one of the two")
+        raise InvalidValue("a schedule needs either every or cron")
     try:
         missed = IfMissed(if_missed)
     except ValueError:
@@ -109,4 +109,4 @@ def next_times(schedule: Schedule, after: dt.datetime, count: int = TOLD) -> tup
         times = CronSim(schedule.cron, after.astimezone(zone))
         return tuple(time.timestamp() for time in itertools.islice(times, count))
     except (CronSimError, StopIteration) as error:
-        raise InvalidValue(f"{schedule.cron!r:.80} is no cron expression: {error}") from error
+        raise InvalidValue(f"{schedule.cron!r:.80} is not a cron expression: {error}") from error

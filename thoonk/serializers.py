@@ -42,7 +42,7 @@ class TextSerializer:
         if not isinstance(item, str):
             raise InvalidType(
                 f"a text feed takes str, not {type(item).__name__}; "
-                f"bytes go into a feed with serializer 'binary', other values into 'json'"
+                f"use serializer 'binary' for bytes, 'json' for other values"
             )
         return item.encode()
 
@@ -112,7 +112,9 @@ def check_serializer(serializer: object) -> None:
         callable(getattr(serializer, "encode", None))
         and callable(getattr(serializer, "decode", None))
     ):
-        raise InvalidType(f"a serializer needs encode and decode; {serializer!r:.80} has not")
+        raise InvalidType(
+            f"a serializer must have encode and decode methods, not {serializer!r:.80}"
+        )
 
 
 def serializer_name(serializer: Serializer[Any] | str) -> str:

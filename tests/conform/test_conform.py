@@ -131,8 +131,8 @@ MISSING = "get_item: an item that is not there"
     [
         ("dies", ["the peer ended with exit code 7; its stderr:", "what a day"]),
         ("hangs", ["the peer did not answer within 1 seconds"]),
-        ("raves", ["the peer said what is not JSON: b'hello there\\n'"]),
-        ("says two things", ["a response has either answer or error"]),
+        ("raves", ["the peer sent a line that is not JSON: b'hello there\\n'"]),
+        ("says two things", ["a response must have either answer or error"]),
         ("answers another", ["the peer answered request 4711, not "]),
         ("does not know", ['expected  {"item": null}', "refused: unsupported"]),
         (
@@ -233,7 +233,7 @@ def test_the_vectors_are_listed() -> None:
         (("--without", "magic", "--url", "URL", "--", "x"), 1, "not ['magic']"),
         (("--url", "http://localhost", "--", "x"), 1, "Error: a Redis URL is"),
         (("--url", "redis://127.0.0.1:1/0", "--", "x"), 1, "Error: the server cannot be used"),
-        (("--server", "no-such-server", "--", "x"), 1, "Error: no no-such-server on this machine"),
+        (("--server", "no-such-server", "--", "x"), 1, "Error: no-such-server not found on this machine"),
         (("--server", sys.executable, "--", "x"), 1, "Error: the server did not start"),
         (("--level", "3", "--", "x"), 2, "'3' is not one of '1', '2'"),
     ],

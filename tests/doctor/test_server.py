@@ -212,9 +212,9 @@ def test_secrets_are_not_told(start: Start) -> None:
 
 def test_arguments_that_make_no_sense_are_refused() -> None:
     for url in ("sqlite:///feeds.db", "embedded", "memory://m"):
-        with pytest.raises(InvalidValue, match="the doctor examines Redis and Valkey"):
+        with pytest.raises(InvalidValue, match="the doctor examines only Redis and Valkey"):
             examine(url)
     with pytest.raises(InvalidValue, match="patience"):
         examine("redis://localhost", patience=-1)
-    with pytest.raises(InvalidValue, match=r"no check sniffles; there are .*eviction"):
+    with pytest.raises(InvalidValue, match=r"unknown check sniffles; known: .*eviction"):
         examine("redis://localhost", ignore=["sniffles"])

@@ -335,7 +335,7 @@ def test_a_position_that_cannot_be_read_ends_no_loop(
                 mirror.apply(notice)
                 if mirror.ids[-1:] == [later] and notice.id == later:
                     break
-        assert "passed over" in caplog.text
+        assert "skipped" in caplog.text
 
 
 def test_a_handler_is_not_called_with_a_position_that_cannot_be_read(

@@ -104,7 +104,7 @@ def test_an_id_stays_taken_for_as_long_as_the_form_says(
     page = reader.send("/feed?name=cards", "/put", item="x", id="mine")
     assert said(page) == "mine is there already; nothing was put."
     page = reader.send("/feed?name=cards", "/put", item="x", unique_for="60")
-    assert said(page) == "unique_for needs an id that you choose: pass one"
+    assert said(page) == "unique_for needs an id: pass one"
     page = reader.send("/feed?name=cards", "/put", item="x", id="other", unique_for="soon")
     assert said(page) == "unique_for must be a number of seconds, not 'soon'"
     assert feed.get_ids() == []

@@ -50,7 +50,7 @@ def test_it_finds_the_worker(commands: Commands, client: Thoonk, target: str) ->
         ("import not_there.either", "ModuleNotFoundError: No module named 'not_there'"),
         ("from os import nothing_like_it", "ImportError: cannot import name"),
         ("raise ImportError('a message')", "ImportError: a message"),
-        ("worker.handle('x', len, bogus=1)", "thoonk.exceptions.InvalidValue: no option bogus"),
+        ("worker.handle('x', len, bogus=1)", "thoonk.exceptions.InvalidValue: unknown option bogus"),
         ("1 +", "SyntaxError: invalid syntax"),
     ],
 )
@@ -83,7 +83,7 @@ def test_what_a_module_raises_is_shown_with_its_file_and_line(
         (":worker", "'' is not the name of a module"),
         ("app:worker --feed c", "no handler for 'c'"),
         ("app:worker --concurrency 0", "0 is not in the range"),
-        ("app:worker --backend nonsense://", "no backend for 'nonsense'"),
+        ("app:worker --backend nonsense://", "there is no backend 'nonsense'"),
         ("own:worker --backend memory", "the worker has its own client"),
         ("app:worker --processes 2 --backend memory", "memory cannot be shared"),
     ],

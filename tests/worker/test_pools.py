@@ -470,7 +470,7 @@ def test_weights_need_a_pool(thoonk: Thoonk) -> None:
     worker = Worker(thoonk)
     worker.handle("high", str, weight=5)
     worker.handle("low", str)
-    with pytest.raises(InvalidValue, match="the weight=5 of 'high' needs feeds that share a pool"):
+    with pytest.raises(InvalidValue, match="weight=5 of 'high' needs a shared pool"):
         worker.run(burst=True)
     assert not thoonk.feed_exists("high")
     # Where that feed is not among those that are worked on, nothing is wrong.

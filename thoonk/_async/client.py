@@ -334,7 +334,7 @@ class AsyncThoonk:
             stored = serializer_name(serializer)
             if fields.setdefault("serializer", stored) != stored:
                 raise InvalidValue(
-                    f"config says serializer {fields['serializer']!r}, the argument {stored!r}"
+                    f"config has serializer {fields['serializer']!r}, the argument is {stored!r}"
                 )
         if isinstance(serializer, str) or (serializer is None and fields.get("serializer")):
             serializer = self._serializers.get(fields["serializer"])
@@ -494,7 +494,7 @@ class AsyncThoonk:
             InvalidValue: there is no such event.
         """
         if not self._wants_to_listen:
-            raise NotListening("handlers are called only by a client made with listen=True")
+            raise NotListening("only a client created with listen=True calls handlers")
         self._own_listener().add(name, handler)
         await self.open()
 

@@ -632,7 +632,7 @@ class AsyncJob(AsyncTakeable[T]):
         done = {id for id, _ in pairs}
         if len(done) < len(pairs):
             # The job would be counted and announced twice.
-            raise InvalidValue("claims must be of different jobs, and one job occurs twice")
+            raise InvalidValue("claims must be of different jobs, but one job occurs twice")
         try:
             await self._execute_many(
                 chunked(

@@ -95,7 +95,7 @@ class AsyncListener:
             except ThoonkError as error:
                 fields = {} if notice is None else log_fields(notice)
                 extra = {"event": "notice_passed_over", **fields}
-                logger.warning("Notice passed over: %s", error, extra=extra)
+                logger.warning("Notice skipped: %s", error, extra=extra)
             except BaseException as error:
                 if is_end_of_task(error):
                     raise

@@ -244,7 +244,7 @@ class AsyncQueue(AsyncTakeable[T]):
                 # What has arrived matters more; the rest comes back by itself.
                 extra = {"event": "items_not_returned", "feed": self.name}
                 logger.warning(
-                    "Items of %r not returned, they are back in ten seconds: %s",
+                    "Items of %r not returned; they wait again in ten seconds: %s",
                     self.name,
                     error,
                     extra=extra,

@@ -82,7 +82,7 @@ class AsyncResults(Generic[T]):
                 if isinstance(outcome, ThoonkError):
                     raise outcome
                 return outcome
-        raise AssertionError("it has neither returned nor raised")
+        raise AssertionError("the call has neither returned nor raised")
 
     async def of_all(
         self, ids: Sequence[str], deadline: Deadline

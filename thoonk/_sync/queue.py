@@ -243,7 +243,7 @@ class Queue(Takeable[T]):
                 # What has arrived matters more; the rest comes back by itself.
                 extra = {"event": "items_not_returned", "feed": self.name}
                 logger.warning(
-                    "Items of %r not returned, they are back in ten seconds: %s",
+                    "Items of %r not returned; they wait again in ten seconds: %s",
                     self.name,
                     error,
                     extra=extra,

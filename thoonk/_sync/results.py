@@ -83,7 +83,7 @@ class Results(Generic[T]):
                 if isinstance(outcome, ThoonkError):
                     raise outcome
                 return outcome
-        raise AssertionError("it has neither returned nor raised")
+        raise AssertionError("the call has neither returned nor raised")
 
     def of_all(
         self, ids: Sequence[str], deadline: Deadline

@@ -94,7 +94,7 @@ class FeedSubscription(Generic[T]):
                 return self._codec.notice(notice)
             except SerializerError as error:
                 extra = {"event": "notice_passed_over", **log_fields(notice)}
-                logger.warning("Notice passed over: %s", error, extra=extra)
+                logger.warning("Notice skipped: %s", error, extra=extra)
         raise Closed("the subscription is not open: use it in a with block")
 
     def _next(self, subscription: Subscription, deadline: Deadline) -> Notice | None:
@@ -108,7 +108,7 @@ class FeedSubscription(Generic[T]):
             self._begin_resync()
         elif not self._replica.apply(notice):
             logger.warning(
-                "Notice of feed %r contradicts earlier ones, reading it again: %r",
+                "Notice of feed %r contradicts earlier ones; reading the feed again: %r",
                 notice.feed,
                 notice,
                 extra={"event": "notice_unexplained", **log_fields(notice)},

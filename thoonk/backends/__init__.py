@@ -78,11 +78,11 @@ def _opener_of(scheme: str) -> Opener:
     for entry_point in found:
         opener = entry_point.load()
         if not isinstance(opener, Opener):
-            raise InvalidType(f"entry point {entry_point.value!r} has no open and open_async")
+            raise InvalidType(f"entry point {entry_point.value!r} must have open and open_async")
         return opener
     others = {e.name for e in entry_points(group="thoonk.backends")}
     raise InvalidValue(
-        f"no backend for {scheme!r}; known: {', '.join(sorted({*_BUILT_IN, *others}))}"
+        f"there is no backend {scheme!r}; known: {', '.join(sorted({*_BUILT_IN, *others}))}"
     )
 
 
@@ -93,14 +93,14 @@ def _opener_for(target: object) -> Opener:
         scheme = target.partition("://")[0]
         if not _SCHEME.fullmatch(scheme):
             raise InvalidValue(
-                "a backend's URL begins with a scheme and ://, as in redis://HOST:PORT/DB; "
+                "a backend's URL must start with a scheme and ://, as in redis://HOST:PORT/DB; "
                 f"known schemes: {', '.join(_BUILT_IN)}"
             )
         return _opener_of(scheme.lower())
     if hasattr(target, "connection_pool"):
         return _opener_of("redis")
     raise InvalidType(
-        f"a backend is a name, a URL, a redis-py client or an object with execute, wait, "
+        f"backend must be a name, a URL, a redis-py client or an object with execute, wait, "
         f"listen and close, not {type(target).__name__}"
     )
 
@@ -112,7 +112,7 @@ def _is_backend(target: object) -> bool:
 
 def _check_object(target: Any, options: dict[str, Any], *, asynchronous: bool) -> None:
     if options:
-        raise InvalidValue(f"a backend object takes no options, so not {', '.join(options)}")
+        raise InvalidValue(f"a backend object takes no options: remove {', '.join(options)}")
     # A backend of the other world would fail late and darkly.
     if inspect.iscoroutinefunction(target.execute) != asynchronous:
         wanted = "asyncio" if asynchronous else "synchronous"

@@ -92,9 +92,9 @@ class Peer:
         try:
             response = json.loads(line)
         except ValueError:
-            raise PeerFailed(f"the peer said what is not JSON: {line!r:.200}") from None
+            raise PeerFailed(f"the peer sent a line that is not JSON: {line!r:.200}") from None
         if not isinstance(response, dict) or len(response.keys() & {"answer", "error"}) != 1:
-            raise PeerFailed(f"a response has either answer or error, not {line!r:.200}")
+            raise PeerFailed(f"a response must have either answer or error, not {line!r:.200}")
         if response.get("id") != self._number:
             raise PeerFailed(
                 f"the peer answered request {response.get('id')!r:.80}, not {self._number}"

@@ -168,7 +168,7 @@ def check_names(without: object, vectors: Iterable[Vector]) -> None:
     known = [*FEATURES, *operations(vectors)]
     if not isinstance(without, list) or not all(name in known for name in without):
         raise InvalidValue(
-            f"a peer can be without operations and {', '.join(FEATURES)}; not {without!r:.200}"
+            f"a peer can lack operations and {', '.join(FEATURES)}, not {without!r:.200}"
         )
 
 

@@ -43,7 +43,9 @@ def private_server(program: str | None = None) -> Iterator[str]:
     """
     found = next(filter(None, map(shutil.which, [program] if program else PROGRAMS)), None)
     if found is None:
-        raise InvalidValue(f"no {program or ' or '.join(PROGRAMS)} on this machine: give --url")
+        raise InvalidValue(
+            f"{program or ' or '.join(PROGRAMS)} not found on this machine: use --url"
+        )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -92,7 +94,7 @@ class Sandbox:
             size = self._client.dbsize()
             if size:
                 raise InvalidValue(
-                    f"the db has {size} keys; a peer is tried in an empty one, which is cleared"
+                    f"the db has {size} keys; it must be empty, because the tests clear it"
                 )
             self._pubsub.psubscribe("*")
             self._pubsub.get_message(timeout=10)

@@ -47,10 +47,12 @@ def examine(
     patience = check_timeout(patience, "patience") or 0.0
     stuck_after = check_timeout(stuck_after, "stuck_after")
     if unknown := set(ignore) - CHECKS.keys():
-        raise InvalidValue(f"no check {', '.join(unknown)}; there are {', '.join(sorted(CHECKS))}")
+        raise InvalidValue(
+            f"unknown check {', '.join(unknown)}; known: {', '.join(sorted(CHECKS))}"
+        )
     scheme = url.partition(":")[0].lower()
     if scheme in WITHOUT_SERVER:
-        raise InvalidValue(f"the doctor examines Redis and Valkey servers, and {scheme} is none")
+        raise InvalidValue(f"the doctor examines only Redis and Valkey servers, not {scheme}")
     client = open_client(url)
     try:
         examination = Examination(

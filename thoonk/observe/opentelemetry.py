@@ -317,7 +317,7 @@ def _open(data: bytes) -> tuple[Mapping[str, str], bytes]:
     context, separator, rest = data[len(_MARK) :].partition(b"\0")
     carrier = json.loads(context)
     if not separator or not isinstance(carrier, dict):
-        raise ValueError("it begins like an envelope with a trace context, and is none")
+        raise ValueError("it starts like an envelope with a trace context, but is not one")
     return {str(name): str(value) for name, value in carrier.items()}, rest
 
 

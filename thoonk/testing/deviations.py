@@ -17,7 +17,7 @@ def check_deviations(suite: type, deviations: Mapping[str, str]) -> None:
     """
     for name, reason in deviations.items():
         if not hasattr(suite, name):
-            raise InvalidValue(f"{suite.__name__} deviates from {name!r}: there is no such test")
+            raise InvalidValue(f"{suite.__name__} deviates from {name!r}, which is not a test")
         if not reason:
             raise InvalidValue(f"{suite.__name__} gives no reason to deviate from {name!r}")
 

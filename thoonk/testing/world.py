@@ -110,7 +110,7 @@ class World:
         configured: Any = self._server.hget(f"feed.config:{name}", "claim_timeout")
         seconds = float(configured or 0)
         if not seconds:
-            raise InvalidValue(f"{job.name!r} has no claim_timeout: its claims never run out")
+            raise InvalidValue(f"{job.name!r} has no claim_timeout: its claims never expire")
         if not rewind(self._server, name, math.ceil(seconds * 1000 + 1) / 1000, claim.id):
             raise NotClaimed(job.name, claim.id)
         self._wake(name)

@@ -136,7 +136,7 @@ class NoticeLog:
             except ThoonkError as error:
                 self.error = printable(str(error))
                 extra = {"event": "web_log_waits", "feed": self._feed}
-                logger.debug("Log of notices waits for the backend: %s", error, extra=extra)
+                logger.debug("Notice log waits for the backend: %s", error, extra=extra)
                 await asyncio.sleep(PAUSE)
 
     async def _take(self, subscription: AsyncSubscription) -> None:

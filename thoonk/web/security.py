@@ -181,7 +181,7 @@ class Gate:
         host = Headers(scope=scope).get("host", "")
         if not self._guard.allows_host(host):
             logger.warning(
-                "Refused a request for another host: %.200r",
+                "Request for another host refused: %.200r",
                 host,
                 extra={"event": "web_host_refused", "host": host[:200]},
             )

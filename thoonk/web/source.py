@@ -87,7 +87,7 @@ class Source:
             )
         else:
             raise InvalidType(
-                "the page shows a Thoonk, an AsyncThoonk or the backend of a URL, "
+                "the page needs a Thoonk, an AsyncThoonk or the URL of a backend, "
                 f"not {type(target).__name__}"
             )
         self.name = repr(self.backend).strip("<>").partition(" ")[2] or repr(self.backend)

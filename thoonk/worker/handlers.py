@@ -110,7 +110,7 @@ def make_handler(
         raise InvalidType(f"a handler must be callable, not {type(function).__name__}")
     if is_coroutine_function(function) != asynchronous:
         raise InvalidType(
-            f"AsyncWorker takes coroutine functions, and {function!r:.80} is none: use Worker"
+            f"AsyncWorker needs a coroutine function, not {function!r:.80}: use Worker"
             if asynchronous
             else f"{function!r:.80} is a coroutine function: use AsyncWorker"
         )
@@ -124,12 +124,13 @@ def make_handler(
             inspect.signature(function).bind(None, **({"claim": None} if wants_claim else {}))
         except TypeError as error:
             raise InvalidType(
-                f"a handler takes an item, and perhaps a claim; {function!r:.80} does not: {error}"
+                f"a handler must accept an item, or an item and a claim; "
+                f"{function!r:.80} does not: {error}"
             ) from None
     known = {field.name for field in attrs.fields(Handler)} - {"feed", "function", "wants_claim"}
     unknown = options.keys() - known
     if unknown:
         raise InvalidValue(
-            f"no option {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+            f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
         )
     return Handler(feed, function, wants_claim, **options)

@@ -154,7 +154,7 @@ class Supervisor:
             with held_back() as self._mask:
                 process.start()
             logger.info(
-                "Process %d works",
+                "Process %d started",
                 process.pid,
                 extra={"event": "process_started", "pid": process.pid},
             )
@@ -172,7 +172,7 @@ class Supervisor:
             elif not child.is_killed and (overdue := child.report.overdue(self._grace + OVERDUE)):
                 child.overdue = overdue
                 logger.error(
-                    "Process %d hangs, and is killed",
+                    "Process %d hangs; killing it",
                     child.process.pid,
                     extra={"event": "process_killed", "pid": child.process.pid},
                 )
@@ -200,7 +200,7 @@ class Supervisor:
             return
         if code == EXIT_DONE and self._burst:
             logger.info(
-                "Process %d has nothing to do any more",
+                "Process %d has no jobs left",
                 child.process.pid,
                 extra={"event": "process_done", "pid": child.process.pid},
             )
@@ -219,8 +219,8 @@ class Supervisor:
         orphans = child.orphans(how)
         self._legacy = attrs.evolve(self._legacy, orphans=(*self._legacy.orphans, *orphans))
         logger.warning(
-            "Process %d died (%s) and is replaced; of its jobs those fail now that it was at (%d), "
-            "others come back when their claims have run out",
+            "Process %d died (%s) and is replaced; the jobs that it was running (%d) fail now, "
+            "others are available again when their claims expire",
             child.process.pid,
             how,
             len(orphans),
@@ -294,8 +294,8 @@ def warn_of_threads() -> None:
     others = [each.name for each in threading.enumerate() if each is not threading.current_thread()]
     if others:
         logger.warning(
-            "Fork with other threads running: %s; they are not in the processes, where a lock "
-            "that one holds is held forever",
+            "Forking while other threads run: %s; the processes do not have them, and a lock that "
+            "one of them holds is never released there",
             ", ".join(sorted(others)[:10]),
             extra={"event": "fork_with_threads", "threads": others},
         )

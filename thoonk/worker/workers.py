@@ -263,8 +263,8 @@ class BaseWorker(abc.ABC, Generic[C]):
         weighted = [handler for handler in handlers if handler.weight is not None]
         if weighted and not self.shared:
             raise InvalidValue(
-                f"the weight={weighted[0].weight} of {weighted[0].feed!r} needs feeds that share "
-                f"a pool: shared=True, or --shared"
+                f"weight={weighted[0].weight} of {weighted[0].feed!r} needs a shared pool: "
+                f"shared=True, or --shared"
             )
         return handlers
 
@@ -340,8 +340,8 @@ class Worker(BaseWorker[Thoonk]):
         limited = [handler.feed for handler in handlers if handler.time_limit is not None]
         if limited and not self.processes:
             raise InvalidValue(
-                f"a thread cannot be ended: the time_limit of {limited[0]!r} needs processes "
-                f"(processes=8, or --processes 8), or an AsyncWorker"
+                f"time_limit of {limited[0]!r} needs processes (processes=8, or --processes 8) or "
+                f"an AsyncWorker: a thread cannot be stopped"
             )
         return handlers
 
@@ -424,7 +424,7 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
                         return serving.result()
                     # asyncio lets these out of any task at once; signals are noted elsewhere.
                     logger.exception(
-                        "Task that a handler has started raised %s; the worker continues",
+                        "Task started by a handler raised %s; the worker continues",
                         type(error).__name__,
                         extra={"event": "task_failed"},
                     )

@@ -40,7 +40,7 @@ def _open_store(url: str, **options: Any) -> Store:
     if address.partition(":")[0].lower() == "sqlite":
         return _sqlite_store(address, settings)
     if settings:
-        raise InvalidValue(f"the embedded backend has no options, so not {', '.join(settings)}")
+        raise InvalidValue(f"the embedded backend takes no options: remove {', '.join(settings)}")
     name = address.partition("://")[2]
     return _NAMED.setdefault(name, MemoryStore()) if name else MemoryStore()
 

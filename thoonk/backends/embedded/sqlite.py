@@ -183,11 +183,13 @@ class SqliteStore(Store):
         if version > SCHEMA:
             raise BackendError(
                 f"{self.path} was written by a later version of Thoonk: its tables have version "
-                f"{version}, and this one knows {SCHEMA}"
+                f"{version}, but this one supports {SCHEMA}"
             )
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if self.shares_notices and mode != "wal":
-            raise BackendUnavailable(f"{self.path} is where SQLite has no write-ahead log: {mode}")
+            raise BackendUnavailable(
+                f"SQLite cannot use a write-ahead log at {self.path}: journal_mode is {mode}"
+            )
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
         if not version:
             db.execute("BEGIN IMMEDIATE")

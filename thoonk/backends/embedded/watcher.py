@@ -95,7 +95,7 @@ class Watcher:
                 self._follow()
             except Exception:  # whatever it is: consumers and subscribers still need this thread
                 logger.exception(
-                    "Changes of %s are not noticed; trying again",
+                    "Cannot follow changes of %s; trying again",
                     self._store.path,
                     extra={"event": "notices_ended"},
                 )

@@ -30,7 +30,7 @@ class _Opener:
 
 def _world_of(url: str, options: dict[str, Any]) -> World | None:
     if options:
-        raise InvalidValue(f"the memory backend has no options, so not {', '.join(options)}")
+        raise InvalidValue(f"the memory backend takes no options: remove {', '.join(options)}")
     name = url.partition("://")[2]
     return World.named(name) if name else None
 

@@ -54,17 +54,21 @@ def _url_of(name: str) -> str | None:
 def _check_client(client: Any, options: dict[str, Any], *, asynchronous: bool) -> None:
     if ignored := options.keys() - {"retry_for"}:
         raise InvalidValue(
-            f"options do not apply to your own client, which has its settings: {', '.join(ignored)}"
+            f"options cannot be combined with your own client, which has its own settings: "
+            f"{', '.join(ignored)}"
         )
     wanted = "redis.asyncio.Redis" if asynchronous else "redis.Redis"
     module = type(client.connection_pool).__module__
     if module.partition(".")[0] == "valkey":
         raise InvalidType(
-            f"this client needs a {wanted}, not one of the package valkey; "
-            "for a Valkey server give its URL (valkey://HOST:PORT)"
+            f"this client needs a {wanted}, not a client of the package valkey; "
+            "for a Valkey server, pass its URL (valkey://HOST:PORT)"
         )
     if ("asyncio" in module) != asynchronous:
-        raise InvalidType(f"this client needs a {wanted}, not {type(client).__name__} as it is")
+        raise InvalidType(
+            f"this client needs a {wanted}, not a "
+            f"{type(client).__module__}.{type(client).__qualname__}"
+        )
 
 
 opener = _Opener()

@@ -142,12 +142,10 @@ def check_host(host: object) -> str:
     """
     if not isinstance(host, str):
         raise InvalidType(
-            f"host must be text, not {type(host).__name__}; a client is given as backend=..."
+            f"host must be a str, not {type(host).__name__}; pass a client as backend=..."
         )
     if not host or _NOT_IN_A_HOST.search(host):
-        raise InvalidValue(
-            "host must be the name or the address of a host; a URL is given as backend=..."
-        )
+        raise InvalidValue("host must be a host name or an address; pass a URL as backend=...")
     return host
 
 
@@ -205,7 +203,7 @@ def _read(options: dict[str, str]) -> dict[str, Any]:
     for name, text in options.items():
         if name not in _OPTIONS:
             raise InvalidValue(
-                f"a Redis URL has no option {name!r:.80}; there are {', '.join(_OPTIONS)}"
+                f"unknown option {name!r:.80} in a Redis URL; known: {', '.join(_OPTIONS)}"
             )
         try:
             read[name] = _OPTIONS[name](text)
@@ -218,7 +216,7 @@ def _db(path: str, form: str) -> dict[str, int]:
     if not path:
         return {}
     if not re.fullmatch(r"[0-9]{1,9}", path):
-        raise InvalidValue(f"the path of the URL must be the number of a db: {form}")
+        raise InvalidValue(f"the path of the URL must be a db number: {form}")
     return {"db": int(path)}
 
 

@@ -25,7 +25,7 @@ def check_provider(_: str, value: object) -> object:
         return value
     if not callable(getattr(value, "get_credentials", None)):
         kind = type(value).__name__
-        raise InvalidType(f"credential_provider must have get_credentials(), and {kind} has not")
+        raise InvalidType(f"credential_provider must have get_credentials(), but {kind} does not")
     return _Provider(value)
 
 

@@ -95,7 +95,7 @@ def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
     if not command.writes:
         return BackendUnavailable(f"Redis did not answer, and nothing was changed: {text}")
     return OutcomeUnknown(
-        f"Redis did not answer, the operation may or may not have taken effect: {text}"
+        f"Redis did not answer; the operation may or may not have taken effect: {text}"
     )
 
 

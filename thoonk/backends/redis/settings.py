@@ -89,8 +89,8 @@ def check_no_decoding(options: Mapping[str, Any]) -> None:
     """
     if options.get("decode_responses"):
         raise InvalidValue(
-            "decode_responses=True cannot be used: items are bytes; "
-            "leave it out, the feed's serializer makes text of them"
+            "decode_responses=True cannot be used: items are bytes, and the feed's serializer "
+            "decodes them; leave it out"
         )
 
 
@@ -141,7 +141,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
     }
     needing = [name for name in options if name.startswith("ssl_")]
     if needing and not options.get("ssl"):
-        raise InvalidValue(f"{', '.join(needing)}: only with TLS (rediss:// or ssl=True)")
+        raise InvalidValue(f"{', '.join(needing)} need TLS (rediss:// or ssl=True)")
     return checked
 
 

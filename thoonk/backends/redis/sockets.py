@@ -75,7 +75,7 @@ class TimedSocket:
             return
         left = self._end - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the rest of the reply did not come in time")
+            raise TimeoutError("the rest of the reply did not arrive in time")
         self._sock.settimeout(min(left, self._seconds))
 
 

@@ -220,7 +220,7 @@ def read_notice(channel: bytes, payload: bytes) -> Received | None:
                 return None
     except ValueError as error:
         logger.warning(
-            "Message on channel %.200r passed over, it is not a notice: %s",
+            "Message on channel %.200r skipped, because it is not a notice: %s",
             channel,
             error,
             extra={
@@ -257,4 +257,4 @@ def _job_event(feed: str, event: bytes, raw_id: bytes = b"", *more: bytes) -> No
 
 def _expect(separated: bool) -> None:
     if not separated:
-        raise ValueError("it has no NUL between its parts")
+        raise ValueError("there is no NUL between its parts")

@@ -33,7 +33,7 @@ class AsyncFaulty(AsyncForwardingBackend):
         self._faults.check()
         answer = await super().execute(operation)
         if self._faults.takes_reply():
-            raise OutcomeUnknown("the test has lost the reply; what was asked is done")
+            raise OutcomeUnknown("the test dropped the reply; the operation was done")
         return answer
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:

@@ -34,7 +34,7 @@ class Faulty(ForwardingBackend):
         self._faults.check()
         answer = super().execute(operation)
         if self._faults.takes_reply():
-            raise OutcomeUnknown("the test has lost the reply; what was asked is done")
+            raise OutcomeUnknown("the test dropped the reply; the operation was done")
         return answer
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:

@@ -104,7 +104,7 @@ async def retract(change: Change) -> str:
     """Remove a job."""
     id = id_in(change.query)
     if not await job_feed(change.site, name_in(change.query)).retract(id):
-        raise InvalidValue(f"there is no job {id!r} any more")
+        raise InvalidValue(f"job {id!r} no longer exists")
     return f"Retracted {printable(id)}."
 
 
@@ -126,7 +126,7 @@ def _state(change: Change) -> JobState:
     try:
         return JobState(change.query.get("state", ""))
     except ValueError:
-        raise InvalidValue(f"there is no state {change.query.get('state', '')!r}") from None
+        raise InvalidValue(f"{change.query.get('state', '')!r} is not a state") from None
 
 
 async def retry_all(change: Change) -> str:
@@ -244,7 +244,7 @@ async def unschedule(change: Change) -> str:
     """Remove a schedule."""
     schedule = change.query.get("schedule", "")
     if not await job_feed(change.site, name_in(change.query)).unschedule(schedule):
-        raise InvalidValue(f"there is no schedule {schedule!r} any more")
+        raise InvalidValue(f"schedule {schedule!r} no longer exists")
     return f"Removed the schedule {printable(schedule)}."
 
 

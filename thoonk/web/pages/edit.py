@@ -105,7 +105,7 @@ def bytes_in(change: Change, config: FeedConfig, name: str) -> bytes:
         try:
             data = bytes.fromhex(text)
         except ValueError as error:
-            raise InvalidValue(f"the bytes must be written in hex: {error}") from None
+            raise InvalidValue(f"the bytes must be in hex: {error}") from None
     else:
         data = text.encode("utf-8", "surrogateescape")
     check_item(data, config, name)

@@ -43,9 +43,9 @@ async def log_in(request: Request) -> Response:
         return refused
     following = local_path(form.get("next", "/"), "/")
     if not site.guard.is_token(form.get("token", "")):
-        logger.warning("A login with a wrong token", extra={"event": "web_login_failed"})
+        logger.warning("Login with a wrong token", extra={"event": "web_login_failed"})
         await asyncio.sleep(WRONG_TOKEN_DELAY)
-        context = {"title": "Log in", "next": following, "error": "This is not the token."}
+        context = {"title": "Log in", "next": following, "error": "Wrong token."}
         return site.render(request, View("login.html", context, status=403))
     response = RedirectResponse(f"{link(request, '')}{following}", status_code=303)
     set_cookie(

@@ -84,7 +84,7 @@ async def _configure(
     settings = {**config, **wanted}
     if not settings.get("claim_timeout"):
         logger.warning(
-            "Feed %r has no claim_timeout: a job whose worker dies never comes back",
+            "Feed %r has no claim_timeout: if a worker dies, its job is never available again",
             handler.feed,
             extra={"event": "feed_without_claim_timeout", "feed": handler.feed},
         )
@@ -147,9 +147,9 @@ def log_failure(feed: str, error: Exception) -> None:
     if isinstance(error, FeedDoesNotExist):
         return
     if isinstance(error, ThoonkError):
-        logger.warning("Loop over %r failed, and tries again: %s", feed, error, extra=extra)
+        logger.warning("Loop over %r failed; trying again: %s", feed, error, extra=extra)
     else:
-        logger.error("Loop over %r failed, and tries again", feed, exc_info=error, extra=extra)
+        logger.error("Loop over %r failed; trying again", feed, exc_info=error, extra=extra)
 
 
 async def refresh(thoonk: AsyncThoonk, consumer: Consumer) -> None:

@@ -282,8 +282,8 @@ class AsyncExecutor:
         consumer.slots.remove(slot)
         slot.interrupt()
         logger.error(
-            "Handler of %r that does not end left alone: its job failed, another takes its place; "
-            "so far %d",
+            "Handler of %r does not end: its job fails, and another handler starts in its place "
+            "(%d so far)",
             consumer.feed,
             len(self._given_up),
             extra={**job.fields, "event": "handler_given_up"},

@@ -137,7 +137,7 @@ class AsyncRedisBackend:
             # Makes an object and opens nothing: a misspelt option is told here.
             dedicated_connection(self._pool)
         except (TypeError, ValueError, RedisError) as error:
-            raise InvalidValue(f"redis-py does not take an option: {error}") from error
+            raise InvalidValue(f"redis-py does not accept an option: {error}") from error
         self._db = check_db(self._pool.connection_kwargs.get("db"))
         self._instance = new_instance(self._db)
         self._idle: deque[_Waiter] = deque()
@@ -301,7 +301,9 @@ class AsyncRedisBackend:
         except ThoonkError as error:
             extra = {"event": "take_not_released", "feed": operation.feed}
             logger.warning(
-                "What an interrupted get may have taken stays claimed: %s", error, extra=extra
+                "Items of an interrupted get not released; they may stay claimed: %s",
+                error,
+                extra=extra,
             )
 
     def _check_open(self) -> None:

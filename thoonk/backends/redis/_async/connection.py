@@ -60,7 +60,9 @@ async def _greet(connection: Connection) -> None:
             await connection.on_connect()
     except TimeoutError as error:
         await disconnect(connection)
-        raise driver.TimeoutError("the server accepted the connection and is silent") from error
+        raise driver.TimeoutError(
+            "the server accepted the connection but does not answer"
+        ) from error
 
 
 def _greeting(role: str) -> Callable[[Connection], Coroutine[Any, Any, None]]:

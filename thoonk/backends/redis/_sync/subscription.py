@@ -177,7 +177,7 @@ class RedisSubscription:
             return False
         self._pause = self._tell_after = 0.0
         extra = {"event": "notices_reconnected", **self._fields}
-        logger.info("Notices arrive again; some may have been missed", extra=extra)
+        logger.info("Connection for notices restored; some may have been missed", extra=extra)
         return True
 
     def _tell(self, error: Exception) -> None:
@@ -190,7 +190,7 @@ class RedisSubscription:
             return
         self._tell_after = now + DENIED_EVERY
         logger.warning(
-            "No notices arrive, and it is tried again: %s",
+            "Cannot subscribe to notices; trying again: %s",
             cause,
             extra={"event": "notices_denied", **self._fields},
         )
@@ -217,7 +217,7 @@ class RedisSubscription:
                     pinged = True
                     continue
                 extra = {"event": "notices_connection_lost", **self._fields}
-                logger.warning("Connection for notices is dead, connecting again", extra=extra)
+                logger.warning("Connection for notices is dead; connecting again", extra=extra)
             except (*errors.CONNECTION_ERRORS, ResponseError) as error:
                 if not self._closed.is_set():
                     extra = {"event": "notices_connection_lost", **self._fields}
@@ -273,7 +273,7 @@ class RedisSubscription:
             # A notice too many does less harm than one that is missing.
             extra = {"event": "feed_not_looked_up", "feed": feed}
             logger.warning(
-                "Cannot tell whether feed %r is of this db: %s", feed, error, extra=extra
+                "Cannot determine whether feed %r is in this db: %s", feed, error, extra=extra
             )
             return True
         return registered
