@@ -50,7 +50,7 @@ def test_it_finds_the_worker(commands: Commands, client: Thoonk, target: str) ->
         ("import not_there.either", "ModuleNotFoundError: No module named 'not_there'"),
         ("from os import nothing_like_it", "ImportError: cannot import name"),
         ("raise ImportError('a message')", "ImportError: a message"),
-        ("worker.handle('x', len, bogus=1)", "thoonk.exceptions.InvalidValue: unknown option bogus"),
+        ("worker.handle('x', len, bogus=1)", "InvalidValue: unknown option bogus"),
         ("1 +", "SyntaxError: invalid syntax"),
     ],
 )
