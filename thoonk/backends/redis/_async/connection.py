@@ -195,7 +195,9 @@ def unread(connection: Connection) -> Iterator[None]:
     Otherwise each message wakes the event loop, which costs the server, too.
     """
     transport = getattr(getattr(connection, "_writer", None), "transport", None)
-    if transport is None or transport.is_closing() or not transport.is_reading():
+    # That of fakeredis can do nothing of this.
+    is_reading = getattr(transport, "is_reading", None)
+    if transport is None or is_reading is None or transport.is_closing() or not is_reading():
         yield
         return
     transport.pause_reading()
