@@ -302,7 +302,7 @@ class FilePlace:
         with contextlib.suppress(sqlite3.Error), self._open(0) as db:
             claimed = db.execute(
                 "SELECT id, token, rows.place FROM rows JOIN feeds USING (feed) "
-                "WHERE name = ? AND state = 2",
+                "WHERE name = ? AND state = -2",
                 (JOBS,),
             ).fetchall()
             now, before = time.monotonic(), self._claimed
@@ -317,9 +317,9 @@ class FilePlace:
 
     def numbers(self) -> Numbers:
         with self._open() as db:
-            jobs = "SELECT publishes, finished FROM feeds WHERE name = ?"
+            jobs = "SELECT publishes, finished FROM numbers WHERE name = ?"
             publishes, finishes = db.execute(jobs, (JOBS,)).fetchone()
-            left = "SELECT count(*) FROM rows JOIN feeds USING (feed) WHERE name = ?"
+            left = "SELECT count(id) FROM rows JOIN feeds USING (feed) WHERE name = ?"
             (jobs_left,), (items_left,) = (
                 db.execute(left, (name,)).fetchone() for name in (JOBS, QUEUE)
             )
@@ -329,16 +329,15 @@ class FilePlace:
         with self._open() as db:
             ((found,), *_) = db.execute("PRAGMA integrity_check").fetchall()
             counted = db.execute(
-                "SELECT count(*) FROM feeds WHERE "
+                "SELECT count(*) FROM numbers WHERE "
                 "stored + waiting + claimed + stalled + scheduled <> "
-                "(SELECT count(*) FROM rows WHERE rows.feed = feeds.feed) OR "
-                "waiting <> (SELECT count(*) FROM rows WHERE rows.feed = feeds.feed AND state = 1)"
+                "(SELECT count(id) FROM rows WHERE rows.feed = numbers.feed) OR waiting <> "
+                "(SELECT count(*) FROM rows WHERE rows.feed = numbers.feed AND state = -1)"
             ).fetchone()[0]
             bare = db.execute(
-                "SELECT count(*) FROM rows FULL JOIN items USING (key) "
-                "WHERE item IS NULL OR feed IS NULL"
-                if sqlite3.sqlite_version_info >= (3, 39)
-                else "SELECT count(*) FROM rows LEFT JOIN items USING (key) WHERE item IS NULL"
+                "SELECT (SELECT count(*) FROM rows LEFT JOIN items USING (key) WHERE id IS NOT NULL "
+                "AND (rows.item IS NULL) = (items.item IS NULL)) + "
+                "(SELECT count(*) FROM items WHERE key NOT IN (SELECT key FROM rows))"
             ).fetchone()[0]
         wrong = [
             found if found != "ok" else "",

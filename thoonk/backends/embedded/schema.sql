@@ -5,39 +5,48 @@ CREATE TABLE feeds (
     feed INTEGER PRIMARY KEY,
     -- NULL: deleted, and its rows are being removed.
     name UNIQUE,
-    config TEXT NOT NULL,
-    publishes INTEGER NOT NULL DEFAULT 0,
-    finished INTEGER NOT NULL DEFAULT 0,
-    given INTEGER NOT NULL DEFAULT 0,
-    first INTEGER NOT NULL DEFAULT 0,
-    last INTEGER NOT NULL DEFAULT 0,
-    failing INTEGER NOT NULL DEFAULT 0,
-    stored INTEGER NOT NULL DEFAULT 0,
-    waiting INTEGER NOT NULL DEFAULT 0,
-    claimed INTEGER NOT NULL DEFAULT 0,
-    stalled INTEGER NOT NULL DEFAULT 0,
-    scheduled INTEGER NOT NULL DEFAULT 0
+    config TEXT NOT NULL
 );
 
+-- Of each feed, the row with the number 0 has no id and keeps in `note` what is counted, as JSON: it
+-- changes in each step, and so is on a page with rows that do.
 CREATE TABLE rows (
+    -- The feed, times 2 to the power of 40, and a number that is not used again.
     key INTEGER PRIMARY KEY,
     feed INTEGER NOT NULL,
-    id NOT NULL,
-    state INTEGER NOT NULL,
-    place INTEGER NOT NULL,
-    put_at INTEGER NOT NULL,
-    since INTEGER NOT NULL,
-    token NOT NULL,
-    failures INTEGER NOT NULL,
+    id,
+    -- 0: stored, -1: waiting, -2: claimed, -3: stalled, -4: scheduled.
+    state INTEGER,
+    place INTEGER,
+    put_at INTEGER,
+    since INTEGER,
+    token,
+    failures INTEGER,
     -- JSON, or empty.
-    note TEXT NOT NULL
+    note TEXT NOT NULL,
+    -- Of those that wait: 0, if its place and its time are after those of all that came in order.
+    late INTEGER,
+    -- NULL: long, and kept apart, because rows are written again when a job changes.
+    item BLOB
 );
 CREATE UNIQUE INDEX rows_by_id ON rows (feed, id);
 CREATE INDEX rows_by_place ON rows (feed, state, place);
 CREATE INDEX rows_by_token ON rows (feed, token) WHERE token <> '';
-CREATE INDEX rows_by_put ON rows (feed, put_at) WHERE state = 1;
+CREATE INDEX rows_by_put ON rows (feed, put_at) WHERE late = 1;
 
--- Apart from the rows, which change more often.
+-- What is counted, for people and tests. The library does not use it.
+CREATE VIEW numbers AS SELECT
+    feeds.feed,
+    name,
+    json_extract(note, '$.publishes') AS publishes,
+    json_extract(note, '$.finished') AS finished,
+    json_extract(note, '$.counts[0]') AS stored,
+    json_extract(note, '$.counts[1]') AS waiting,
+    json_extract(note, '$.counts[2]') AS claimed,
+    json_extract(note, '$.counts[3]') AS stalled,
+    json_extract(note, '$.counts[4]') AS scheduled
+FROM feeds JOIN rows ON key = feeds.feed << 40;
+
 CREATE TABLE items (key INTEGER PRIMARY KEY, item BLOB NOT NULL);
 
 CREATE TABLE records (

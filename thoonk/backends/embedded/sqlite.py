@@ -62,12 +62,45 @@ KEEP = 600 * 1_000_000
 KEEP_AT_MOST = 100_000
 """How many notices are kept."""
 
-_ROW = "key, id, state, place, put_at, since, token, failures, note"
-_FEED = (
-    "feed, name, config, publishes, finished, given, first, last, failing, "
-    "stored, waiting, claimed, stalled, scheduled"
+INLINE = 1000
+"""Items of more bytes are not in the rows, which are written again when a job changes."""
+
+IDS = 200
+"""How many ids are looked for with one statement."""
+
+FEED_BITS = 40
+"""The key of a row is that of its feed, shifted by so many bits, and its number in the feed."""
+
+_ROW = "key, id, state, place, put_at, since, token, failures, note, item"
+_OF_ID = f"SELECT {_ROW} FROM rows WHERE feed = ? AND id = ?"
+_OF_IDS = f"SELECT {_ROW} FROM rows WHERE feed = ? AND id IN ({', '.join('?' * IDS)})"
+_OF_TOKEN = (
+    f"SELECT {_ROW} FROM rows WHERE feed = ? AND token = ? AND token <> '' ORDER BY place, key"
 )
-_STATES = [*State]
+_IN_STATE = {
+    (has_after, reverse): f"SELECT {_ROW} FROM rows WHERE feed = ? AND state = ? "
+    + (f"AND (place, key) {'<' if reverse else '>'} (?, ?) " if has_after else "")
+    + ("ORDER BY place DESC, key DESC " if reverse else "ORDER BY place, key ")
+    + "LIMIT ? OFFSET ?"
+    for has_after in (False, True)
+    for reverse in (False, True)
+}
+_INSERT = (
+    "INSERT INTO rows (key, feed, id, item, state, place, put_at, since, token, failures, note, "
+    "late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_UPDATE = (
+    "UPDATE rows SET state = ?, place = ?, put_at = ?, since = ?, token = ?, failures = ?, "
+    "note = ?, late = ? WHERE key = ?"
+)
+_NUMBERS = (
+    '{"publishes": %d, "finished": %d, "given": %d, "first": %d, "last": %d, "failing": %d, '
+    '"number": %d, "placed": %d, "latest": %d, "counts": [%d, %d, %d, %d, %d]}'
+)
+
+STORED_STATES = {state: -int(state) for state in State}
+"""How states are stored: the latest claims are next to those that are claimed next."""
+_STATES = {-int(state): state for state in State}
 _KINDS: dict[str, type[Notice]] = {
     name: kind
     for name, kind in vars(all_notices).items()
@@ -88,6 +121,32 @@ def stored(text: str) -> str | bytes:
 
 def _read(value: str | bytes) -> str:
     return value if isinstance(value, str) else decode_name(value)
+
+
+@attrs.define(eq=False)
+class _Feed(Feed):
+    """A feed in a file.
+
+    Attributes:
+        number: the highest number that was given to a row.
+        placed, latest: the highest place and time of rows that came to wait in order.
+    """
+
+    number: int = 0
+    placed: int = 0
+    latest: int = 0
+
+    @property
+    def first_key(self) -> int:
+        """The key of the row that has its numbers, before those of its rows."""
+        return self.key << FEED_BITS
+
+
+@attrs.define(eq=False)
+class _Row(Row):
+    """A row that was read, with its item, if that is in the row."""
+
+    item: bytes | None = None
 
 
 class _Transaction:
@@ -137,7 +196,7 @@ class SqliteStore(Store):
         self._published = 0
         self._has_room = False
         # What is remembered of what was written, for as long as no other process writes.
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[str, _Feed] = {}
         self._version = -1
         self._forget()
         self._reads = _Transaction(self, "BEGIN")
@@ -155,6 +214,9 @@ class SqliteStore(Store):
     def _open(self) -> None:
         with sqlite_errors.told(self.path):
             self._db = self.connect()
+            # One cursor for all: what a statement finds is read before the next one.
+            self._cursor = self._db.cursor()
+            self._execute = self._cursor.execute
             self._is_suspended = False
             self._retried(self._prepare)
         self._file = self._identity()
@@ -178,7 +240,9 @@ class SqliteStore(Store):
         if not version:
             if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise BackendError(f"{self.path} is a database of another program")
-            # Before the first table, or it has no effect.
+            # Before the first table, or they have no effect. A step changes a few rows in each of
+            # some pages, and all of these are written.
+            db.execute("PRAGMA page_size = 2048")
             db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if version > SCHEMA:
             raise BackendError(
@@ -191,6 +255,7 @@ class SqliteStore(Store):
                 f"SQLite cannot use a write-ahead log at {self.path}: journal_mode is {mode}"
             )
         db.execute(f"PRAGMA synchronous = {self._synchronous}")
+        db.execute("PRAGMA wal_autocheckpoint = 2000")
         if not version:
             db.execute("BEGIN IMMEDIATE")
             try:
@@ -229,7 +294,7 @@ class SqliteStore(Store):
             self._watcher.close()
         if self.shares_notices and not self._is_suspended:
             with contextlib.suppress(BackendError), self.lock, self.transaction(writes=True):
-                self._db.execute("DELETE FROM listeners WHERE process = ?", (self.process,))
+                self._execute("DELETE FROM listeners WHERE process = ?", (self.process,))
         self._db.close()
 
     def suspend(self) -> None:
@@ -290,9 +355,9 @@ class SqliteStore(Store):
 
     def _begun(self, statement: str) -> int:
         """Begin, and look what there is: without BEGIN IMMEDIATE only that needs the file."""
-        self._db.execute(statement)
+        self._execute(statement)
         try:
-            version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+            version: int = self._execute("PRAGMA data_version").fetchone()[0]
         except BaseException:
             self.roll_back()
             raise
@@ -301,7 +366,7 @@ class SqliteStore(Store):
     def commit(self) -> None:
         """Make the transaction last."""
         try:
-            self._db.execute("COMMIT")
+            self._execute("COMMIT")
         except BaseException as error:
             self.roll_back()
             if isinstance(error, sqlite3.Error):
@@ -323,94 +388,80 @@ class SqliteStore(Store):
         # It may have been undone by what went wrong, such as a full disk.
         if self._db.in_transaction:
             with contextlib.suppress(sqlite3.Error):
-                self._db.execute("ROLLBACK")
+                self._execute("ROLLBACK")
 
     def _forget(self) -> None:
         self._feeds.clear()
-        self._last_key: int | None = None
 
     # --- feeds --------------------------------------------------------------------------
 
     def find(self, name: str) -> Feed | None:
         feed = self._feeds.get(name)
         if feed is None:
-            found = self._db.execute(
-                f"SELECT {_FEED} FROM feeds WHERE name = ?", (stored(name),)
+            found = self._execute(
+                "SELECT feeds.feed, config, note FROM feeds JOIN rows ON key = feeds.feed << ? "
+                "WHERE name = ?",
+                (FEED_BITS, stored(name)),
             ).fetchone()
             if found is None:
                 return None
-            key, _, text, publishes, finished, given, first, last, failing, *counts = found
             if len(self._feeds) >= MOST_REMEMBERED:
                 self._feeds.clear()
-            feed = self._feeds[name] = Feed(
-                key,
-                name,
-                json.loads(text),
-                publishes,
-                finished,
-                given,
-                first,
-                last,
-                counts,
-                failing,
-            )
+            key, config, numbers = found
+            feed = _Feed(key, name, json.loads(config), **json.loads(numbers))
+            self._feeds[name] = feed
         return feed
 
     def create(self, name: str, config: dict[str, str]) -> Feed:
-        created = self._db.execute(
+        created = self._execute(
             "INSERT INTO feeds (name, config) VALUES (?, ?)", (stored(name), json.dumps(config))
         )
-        feed = self._feeds[name] = Feed(created.lastrowid or 0, name, config)
+        feed = self._feeds[name] = _Feed(created.lastrowid or 0, name, config)
+        self._execute(
+            "INSERT INTO rows (key, feed, note) VALUES (?, ?, '')", (feed.first_key, feed.key)
+        )
+        self.save_feed(feed)
         return feed
 
     def save_feed(self, feed: Feed) -> None:
-        self._db.execute(
-            "UPDATE feeds SET publishes = ?, finished = ?, given = ?, first = ?, last = ?, "
-            "failing = ?, stored = ?, waiting = ?, claimed = ?, stalled = ?, scheduled = ? "
-            "WHERE feed = ?",
-            (
-                feed.publishes,
-                feed.finished,
-                feed.given,
-                feed.first,
-                feed.last,
-                feed.failing,
-                *feed.counts,
-                feed.key,
-            ),
-        )
+        assert isinstance(feed, _Feed)
+        self._execute("UPDATE rows SET note = ? WHERE key = ?", (_numbers(feed), feed.first_key))
 
     def save_config(self, feed: Feed) -> None:
         config = json.dumps(feed.config)
-        self._db.execute("UPDATE feeds SET config = ? WHERE feed = ?", (config, feed.key))
+        self._execute("UPDATE feeds SET config = ? WHERE feed = ?", (config, feed.key))
+        self.save_feed(feed)
 
     def drop(self, feed: Feed) -> None:
         """Its rows are removed step by step, so that a long feed blocks no other process."""
-        self._db.execute("UPDATE feeds SET name = NULL WHERE feed = ?", (feed.key,))
+        self._execute("UPDATE feeds SET name = NULL WHERE feed = ?", (feed.key,))
         self._feeds.pop(feed.name, None)
         self._sweep()
 
     def _sweep(self) -> None:
         """Remove some rows of deleted feeds."""
-        for (key,) in self._db.execute("SELECT feed FROM feeds WHERE name IS NULL").fetchall():
-            some = "SELECT key FROM rows WHERE feed = ? LIMIT ?"
-            self._db.execute(f"DELETE FROM items WHERE key IN ({some})", (key, SWEEP))
-            rows = self._db.execute(f"DELETE FROM rows WHERE key IN ({some})", (key, SWEEP))
-            records = self._db.execute(
-                "DELETE FROM records WHERE feed = ? AND (shelf, id) IN "
-                "(SELECT shelf, id FROM records WHERE feed = ? LIMIT ?)",
-                (key, key, SWEEP),
-            )
-            if rows.rowcount < SWEEP and records.rowcount < SWEEP:
-                self._db.execute("DELETE FROM feeds WHERE feed = ?", (key,))
+        key = self._number("SELECT feed FROM feeds WHERE name IS NULL LIMIT 1")
+        if key is None:
             return
+        first, beyond = key << FEED_BITS, (key + 1) << FEED_BITS
+        some = "SELECT key FROM rows WHERE key >= ? AND key < ? ORDER BY key LIMIT ?"
+        self._execute(f"DELETE FROM items WHERE key IN ({some})", (first, beyond, SWEEP))
+        rows = self._execute(f"DELETE FROM rows WHERE key IN ({some})", (first, beyond, SWEEP))
+        left = rows.rowcount
+        records = self._execute(
+            "DELETE FROM records WHERE feed = ? AND (shelf, id) IN "
+            "(SELECT shelf, id FROM records WHERE feed = ? LIMIT ?)",
+            (key, key, SWEEP),
+        )
+        if left < SWEEP and records.rowcount < SWEEP:
+            self._execute("DELETE FROM feeds WHERE feed = ?", (key,))
 
     # --- rows ---------------------------------------------------------------------------
 
     @staticmethod
     def _row(found: tuple[Any, ...]) -> Row:
-        key, id, state, place, put_at, since, token, failures, note = found
-        return Row(
+        key, id, state, place, put_at, since, token, failures, note, item = found
+        return _Row(
             id if isinstance(id, str) else _read(id),
             _STATES[state],
             place,
@@ -420,24 +471,26 @@ class SqliteStore(Store):
             token if isinstance(token, str) else _read(token),
             failures,
             json.loads(note) if note else {},
+            item,
         )
 
     def get(self, feed: Feed, ids: Iterable[str]) -> dict[str, Row]:
-        found = {}
-        for id in ids:
-            row = self._db.execute(
-                f"SELECT {_ROW} FROM rows WHERE feed = ? AND id = ?", (feed.key, stored(id))
-            ).fetchone()
-            if row is not None:
-                found[id] = self._row(row)
-        return found
+        wanted = [*map(stored, ids)]
+        if len(wanted) == 1:
+            found = self._execute(_OF_ID, (feed.key, wanted[0])).fetchall()
+        else:
+            found = []
+            for start in range(0, len(wanted), IDS):
+                some = wanted[start : start + IDS]
+                some += some[-1:] * (IDS - len(some))
+                found += self._execute(_OF_IDS, (feed.key, *some)).fetchall()
+        if not found:
+            return {}
+        rows = {row.id: row for row in map(self._row, found)}
+        return {id: rows[id] for id in ids if id in rows} if len(rows) > 1 else rows
 
     def held(self, feed: Feed, token: str) -> list[Row]:
-        found = self._db.execute(
-            f"SELECT {_ROW} FROM rows WHERE feed = ? AND token = ? AND token <> '' "
-            "ORDER BY place, key",
-            (feed.key, stored(token)),
-        )
+        found = self._execute(_OF_TOKEN, (feed.key, stored(token)))
         return [*map(self._row, found)]
 
     def rows(
@@ -450,73 +503,97 @@ class SqliteStore(Store):
         reverse: bool = False,
         skip: int = 0,
     ) -> list[Row]:
-        behind = "" if after is None else f"AND (place, key) {'<' if reverse else '>'} (?, ?)"
-        order = "DESC" if reverse else "ASC"
-        found = self._db.execute(
-            f"SELECT {_ROW} FROM rows WHERE feed = ? AND state = ? {behind} "
-            f"ORDER BY place {order}, key {order} LIMIT ? OFFSET ?",
-            (feed.key, int(state), *(after or ()), limit, skip),
+        found = self._execute(
+            _IN_STATE[after is not None, reverse],
+            (feed.key, STORED_STATES[state], *(after or ()), limit, skip),
         )
         return [*map(self._row, found)]
 
     def all_rows(self, feed: Feed, *, limit: int, after: int = 0, skip: int = 0) -> list[Row]:
-        found = self._db.execute(
-            f"SELECT {_ROW} FROM rows WHERE feed = ? AND key > ? ORDER BY key LIMIT ? OFFSET ?",
-            (feed.key, after, limit, skip),
+        first = feed.key << FEED_BITS
+        found = self._execute(
+            f"SELECT {_ROW} FROM rows WHERE key > ? AND key < ? ORDER BY key LIMIT ? OFFSET ?",
+            (max(after, first), (feed.key + 1) << FEED_BITS, limit, skip),
         )
         return [*map(self._row, found)]
 
     def oldest_put(self, feed: Feed) -> int | None:
+        # Of those that came in order, the first one is the oldest.
         return self._number(
-            "SELECT min(put_at) FROM rows WHERE feed = ? AND state = 1", (feed.key,)
+            "SELECT min(put_at) FROM (SELECT min(put_at) AS put_at FROM rows WHERE feed = ? "
+            "AND late = 1 UNION ALL SELECT * FROM (SELECT put_at FROM rows WHERE feed = ? "
+            "AND state = ? AND late = 0 AND place > 0 ORDER BY place LIMIT 1))",
+            (feed.key, feed.key, STORED_STATES[State.WAITING]),
         )
 
     def oldest_claim(self, feed: Feed) -> int | None:
-        return self._number("SELECT min(since) FROM rows WHERE feed = ? AND state = 2", (feed.key,))
+        return self._number(
+            "SELECT min(since) FROM rows WHERE feed = ? AND state = ?",
+            (feed.key, STORED_STATES[State.CLAIMED]),
+        )
 
     def _number(self, sql: str, values: tuple[Any, ...] = ()) -> int | None:
-        found = self._db.execute(sql, values).fetchone()
+        found = self._execute(sql, values).fetchone()
         number: int | None = found[0] if found else None
         return number
 
     def items(self, feed: Feed, rows: Sequence[Row]) -> list[bytes]:
-        select = "SELECT item FROM items WHERE key = ?"
-        return [self._db.execute(select, (row.key,)).fetchone()[0] for row in rows]
+        return [self._item(row) for row in rows]
+
+    def _item(self, row: Row) -> bytes:
+        item = row.item if isinstance(row, _Row) else None
+        if item is None:
+            item = self._execute(
+                "SELECT coalesce(rows.item, items.item) FROM rows LEFT JOIN items USING (key) "
+                "WHERE key = ?",
+                (row.key,),
+            ).fetchone()[0]
+        return item
 
     def add(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
-        if self._last_key is None:
-            self._last_key = self._number("SELECT max(key) FROM rows") or 0
-        for row in rows:
-            self._last_key += 1
-            row.key = self._last_key
-        self._db.executemany(
-            f"INSERT INTO rows (feed, {_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(feed.key, row.key, stored(row.id), *_changing(row)) for row in rows],
-        )
-        self._db.executemany(
-            "INSERT INTO items VALUES (?, ?)",
-            [(row.key, item) for row, item in zip(rows, items, strict=True)],
-        )
+        assert isinstance(feed, _Feed)
+        values, long = list[tuple[Any, ...]](), list[tuple[int, bytes]]()
+        for row, item in zip(rows, items, strict=True):
+            feed.number += 1
+            row.key = feed.first_key + feed.number
+            kept: bytes | None = item
+            if len(item) > INLINE:
+                long.append((row.key, item))
+                kept = None
+            values.append((row.key, feed.key, stored(row.id), kept, *_changing(feed, row)))
+        self._each(_INSERT, values)
+        self._each("INSERT INTO items VALUES (?, ?)", long)
 
     def save(self, feed: Feed, rows: Sequence[Row]) -> None:
-        self._db.executemany(
-            "UPDATE rows SET state = ?, place = ?, put_at = ?, since = ?, token = ?, "
-            "failures = ?, note = ? WHERE key = ?",
-            [(*_changing(row), row.key) for row in rows],
-        )
+        assert isinstance(feed, _Feed)
+        self._each(_UPDATE, [(*_changing(feed, row), row.key) for row in rows])
 
     def set_item(self, feed: Feed, row: Row, item: bytes) -> None:
-        self._db.execute("UPDATE items SET item = ? WHERE key = ?", (item, row.key))
+        is_long = len(item) > INLINE
+        kept = None if is_long else item
+        self._execute("UPDATE rows SET item = ? WHERE key = ?", (kept, row.key))
+        if is_long:
+            self._execute("INSERT OR REPLACE INTO items VALUES (?, ?)", (row.key, item))
+        else:
+            self._execute("DELETE FROM items WHERE key = ?", (row.key,))
+        if isinstance(row, _Row):
+            row.item = kept
 
     def remove(self, feed: Feed, rows: Sequence[Row]) -> None:
-        keys = [(row.key,) for row in rows]
-        self._db.executemany("DELETE FROM rows WHERE key = ?", keys)
-        self._db.executemany("DELETE FROM items WHERE key = ?", keys)
+        self._each("DELETE FROM rows WHERE key = ?", [(row.key,) for row in rows])
+        long = [(row.key,) for row in rows if not isinstance(row, _Row) or row.item is None]
+        self._each("DELETE FROM items WHERE key = ?", long)
+
+    def _each(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
+        if len(values) == 1:
+            self._execute(statement, values[0])
+        elif values:
+            self._cursor.executemany(statement, values)
 
     # --- records ------------------------------------------------------------------------
 
     def put_record(self, feed: Feed | None, shelf: Shelf, record: Record) -> None:
-        self._db.execute(
+        self._execute(
             "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 feed.key if feed else 0,
@@ -530,7 +607,7 @@ class SqliteStore(Store):
         )
 
     def record(self, feed: Feed | None, shelf: Shelf, id: str) -> Record | None:
-        found = self._db.execute(
+        found = self._execute(
             "SELECT at, text, first, second FROM records WHERE feed = ? AND shelf = ? AND id = ?",
             (feed.key if feed else 0, int(shelf), stored(id)),
         ).fetchone()
@@ -539,7 +616,7 @@ class SqliteStore(Store):
     def records(
         self, feed: Feed | None, shelf: Shelf, until: int | None = None, limit: int = 0
     ) -> list[Record]:
-        found = self._db.execute(
+        found = self._execute(
             "SELECT id, at, text, first, second FROM records WHERE feed = ? AND shelf = ? "
             f"{'' if until is None else 'AND at <= ?'} ORDER BY at IS NULL, at LIMIT ?",
             (
@@ -554,7 +631,7 @@ class SqliteStore(Store):
     def record_times(
         self, feed: Feed, shelf: Shelf, *, after: str, limit: int
     ) -> list[tuple[str, int | None]]:
-        found = self._db.execute(
+        found = self._execute(
             "SELECT id, at FROM records WHERE feed = ? AND shelf = ? AND id > ? "
             "ORDER BY id LIMIT ?",
             (feed.key, int(shelf), stored(after), limit),
@@ -562,14 +639,14 @@ class SqliteStore(Store):
         return [(_read(id), at) for id, at in found]
 
     def remove_record(self, feed: Feed | None, shelf: Shelf, id: str) -> bool:
-        removed = self._db.execute(
+        removed = self._execute(
             "DELETE FROM records WHERE feed = ? AND shelf = ? AND id = ?",
             (feed.key if feed else 0, int(shelf), stored(id)),
         )
         return removed.rowcount > 0
 
     def clean(self, now: int) -> None:
-        self._db.executemany(
+        self._cursor.executemany(
             "DELETE FROM records WHERE (feed, shelf, id) IN (SELECT feed, shelf, id FROM records "
             "WHERE shelf = ? AND at <= ? AND at IS NOT NULL LIMIT ?)",
             [(int(shelf), now, SWEEP) for shelf in EXPIRING],
@@ -585,7 +662,7 @@ class SqliteStore(Store):
         listens = "SELECT 1 FROM listeners WHERE until > ? AND until <= ? LIMIT 1"
         if not notices or self._number(listens, (now, now + KEEP)) is None:
             return
-        self._db.executemany(
+        self._cursor.executemany(
             "INSERT INTO notices (at, feed, kind, text, data) VALUES (?, ?, ?, ?, ?)",
             [(now, stored(notice.feed), *_written(notice)) for notice in notices],
         )
@@ -593,13 +670,13 @@ class SqliteStore(Store):
         if self._published >= CLEAN_AFTER:
             self._published = 0
             newest = self.newest_notice(self._db)
-            self._db.execute(
+            self._execute(
                 "DELETE FROM notices WHERE number <= ? OR number IN "
                 "(SELECT number FROM notices WHERE at < ? OR at > ? LIMIT ?)",
                 (newest - KEEP_AT_MOST, now - KEEP, now, 2 * CLEAN_AFTER),
             )
             dead = "DELETE FROM listeners WHERE until <= ? OR until > ?"
-            self._db.execute(dead, (now, now + KEEP))
+            self._execute(dead, (now, now + KEEP))
 
     @staticmethod
     def newest_notice(db: sqlite3.Connection) -> int:
@@ -611,13 +688,13 @@ class SqliteStore(Store):
         """Register this process as a listener. Returns the number of the last notice so far."""
         with self.lock, self.transaction(writes=True):
             insert = "INSERT OR REPLACE INTO listeners VALUES (?, ?)"
-            self._db.execute(insert, (self.process, _now() + KEEP))
+            self._execute(insert, (self.process, _now() + KEEP))
             return self.newest_notice(self._db)
 
     def renew(self) -> bool:
         """Stay registered. False: the time was over, and notices may not have been kept."""
         with self.lock, self.transaction(writes=True):
-            renewed = self._db.execute(
+            renewed = self._execute(
                 "UPDATE listeners SET until = ? WHERE process = ? AND until > ?",
                 (_now() + KEEP, self.process, _now()),
             )
@@ -661,16 +738,43 @@ def _now() -> int:
     return time.monotonic_ns() // 1000
 
 
-def _changing(row: Row) -> tuple[Any, ...]:
-    note = json.dumps(row.note) if row.note else ""
+def _numbers(feed: _Feed) -> str:
+    """How the numbers of a feed are stored."""
+    return _NUMBERS % (
+        feed.publishes,
+        feed.finished,
+        feed.given,
+        feed.first,
+        feed.last,
+        feed.failing,
+        feed.number,
+        feed.placed,
+        feed.latest,
+        *feed.counts,
+    )
+
+
+def waiting_of(numbers: str) -> int:
+    """How many wait, of the numbers of a feed."""
+    count: int = json.loads(numbers)["counts"][State.WAITING]
+    return count
+
+
+def _changing(feed: _Feed, row: Row) -> tuple[Any, ...]:
+    late = None
+    if row.state is State.WAITING:
+        late = row.place <= feed.placed or row.put_at < feed.latest
+        if not late:
+            feed.placed, feed.latest = row.place, row.put_at
     return (
-        int(row.state),
+        STORED_STATES[row.state],
         row.place,
         row.put_at,
         row.since,
         stored(row.token),
         row.failures,
-        note,
+        json.dumps(row.note) if row.note else "",
+        late,
     )
 
 

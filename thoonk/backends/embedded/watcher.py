@@ -11,8 +11,15 @@ from typing import Any
 
 from thoonk.backends.embedded import sqlite_errors
 from thoonk.backends.embedded.changes import changes_of
-from thoonk.backends.embedded.sqlite import SqliteStore, read_notice, stored
-from thoonk.backends.embedded.store import Hub
+from thoonk.backends.embedded.sqlite import (
+    FEED_BITS,
+    STORED_STATES,
+    SqliteStore,
+    read_notice,
+    stored,
+    waiting_of,
+)
+from thoonk.backends.embedded.store import Hub, Shelf, State
 from thoonk.config import PAUSED
 
 logger = logging.getLogger("thoonk.notices")
@@ -40,10 +47,10 @@ _NEWER = (
 )
 
 _OF_FEED = (
-    "SELECT waiting, config, "
-    "(SELECT min(place) FROM rows WHERE rows.feed = feeds.feed AND state = 4), "
-    "(SELECT min(at) FROM records WHERE records.feed = feeds.feed AND shelf = 2) "
-    "FROM feeds WHERE name = ?"
+    "SELECT note, config, "
+    "(SELECT min(place) FROM rows WHERE rows.feed = feeds.feed AND state = ?), "
+    "(SELECT min(at) FROM records WHERE records.feed = feeds.feed AND shelf = ?) "
+    "FROM feeds JOIN rows ON key = feeds.feed << ? WHERE name = ?"
 )
 
 
@@ -157,8 +164,10 @@ class Watcher:
                 self._hub.miss()
 
     def _wake(self, db: sqlite3.Connection, name: str) -> None:
-        found = next(iter(_patiently(db, _OF_FEED, stored(name))), None)
-        waiting, config, scheduled, periodic = found or (1, "", None, None)
+        values = (STORED_STATES[State.SCHEDULED], int(Shelf.SCHEDULE), FEED_BITS, stored(name))
+        found = next(iter(_patiently(db, _OF_FEED, *values)), None)
+        numbers, config, scheduled, periodic = found or ("", "", None, None)
+        waiting = waiting_of(numbers) if found else 1
         due = min((time for time in (scheduled, periodic) if time is not None), default=None)
         is_paused = f'"{PAUSED}"' in config
         if waiting and not is_paused:
