@@ -335,7 +335,7 @@ class FilePlace:
                 "(SELECT count(*) FROM rows WHERE rows.feed = numbers.feed AND state = -1)"
             ).fetchone()[0]
             bare = db.execute(
-                "SELECT (SELECT count(*) FROM rows LEFT JOIN items USING (key) WHERE id IS NOT NULL "
+                "SELECT (SELECT count(*) FROM rows LEFT JOIN items USING (key) WHERE id NOT NULL "
                 "AND (rows.item IS NULL) = (items.item IS NULL)) + "
                 "(SELECT count(*) FROM items WHERE key NOT IN (SELECT key FROM rows))"
             ).fetchone()[0]

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakSet
 
 import attrs
@@ -424,7 +424,7 @@ class SqliteStore(Store):
         return feed
 
     def save_feed(self, feed: Feed) -> None:
-        assert isinstance(feed, _Feed)
+        feed = cast("_Feed", feed)
         self._execute("UPDATE rows SET note = ? WHERE key = ?", (_numbers(feed), feed.first_key))
 
     def save_config(self, feed: Feed) -> None:
@@ -551,7 +551,7 @@ class SqliteStore(Store):
         return item
 
     def add(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
-        assert isinstance(feed, _Feed)
+        feed = cast("_Feed", feed)
         values, long = list[tuple[Any, ...]](), list[tuple[int, bytes]]()
         for row, item in zip(rows, items, strict=True):
             feed.number += 1
@@ -565,7 +565,7 @@ class SqliteStore(Store):
         self._each("INSERT INTO items VALUES (?, ?)", long)
 
     def save(self, feed: Feed, rows: Sequence[Row]) -> None:
-        assert isinstance(feed, _Feed)
+        feed = cast("_Feed", feed)
         self._each(_UPDATE, [(*_changing(feed, row), row.key) for row in rows])
 
     def set_item(self, feed: Feed, row: Row, item: bytes) -> None:
