@@ -3,7 +3,13 @@
     python -m benchmarks.embedded [--full]
 
 Prints rates, and ratios of rates that were measured in turns in this run: against the bare
-statements of SQLite, against fakeredis, and against huey's SQLite where that is installed.
+statements of SQLite, against fakeredis, and against huey where that is installed.
+
+huey writes to SQLite with the same journal and `synchronous` as Thoonk here. Its tasks have no
+claims: who takes one has removed it, and it is lost when that process dies. The ratio to "huey" is
+of calls that programs make; that to "huey's storage" is of a get and a put of Thoonk's to the two
+methods of huey's that only move bytes.
+
 ``--full`` also fills feeds to a million items.
 """
 
@@ -12,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import itertools
 import multiprocessing
 import statistics
 import subprocess
@@ -20,22 +27,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from thoonk import Thoonk
 from thoonk.backends.embedded import sqlite
+from thoonk.backends.embedded.store import State
+from thoonk.names import new_id, new_token
 
 ITEM = "x" * 256
-ROUNDS = 3
-
-_UPDATE = (
-    "UPDATE feeds SET publishes = ?, finished = ?, given = ?, first = ?, last = ?, failing = ?, "
-    "stored = ?, waiting = ?, claimed = ?, stalled = ?, scheduled = ? WHERE feed = ?"
-)
-_ROW = "key, id, state, place, put_at, since, token, failures, note"
-_SAVE = (
-    "UPDATE rows SET state = ?, place = ?, put_at = ?, since = ?, token = ?, failures = ?, "
-    "note = ? WHERE key = ?"
-)
+ROUNDS = 5
 
 
 def rate(count: int, work: Callable[[], object]) -> float:
@@ -61,61 +61,68 @@ def both(thoonk: Thoonk, count: int) -> tuple[float, float]:
 
 
 def bare(path: Path, count: int) -> tuple[float, float]:
-    """The statements of the same operations, and nothing around them."""
+    """The statements of the same operations, each in its transactions, and nothing around them."""
     with Thoonk(backend=f"sqlite:///{path}") as thoonk:
         thoonk.job("jobs")
-        store = sqlite.SqliteStore(str(path))
-        execute, data = store._db.execute, ITEM.encode()  # noqa: SLF001
-        number = [0] * 11
+    store = sqlite.SqliteStore(str(path))
+    execute, data = store._execute, ITEM.encode()  # noqa: SLF001
+    feed = store.find("jobs")
+    assert isinstance(feed, sqlite._Feed)  # noqa: SLF001
+    # SQLite does not write a page that stays as it is, and they never do.
+    numbers = sqlite._numbers(feed).replace("0", "%d", 1)  # noqa: SLF001
+    changes = itertools.count(1_000_000)
+    waiting, claimed = (sqlite.STORED_STATES[each] for each in (State.WAITING, State.CLAIMED))
 
-        def put() -> None:
-            for key in range(1, count + 1):
-                execute("BEGIN IMMEDIATE")
-                execute("PRAGMA data_version").fetchone()
-                id = f"{key:020d}"
-                select = f"SELECT {_ROW} FROM rows WHERE feed = ? AND id = ?"
-                execute(select, (1, id)).fetchone()
-                row = (1, key, id, 1, key, key, 0, "", 0, "")
-                execute(
-                    f"INSERT INTO rows (feed, {_ROW}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
-                )
-                execute("INSERT INTO items VALUES (?, ?)", (key, data))
-                execute(_UPDATE, (*number, 1))
-                execute("COMMIT")
+    def begin() -> None:
+        execute("BEGIN IMMEDIATE")
+        execute("PRAGMA data_version").fetchone()
 
-        def finish() -> None:
-            for _ in range(count):
-                execute("BEGIN IMMEDIATE")
-                execute("PRAGMA data_version").fetchone()
-                key, id, *_ = execute(
-                    f"SELECT {_ROW} FROM rows WHERE feed = ? AND state = ? "
-                    "ORDER BY place ASC, key ASC LIMIT ? OFFSET ?",
-                    (1, 1, 1, 0),
-                ).fetchone()
-                execute(_SAVE, (2, key, key, key, f"{key:020d}", 0, "", key))
-                execute("SELECT item FROM items WHERE key = ?", (key,)).fetchone()
-                execute(_UPDATE, (*number, 1))
-                execute("COMMIT")
-                execute("BEGIN IMMEDIATE")
-                execute("PRAGMA data_version").fetchone()
-                execute(f"SELECT {_ROW} FROM rows WHERE feed = ? AND id = ?", (1, id)).fetchone()
-                execute("DELETE FROM rows WHERE key = ?", (key,))
-                execute("DELETE FROM items WHERE key = ?", (key,))
-                execute(_UPDATE, (*number, 1))
-                execute("COMMIT")
+    def end() -> None:
+        changed = numbers % next(changes)
+        execute("UPDATE rows SET note = ? WHERE key = ?", (changed, feed.first_key))
+        execute("COMMIT")
 
-        try:
-            return rate(count, put), rate(count, finish)
-        finally:
-            store.close()
+    def put() -> None:
+        for number in range(1, count + 1):
+            id = new_id()
+            begin()
+            execute(sqlite._OF_ID, (feed.key, id)).fetchone()  # noqa: SLF001
+            key = feed.first_key + number
+            row = (key, feed.key, id, data, waiting, number, number, 0, "", 0, "", 0)
+            execute(sqlite._INSERT, row)  # noqa: SLF001
+            end()
+
+    def finish() -> None:
+        for number in range(count):
+            token = new_token()
+            begin()
+            select = sqlite._IN_STATE[False, False]  # noqa: SLF001
+            key, id, *_ = execute(select, (feed.key, waiting, 1, 0)).fetchone()
+            row = (claimed, number, number, number, token, 0, "", None, key)
+            execute(sqlite._UPDATE, row)  # noqa: SLF001
+            end()
+            begin()
+            execute(sqlite._OF_ID, (feed.key, id)).fetchone()  # noqa: SLF001
+            execute("DELETE FROM rows WHERE key = ?", (key,))
+            end()
+
+    try:
+        return rate(count, put), rate(count, finish)
+    finally:
+        store.close()
 
 
-def of_huey(path: Path, count: int) -> tuple[float, float]:
-    """Enqueues a second, and dequeues: a dequeue of huey's is at most once."""
+def _storage_of_huey(path: Path) -> Any:
     huey = importlib.import_module("huey.storage")
-    storage = huey.SqliteStorage("benchmark", str(path), journal_mode="wal", fsync=False)
+    # With fsync=False it would be synchronous=OFF, and the next statement changes that.
+    storage = huey.SqliteStorage("benchmark", str(path), fsync=False)
     storage.conn.execute("PRAGMA synchronous = NORMAL")
-    data = ITEM.encode()
+    return storage
+
+
+def of_hueys_storage(path: Path, count: int) -> tuple[float, float]:
+    """Enqueues and dequeues of bytes: an INSERT, and a SELECT with a DELETE. No claims."""
+    storage, data = _storage_of_huey(path), ITEM.encode()
 
     def put() -> None:
         for _ in range(count):
@@ -126,6 +133,40 @@ def of_huey(path: Path, count: int) -> tuple[float, float]:
             storage.dequeue()
 
     return rate(count, put), rate(count, take)
+
+
+def of_huey(path: Path, count: int) -> tuple[float, float]:
+    """Calls of a task, and tasks taken as by its consumer. No claims."""
+    huey = importlib.import_module("huey").Huey(
+        "benchmark", storage_class=lambda *_, **__: _storage_of_huey(path), results=False
+    )
+    task = huey.task()(lambda text: text)
+
+    def put() -> None:
+        for _ in range(count):
+            task(ITEM)
+
+    def take() -> None:
+        for _ in range(count):
+            huey.dequeue()
+
+    return rate(count, put), rate(count, take)
+
+
+def of_queue(path: Path, count: int) -> tuple[float, float]:
+    """The same of a queue: what is got is removed."""
+    with Thoonk(backend=f"sqlite:///{path}") as thoonk:
+        queue = thoonk.queue("queue")
+
+        def put() -> None:
+            for _ in range(count):
+                queue.put(ITEM)
+
+        def take() -> None:
+            for _ in range(count):
+                queue.get(timeout=1)
+
+        return rate(count, put), rate(count, take)
 
 
 def compared(folder: Path, count: int) -> None:
@@ -145,19 +186,26 @@ def compared(folder: Path, count: int) -> None:
     ways["sqlite"] = of("sqlite:///{}")
     ways["sqlite, full"] = of("sqlite:///{}?synchronous=full", 5)
     ways["bare statements"] = lambda: bare(next(paths), count)
+    ways["sqlite, queue"] = lambda: of_queue(next(paths), count)
     if importlib.util.find_spec("huey"):
-        ways["huey, normal"] = lambda: of_huey(next(paths), count)
-    found = {name: [measure() for _ in range(ROUNDS)] for name, measure in ways.items()}
+        ways["huey"] = lambda: of_huey(next(paths), count)
+        ways["huey's storage"] = lambda: of_hueys_storage(next(paths), count)
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for _ in range(ROUNDS):
+        for name, measure in ways.items():
+            found[name].append(measure())
     middle = {
         name: [statistics.median(column) for column in zip(*rounds, strict=True)]
         for name, rounds in found.items()
     }
     for name, (put, finish) in middle.items():
-        print(f"{name:20} {put:9,.0f} puts/s {finish:9,.0f} gets with finish/s")
+        print(f"{name:20} {put:9,.0f} puts/s {finish:9,.0f} gets (with finish)/s")
     for ours, theirs in (
         ("embedded", "memory (fakeredis)"),
         ("sqlite", "bare statements"),
-        ("sqlite", "huey, normal"),
+        ("sqlite", "huey"),
+        ("sqlite, queue", "huey"),
+        ("sqlite, queue", "huey's storage"),
     ):
         if theirs in middle:
             ratios = (a / b for a, b in zip(middle[ours], middle[theirs], strict=True))

@@ -21,6 +21,9 @@ from thoonk.operations import (
 ALL = 1_000_000
 """As many as there are: how many items came back is not worth knowing."""
 
+# Not as a union, which would be made in each call.
+_PUTS = (QueuePut, QueueAdd, JobPut, JobAdd)
+
 
 class Waiters:
     """Blocked consumers, and what wakes each. Any thread may call."""
@@ -67,9 +70,11 @@ class Waiters:
 
     def call_for(self, operation: Operation[Any]) -> None:
         """Wake as many consumers as the operation may have left items for."""
-        if not operation.wakes_waiters or not isinstance(operation, FeedOperation):
+        if not self._waiting or not operation.wakes_waiters:
             return
-        if isinstance(operation, QueuePut | QueueAdd | JobPut | JobAdd):
+        if not isinstance(operation, FeedOperation):
+            return
+        if isinstance(operation, _PUTS):
             self.call(operation.feed, len(operation.entries))
         elif isinstance(operation, JobNext):
             self.call(operation.feed, len(operation.cancelled))

@@ -278,7 +278,7 @@ class SqliteStore(Store):
         if self._is_suspended:
             self._open()
         now = time.monotonic()
-        if now < self._look_at or not self.shares_notices:
+        if now < self._look_at:
             return
         self._look_at = now + LOOK_AT_FILE
         with contextlib.suppress(OSError):
@@ -339,7 +339,8 @@ class SqliteStore(Store):
     def begin(self, statement: str) -> None:
         """Begin a transaction."""
         try:
-            self._check_file()
+            if self.shares_notices:
+                self._check_file()
             try:
                 version = self._begun(statement)
             except sqlite3.OperationalError as error:
@@ -477,7 +478,10 @@ class SqliteStore(Store):
     def get(self, feed: Feed, ids: Iterable[str]) -> dict[str, Row]:
         wanted = [*map(stored, ids)]
         if len(wanted) == 1:
-            found = self._execute(_OF_ID, (feed.key, wanted[0])).fetchall()
+            row = self._execute(_OF_ID, (feed.key, wanted[0])).fetchone()
+            if row is None:
+                return {}
+            found = [row]
         else:
             found = []
             for start in range(0, len(wanted), IDS):
@@ -552,17 +556,18 @@ class SqliteStore(Store):
 
     def add(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
         feed = cast("_Feed", feed)
-        values, long = list[tuple[Any, ...]](), list[tuple[int, bytes]]()
+        values = []
+        key = feed.first_key + feed.number
+        feed.number += len(rows)
         for row, item in zip(rows, items, strict=True):
-            feed.number += 1
-            row.key = feed.first_key + feed.number
+            key += 1
+            row.key = key
             kept: bytes | None = item
             if len(item) > INLINE:
-                long.append((row.key, item))
+                self._execute("INSERT INTO items VALUES (?, ?)", (key, item))
                 kept = None
-            values.append((row.key, feed.key, stored(row.id), kept, *_changing(feed, row)))
+            values.append((key, feed.key, stored(row.id), kept, *_changing(feed, row)))
         self._each(_INSERT, values)
-        self._each("INSERT INTO items VALUES (?, ?)", long)
 
     def save(self, feed: Feed, rows: Sequence[Row]) -> None:
         feed = cast("_Feed", feed)
@@ -657,10 +662,12 @@ class SqliteStore(Store):
     # --- notices ------------------------------------------------------------------------
 
     def publish(self, notices: Sequence[Notice]) -> None:
+        if not notices:
+            return
         now = _now()
         # A time too far ahead is of a process that ran before the machine was started again.
         listens = "SELECT 1 FROM listeners WHERE until > ? AND until <= ? LIMIT 1"
-        if not notices or self._number(listens, (now, now + KEEP)) is None:
+        if self._number(listens, (now, now + KEEP)) is None:
             return
         self._cursor.executemany(
             "INSERT INTO notices (at, feed, kind, text, data) VALUES (?, ?, ?, ?, ?)",
@@ -771,7 +778,7 @@ def _changing(feed: _Feed, row: Row) -> tuple[Any, ...]:
         row.place,
         row.put_at,
         row.since,
-        stored(row.token),
+        stored(row.token) if row.token else "",
         row.failures,
         json.dumps(row.note) if row.note else "",
         late,

@@ -205,8 +205,12 @@ class Step:
 
     def event(self, feed: Feed, event: type[JobEvent | Retracted], id: str, *more: Any) -> None:
         """Tell what happened to a job, where that is configured."""
-        if feed.config.get("events") == "1" and (feed.kind or JOB) == JOB:
+        if self.has_events(feed):
             self.notices.append(event(feed.name, id, *more))
+
+    def has_events(self, feed: Feed) -> bool:
+        """Whether it is configured that what happens to jobs is told."""
+        return feed.config.get("events") == "1" and (feed.kind or JOB) == JOB
 
     def stall(self, feed: Feed, row: Row) -> None:
         """Take a claimed job out of circulation. The caller saves the row."""

@@ -24,8 +24,8 @@ def put(step: Step, op: ops.QueuePut | ops.JobPut) -> None:
     items = {entry.id: entry.item for entry in op.entries}
     rows = [Row(id, State.WAITING, step.end_place(feed, op.priority), step.now) for id in items]
     step.add(feed, rows, [*items.values()])
-    for row in rows:
-        step.event(feed, Put, row.id)
+    if step.has_events(feed):
+        step.notices += [Put(feed.name, row.id) for row in rows]
 
 
 def _outcome(
