@@ -209,7 +209,7 @@ class Step:
             self.notices.append(event(feed.name, id, *more))
 
     def has_events(self, feed: Feed) -> bool:
-        """Whether it is configured that what happens to jobs is told."""
+        """Whether notices of what happens to jobs are configured."""
         return feed.config.get("events") == "1" and (feed.kind or JOB) == JOB
 
     def stall(self, feed: Feed, row: Row) -> None:
