@@ -32,6 +32,11 @@ def options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", metavar="PARTS", help=f"some of {','.join(PARTS)}")
+    parser.add_argument(
+        "--contestants",
+        metavar="NAMES",
+        help="some of those in catalogue.py, such as rq,thoonk.job",
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each is measured (5)")
     parser.add_argument("--no-peers", action="store_true", help="only Thoonk and the floors")
     parser.add_argument(
@@ -54,8 +59,12 @@ def options() -> argparse.Namespace:
     chosen.parts = chosen.only.split(",") if chosen.only else list(PARTS)
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    if chosen.publish and not chosen.source and (chosen.only or chosen.no_peers or chosen.quick):
-        parser.error("only a whole run can be published: no --only, --no-peers or --quick")
+    chosen.contestants = frozenset(chosen.contestants.split(",") if chosen.contestants else ())
+    partly = chosen.only or chosen.contestants or chosen.no_peers or chosen.quick
+    if chosen.publish and not chosen.source and partly:
+        parser.error(
+            "only a whole run can be published: no --only, --contestants, --no-peers or --quick"
+        )
     if chosen.rounds is None:
         chosen.rounds = 1 if chosen.quick else 5
     if chosen.rounds < 1:

@@ -30,6 +30,7 @@ class Bench:
         rounds: how often everything is measured.
         quick: only see that it runs.
         failures: what went wrong.
+        only: the names of those who take part; empty: all.
     """
 
     server: Server
@@ -37,14 +38,16 @@ class Bench:
     rounds: int
     quick: bool
     failures: list[str] = attrs.field(factory=list)
+    only: frozenset[str] = frozenset()
 
     def count(self, number: int) -> int:
         """How many items, where a real run has ``number``."""
         return max(20, number // 100) if self.quick else number
 
     def taking_part(self, contestants: Sequence[Contestant]) -> list[Contestant]:
-        """Those of them whose environment there is."""
-        return [c for c in contestants if c.environment in self.pythons]
+        """Those of them who are asked for and whose environment there is."""
+        asked = [c for c in contestants if not self.only or c.name in self.only]
+        return [c for c in asked if c.environment in self.pythons]
 
     @contextlib.contextmanager
     def visit(self, contestant: Contestant, url: str | None = None) -> Iterator[Child]:

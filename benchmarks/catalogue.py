@@ -21,6 +21,7 @@ class Contestant:
         acknowledges: whether a job survives the death of who claimed it.
         workers: what its worker has: ``8 threads``, ``8 tasks``, ``1 process``; None: no worker.
         stores: whether it has its items on the server.
+        jobs: how many its worker does in a measurement.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Contestant:
     acknowledges: bool = True
     workers: str | None = None
     stores: bool = True
+    jobs: int = 3_000
 
 
 FLOORS = (
@@ -81,6 +83,7 @@ THOONK = (
         ),
         workers="8 threads",
     ),
+    Contestant("thoonk.one_thread", "thoonk job, one", "thoonk_sync:OneThread", workers="1 thread"),
     Contestant(
         "thoonk.queue",
         "thoonk queue",
@@ -142,7 +145,22 @@ PEERS = (
         workers="8 threads",
     ),
     Contestant("saq", "saq", "saq:Queue", "saq", visits=(("put", "claim"),), workers="8 tasks"),
-    Contestant("rq", "RQ", "rq:Queue", "rq", visits=(("put",), ("put_many",)), workers="1 process"),
+    Contestant(
+        "rq",
+        "RQ",
+        "rq:Queue",
+        "rq",
+        visits=(("put",), ("put_many",)),
+        workers="SimpleWorker, 1 process",
+    ),
+    Contestant(
+        "rq.forking",
+        "RQ, forking",
+        "rq:Forking",
+        "rq",
+        workers="Worker, a process for each job",
+        jobs=300,
+    ),
     Contestant(
         "bullmq",
         "BullMQ (Python)",

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks import environments, machine, publish, results
 from benchmarks.bench import Bench, say
+from benchmarks.catalogue import ALL
 from benchmarks.server import running
 from benchmarks.tables import tables
 
@@ -40,7 +41,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     """Measure all parts, one after the other."""
     pythons = interpreters(chosen)
     with running() as server:
-        bench = Bench(server, pythons, chosen.rounds, chosen.quick)
+        bench = Bench(server, pythons, chosen.rounds, chosen.quick, only=chosen.contestants)
         found: dict[str, Any] = {
             "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             "machine": machine.describe(bench),
@@ -68,5 +69,7 @@ def interpreters(chosen: argparse.Namespace) -> dict[str, Path]:
         ready = [] if chosen.no_peers else [name for name in peers if environments.is_ready(name)]
         return {environments.THOONK: here, **{n: environments.python_of(n) for n in ready}}
     wanted = [environments.THOONK, *([] if chosen.no_peers else peers)]
+    if chosen.contestants:
+        wanted = [*{c.environment for c in ALL if c.name in chosen.contestants}]
     environments.prepare(wanted)
     return {n: environments.python_of(n) for n in wanted if environments.is_ready(n)}

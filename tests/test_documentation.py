@@ -65,6 +65,20 @@ def test_nothing_tells_to_install_from_the_index_what_is_not_there_yet() -> None
     assert not found
 
 
+def test_calls_that_add_an_item_list_their_errors() -> None:
+    calls = (thoonk.Feed.publish, thoonk.SortedFeed.append, thoonk.Queue.put, thoonk.AsyncJob.put)
+    errors = (
+        "SerializerError",
+        "ItemTooLarge",
+        "FeedDoesNotExist",
+        "AccessDenied",
+        "OutcomeUnknown",
+    )
+    for call in calls:
+        raises = (call.__doc__ or "").partition("Raises:")[2]
+        assert [name for name in errors if name not in raises] == [], call
+
+
 def test_the_page_on_installing_has_every_extra() -> None:
     page = (DOCS / "install.md").read_text("utf-8")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))

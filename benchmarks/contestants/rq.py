@@ -1,4 +1,4 @@
-"""RQ with its SimpleWorker, which does not fork for each job."""
+"""RQ with its SimpleWorker, which does not fork for each job, and with its Worker, which does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 from rq import Queue as RqQueue
-from rq import SimpleWorker
+from rq import SimpleWorker, Worker
 
 from benchmarks.contestants.countdown import Countdown
 from benchmarks.contestants.timing import ITEM, timed
@@ -22,8 +22,15 @@ def work(item: str) -> None:
     countdown.tick()
 
 
+def nothing(item: str) -> None:
+    """The job of the worker that forks: a clock of this process cannot count in its children."""
+    del item
+
+
 class Queue:
     """Calls of a function."""
+
+    work = staticmethod(work)
 
     def __init__(self, url: str) -> None:
         self._connection = redis.Redis.from_url(url)
@@ -33,7 +40,7 @@ class Queue:
         """One enqueue per item."""
         with timed(count) as measured:
             for _ in range(count):
-                self._queue.enqueue(work, ITEM)
+                self._queue.enqueue(self.work, ITEM)
         return measured.result
 
     fill = put
@@ -53,3 +60,17 @@ class Queue:
         worker = SimpleWorker([self._queue], connection=self._connection)
         worker.work(burst=True, logging_level="ERROR")
         return countdown.result
+
+
+class Forking(Queue):
+    """The same, with the worker that `rq worker` starts: each job has a process of its own."""
+
+    work = staticmethod(nothing)
+    fill = Queue.put
+
+    def drain(self, count: int) -> Any:
+        """From its start until it finds no more jobs."""
+        worker = Worker([self._queue], connection=self._connection)
+        with timed(count) as measured:
+            worker.work(burst=True, logging_level="ERROR")
+        return measured.result

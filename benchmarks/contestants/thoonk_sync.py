@@ -85,6 +85,8 @@ class Queue:
 class Job:
     """A job feed."""
 
+    threads = THREADS
+
     def __init__(self, url: str) -> None:
         self._thoonk = Thoonk(backend=url)
 
@@ -132,7 +134,7 @@ class Job:
 
     def drain(self, count: int) -> Any:
         """The worker, with threads; it has told how all jobs went when the clock stops."""
-        worker = Worker(self._thoonk, concurrency=THREADS)
+        worker = Worker(self._thoonk, concurrency=self.threads)
         countdown = FullCountdown(count, worker.stop)
 
         @worker.handles("job")
@@ -162,6 +164,12 @@ class Job:
                 job.finish_many(claims)
                 left -= len(claims)
         return measured.result
+
+
+class OneThread(Job):
+    """A job feed whose worker does one job at a time, as RQ's do."""
+
+    threads = 1
 
 
 class Memory(Job):

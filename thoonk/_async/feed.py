@@ -35,7 +35,10 @@ class AsyncFeed(AsyncCollection[T]):
 
         Raises:
             InvalidValue, InvalidType, SerializerError: nothing was sent.
-            FeedDoesNotExist: it was deleted.
+            ItemTooLarge: it is larger than ``max_item_size``, or than the server accepts.
+            FeedDoesNotExist: the feed was deleted.
+            BackendUnavailable, AccessDenied, BackendFull: nothing was done.
+            OutcomeUnknown: it may or may not have been done.
         """
         entry = Entry(new_id() if id is None else id, self._codec.encode(item))
         await self._execute(FeedPublish(self.name, (entry,)))

@@ -32,7 +32,15 @@ class AsyncSortedFeed(AsyncCollection[T]):
     kind: ClassVar[str] = SORTED_FEED
 
     async def append(self, item: T) -> str:
-        """Insert at the end; return the new id. (Contract: sorted append)"""
+        """Insert at the end; return the new id. (Contract: sorted append)
+
+        Raises:
+            InvalidType, SerializerError: nothing was sent.
+            ItemTooLarge: it is larger than ``max_item_size``, or than the server accepts.
+            FeedDoesNotExist: the feed was deleted.
+            BackendUnavailable, AccessDenied, BackendFull: nothing was done.
+            OutcomeUnknown: it may or may not have been done.
+        """
         return await self._insert(item, Position(Where.END))
 
     async def publish(self, item: T) -> str:

@@ -104,7 +104,11 @@ class Queue(Takeable[T]):
 
         Raises:
             ItemExists: the id is taken, and ``if_exists`` is ``"refuse"``.
-            InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
+            InvalidValue, InvalidType, SerializerError: nothing was sent.
+            ItemTooLarge: it is larger than ``max_item_size``, or than the server accepts.
+            FeedDoesNotExist: the feed was deleted.
+            BackendUnavailable, AccessDenied, BackendFull: nothing was done.
+            OutcomeUnknown: it may or may not have been done.
         """
         which = check_priority(priority)
         if id is None and unique_for is None and if_exists == "keep":

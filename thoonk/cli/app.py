@@ -57,6 +57,7 @@ SECTIONS: Mapping[str, Section] = {
         "web": ("thoonk.cli.web:web", "Serve a web page that shows feeds and jobs, live."),
         "stats": ("thoonk.cli.stats:stats", "Print the numbers of top once, also for scripts."),
         "workers": ("thoonk.cli.workers:workers", "List live workers."),
+        "metrics": ("thoonk.cli.metrics:metrics", "Serve metrics of feeds for Prometheus."),
         "doctor": ("thoonk.doctor.command:doctor", "Find faults on a server, and repair them."),
         "maintenance": ("thoonk.cli.jobs:maintenance", "Repair what dead workers left behind."),
         "export": ("thoonk.cli.transfer:export_feed", "Write a feed to a file."),
