@@ -7,6 +7,7 @@ import json
 import math
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,6 +153,28 @@ def ignore_environments(_folder: str, names: list[str]) -> list[str]:
 def test_the_documentation_shows_the_published_run() -> None:
     done = benchmarks("--check")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_the_table_of_the_workers_of_rq_is_that_of_its_run() -> None:
+    results = ROOT / "benchmarks/results/rq-workers.json"
+    samples = json.loads(results.read_text("utf-8"))["parts"]["drain"]
+
+    def used(name: str) -> list[float]:
+        return [(s["client_cpu"] + s["server_cpu"]) / s["count"] * 1e6 for s in samples[name]]
+
+    def cell(ours: str, theirs: str) -> str:
+        by = [a / b for a, b in zip(used(theirs), used(ours), strict=True)]
+        return f"{statistics.median(by):.0f} ({min(by):.0f}–{max(by):.0f})"
+
+    page = (ROOT / "docs/performance.md").read_text("utf-8")
+    one, eight = "thoonk.one_thread", "thoonk.job"
+    for start, name in (("Thoonk, 1 thread", one), ("Thoonk, 8 threads", eight)):
+        assert f"| {start} | {statistics.median(used(name)):,.0f} |" in page
+    for start, name in (("RQ, `SimpleWorker`", "rq"), ("RQ, `Worker`", "rq.forking")):
+        (row,) = (line for line in page.splitlines() if line.startswith(f"| {start}"))
+        assert row.endswith(
+            f"| {statistics.median(used(name)):,.0f} | {cell(one, name)} | {cell(eight, name)} |"
+        )
 
 
 def test_documentation_that_shows_another_run_is_found(tmp_path: Path) -> None:

@@ -65,6 +65,31 @@ def test_nothing_tells_to_install_from_the_index_what_is_not_there_yet() -> None
     assert not found
 
 
+def test_the_wheel_has_the_name_that_the_pages_show() -> None:
+    shown = {
+        name
+        for page in DOCS.rglob("*.md")
+        for name in re.findall(r"thoonk-\d[\w.]*-py3-none-any\.whl", page.read_text("utf-8"))
+    }
+    assert shown <= {f"thoonk-{thoonk.__version__}-py3-none-any.whl"}
+
+
+def test_the_metrics_that_pages_name_are_exported() -> None:
+    from thoonk.observe.prometheus import FeedCollector
+
+    collector = FeedCollector("memory")
+    names = {family.name for family in collector.collect()}
+    collector.close()
+    for page in ("deploy/kubernetes.md", "deploy/sizing.md"):
+        named = set(re.findall(r"thoonk_feed_\w+", (DOCS / page).read_text("utf-8")))
+        assert named <= names, page
+
+
+def test_the_page_on_versions_has_that_of_the_contract() -> None:
+    (version,) = re.findall(r"(?m)^Version (\S+)$", (ROOT / "contract.txt").read_text("utf-8"))[:1]
+    assert f"now {version}." in (DOCS / "versions.md").read_text("utf-8")
+
+
 def test_calls_that_add_an_item_list_their_errors() -> None:
     calls = (thoonk.Feed.publish, thoonk.SortedFeed.append, thoonk.Queue.put, thoonk.AsyncJob.put)
     errors = (
@@ -90,7 +115,8 @@ def test_the_files_for_deployment_are_well_formed_and_agree() -> None:
     """Each service manager waits longer than the worker's grace, or it would kill jobs."""
     pages = {name: (DOCS / f"deploy/{name}.md").read_text("utf-8") for name in DEPLOYMENTS}
     (compose,) = (yaml.safe_load(text) for text in fences(pages["docker"], "yaml"))
-    (deployment,) = (yaml.safe_load(text) for text in fences(pages["kubernetes"], "yaml"))
+    deployment, scaler = (yaml.safe_load(text) for text in fences(pages["kubernetes"], "yaml"))
+    assert scaler["spec"]["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read_string(*fences(pages["systemd"], "ini"))
