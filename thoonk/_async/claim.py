@@ -1,4 +1,4 @@
-"""A claim: one worker's right to do a job and to say how it ended."""
+"""A claim: a worker's right to do a job and to end it."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ PROGRESS_EVERY = 0.5
 
 
 class AsyncClaim(tuple[str, T, int], Generic[T]):
-    """A job that was claimed: unpacks into id, item and how often it was cancelled.
+    """A claimed job. It unpacks into id, item and the number of times it was cancelled.
 
-    In a ``with`` block it is finished at the end, or cancelled when the block raises,
-    unless one of the methods below was called before. These act only while the claim
-    holds: once it has run out and the job is another's, they raise `NotClaimed`.
+    A ``with`` block finishes the job at its end, or cancels it if the block raises, unless you
+    have called one of the methods below. These need a valid claim: if it has expired and another
+    worker has claimed the job, they raise `NotClaimed`.
 
     Attributes:
-        token: what entitles to end this claim. A secret between the worker and the backend.
-        ended: whether it was ended through this object.
-        lost: whether a worker has seen that it does not hold any more. See `check`.
-        origin: what came along with the item, if the serializer keeps it: the trace
-            context of who put it (see `thoonk.observe.opentelemetry.received`); else None.
-        outbox: of the loop that the claim is of, which tells the backend how it ended; None:
-            the holder of the claim does.
+        token: the secret that allows this claim to be ended, also from another process.
+        ended: whether the claim was ended through this object.
+        lost: whether a worker has found that the claim is no longer valid. See `check`.
+        origin: what the serializer has received together with the item, such as the producer's
+            trace context (see `thoonk.observe.opentelemetry.received`). None: nothing.
+        outbox: the outbox of the loop that the claim belongs to, which reports how it ended.
+            None: it does not belong to a loop.
     """
 
     _feed: str
@@ -112,10 +112,10 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         return self[2]
 
     def set_result(self, item: T, timeout: float | None = None) -> None:
-        """Choose the result that the end of the block, or of the loop's turn, stores.
+        """Set the result to store when the block or the loop finishes the job.
 
         Args:
-            item: the result, which can be None.
+            item: the result. It can be None.
             timeout: seconds to keep it. 0: forever. None: the configured
                 ``result_timeout``, or one day.
 
@@ -153,12 +153,12 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
     async def fail(
         self, due: Due | None, failure: Failure | None, *, stall: bool = False
     ) -> Failed:
-        """End the claim as `cancel` or `stall` does; say what became of the job. For workers.
+        """End the claim as `cancel` or `stall` does; return what became of the job. For workers.
 
         Raises:
-            NotClaimed: the claim has been lost.
-            UnsupportedOperation: the backend knows neither delays nor reasons. It takes a
-                claim that is ended without them.
+            NotClaimed: the claim is lost.
+            UnsupportedOperation: the backend supports neither delays nor reasons. End the claim
+                without them.
         """
         operation = JobFail(self._feed, self.id, self.token, due, stall, failure)
         failed = await end_failed(self._backend, operation)
@@ -209,16 +209,16 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
             raise NotClaimed(self._feed, self.id)
 
     def heartbeat(self, interval: float | None = None) -> AsyncHeartbeat:
-        """Extend the claim in the background for the length of a ``with`` block.
+        """Extend the claim in the background while a ``with`` block runs.
 
         Args:
-            interval: seconds between two extensions; None: a third of ``claim_timeout``.
+            interval: seconds between two extensions. None: a third of ``claim_timeout``.
         """
         seconds = check_timeout(interval, "interval")
         return AsyncHeartbeat(self._backend, self._feed, self.extend, seconds)
 
     def working(self) -> AbstractContextManager[None]:
-        """A block in which the job is worked on, for workers: its trace context is current."""
+        """A block in which the job's trace context is current. For workers."""
         return self._codec.working_on(self.origin)
 
     def _chosen_completion(self) -> Completion:
@@ -229,7 +229,7 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         self.ended = True
 
     def settle(self, *, failed: bool) -> None:
-        """For the loop that the claim is of: note how the job ended, if it has not yet."""
+        """Note how the job ended, unless it has ended already. For the claim's loop."""
         if not self.ended and self.outbox is not None:
             self.ended = True
             self.outbox.add(self._chosen_completion(), failed=failed)

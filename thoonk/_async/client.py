@@ -1,4 +1,4 @@
-"""The client: opens feeds and says where handlers are called."""
+"""The client, which opens feeds and calls handlers."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ Config: TypeAlias = Mapping[str, Any] | str | None
 
 
 class AsyncThoonk:
-    """A connection to one world of feeds, queues and jobs.
+    """A client for the feeds, queues and jobs of one backend.
 
-    Usable as a context manager, which closes it.
+    As a context manager, it closes itself at the end of the block.
     """
 
     def __init__(
@@ -69,25 +69,25 @@ class AsyncThoonk:
         backend: object = None,
         **options: Any,
     ) -> None:
-        """Without ``backend``, a client of the Redis at ``host``, ``port`` and ``db``.
+        """Create a client. Without ``backend``, it uses the Redis at ``host``, ``port`` and ``db``.
 
         Args:
-            host: None: ``localhost``.
-            port: None: 6379.
-            db: None: 0.
-            listen: call registered handlers for what happens to feeds.
+            host: the host of the Redis server. None: ``localhost``.
+            port: its port. None: 6379.
+            db: the number of the db. None: 0.
+            listen: whether to call registered handlers for notices.
             backend: a URL (``redis://``, ``rediss://``, ``unix://``, ``redis+sentinel://``,
                 ``sqlite:///FILE``, ``embedded://NAME``, ``memory://NAME``), ``"embedded"``,
                 ``"memory"``, a redis-py client, or a backend object. `close` does not close
                 objects that are passed in.
-            options: for the backend. For Redis: ``retry_for``, how many seconds a call is
-                repeated after its connection is lost (10); ``username``, ``password``,
-                ``ssl`` … as redis-py names them.
+            options: options of the backend. For Redis: ``retry_for``, for how many seconds to
+                repeat a call after a lost connection (default: 10), and ``username``,
+                ``password``, ``ssl`` and others, named as in redis-py.
 
         Raises:
-            InvalidValue, InvalidType: no such backend, or host and backend both given.
-            BackendNotInstalled: the backend's packages are missing.
-            BackendUnavailable: it listens and there is no connection.
+            InvalidValue, InvalidType: there is no such backend, or both host and backend are given.
+            BackendNotInstalled: packages of the backend are missing.
+            BackendUnavailable: ``listen`` is set, and there is no connection.
         """
         address = {"host": host, "port": port, "db": db}
         given = {name: value for name, value in address.items() if value is not None}
@@ -111,7 +111,7 @@ class AsyncThoonk:
     # --- beginning and end --------------------------------------------------------------
 
     async def open(self) -> Self:
-        """Start listening if that was asked for. Done by whatever is called first."""
+        """Start listening if ``listen`` is set. The first call of any method does this."""
         if self._is_closed:
             raise Closed("the client has been closed")
         if self._wants_to_listen and (listener := self._listeners.get(os.getpid())) is not None:
@@ -145,7 +145,7 @@ class AsyncThoonk:
 
     @property
     def backend(self) -> AsyncBackend:
-        """The backend, for executing operations directly."""
+        """The backend, on which you can execute operations directly."""
         return self._backend
 
     @property
@@ -180,18 +180,18 @@ class AsyncThoonk:
         *,
         serializer: Serializer[Any] | str | None = None,
     ) -> AsyncFeed[Any]:
-        """The feed of that name, created if it does not exist, reconfigured if asked.
+        """Open a feed. Create it if it does not exist.
 
         Args:
-            name: non-empty text without NUL.
-            config: a dict or JSON text; None leaves the configuration as it is.
-            serializer: a serializer, or the name of one. None: the configured one. A
-                new feed is configured with it. Type checkers learn the type of items
-                from it; without it they assume text.
+            name: the feed's name: a non-empty text without NUL.
+            config: settings to change, as a dict or JSON text. None: change nothing.
+            serializer: a serializer, or the name of one, with which a new feed is configured.
+                None: the configured one. Type checkers infer the type of the items from it;
+                without it they assume text.
 
         Raises:
-            WrongFeedType: a feed of another type has that name.
-            InvalidValue, InvalidType: nothing was sent.
+            WrongFeedType: a feed of another type has this name.
+            InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
             SerializerError: the configured serializer is not registered.
         """
         return await self._open(AsyncFeed, name, config, serializer)
@@ -221,7 +221,7 @@ class AsyncThoonk:
         *,
         serializer: Serializer[Any] | str | None = None,
     ) -> AsyncSortedFeed[Any]:
-        """The sorted feed of that name; arguments and errors as `feed`."""
+        """Open a sorted feed. Arguments and errors are those of `feed`."""
         return await self._open(AsyncSortedFeed, name, config, serializer)
 
     list = sorted_feed
@@ -251,14 +251,14 @@ class AsyncThoonk:
         *,
         serializer: Serializer[Any] | str | None = None,
     ) -> AsyncQueue[Any]:
-        """The queue of that name; arguments and errors as `feed`."""
+        """Open a queue. Arguments and errors are those of `feed`."""
         return await self._open(AsyncQueue, name, config, serializer)
 
     async def pyqueue(self, name: str, config: Config = None) -> AsyncQueue[Any]:
-        """A queue of Python objects, pickled. Errors as `feed`.
+        """Open a queue of pickled Python objects. Errors are those of `feed`.
 
-        Unpickling can run code: use it only if every program that can write to the server
-        is trusted.
+        Unpickling can run code. Use it only if you trust every program that can write to the
+        server.
         """
         return await self._open(AsyncQueue, name, config, PICKLE)
 
@@ -287,18 +287,18 @@ class AsyncThoonk:
         *,
         serializer: Serializer[Any] | str | None = None,
     ) -> AsyncJob[Any]:
-        """The job feed of that name; arguments and errors as `feed`."""
+        """Open a job feed. Arguments and errors are those of `feed`."""
         return await self._open(AsyncJob, name, config, serializer)
 
     def register_feedtype(self, name: str, feed_class: type[AsyncCollection[Any]]) -> None:
-        """Add a type of feed: ``thoonk.NAME(feed_name, config)`` opens it from then on.
+        """Register a type of feed. ``thoonk.NAME(feed_name, config)`` then opens such a feed.
 
         Args:
-            name: a Python identifier; what is stored as ``type``.
+            name: a Python identifier, which is stored as ``type``.
             feed_class: a subclass of one of the four feed classes.
 
         Raises:
-            InvalidValue: the name is taken or no identifier.
+            InvalidValue: the name is taken, or is not an identifier.
             InvalidType: the class is not a feed class.
         """
         check_name(name, "feed type")
@@ -312,10 +312,10 @@ class AsyncThoonk:
         setattr(self, name, functools.partial(self._open, own))
 
     def register_serializer(self, serializer: Serializer[Any], name: str | None = None) -> None:
-        """Let configurations of feeds choose ``serializer`` by its name (or ``name``).
+        """Register a serializer under its own name or ``name``, for configurations of feeds.
 
         Raises:
-            InvalidValue: the name is that of a built-in serializer.
+            InvalidValue: a built-in serializer has this name.
             InvalidType: it has no ``encode`` and ``decode``.
         """
         self._serializers.register(serializer, name)
@@ -361,12 +361,12 @@ class AsyncThoonk:
         """Create a feed. (Contract: create)
 
         Args:
-            name: non-empty text without NUL.
-            config: a dict or JSON text; ``type`` is ``feed`` when it does not say.
+            name: the feed's name: a non-empty text without NUL.
+            config: a dict or JSON text. The default for ``type`` is ``feed``.
 
         Raises:
             FeedExists: the name is taken.
-            InvalidValue, InvalidType: nothing was sent.
+            InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
         """
         fields = {key: value for key, value in check_config(config).items() if value is not None}
         check_type(fields.setdefault("type", FEED), self._types)
@@ -378,10 +378,10 @@ class AsyncThoonk:
             raise FeedExists(name)
 
     async def delete_feed(self, name: str) -> None:
-        """Delete a feed and all that is in it. (Contract: delete)
+        """Delete a feed and everything in it. (Contract: delete)
 
         Raises:
-            FeedDoesNotExist: there is none of that name.
+            FeedDoesNotExist: there is no such feed.
         """
         await self.open()
         existed = True
@@ -398,26 +398,26 @@ class AsyncThoonk:
             await self._backend.execute(RegisterFeed(name))
 
     async def feed_exists(self, name: str) -> bool:
-        """Whether there is a feed of that name."""
+        """Whether a feed exists."""
         await self.open()
         return await self._backend.execute(FeedIsRegistered(check_name(name)))
 
     async def get_feed_names(self) -> set[str]:
-        """The names of all feeds."""
+        """Return the names of all feeds."""
         await self.open()
         return set(await self._backend.execute(FeedNames()))
 
     async def get_workers(self, feed: str | None = None) -> builtins.list[WorkerInfo]:
-        """The workers that are alive, by host and process, and what each is doing.
+        """Return the live workers, by host and process, and what each is doing.
 
-        A worker reports every five seconds. One that dies is listed for twenty seconds more.
-        (Contract: worker list)
+        Workers report every five seconds. A worker that dies stays listed for another twenty
+        seconds. (Contract: worker list)
 
         Args:
-            feed: only those that work on this feed; None: all.
+            feed: only workers of this feed. None: all.
 
         Raises:
-            UnsupportedOperation: the backend does not keep them.
+            UnsupportedOperation: the backend does not store workers.
         """
         if feed is not None:
             check_name(feed)
@@ -426,10 +426,10 @@ class AsyncThoonk:
         return [worker for worker in workers if feed is None or feed in worker.feeds]
 
     async def get_config(self, name: str) -> FeedConfig:
-        """A feed's configuration.
+        """Return a feed's configuration.
 
         Raises:
-            FeedDoesNotExist: there is none of that name.
+            FeedDoesNotExist: there is no such feed.
         """
         await self.open()
         fields = await self._backend.execute(GetConfig(check_name(name)))
@@ -438,18 +438,18 @@ class AsyncThoonk:
         return FeedConfig.from_fields(fields, name)
 
     async def set_config(self, name: str, config: Config) -> None:
-        """Set fields of a feed's configuration; None as a value removes a field.
+        """Change settings of a feed; the value None removes a setting. (Contract: set config)
 
-        A lower ``max_length`` trims at once, with retract notices. (Contract: set config)
+        A lower ``max_length`` trims the feed at once, with retract notices.
 
         Args:
             name: the feed's name.
-            config: a dict or JSON text. ``type`` may only be what it is.
+            config: a dict or JSON text. ``type`` cannot change.
 
         Raises:
-            FeedDoesNotExist: there is none of that name.
-            WrongFeedType: ``type`` is given, and another.
-            InvalidValue, InvalidType: nothing was sent.
+            FeedDoesNotExist: there is no such feed.
+            WrongFeedType: ``type`` is not the feed's type.
+            InvalidValue, InvalidType: an argument is not allowed; nothing was sent.
         """
         fields = check_config(config)
         await self.open()
@@ -463,8 +463,8 @@ class AsyncThoonk:
     async def _set_config(self, name: str, fields: dict[str, str | None], *, trim: bool) -> None:
         """Set fields.
 
-        With ``trim``, all but a thousand of what ``max_length`` pushes out goes before, in
-        steps. So where few go, all is one step, and done or not done.
+        With ``trim``, separate steps first remove all but a thousand of the items beyond
+        ``max_length``. So with few of them, everything is one atomic step.
         """
         length = int(fields.get("max_length") or 0)
         gone = MOST if trim and length else 0
@@ -478,19 +478,19 @@ class AsyncThoonk:
     # --- handlers -----------------------------------------------------------------------------
 
     async def register_handler(self, name: str, handler: Callable[..., Any]) -> None:
-        """Call ``handler`` whenever the event happens, to whichever feed.
+        """Call ``handler`` for each event of this name, on any feed.
 
         Args:
-            name: ``create``, ``delete`` (handler gets feed), ``publish``, ``edit`` (feed,
-                item, id), ``retract`` (feed, id), ``position`` (feed, id, position),
-                ``finish`` (feed, id, result), ``config:FEED`` (feed), or ``gap`` (None):
-                the connection was lost for a while and notices may have been missed.
-                With or without ``_notice`` at the end.
-            handler: it is called in the listener's task, one notice at a time, and only in
-                this process, not in those that are forked from it.
+            name: the event, with the handler's arguments: ``create``, ``delete`` (feed),
+                ``publish``, ``edit`` (feed, item, id), ``retract`` (feed, id), ``position``
+                (feed, id, position), ``finish`` (feed, id, result), ``config:FEED`` (feed), or
+                ``gap`` (None): the connection was lost, and notices may have been missed. The
+                name may end in ``_notice``.
+            handler: a function. It is called in the listener's task, for one notice at a time,
+                and only in this process, not in forked children.
 
         Raises:
-            NotListening: the client was made without ``listen=True``.
+            NotListening: the client was created without ``listen=True``.
             InvalidValue: there is no such event.
         """
         if not self._wants_to_listen:
@@ -499,15 +499,15 @@ class AsyncThoonk:
         await self.open()
 
     async def remove_handler(self, name: str, handler: Callable[..., Any]) -> None:
-        """Do not call ``handler`` for the event any more.
+        """Stop calling ``handler`` for the event.
 
         Raises:
-            InvalidValue: it is not registered for it.
+            InvalidValue: the handler is not registered for the event.
         """
         self._own_listener().remove(name, handler)
 
     def _own_listener(self) -> AsyncListener:
-        """That of this process; a new one in a child that was forked."""
+        """The listener of this process; a forked child gets a new one."""
         listener = self._listeners.get(os.getpid())
         if listener is None:
             # Atomic: two threads of the child may come here at once.

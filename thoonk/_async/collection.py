@@ -39,7 +39,7 @@ R = TypeVar("R")
 E = TypeVar("E")
 
 FARTHEST = 2**32
-"""Where no feed has items any more, so that anything beyond is not there either."""
+"""A position beyond the end of any feed."""
 
 
 class AsyncCollection(AsyncOperators, Generic[T]):
@@ -64,27 +64,27 @@ class AsyncCollection(AsyncOperators, Generic[T]):
         return f"<{type(self).__name__} {self.name!r}>"
 
     async def get_ids(self) -> list[str]:
-        """All ids. Each type documents its order. (Contract: get_ids)"""
+        """Return all ids. Each type documents their order. (Contract: get_ids)"""
         ids: tuple[str, ...] = await self._execute(ReadIds(self.name, self.kind))
         return [*ids]
 
     async def get_item(self, id: str) -> T | None:
-        """The item of an id, None when there is none. (Contract: get_item)
+        """Return an item, or None if there is none with this id. (Contract: get_item)
 
         Raises:
-            SerializerError: its bytes are not what the serializer writes.
+            SerializerError: the serializer cannot decode the item.
         """
         data: bytes | None = await self._execute(ReadItem(self.name, id))
         return None if data is None else self._codec.decode(data)
 
     async def get_items(self, ids: Iterable[str] | None = None) -> dict[str, T]:
-        """The items of those ids that there are, by id; all items without ids.
+        """Return items by id. Ids without an item are left out.
 
         Args:
-            ids: the ids; None: as `get_all`.
+            ids: the ids. None: all, as `get_all`.
 
         Raises:
-            SerializerError: an item's bytes are not what the serializer writes.
+            SerializerError: the serializer cannot decode an item.
         """
         if ids is None:
             return await self.get_all()
@@ -98,20 +98,19 @@ class AsyncCollection(AsyncOperators, Generic[T]):
     def ids(
         self, start: int = 0, stop: int | None = None, reverse: bool = False
     ) -> AsyncIterator[str]:
-        """Iterate over the ids, which are read in pages, never all at once.
+        """Iterate over the ids, which are read in pages. (Contract: pages)
 
-        They come in the order of `get_ids`, if the feed is ordered. Ids that are added or
-        removed during the iteration may be missing; an id that keeps its place comes once.
-        (Contract: pages)
+        If the feed is ordered, they come in the order of `get_ids`. Ids that are added or removed
+        during the iteration may be missing. An id that keeps its place appears once.
 
         Args:
             start: how many ids to skip.
-            stop: where to end, counted as ``start`` is. None: at the end.
-            reverse: whether to iterate from the last id to the first. A job feed is unordered
-                and takes none of these arguments.
+            stop: where to stop, counted like ``start``. None: at the end.
+            reverse: whether to iterate from the last id to the first. A job feed is unordered,
+                and accepts none of these arguments.
 
         Raises:
-            InvalidValue, InvalidType: a bound is not a whole number, 0 or more.
+            InvalidValue, InvalidType: ``start`` or ``stop`` is not a whole number of 0 or more.
         """
         limit = check_range(start, stop, reverse=reverse, ordered=self.kind != JOB)
         page = ReadPage(self.name, self.kind, min(start, FARTHEST), reverse=reverse)
@@ -120,10 +119,10 @@ class AsyncCollection(AsyncOperators, Generic[T]):
     def items(
         self, start: int = 0, stop: int | None = None, reverse: bool = False
     ) -> AsyncIterator[tuple[str, T]]:
-        """Ids with their items, otherwise as `ids`.
+        """Iterate over ids and items; arguments and order are those of `ids`.
 
         Raises:
-            SerializerError: an item's bytes are not what the serializer writes.
+            SerializerError: the serializer cannot decode an item.
         """
         limit = check_range(start, stop, reverse=reverse, ordered=self.kind != JOB)
         first = min(start, FARTHEST)
@@ -143,8 +142,7 @@ class AsyncCollection(AsyncOperators, Generic[T]):
     async def _pages(self, operation: ReadPage, limit: int | None) -> AsyncIterator[Page]:
         """Pages, each read before the previous one is returned.
 
-        So where reading continues does not depend on items that the caller has in hand, and
-        perhaps removes.
+        So the position of the next page does not depend on items that the caller may remove.
         """
         if limit == 0:
             return
@@ -168,21 +166,21 @@ class AsyncCollection(AsyncOperators, Generic[T]):
             yield id
 
     async def get_all(self) -> dict[str, T]:
-        """All items by id, in no particular order. (Contract: get_all)
+        """Return all items by id, in no particular order. (Contract: get_all)
 
         Raises:
-            SerializerError: an item's bytes are not what the serializer writes.
+            SerializerError: the serializer cannot decode an item.
         """
         items: dict[str, bytes] = await self._execute(ReadItems(self.name))
         return {id: self._codec.decode(data) for id, data in items.items()}
 
     async def has_id(self, id: str) -> bool:
-        """Whether there is an item of that id."""
+        """Whether there is an item with this id."""
         found: bool = await self._execute(HasItem(self.name, id))
         return found
 
     async def count(self) -> int:
-        """How many items there are."""
+        """Return the number of items."""
         number: int = await self._execute(CountItems(self.name))
         return number
 
@@ -190,7 +188,7 @@ class AsyncCollection(AsyncOperators, Generic[T]):
         """Return statistics, at a cost that does not grow with the feed. (Contract: stats)
 
         Raises:
-            FeedDoesNotExist: it was deleted.
+            FeedDoesNotExist: the feed was deleted.
         """
         stats: FeedStats = await self._execute(ReadStats(self.name, self.kind))
         return stats

@@ -33,7 +33,7 @@ logger = logging.getLogger("thoonk.listener")
 Handler = Callable[..., Any]
 
 OUTAGE_PAUSE = 1.0
-"""Seconds until the listener reads again after an error that it cannot explain."""
+"""Seconds until the listener reads again after an unexpected error."""
 
 
 class AsyncListener:
@@ -49,7 +49,7 @@ class AsyncListener:
         self._starting = Lock()
 
     async def start(self) -> None:
-        """Subscribe unless it is done; what happens from now on reaches the handlers."""
+        """Subscribe, unless done already. From now on, handlers receive all events."""
         if self._background is not None:
             return
         async with self._starting:
@@ -59,21 +59,21 @@ class AsyncListener:
                 self._background = Background(self._run, "thoonk-listener")
 
     async def close(self) -> None:
-        """Stop, after the handler that runs now."""
+        """Stop after the current handler call."""
         if self._subscription is not None:
             await self._subscription.close()
         if self._background is not None:
             await self._background.join(5.0)
 
     def add(self, name: str, handler: Handler) -> None:
-        """Call ``handler`` for the event; raises as `event_of`."""
+        """Call ``handler`` for the event. Raises as `event_of` does."""
         event = event_of(name)
         if not callable(handler):
             raise InvalidType(f"a handler must be callable, not {type(handler).__name__}")
         self._handlers[event].append(handler)
 
     def remove(self, name: str, handler: Handler) -> None:
-        """Do not call ``handler`` any more.
+        """Stop calling ``handler``.
 
         Raises:
             InvalidValue: it is not registered for the event.

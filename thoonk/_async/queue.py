@@ -1,4 +1,4 @@
-"""The queue: each item is taken by one."""
+"""The queue: each item goes to one consumer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ logger = logging.getLogger("thoonk.queue")
 
 
 class AsyncQueue(AsyncTakeable[T]):
-    """First in, first out, high priority before normal. `get_ids` has the next one first."""
+    """First in, first out, high priority before normal. `get_ids` lists the next item first."""
 
     type: ClassVar[str] = QUEUE
     kind: ClassVar[str] = QUEUE
@@ -94,8 +94,8 @@ class AsyncQueue(AsyncTakeable[T]):
             id: the item's id. None: a new random id.
             if_exists: what to do if the id is taken. ``"keep"``: nothing. ``"replace"``: put
                 this item in the place of the waiting one. ``"refuse"``: raise `ItemExists`.
-            unique_for: seconds for which the id stays taken, even after the item was taken
-                from the queue. None: only while the item exists.
+            unique_for: seconds for which the id stays taken, even after the item was delivered.
+                None: only while the item exists.
 
         Returns:
             The id. If you chose it, its ``outcome`` says what happened: ADDED, KEPT or
@@ -146,19 +146,19 @@ class AsyncQueue(AsyncTakeable[T]):
         if_exists: str = "keep",
         unique_for: float | None = None,
     ) -> list[PutResult] | list[str]:
-        """Add items, one after another as by `put`; return their ids.
+        """Add items in order, as `put` does; return their ids.
 
-        Up to 1000 are one atomic step, 400 under ids of your own; of more, the steps before
-        one that fails are done (``done`` of the error).
+        Up to 1000 items are added in one atomic step, or up to 400 if you choose the ids. If a
+        later step fails, the earlier steps stay done (see the error's ``done``).
 
         Args:
-            items: what the feed's serializer takes; a mapping has ids of your own.
-            priority, if_exists, unique_for: as of `put`.
+            items: items that the feed's serializer accepts, or a mapping of ids to items.
+            priority, if_exists, unique_for: as for `put`.
 
         Raises:
             InvalidType, InvalidValue, SerializerError: nothing was sent.
-            ItemExists: as of `put`. No item of its step was added.
-            FeedDoesNotExist: it was deleted.
+            ItemExists: as for `put`. No item of the same step was added.
+            FeedDoesNotExist: the feed was deleted.
         """
         which, choice = check_priority(priority), check_if_exists(if_exists)
         seconds = check_unique_for(unique_for, has_id=isinstance(items, Mapping))
@@ -173,12 +173,12 @@ class AsyncQueue(AsyncTakeable[T]):
     async def purge(self) -> int:
         """Remove all items; return how many. The configuration stays. (Contract: queue clear)
 
-        Done in short steps, each atomic. What is put meanwhile may stay.
+        This is done in short atomic steps. Items that are put during the purge may remain.
         """
         return await self._until_done(QueueClear(self.name))
 
     async def get(self, timeout: float | None = None) -> T:
-        """Take the next item, waiting until there is one. (Contract: queue get)
+        """Get the next item, waiting until there is one. (Contract: queue get)
 
         If the call is cancelled or interrupted while it waits, no item is lost.
 
@@ -193,7 +193,7 @@ class AsyncQueue(AsyncTakeable[T]):
         return (await self.get_many(1, timeout))[0]
 
     async def get_nowait(self) -> T:
-        """Take the next item if there is one; raises as `get`."""
+        """Get the next item if there is one. Raises as `get` does."""
         while True:
             operation = self._taking(1)
             batch: Batch = await self._execute(operation)
@@ -204,7 +204,7 @@ class AsyncQueue(AsyncTakeable[T]):
                 return items[0]
 
     async def get_many(self, n: int, timeout: float | None = None) -> list[T]:
-        """Take up to ``n`` available items, waiting until there is at least one.
+        """Get up to ``n`` available items, waiting until there is at least one.
 
         Args:
             n: 1 to 1000.
@@ -213,8 +213,8 @@ class AsyncQueue(AsyncTakeable[T]):
         Raises:
             Empty: no item arrived within the timeout.
             SerializerError: the serializer cannot decode the first item. Its bytes are the
-                error's ``data``, and nothing else was taken. If it cannot decode a later item,
-                the list ends before that item.
+                error's ``data``, and no other item was removed from the queue. If it cannot
+                decode a later item, the list ends before that item.
         """
         deadline = Deadline(timeout)
         check_count("n", n)
@@ -229,7 +229,7 @@ class AsyncQueue(AsyncTakeable[T]):
         return QueueTake(self.name, new_token(), count, recover_expired=recover_expired)
 
     async def _received(self, operation: QueueTake, batch: Batch) -> list[T]:
-        """The items that were taken, confirmed; none when that was too late."""
+        """Confirm the items and return them; return none if the confirmation was too late."""
         items: list[T] = []
         failure: SerializerError | None = None
         for entry in batch.entries:
@@ -260,7 +260,7 @@ class AsyncQueue(AsyncTakeable[T]):
     async def _confirm(
         self, operation: QueueTake, taken: Sequence[Delivery], items: list[T]
     ) -> bool:
-        """Say that the items have arrived; False when that was too late."""
+        """Confirm that the items have arrived; return False if that was too late."""
         entries = tuple(Entry(entry.id, entry.item) for entry in taken)
         ids = tuple(entry.id for entry in entries)
         answers: list[bool] = []

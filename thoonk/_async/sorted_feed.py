@@ -1,4 +1,4 @@
-"""The sorted feed: items in an order that is kept by hand."""
+"""The sorted feed: items in an order that its users arrange."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 
 class AsyncSortedFeed(AsyncCollection[T]):
-    """An unbounded list of items whose order only its users change.
+    """An unbounded list of items in the order that you arrange.
 
-    Ids are given by the feed: ``1``, ``2``, ``3`` … Iterating gives the ids in order.
+    The feed assigns the ids: ``1``, ``2``, ``3`` … Iterating over the feed gives the ids in order.
     """
 
     type: ClassVar[str] = SORTED_FEED
@@ -44,18 +44,18 @@ class AsyncSortedFeed(AsyncCollection[T]):
         return await self._insert(item, Position(Where.END))
 
     async def publish(self, item: T) -> str:
-        """As `append`."""
+        """The same as `append`."""
         return await self.append(item)
 
     async def publish_many(self, items: Iterable[T]) -> list[str]:
         """Append items, in order; return their ids.
 
-        Each is inserted and announced as by `append`. Up to 1000 are one atomic step; of
-        more, the steps before one that fails are done (``done`` of the error).
+        Each item is inserted and announced as by `append`, up to 1000 in one atomic step. If a
+        later step fails, the earlier steps stay done (see the error's ``done``).
 
         Raises:
             InvalidType, SerializerError: nothing was sent.
-            FeedDoesNotExist: it was deleted.
+            FeedDoesNotExist: the feed was deleted.
         """
         encoded = [self._codec.encode(item) for item in check_items(items)]
         answers = await self._execute_many(
@@ -97,41 +97,41 @@ class AsyncSortedFeed(AsyncCollection[T]):
         """Move an item. (Contract: sorted move)
 
         Args:
-            relative_position: ``:42`` before item 42, ``42:`` after it, ``begin:``, ``:end``.
-            id: the item to move. Next to itself: nothing happens.
+            relative_position: ``:42`` (before item 42), ``42:`` (after it), ``begin:`` or ``:end``.
+            id: the item to move. Moving it next to itself changes nothing.
 
         Raises:
-            InvalidValue: not one of these forms.
+            InvalidValue: the position is not in one of these forms.
             ItemDoesNotExist: there is no such item or neighbor.
         """
         await self._execute(SortedMove(self.name, id, Position.parse(relative_position)))
 
     async def move_first(self, id: str) -> None:
-        """Move an item to the beginning; raises as `move`."""
+        """Move an item to the beginning. Raises as `move` does."""
         await self._execute(SortedMove(self.name, id, Position(Where.BEGIN)))
 
     async def move_last(self, id: str) -> None:
-        """Move an item to the end; raises as `move`."""
+        """Move an item to the end. Raises as `move` does."""
         await self._execute(SortedMove(self.name, id, Position(Where.END)))
 
     async def move_before(self, existing_id: str, id: str) -> None:
-        """Move ``id`` before ``existing_id``; raises as `move`."""
+        """Move ``id`` before ``existing_id``. Raises as `move` does."""
         await self._execute(SortedMove(self.name, id, Position(Where.BEFORE, existing_id)))
 
     async def move_after(self, existing_id: str, id: str) -> None:
-        """Move ``id`` after ``existing_id``; raises as `move`."""
+        """Move ``id`` after ``existing_id``. Raises as `move` does."""
         await self._execute(SortedMove(self.name, id, Position(Where.AFTER, existing_id)))
 
     async def retract(self, id: str) -> bool:
-        """Remove an item; return whether it was there. (Contract: sorted retract)"""
+        """Remove an item; return whether it existed. (Contract: sorted retract)"""
         removed: tuple[bool, ...] = await self._execute(SortedRetract(self.name, (id,)))
         return removed[0]
 
     async def retract_many(self, ids: Iterable[str]) -> list[bool]:
-        """Remove items; return for each whether it was there. Raises as `publish_many`.
+        """Remove items; return for each whether it existed. Raises as `publish_many` does.
 
-        Up to 1000 are one atomic step, unless the feed has more than 15,000 items: where it
-        takes long to find them there are more steps, of which each is short.
+        Up to 1000 items are removed in one atomic step. If the feed has more than 15,000 items,
+        it takes more steps to find them, each of which is short.
         """
         return await self._retract_some(ids, lambda chunk: SortedRetract(self.name, chunk))
 

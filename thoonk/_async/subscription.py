@@ -31,11 +31,11 @@ T = TypeVar("T")
 logger = logging.getLogger("thoonk.notices")
 
 HEARD_AT_ONCE = 200
-"""Notices after which a resync lets others run, however many have arrived."""
+"""After this many notices, a resync lets other tasks run, even if more have arrived."""
 
 
 class AsyncFeedSubscription(Generic[T]):
-    """Iterate over it for notices; it ends when it is closed."""
+    """A subscription to a feed's notices. Iterate over it; the loop ends when it is closed."""
 
     def __init__(self, backend: AsyncBackend, codec: Codec[T], kind: str, *, resync: bool) -> None:
         self._backend = backend
@@ -70,16 +70,16 @@ class AsyncFeedSubscription(Generic[T]):
             raise StopAsyncIteration from None
 
     async def get(self, timeout: float | None = None) -> AnyNotice[T]:
-        """The next notice.
+        """Return the next notice.
 
-        A notice whose item the serializer does not understand is logged and passed over.
+        Notices with an item that the serializer cannot decode are logged and skipped.
 
         Args:
-            timeout: seconds to wait; None and 0: forever.
+            timeout: seconds to wait. None or 0: forever.
 
         Raises:
-            Empty: nothing came in time.
-            Closed: the subscription is not open (any more).
+            Empty: no notice arrived within the timeout.
+            Closed: the subscription is not open, or no longer.
         """
         deadline = Deadline(timeout)
         while self._subscription is not None:
@@ -97,7 +97,7 @@ class AsyncFeedSubscription(Generic[T]):
         raise Closed("the subscription is not open: use it in a with block")
 
     async def _next(self, subscription: AsyncSubscription, deadline: Deadline) -> Notice | None:
-        """One step; the notice that it gave."""
+        """Do one step; return the notice that it gives."""
         if self._resync is not None:
             return await self._catch_up(self._resync, subscription, deadline)
         notice = await subscription.get(deadline.remaining())
@@ -124,7 +124,7 @@ class AsyncFeedSubscription(Generic[T]):
     async def _catch_up(
         self, resync: Resync, subscription: AsyncSubscription, deadline: Deadline
     ) -> Notice | None:
-        """One step toward what is there. What has been read is kept from one call to the next."""
+        """Read one step of the existing items. What has been read is kept between calls."""
         if self._difference is not None:
             return await self._next_difference(self._difference)
         if not resync.is_asking:
@@ -148,7 +148,7 @@ class AsyncFeedSubscription(Generic[T]):
         return notice
 
     async def _hear(self, resync: Resync, notice: Notice) -> Notice | None:
-        """Take a notice that arrives before all has been read; tell those of the feed itself."""
+        """Process a notice that arrives during reading; return it if it concerns the feed itself."""
         match notice:
             case Marker(_, _, mark):
                 resync.marked(mark)
@@ -174,6 +174,6 @@ class AsyncFeedSubscription(Generic[T]):
         return notice
 
     async def close(self) -> None:
-        """End it; loops over it, also in other threads, end."""
+        """Close the subscription. Loops over it end, also in other threads."""
         if self._subscription is not None:
             await self._subscription.close()

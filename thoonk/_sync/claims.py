@@ -26,12 +26,12 @@ logger = logging.getLogger("thoonk.job")
 
 
 class Claims(Hand[T]):
-    """Made by `Job.claims`: iterate over it, in a ``with`` block or without one.
+    """A loop over claims, made by `Job.claims`. Use it preferably in a ``with`` block.
 
-    When a ``with`` block raises, the job in hand is cancelled, which counts as a failure;
-    else a job that is left in the middle is only given back. Where the block or the loop
-    ends, what is not reported yet is sent to the backend at once. For asyncio the block is
-    the only sure way: a plain loop that is left is tidied up a little later.
+    If the ``with`` block raises, the current job is cancelled, which counts as a failure. If you
+    leave the loop in any other way, the current job is given back. At the end of the block or
+    loop, outstanding reports are sent to the backend at once. With asyncio, only the block
+    ensures this: a plain loop that you leave is cleaned up a little later.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Claims(Hand[T]):
                 self.close_quietly()
 
     def stop(self) -> None:
-        """End the loop after the job in hand; one that waits for a job ends at once.
+        """End the loop after the current job, or at once if it waits for a job.
 
-        To be called by others than the loop itself, also from a signal handler.
+        Any thread or task can call this, and signal handlers, too.
         """
         self.is_stopped = True
         if self._waiting is not None and self._interrupted is None:
@@ -81,9 +81,9 @@ class Claims(Hand[T]):
             Background(self._interrupt, f"thoonk-stop-{self._codec.feed}")
 
     def close(self) -> None:
-        """Tell the backend how jobs ended, and give back those that did not.
+        """Report how jobs ended, and give back those that did not.
 
-        In a process that was forked meanwhile it does nothing: the claims are the parent's.
+        In a forked child process it does nothing: the claims belong to the parent.
         """
         if os.getpid() != self._pid:
             return
@@ -96,7 +96,7 @@ class Claims(Hand[T]):
     # --- the next one -----------------------------------------------------------------
 
     def next(self) -> Claim[T] | None:
-        """The next turn of the loop: its claim, or None at the end. For workers."""
+        """Return the next claim, or None at the end of the loop. For workers."""
         self.settle()
         while not self.is_stopped:
             if (claim := self.pop()) is not None:

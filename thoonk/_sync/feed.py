@@ -17,8 +17,8 @@ T = TypeVar("T")
 class Feed(Collection[T]):
     """Items in strict publish order, the newest last; bounded by ``max_length`` if set.
 
-    Subscribers are notified of what is published, edited and retracted. Iterating
-    gives the ids in order, as `get_ids`.
+    Subscribers are notified of publications, edits and retractions. Iterating over the feed gives
+    the ids in order, as `get_ids`.
     """
 
     type: ClassVar[str] = FEED
@@ -27,16 +27,16 @@ class Feed(Collection[T]):
     def publish(self, item: T, id: str | None = None) -> str:
         """Add an item at the end; return its id. (Contract: feed publish)
 
-        Publishing under an id that is there replaces that item and moves it to the end:
-        an edit. Beyond ``max_length`` the oldest items are retracted.
+        Publishing under an existing id is an edit: the item is replaced and moves to the end. If
+        the feed exceeds ``max_length``, the oldest items are retracted.
 
         Args:
-            item: what the feed's serializer takes.
-            id: its id; None: a fresh one.
+            item: an item that the feed's serializer accepts.
+            id: the item's id. None: a new random id.
 
         Raises:
             InvalidValue, InvalidType, SerializerError: nothing was sent.
-            ItemTooLarge: it is larger than ``max_item_size``, or than the server accepts.
+            ItemTooLarge: the item is larger than ``max_item_size``, or than the server accepts.
             FeedDoesNotExist: the feed was deleted.
             BackendUnavailable, AccessDenied, BackendFull: nothing was done.
             OutcomeUnknown: it may or may not have been done.
@@ -48,15 +48,15 @@ class Feed(Collection[T]):
     def publish_many(self, items: Iterable[T] | Mapping[str, T]) -> list[str]:
         """Publish items, in order; return their ids.
 
-        Each is published and announced as by `publish`. Up to 1000 are one atomic step; of
-        more, the steps before one that fails are done (``done`` of the error).
+        Each item is published and announced as by `publish`, up to 1000 in one atomic step. If a
+        later step fails, the earlier steps stay done (see the error's ``done``).
 
         Args:
-            items: items, which get fresh ids; or a mapping of ids to items.
+            items: items, which get new ids, or a mapping of ids to items.
 
         Raises:
             InvalidValue, InvalidType, SerializerError: nothing was sent.
-            FeedDoesNotExist: it was deleted.
+            FeedDoesNotExist: the feed was deleted.
         """
         if isinstance(items, Mapping):
             entries = self._codec.entries_by_id(items)
@@ -65,14 +65,14 @@ class Feed(Collection[T]):
         return self._put_many(entries, lambda chunk: FeedPublish(self.name, chunk))
 
     def edit(self, id: str, item: T) -> str:
-        """`publish` under an id, with the arguments the other way round."""
+        """Publish an item under an id, as `publish` does with its arguments reversed."""
         return self.publish(item, id=check_id(id))
 
     def retract(self, id: str) -> bool:
-        """Remove an item; return whether it was there. (Contract: feed retract)"""
+        """Remove an item; return whether it existed. (Contract: feed retract)"""
         removed: tuple[bool, ...] = self._execute(FeedRetract(self.name, (id,)))
         return removed[0]
 
     def retract_many(self, ids: Iterable[str]) -> list[bool]:
-        """Remove items; return for each whether it was there. Raises as `publish_many`."""
+        """Remove items; return for each whether it existed. Raises as `publish_many` does."""
         return self._retract_many(ids, lambda chunk: FeedRetract(self.name, chunk))

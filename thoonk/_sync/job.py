@@ -319,8 +319,8 @@ class Job(Takeable[T]):
     def schedules(self) -> list[PeriodicJob[T]]:
         """The schedules of the feed, by name. (Contract: schedules)
 
-        A cron schedule that has run out of times, because no program has taken jobs for a long
-        time, first gets new ones if the extra ``cron`` is installed.
+        If a cron schedule has run out of times, because no program has asked for jobs for a long
+        time, it first gets new ones. This needs the extra ``cron``.
 
         Raises:
             SerializerError: the serializer cannot decode an item.
@@ -364,7 +364,7 @@ class Job(Takeable[T]):
         """Make a scheduled job available at once. (Contract: job reschedule)
 
         Raises:
-            NotScheduled: it is not scheduled, or not any more.
+            NotScheduled: the job is not scheduled, or no longer.
         """
         self.reschedule(id)
 
@@ -394,9 +394,9 @@ class Job(Takeable[T]):
         """Iterate over the jobs in a state, read in pages. (Contract: job pages)
 
         Scheduled jobs are ordered by their times, claimed jobs by their last heartbeats, and
-        waiting jobs as they will be taken. Stalled jobs are in no particular order. Jobs that
-        change their state meanwhile may be missing or appear twice. ``has_result`` is not
-        looked up.
+        waiting jobs as they will be claimed. Stalled jobs are in no particular order. Jobs that
+        change their state during the iteration may be missing or appear twice. ``has_result`` is
+        not looked up.
 
         Args:
             state: as for `get_ids`.
@@ -417,21 +417,21 @@ class Job(Takeable[T]):
             operation = attrs.evolve(operation, cursor=page.cursor)
 
     def get_item(self, id: str) -> T | None:
-        """The item of a job, None when there is none. (Contract: get_item)
+        """Return a job's item, or None if there is no such job. (Contract: get_item)
 
         Raises:
-            SerializerError: its bytes are not what the serializer writes.
+            SerializerError: the serializer cannot decode the item.
         """
         return (self.get_items([id])).get(id)
 
     def get_items(self, ids: Iterable[str] | None = None) -> dict[str, T]:
-        """The items of those jobs that there are, by id; of all jobs without ids.
+        """Return items by id. Ids without a job are left out.
 
         Args:
-            ids: the ids; None: as `get_all`.
+            ids: the ids. None: all, as `get_all`.
 
         Raises:
-            SerializerError: an item's bytes are not what the serializer writes.
+            SerializerError: the serializer cannot decode an item.
         """
         if ids is None:
             return self.get_all()
@@ -443,20 +443,20 @@ class Job(Takeable[T]):
         return found
 
     def get_all(self) -> dict[str, T]:
-        """The items of all jobs by id, in no particular order. (Contract: get_all)
+        """Return the items of all jobs by id, in no particular order. (Contract: get_all)
 
         Raises:
-            SerializerError: an item's bytes are not what the serializer writes.
+            SerializerError: the serializer cannot decode an item.
         """
         items = self._read(None, with_items=True)
         return {id: self._codec.decode(data or b"") for id, data in items.items()}
 
     def has_id(self, id: str) -> bool:
-        """Whether there is an unfinished job with that id."""
+        """Whether there is an unfinished job with this id."""
         return bool(self._read((id,), with_items=False))
 
     def count(self) -> int:
-        """The number of unfinished jobs."""
+        """Return the number of unfinished jobs."""
         counts = self.get_counts()
         return counts.waiting + counts.claimed + counts.stalled + counts.scheduled
 
@@ -544,24 +544,21 @@ class Job(Takeable[T]):
         return claims
 
     def claims(self, timeout: float | None = None, *, prefetch: int = 1) -> Claims[T]:
-        """The jobs of the feed, one claim after another, to be looped over.
+        """Loop over the jobs of the feed, one claim after another. (Contract: job next)
 
-        Asking for the next one finishes the last one, in the same round trip, unless it
-        was ended before by one of its methods, or by the end of a ``with`` block (which
-        cancels it when it raises). A claim's `set_result` chooses what is stored. Where
-        the loop is left in the middle of a job, that job is available again at once; only
-        asking for the next one finishes it. (Contract: job next)
+        Asking for the next job finishes the previous one, in the same round trip. This does not
+        apply if you have ended it yourself, with one of its methods or with a ``with`` block,
+        which cancels the job if it raises. To store a result, call the claim's `set_result`. If
+        you leave the loop in the middle of a job, that job is available again at once.
 
-        A job that was lost meanwhile (its ``claim_timeout`` has passed) and a job that the
-        serializer does not understand (it is stalled) are logged, and the loop continues.
+        The loop logs a lost claim (its ``claim_timeout`` has passed) and a job that the
+        serializer cannot decode (it is stalled), and continues.
 
         Args:
-            timeout: seconds to wait for a job, after which the loop ends; None and 0: for
-                ever.
-            prefetch: how many jobs are claimed at once, 1 to 1000. Those in hand keep
-                their claims; when they have waited behind another for a second, they are
-                given back for other workers. The ends of jobs are reported together, after a
-                tenth of a second at most.
+            timeout: seconds to wait for a job before the loop ends. None or 0: forever.
+            prefetch: how many jobs to claim at once, 1 to 1000. The loop keeps their claims;
+                jobs that have waited behind another one for a second are given back for other
+                workers. Ends of jobs are reported together, after at most a tenth of a second.
 
         Raises:
             InvalidValue, InvalidType: an argument is not allowed.
@@ -601,17 +598,17 @@ class Job(Takeable[T]):
         items: Iterable[T] | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Say that claimed jobs are done, up to 1000 in one atomic step, 400 with results.
+        """Finish claimed jobs: up to 1000 in one atomic step, or up to 400 with results.
 
         Args:
-            claims: claims, or the ids of jobs that are claimed.
-            items: their results, as many, which are stored and announced; None: no results.
-            timeout: seconds to keep the results, as of `finish`.
+            claims: claims, or the ids of claimed jobs.
+            items: their results, one for each, to store and announce. None: no results.
+            timeout: seconds to keep the results, as for `finish`.
 
         Raises:
-            NotClaimed: one is not claimed, or another worker has it. No job of its step was
-                finished; ``done`` of the error has the ids of those before.
-            InvalidValue: as many results as jobs are needed, or a job is named twice.
+            NotClaimed: a job is not claimed, or another worker has claimed it. No job of its
+                step was finished; the error's ``done`` has the ids of the earlier steps.
+            InvalidValue: there are more or fewer results than jobs, or a job is named twice.
                 Nothing was sent.
         """
         given = check_many(claims, "claims")
@@ -700,17 +697,20 @@ class Job(Takeable[T]):
         at: dt.datetime | None = None,
         reason: str | BaseException | None = None,
     ) -> bool:
-        """Give a claimed job back: it waits again, at the end. (Contract: job cancel, job fail)
+        """Give a claimed job back, as failed: it waits again. (Contract: job cancel, job fail)
+
+        It goes to the end of the queue. If it has been cancelled ``max_failures`` times, it is
+        stalled.
 
         Args:
             id: the job's id.
-            token: as of `finish`.
-            delay: seconds until it is available again; None and 0: at once.
-            at: when it is available again instead: a datetime with time zone.
-            reason: why, as text, or the exception that was raised: `get_info` shows it.
+            token: as for `finish`.
+            delay: seconds until the job is available again. None or 0: at once.
+            at: the time at which it is available again: a datetime with a time zone.
+            reason: why, for `get_info`: a text, or the exception that was raised.
 
         Returns:
-            Whether it was stalled instead, for ``max_failures``.
+            Whether the job was stalled, because it has reached ``max_failures``.
 
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
@@ -720,12 +720,12 @@ class Job(Takeable[T]):
         return end_failed(self._backend, operation) is Failed.STALLED
 
     def stall(self, id: str, *, token: str = "", reason: str | BaseException | None = None) -> None:
-        """Take a claimed job out of circulation until `retry`. (Contract: job stall, job fail)
+        """Stall a claimed job: no worker gets it until `retry`. (Contract: job stall, job fail)
 
         Args:
             id: the job's id.
-            token: as of `finish`.
-            reason: why, as of `cancel`.
+            token: as for `finish`.
+            reason: why, as for `cancel`.
 
         Raises:
             NotClaimed: the job is not claimed, or not under that token.
@@ -734,17 +734,17 @@ class Job(Takeable[T]):
         end_failed(self._backend, operation)
 
     def stop(self, id: str, *, reason: str | BaseException | None = "stopped") -> bool:
-        """Stop a job that runs, and keep it: it is stalled until `retry`. (Contract: job fail)
+        """Stop a running job and keep it, stalled until `retry`. (Contract: job fail)
 
-        Its worker stops it as one that was retracted. Of a backend that keeps no reasons the
-        job is still stopped.
+        Its worker stops it, as it stops a job that was retracted. A backend that cannot store
+        reasons stops the job without one.
 
         Args:
             id: the job's id.
-            reason: why, as of `cancel`.
+            reason: why, as for `cancel`.
 
         Returns:
-            Whether it was claimed. One that was not stays as it is.
+            Whether the job was claimed. If it was not, nothing changes.
         """
         operation = JobFail(self.name, id, stall=True, failure=failure_of(reason))
         try:
@@ -764,18 +764,18 @@ class Job(Takeable[T]):
     def retry_all(self) -> int:
         """Make all stalled jobs available again; return how many. (Contract: job retry all)
 
-        Done in short steps, each atomic, in no particular order.
+        This is done in short atomic steps, in no particular order.
         """
         return self._until_done(JobRetryAll(self.name))
 
     def retract_all(self, state: JobState | str) -> int:
         """Remove all jobs in a state; return how many. (Contract: job clear)
 
-        Done in short steps, each atomic. A job that has left the state before its step
-        stays.
+        This is done in short atomic steps. A job that leaves the state before its step is not
+        removed.
 
         Args:
-            state: as of `get_ids`.
+            state: as for `get_ids`.
 
         Raises:
             InvalidValue: there is no such state.
@@ -785,9 +785,8 @@ class Job(Takeable[T]):
     def purge(self) -> int:
         """Remove all jobs; return how many. (Contract: job clear)
 
-        The configuration, the counters and the results that are kept stay. Done in short
-        steps, each atomic. What is put meanwhile may stay, and so may a job that changes
-        its state at that moment.
+        The configuration, the counters and stored results remain. This is done in short atomic
+        steps. A job that is put or changes its state during the purge may remain.
         """
         removed = 0
         for state in (JobState.SCHEDULED, JobState.WAITING, JobState.CLAIMED, JobState.STALLED):
@@ -795,35 +794,34 @@ class Job(Takeable[T]):
         return removed
 
     def retract(self, id: str) -> bool:
-        """Remove a job in whatever state; return whether it was there. (Contract: job retract)"""
+        """Remove a job in any state; return whether it existed. (Contract: job retract)"""
         removed: tuple[bool, ...] = self._execute(JobRetract(self.name, (id,)))
         return removed[0]
 
     def retract_many(self, ids: Iterable[str]) -> list[bool]:
-        """Remove jobs in whatever state; return for each whether it was there.
+        """Remove jobs in any state; return for each whether it existed.
 
-        Up to 1000 are one atomic step, unless more than 15,000 jobs wait: where it takes
-        long to find them there are more steps, of which each is short. The steps before one
-        that fails are done (``done`` of the error).
+        Up to 1000 jobs are removed in one atomic step. If more than 15,000 jobs wait, it takes
+        more steps to find them, each of which is short. If a step fails, the earlier steps stay
+        done (see the error's ``done``).
         """
         return self._retract_some(ids, lambda chunk: JobRetract(self.name, chunk))
 
     def get_failure_count(self, id: str) -> int:
-        """How often a job was cancelled since it was put or retried, also of a stalled one."""
+        """Return how often a job was cancelled since it was put or retried."""
         failures: int = self._execute(JobFailures(self.name, id))
         return failures
 
     def get_counts(self) -> JobCounts:
-        """How many jobs wait, are claimed, are stalled, and have been finished."""
+        """Return how many jobs wait, are claimed or stalled, and have been finished."""
         counts: JobCounts = self._execute(CountJobs(self.name))
         return counts
 
     def maintenance(self) -> MaintenanceReport:
-        """Repair what a dying worker or peer left behind. (Contract: job maintenance)
+        """Repair what dead workers and peers left behind. (Contract: job maintenance)
 
-        Claims that have run out are brought back by `get` anyway; jobs that are in no
-        state at all only by this. It is done in short steps, between which the backend
-        serves others.
+        Jobs whose claims have expired become available again, as in every `get`, and so do jobs
+        that are in no state. This is done in short steps, so that other clients do not wait.
         """
         try:
             return self._mend()

@@ -34,7 +34,7 @@ logger = logging.getLogger("thoonk.listener")
 Handler = Callable[..., Any]
 
 OUTAGE_PAUSE = 1.0
-"""Seconds until the listener reads again after an error that it cannot explain."""
+"""Seconds until the listener reads again after an unexpected error."""
 
 
 class Listener:
@@ -50,7 +50,7 @@ class Listener:
         self._starting = Lock()
 
     def start(self) -> None:
-        """Subscribe unless it is done; what happens from now on reaches the handlers."""
+        """Subscribe, unless done already. From now on, handlers receive all events."""
         if self._background is not None:
             return
         with self._starting:
@@ -60,21 +60,21 @@ class Listener:
                 self._background = Background(self._run, "thoonk-listener")
 
     def close(self) -> None:
-        """Stop, after the handler that runs now."""
+        """Stop after the current handler call."""
         if self._subscription is not None:
             self._subscription.close()
         if self._background is not None:
             self._background.join(5.0)
 
     def add(self, name: str, handler: Handler) -> None:
-        """Call ``handler`` for the event; raises as `event_of`."""
+        """Call ``handler`` for the event. Raises as `event_of` does."""
         event = event_of(name)
         if not callable(handler):
             raise InvalidType(f"a handler must be callable, not {type(handler).__name__}")
         self._handlers[event].append(handler)
 
     def remove(self, name: str, handler: Handler) -> None:
-        """Do not call ``handler`` any more.
+        """Stop calling ``handler``.
 
         Raises:
             InvalidValue: it is not registered for the event.

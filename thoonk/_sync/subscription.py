@@ -32,11 +32,11 @@ T = TypeVar("T")
 logger = logging.getLogger("thoonk.notices")
 
 HEARD_AT_ONCE = 200
-"""Notices after which a resync lets others run, however many have arrived."""
+"""After this many notices, a resync lets other tasks run, even if more have arrived."""
 
 
 class FeedSubscription(Generic[T]):
-    """Iterate over it for notices; it ends when it is closed."""
+    """A subscription to a feed's notices. Iterate over it; the loop ends when it is closed."""
 
     def __init__(self, backend: Backend, codec: Codec[T], kind: str, *, resync: bool) -> None:
         self._backend = backend
@@ -71,16 +71,16 @@ class FeedSubscription(Generic[T]):
             raise StopIteration from None
 
     def get(self, timeout: float | None = None) -> AnyNotice[T]:
-        """The next notice.
+        """Return the next notice.
 
-        A notice whose item the serializer does not understand is logged and passed over.
+        Notices with an item that the serializer cannot decode are logged and skipped.
 
         Args:
-            timeout: seconds to wait; None and 0: forever.
+            timeout: seconds to wait. None or 0: forever.
 
         Raises:
-            Empty: nothing came in time.
-            Closed: the subscription is not open (any more).
+            Empty: no notice arrived within the timeout.
+            Closed: the subscription is not open, or no longer.
         """
         deadline = Deadline(timeout)
         while self._subscription is not None:
@@ -98,7 +98,7 @@ class FeedSubscription(Generic[T]):
         raise Closed("the subscription is not open: use it in a with block")
 
     def _next(self, subscription: Subscription, deadline: Deadline) -> Notice | None:
-        """One step; the notice that it gave."""
+        """Do one step; return the notice that it gives."""
         if self._resync is not None:
             return self._catch_up(self._resync, subscription, deadline)
         notice = subscription.get(deadline.remaining())
@@ -125,7 +125,7 @@ class FeedSubscription(Generic[T]):
     def _catch_up(
         self, resync: Resync, subscription: Subscription, deadline: Deadline
     ) -> Notice | None:
-        """One step toward what is there. What has been read is kept from one call to the next."""
+        """Read one step of the existing items. What has been read is kept between calls."""
         if self._difference is not None:
             return self._next_difference(self._difference)
         if not resync.is_asking:
@@ -149,7 +149,7 @@ class FeedSubscription(Generic[T]):
         return notice
 
     def _hear(self, resync: Resync, notice: Notice) -> Notice | None:
-        """Take a notice that arrives before all has been read; tell those of the feed itself."""
+        """Process a notice that arrives during reading; return it if it concerns the feed itself."""
         match notice:
             case Marker(_, _, mark):
                 resync.marked(mark)
@@ -175,6 +175,6 @@ class FeedSubscription(Generic[T]):
         return notice
 
     def close(self) -> None:
-        """End it; loops over it, also in other threads, end."""
+        """Close the subscription. Loops over it end, also in other threads."""
         if self._subscription is not None:
             self._subscription.close()

@@ -55,7 +55,7 @@ class _ShutdownLevel:
 
     @contextlib.contextmanager
     def from_signals(self) -> Iterator[None]:
-        """Listen to signals, where that can be done."""
+        """Listen to signals, if possible."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -65,7 +65,7 @@ class _ShutdownLevel:
 
 @attrs.frozen
 class _Task:
-    """The work of the executor of one process."""
+    """What the executor of one process does."""
 
     handlers: list[Handler]
     shutdown: Callable[[], Shutdown]
@@ -107,7 +107,7 @@ class BaseWorker(abc.ABC, Generic[C]):
             grace: seconds that running jobs have to finish when the worker stops.
             max_jobs: replace a process after about this many jobs. None: never.
             store_traceback: the default for handlers (see `handle`).
-            shared: whether all feeds share ``concurrency``. A free thread (task) then takes a
+            shared: whether all feeds share ``concurrency``. A free thread (task) then claims a
                 job from the first feed that has one, in the order of the handlers or of
                 ``feeds``, or in random order if a handler has a ``weight``.
 
@@ -269,11 +269,11 @@ class BaseWorker(abc.ABC, Generic[C]):
         return handlers
 
     def _loops(self) -> int:
-        """How many jobs a process does at once: of each feed that does not say, or in all."""
+        """How many jobs a process runs at once: of each feed without its own setting, or in all."""
         return self.concurrency or (1 if self.processes and not self._asynchronous else 8)
 
     def _options(self, task: _Task) -> dict[str, Any]:
-        """Of the executor."""
+        """Options of the executor."""
         return {
             "handlers": task.handlers,
             "concurrency": self._loops(),
@@ -316,7 +316,7 @@ class BaseWorker(abc.ABC, Generic[C]):
 
     @abc.abstractmethod
     def _open(self, handlers: list[Handler]) -> None:
-        """Open the feeds, and leave no connection open that was not before."""
+        """Open the feeds once, and close connections that this has opened."""
 
     @abc.abstractmethod
     def _work(self, task: _Task) -> StopReason:
@@ -324,7 +324,7 @@ class BaseWorker(abc.ABC, Generic[C]):
 
 
 class Worker(BaseWorker[Thoonk]):
-    """Does jobs in threads, or in processes.
+    """A worker that runs jobs in threads, or in processes.
 
     >>> worker = Worker("memory://docs")
     >>> @worker.handles("greetings")
@@ -366,10 +366,9 @@ class Worker(BaseWorker[Thoonk]):
 
 
 class AsyncWorker(BaseWorker[AsyncThoonk]):
-    """Does jobs in tasks of one event loop, or of one in each of several processes.
+    """A worker that runs jobs in asyncio tasks, of one event loop in each process.
 
-    Attributes of functions and options are those of `Worker`; functions are coroutine
-    functions.
+    It has the methods and options of `Worker`, but its handlers are coroutine functions.
     """
 
     _client_class = AsyncThoonk
@@ -379,7 +378,7 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
     async def serve(self, *, burst: bool = False, feeds: Iterable[str] | None = None) -> None:
         """Work in the running event loop until `stop`, or until cancelled.
 
-        It installs no signal handlers. Cancelled, it does as after `stop`.
+        It installs no signal handlers. If it is cancelled, it shuts down as after `stop`.
         """
         handlers = self._chosen(feeds)
         try:
