@@ -148,7 +148,7 @@ class AsyncFeedSubscription(Generic[T]):
         return notice
 
     async def _hear(self, resync: Resync, notice: Notice) -> Notice | None:
-        """Process a notice that arrives during reading; return it if it concerns the feed itself."""
+        """Process a notice that arrives while reading; return it if it is about the feed itself."""
         match notice:
             case Marker(_, _, mark):
                 resync.marked(mark)

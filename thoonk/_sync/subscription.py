@@ -149,7 +149,7 @@ class FeedSubscription(Generic[T]):
         return notice
 
     def _hear(self, resync: Resync, notice: Notice) -> Notice | None:
-        """Process a notice that arrives during reading; return it if it concerns the feed itself."""
+        """Process a notice that arrives while reading; return it if it is about the feed itself."""
         match notice:
             case Marker(_, _, mark):
                 resync.marked(mark)
