@@ -95,3 +95,31 @@ def test_pages_suit_people_who_see_little_and_small_screens(
         fill(thoonk)
     with serving(one_server.url) as served:
         assert "\n".join(problems(served, chromium, size, scheme)) == ""
+
+
+SMALL = """() => [...document.querySelectorAll(
+        'button, .button, .does a, .tabs a, .bar nav a, input, select')]
+    .filter(one => one.checkVisibility() && one.type !== 'checkbox' && one.type !== 'hidden')
+    .filter(one => one.getBoundingClientRect().height < 36)
+    .map(one => one.outerHTML.slice(0, 200))"""
+"""What a finger may miss."""
+
+
+def test_pages_suit_fingers_and_large_letters(one_server: World, chromium: Any) -> None:
+    with Thoonk(backend=one_server.url) as thoonk:
+        fill(thoonk)
+    wrong = []
+    with serving(one_server.url) as served:
+        context = chromium.new_context(has_touch=True, is_mobile=True)
+        tab = context.new_page()
+        for title, path in PAGES.items():
+            tab.goto(served.url + path)
+            # A telephone, and what is left of 1280 pixels at 200 % and at 400 %.
+            for width in 400, 640, 320:
+                tab.set_viewport_size({"width": width, "height": 600})
+                wide = tab.evaluate("document.scrollingElement.scrollWidth")
+                if wide > width:
+                    wrong.append(f"{title}: {wide} pixels wide in a window of {width}")
+            wrong += [f"{title}: {what} is too small" for what in tab.evaluate(SMALL)]
+        context.close()
+    assert "\n".join(wrong) == ""

@@ -71,6 +71,40 @@ def test_items_are_published_retracted_and_moved(one_server: World, tab: Any) ->
         assert not feed.has_id("2")
 
 
+def test_a_form_that_is_refused_keeps_what_was_typed(one_server: World, tab: Any) -> None:
+    with Thoonk(backend=one_server.url) as client, serving(one_server.url) as served:
+        jobs = client.job("mail")
+        tab.goto(f"{served.url}/feed?name=mail")
+        tab.click("summary:has-text('Put a job')")
+        tab.fill("#item", "dear reader")
+        tab.fill("[name=delay]", "soon")
+        tab.click(".publish button.main")
+        until(tab, "document.getElementById('said').innerText.includes('not \\'soon\\'')")
+        assert tab.input_value("#item") == "dear reader"
+        assert tab.input_value("[name=delay]") == "soon"
+        tab.fill("[name=delay]", "")
+        tab.click(".publish button.main")
+        until(tab, "document.getElementById('said').innerText.includes('Put ')")
+        until(tab, "document.getElementById('item').value === ''")
+        assert jobs.count() == 1
+
+
+def test_nothing_moves_for_people_who_do_not_want_it(one_server: World, chromium: Any) -> None:
+    with Thoonk(backend=one_server.url) as client, serving(one_server.url) as served:
+        feed = client.feed("news")
+        feed.publish("x", id="first")
+        for motion, is_moving in ("no-preference", True), ("reduce", False):
+            context = chromium.new_context(reduced_motion=motion)
+            tab = context.new_page()
+            tab.goto(f"{served.url}/feed?name=news")
+            until(tab, "document.getElementById('light').dataset.state === 'live'")
+            feed.publish("x", id=motion)
+            until(tab, f"document.querySelector('[data-key={motion}].fresh') !== null")
+            moves = "getComputedStyle(document.querySelector('tr.fresh td')).animationName"
+            assert (tab.evaluate(moves) != "none") is is_moving
+            context.close()
+
+
 def test_the_page_survives_its_server_and_the_backend(
     any_server: Any, running_server: Any, tab: Any
 ) -> None:

@@ -283,7 +283,7 @@ def test_the_log_of_a_feed_has_its_notices_alone(reader: Reader, thoonk: Thoonk)
 def test_workers_are_shown_with_the_jobs_they_are_at(
     reader: Reader, thoonk: Thoonk, job: Job[str]
 ) -> None:
-    assert "No worker has reported" in reader.get("/workers")
+    assert "No workers are running" in reader.get("/workers")
     job.put("x", id="one")
     job.get(timeout=SOON)
     at = ReportedJob("letters", "one", running_for=120)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import redis
 from conftest import World
 
 from thoonk import AsyncThoonk, Thoonk
@@ -47,6 +48,17 @@ async def test_the_overview_is_searched_sorted_and_has_pages(thoonk: Thoonk, pag
     assert "mail</a>" not in (await page.get("/?show=feed")).text
     for nonsense in ("sort=x", "page=-1", "page=999999999999", "show=x", "page=²"):
         assert (await page.get(f"/?{nonsense}")).status_code == 200
+
+
+async def test_many_feeds_take_few_connections(
+    one_server: World, open_page: Callable[..., Browser]
+) -> None:
+    with Thoonk(backend=one_server.url) as thoonk:
+        for number in range(60):
+            thoonk.feed(f"feed-{number:02}")
+    assert "feed-49" in (await open_page(one_server.url).get("/")).text
+    with redis.Redis.from_url(one_server.url) as client:
+        assert len(client.client_list()) < 20
 
 
 async def test_items_are_never_html(thoonk: Thoonk, page: Browser) -> None:
@@ -94,7 +106,7 @@ async def test_large_items_are_cut_and_downloaded_as_a_file(thoonk: Thoonk, page
     text = "ä" * 500_000
     thoonk.feed("f").publish(text, id="../a b")
     shown = await page.get("/item", params={"name": "f", "id": "../a b"})
-    assert "Cut: the item has 1.0 MB" in shown.text
+    assert "Download all 1.0 MB" in shown.text
     assert len(shown.content) < 100_000
     file = await page.get("/item/raw", params={"name": "f", "id": "../a b"})
     assert file.text == text

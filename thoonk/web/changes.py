@@ -46,11 +46,13 @@ class Question:
         title: the question.
         text: what will happen.
         button: what the button says that does it.
+        back: what the button says that does nothing.
     """
 
     title: str
     text: str
     button: str
+    back: str = "Cancel"
 
 
 Doing = Callable[[Change], Awaitable[str | View]]

@@ -181,6 +181,11 @@ def _utc(at: dt.datetime | float) -> str:
     return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _utc_text(at: dt.datetime | float) -> str:
+    """A time for people."""
+    return _utc(at).replace("T", " ").replace("Z", " UTC")
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
@@ -198,6 +203,7 @@ def _environment() -> Environment:
         "clock": clock_text,
         "ago": _seconds_ago,
         "utc": _utc,
+        "utc_text": _utc_text,
     }
     environment.filters.update(filters)
     environment.globals["sparkline"] = items.sparkline

@@ -17,6 +17,9 @@ R = TypeVar("R")
 PATIENCE = 3.0
 """Seconds that a page waits for an answer before it says that the backend is away."""
 
+AT_ONCE = 8
+"""How many operations of a page are under way at once: each takes a connection."""
+
 CONNECT_WITHIN, ANSWER_WITHIN = 0.5, 2.0
 """Seconds after which a server that was named by its URL counts as away."""
 
@@ -76,6 +79,7 @@ class Source:
         """
         self._owns = False
         self._is_sync = False
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self.backend: AsyncBackend
         if isinstance(target, AsyncThoonk):
             self.backend = target.backend
@@ -105,7 +109,7 @@ class Source:
             raise BackendUnavailable(f"no answer within {PATIENCE:.0f} seconds") from error
 
     async def read_all(self, operations: Iterable[Operation[R]]) -> list[R | ThoonkError]:
-        """What operations that change nothing answer, sent together; errors in their places.
+        """What operations that change nothing answer, some at once; errors in their places.
 
         Raises:
             BackendUnavailable: there is no answer within a few seconds.
@@ -113,7 +117,8 @@ class Source:
 
         async def one(operation: Operation[R]) -> R | ThoonkError:
             try:
-                return await self.backend.execute(operation)
+                async with self._turns:
+                    return await self.backend.execute(operation)
             except BackendUnavailable:
                 raise
             except ThoonkError as error:

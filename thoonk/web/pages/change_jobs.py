@@ -80,6 +80,7 @@ def ask_cancel(change: Change) -> Question:
         "Its worker is stopped where that is possible. This counts as a failed attempt, and "
         "the job is available again.",
         "Cancel the attempt",
+        back="Keep it running",
     )
 
 
@@ -210,7 +211,7 @@ def ask_purge(change: Change) -> Question:
     name = printable(name_in(change.query))
     return Question(
         f"Purge {name}?",
-        f"All that is in {name} is removed: what waits, is scheduled, claimed or stalled. "
+        f"This removes everything in {name}: what is waiting, scheduled, claimed or stalled. "
         "Configuration, schedules and results stay. This cannot be undone.",
         "Purge",
     )
@@ -237,7 +238,7 @@ async def schedule(change: Change) -> str:
         tz=change.form.get("tz", "").strip() or "UTC",
         if_missed=change.form.get("if_missed") or IfMissed.ONCE.value,
     )
-    return "The schedule is set." if is_new else "The schedule was there already, as it is."
+    return "The schedule is set." if is_new else "The schedule was like that already."
 
 
 async def unschedule(change: Change) -> str:

@@ -242,8 +242,9 @@ document.addEventListener("submit", async (event) => {
   }
   const body = new URLSearchParams(new FormData(form, event.submitter));
   ask.close();
-  const done = await load(form.action, { method: "POST", body });
-  if (done && form.isConnected && form.closest(".publish")) form.reset();
+  const answered = await load(form.action, { method: "POST", body });
+  const isDone = answered && !main.querySelector(".note.error");
+  if (isDone && form.isConnected && form.closest(".publish")) form.reset();
 });
 
 let typing = 0;
