@@ -117,7 +117,15 @@ class Role:
 
     async def run(self) -> None:
         """Do it until it is told to stop."""
-        thoonk = await self.open()
+        while True:
+            try:
+                thoonk = await self.open()
+            except ThoonkError as error:
+                # A file on a full disk cannot even be opened.
+                self.journal.write("error", type(error).__name__)
+                await asyncio.sleep(0.05)
+            else:
+                break
         work = {
             "producer": self.produce,
             "worker": self.work,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from thoonk.operations import (
     FeedOperation,
@@ -18,6 +20,8 @@ from thoonk.operations import (
     TakeOperation,
 )
 
+_ALL: WeakSet[Waiters] = WeakSet()
+
 ALL = 1_000_000
 """As many as there are: how many items came back is not worth knowing."""
 
@@ -29,6 +33,10 @@ class Waiters:
     """Blocked consumers, and what wakes each. Any thread may call."""
 
     def __init__(self) -> None:
+        self._forget()
+        _ALL.add(self)
+
+    def _forget(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[Callable[[], object]]] = {}
 
@@ -80,3 +88,13 @@ class Waiters:
             self.call(operation.feed, len(operation.cancelled))
         elif not isinstance(operation, TakeOperation):
             self.call(operation.feed, ALL)
+
+
+def _after_fork_in_child() -> None:
+    """Those that wait are threads of the parent, and one of them may have held the lock."""
+    for waiters in list(_ALL):
+        waiters._forget()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

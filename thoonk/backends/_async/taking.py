@@ -80,13 +80,13 @@ class AsyncBlockedTakes:
             blocked.event.set()
         # One that looks just now is waited for.
         deadline = time.monotonic() + ENDS_WITHIN
-        while self._waits_besides(caller()) and time.monotonic() < deadline:
+        while self._others_wait() and time.monotonic() < deadline:
             await sleep(0.001)
 
-    def _waits_besides(self, own: object) -> bool:
-        # A signal handler that closes may have interrupted a wait of its own thread. In a forked
-        # child, the others wait in its parent.
+    def _others_wait(self) -> bool:
+        # In a forked child, those that wait are its parent's. A signal handler that closes may
+        # have interrupted a wait of its own thread.
         return any(
-            blocked.caller != own and blocked.pid == os.getpid()
+            blocked.pid == os.getpid() and blocked.caller != caller()
             for blocked in list(self._blocked.values())
         )

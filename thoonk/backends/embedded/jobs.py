@@ -8,7 +8,7 @@ from thoonk import operations as ops
 from thoonk.backends.embedded.schedules import bring_runs
 from thoonk.backends.embedded.step import NEVER, Step, does, microseconds, moment
 from thoonk.backends.embedded.store import Feed, Record, Row, Shelf, State
-from thoonk.backends.embedded.taking import due_time, schedule, take
+from thoonk.backends.embedded.taking import due_time, recovers, schedule, take
 from thoonk.config import DEFAULT_RESULT_TIMEOUT, JOB
 from thoonk.exceptions import NotScheduled, NotStalled
 from thoonk.notices import Cancelled, Ended, Finished, Progressed, Put, Retried, Scheduled
@@ -85,7 +85,7 @@ def _bring_due(step: Step, feed: Feed) -> None:
 
 
 def _claim(step: Step, feed: Feed, op: ops.TakeOperation) -> ops.Batch:
-    if op.recover_expired or not feed.counts[State.WAITING]:
+    if recovers(step, feed, op):
         _expire(step, feed)
         _bring_due(step, feed)
         bring_runs(step, feed)

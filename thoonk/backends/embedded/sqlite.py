@@ -7,6 +7,7 @@ import json
 import os
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -719,9 +720,12 @@ _OPEN: WeakSet[SqliteStore] = WeakSet()
 """The stores whose files are open."""
 
 _SUSPENDED: list[SqliteStore] = []
+_FORK_LOCK = threading.RLock()
 
 
 def _before_fork() -> None:
+    # Held until after the fork: two threads may fork at once.
+    _FORK_LOCK.acquire()
     _SUSPENDED[:] = _OPEN
     for store in _SUSPENDED:
         store.suspend()
@@ -730,6 +734,7 @@ def _before_fork() -> None:
 def _after_fork(*, in_child: bool) -> None:
     while _SUSPENDED:
         _SUSPENDED.pop().resume(in_child=in_child)
+    _FORK_LOCK.release()
 
 
 if hasattr(os, "register_at_fork"):

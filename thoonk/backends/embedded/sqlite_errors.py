@@ -22,13 +22,17 @@ def is_busy(error: sqlite3.Error) -> bool:
     return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)
+"""The disk is full: for the file or its log, and for the index of the log."""
+
+
 def translated(error: sqlite3.Error, path: str) -> BackendError:
     """The error that users see."""
+    if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM:
+        return BackendFull(f"there is no room to write {path}; nothing was done")
     match _code(error):
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return BackendUnavailable(f"{path} stayed locked by another process; nothing was done")
-        case sqlite3.SQLITE_FULL:
-            return BackendFull(f"there is no room to write {path}; nothing was done")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return AccessDenied(f"{path} cannot be written: {error}")
         case sqlite3.SQLITE_CANTOPEN:

@@ -96,6 +96,16 @@ def schedule(step: Step, feed: Feed, row: Row, due: int, priority: ops.Priority)
     step.event(feed, Scheduled, row.id, due / SECOND)
 
 
+def recovers(step: Step, feed: Feed, op: ops.TakeOperation) -> bool:
+    """Whether a take recovers first what has expired."""
+    if op.recover_expired:
+        return True
+    if feed.counts[State.WAITING] and not feed.is_paused:
+        return False
+    # What the token has taken already is the answer again, however old.
+    return not feed.counts[State.CLAIMED] or not step.store.held(feed, op.token)
+
+
 def take(step: Step, feed: Feed, op: ops.TakeOperation, time_left: int) -> ops.Batch:
     """What the token has taken already, else the next ones.
 
@@ -141,7 +151,7 @@ def release(step: Step, op: ops.Release) -> tuple[str, ...]:
 def queue_take(step: Step, op: ops.QueueTake) -> ops.Batch:
     """Take items, and first bring back those that were not confirmed."""
     feed = step.feed(op.feed, QUEUE)
-    if feed.counts[State.CLAIMED] and (op.recover_expired or not feed.counts[State.WAITING]):
+    if feed.counts[State.CLAIMED] and recovers(step, feed, op):
         late = step.now - CONFIRM_WITHIN
         claimed = step.store.rows(feed, State.CLAIMED, limit=ops.MOST)
         step.put_back(feed, [row for row in claimed if not late < row.place <= step.now + ops.MOST])

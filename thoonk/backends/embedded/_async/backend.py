@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -28,6 +29,7 @@ class AsyncEmbeddedBackend:
         self.core = store if isinstance(store, Core) else Core.of(store)
         self.core.open()
         self._home = HomeLoop()
+        self._pid = os.getpid()
         self._subscriptions: WeakSet[AsyncEmbeddedSubscription] = WeakSet()
         self._takes = AsyncBlockedTakes(self.core.waiters, self.execute)
         self._closed = False
@@ -84,9 +86,15 @@ class AsyncEmbeddedBackend:
         """End subscriptions, and wake blocked callers."""
         if self._closed:
             return
-        self._home.check()
+        is_child = self._pid != os.getpid()
+        if not is_child:
+            self._home.check()
         self._closed = True
         for subscription in list(self._subscriptions):
             await subscription.close()
         await self._takes.end()
-        await shielded(in_thread, self.core.close)
+        if is_child:
+            # Whose event loop does not run, and has no threads.
+            self.core.close()
+        else:
+            await shielded(in_thread, self.core.close)

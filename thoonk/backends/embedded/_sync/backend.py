@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -29,6 +30,7 @@ class EmbeddedBackend:
         self.core = store if isinstance(store, Core) else Core.of(store)
         self.core.open()
         self._home = HomeLoop()
+        self._pid = os.getpid()
         self._subscriptions: WeakSet[EmbeddedSubscription] = WeakSet()
         self._takes = BlockedTakes(self.core.waiters, self.execute)
         self._closed = False
@@ -85,9 +87,15 @@ class EmbeddedBackend:
         """End subscriptions, and wake blocked callers."""
         if self._closed:
             return
-        self._home.check()
+        is_child = self._pid != os.getpid()
+        if not is_child:
+            self._home.check()
         self._closed = True
         for subscription in list(self._subscriptions):
             subscription.close()
         self._takes.end()
-        shielded(in_thread, self.core.close)
+        if is_child:
+            # Whose event loop does not run, and has no threads.
+            self.core.close()
+        else:
+            shielded(in_thread, self.core.close)

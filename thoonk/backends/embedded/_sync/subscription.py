@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from thoonk.backends.embedded.core import Core
 from thoonk.backends.embedded.mailbox import Mailbox
 from thoonk.concurrency._sync import Event, HomeLoop, in_thread, setter_of, shielded, wait_event
 from thoonk.exceptions import Closed, Empty
-from thoonk.notices import Notice
+from thoonk.notices import Gap, Notice
 
 
 class EmbeddedSubscription:
@@ -21,10 +22,15 @@ class EmbeddedSubscription:
         self._core = core
         self._arrived = Event()
         self._wake: Callable[[], object] = setter_of(self._arrived)
+        self._feed = feed
         self._mailbox = Mailbox(feed, self._wake)
-        self.marker = self._mailbox.marker
         self._closed = False
         self._home = HomeLoop()
+        self._pid = os.getpid()
+
+    @property
+    def marker(self) -> str:
+        return self._mailbox.marker
 
     def open(self) -> None:
         """Subscribe. What happens from now on is delivered."""
@@ -38,6 +44,15 @@ class EmbeddedSubscription:
     def get(self, timeout: float | None = None) -> Notice:
         """The next notice (see `thoonk.backends.Subscription.get`)."""
         self._home.check()
+        if self._pid != os.getpid():
+            # A forked child. What its parent hears is the parent's.
+            self._pid = os.getpid()
+            self._arrived = Event()
+            self._wake = setter_of(self._arrived)
+            self._mailbox = Mailbox(self._feed, self._wake)
+            if not self._closed:
+                self.open()
+                return Gap(self._feed or "")
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             # In this order: what arrives after the look is not slept through.

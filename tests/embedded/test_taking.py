@@ -1,0 +1,62 @@
+"""Takes that do not recover what has expired unless nothing waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from thoonk import Thoonk
+from thoonk.backends.embedded import Core, EmbeddedBackend
+from thoonk.backends.embedded.memory import MemoryStore
+from thoonk.backends.embedded.sqlite import SqliteStore
+from thoonk.operations import JobClaim, QueueTake
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def thoonk(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Thoonk]:
+    is_file = request.param == "sqlite"
+    store = SqliteStore(str(tmp_path / "feeds.db")) if is_file else MemoryStore()
+    backend = EmbeddedBackend(Core(store, clock))
+    with Thoonk(backend=backend) as client:
+        yield client
+    backend.close()
+
+
+def test_what_a_token_has_taken_stays_its_own_however_old(thoonk: Thoonk, clock: Clock) -> None:
+    queue = thoonk.queue("q")
+    thoonk.job("j", {"claim_timeout": 5.0}).put("x")
+    queue.put("x")
+    for take in (QueueTake("q", "t", 1), JobClaim("j", "t", 1)):
+        assert len(thoonk.backend.execute(take).entries) == 1
+    clock.now += 60
+    for take in (
+        QueueTake("q", "t", 1, recover_expired=False),
+        JobClaim("j", "t", 1, recover_expired=False),
+    ):
+        assert len(thoonk.backend.execute(take).entries) == 1
+    assert thoonk.job("j").get_failure_count(thoonk.job("j").get_ids()[0]) == 0
+
+
+def test_a_pause_recovers_what_expires(thoonk: Thoonk, clock: Clock) -> None:
+    job = thoonk.job("j", {"claim_timeout": 5.0})
+    ids = [job.put("x"), job.put("y")]
+    assert thoonk.backend.execute(JobClaim("j", "t", 1)).entries[0].id == ids[0]
+    job.pause()
+    clock.now += 60
+    assert not thoonk.backend.execute(JobClaim("j", "u", 1, recover_expired=False)).entries
+    assert job.get_counts().waiting == 2
