@@ -6,6 +6,8 @@ import re
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from thoonk import Thoonk
+from thoonk.backends.embedded import changes
 from thoonk.exceptions import (
     BackendError,
     BackendFull,
@@ -119,6 +122,120 @@ def test_a_file_that_goes_away_is_noticed(thoonk: Thoonk, path: Path, by: str) -
     thoonk.backend.core.store._look_at = 0.0
     with pytest.raises(BackendUnavailable, match="removed or replaced"):
         queue.put("y")
+
+
+def test_a_log_that_goes_away_is_noticed(thoonk: Thoonk, path: Path) -> None:
+    """What is written to it from then on nobody else would see, and a crash would lose."""
+    queue = thoonk.queue("q")
+    queue.put("x")
+    path.with_name("feeds.db-wal").unlink()
+    thoonk.backend.core.store._look_at = 0.0
+    with pytest.raises(BackendUnavailable, match=r"wal was removed"):
+        queue.put("y")
+    thoonk.close()
+    with Thoonk(backend=f"sqlite:///{path}") as other:
+        assert other.queue("q").count() == 1
+
+
+def test_a_file_that_went_away_is_not_made_again(path: Path) -> None:
+    with Thoonk(backend=f"sqlite:///{path}", retry_for=0.2) as thoonk:
+        queue = thoonk.queue("q")
+        queue.put("x")
+        store = thoonk.backend.core.store
+        # As at a fork.
+        store.before_fork()
+        path.unlink()
+        store.after_fork(in_child=False)
+        with pytest.raises(BackendUnavailable, match="removed or replaced"):
+            queue.put("y")
+        assert not path.exists()
+
+
+def test_by_a_link_it_is_the_same_file(thoonk: Thoonk, path: Path) -> None:
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    taken: list[str] = []
+    with Thoonk(backend=f"sqlite:///{link}") as other:
+        taker = threading.Thread(target=lambda: taken.append(other.queue("q").get(timeout=60)))
+        taker.start()
+        watched = other.backend.core.watch()
+        assert isinstance(watched._changes, changes.Notified) or sys.platform != "linux"
+        thoonk.queue("q").put("x")
+        taker.join()
+    assert taken == ["x"]
+    assert not link.with_name("link.db-wal").exists()
+
+
+def test_closing_does_not_wait_for_a_file_that_is_locked(path: Path) -> None:
+    with Thoonk(backend=f"sqlite:///{path}", retry_for=60) as thoonk:
+        with thoonk.feed("f").subscribe():
+            db = sqlite3.connect(path, isolation_level=None)
+            db.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            thoonk.close()
+            assert time.monotonic() - began < 30
+            db.close()
+
+
+@pytest.mark.parametrize("when", ["begins", "has begun", "rolls back"])
+def test_ctrl_c_leaves_no_lock(
+    thoonk: Thoonk, path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    queue = thoonk.queue("q")
+    store = thoonk.backend.core.store
+    real_begin, real_add = store.begin, store.add
+
+    def begin(statement: str) -> None:
+        if when == "has begun":
+            real_begin(statement)
+        raise KeyboardInterrupt
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if when == "rolls back":
+            patch.setattr(store, "add", interrupt)
+            patch.setattr(store, "roll_back", interrupt)
+        else:
+            patch.setattr(store, "begin", begin)
+        with pytest.raises(KeyboardInterrupt):
+            queue.put("x")
+    if when != "rolls back":
+        with Thoonk(backend=f"sqlite:///{path}", retry_for=0.2) as other:
+            other.queue("q").put("y")
+            assert other.queue("q").get(timeout=0) == "y"
+    queue.put("z")
+    assert queue.get(timeout=0) == "z"
+    assert queue.count() == 0
+    with Thoonk(backend=f"sqlite:///{path}", retry_for=0.2) as other:
+        other.queue("q").put("y")
+    assert real_add == store.add
+
+
+def test_many_clients_of_one_process_take_turns(path: Path) -> None:
+    opened(path)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with Thoonk(backend=f"sqlite:///{path}") as thoonk:
+                queue = thoonk.queue("q")
+                for number in range(5):
+                    queue.put(str(number))
+                for _ in range(5):
+                    queue.get(timeout=60)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    with Thoonk(backend=f"sqlite:///{path}") as thoonk:
+        assert thoonk.queue("q").count() == 0
 
 
 def test_a_damaged_file_is_an_error_of_this_library(path: Path) -> None:

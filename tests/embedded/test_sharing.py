@@ -29,6 +29,18 @@ def program(text: str, *arguments: object) -> list[str]:
     return [sys.executable, "-c", textwrap.dedent(text), *map(str, arguments)]
 
 
+LISTENER = """
+    import sys
+    from thoonk import Thoonk
+    with Thoonk(backend=sys.argv[1]) as thoonk:
+        with thoonk.feed("f").subscribe() as subscription:
+            print("ready", flush=True)
+            while True:
+                notice = subscription.get(timeout=600)
+                print(getattr(notice, "item", type(notice).__name__), flush=True)
+"""
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'feeds.db'}"
@@ -116,20 +128,10 @@ def test_subscribers_hear_of_every_publish_of_every_process_in_order(url: str) -
 
 
 def test_a_subscriber_that_was_stopped_misses_nothing(url: str) -> None:
-    listener = """
-        import sys
-        from thoonk import Thoonk
-        with Thoonk(backend=sys.argv[1]) as thoonk:
-            with thoonk.feed("f").subscribe() as subscription:
-                print("ready", flush=True)
-                while True:
-                    notice = subscription.get(timeout=600)
-                    print(getattr(notice, "item", type(notice).__name__), flush=True)
-    """
     with Thoonk(backend=url) as thoonk:
         feed = thoonk.feed("f")
         with processes.started(
-            program(listener, url), stdout=subprocess.PIPE, text=True
+            program(LISTENER, url), stdout=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
@@ -203,19 +205,9 @@ def test_old_notices_are_removed_and_a_reader_that_needed_them_is_told(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "KEEP_AT_MOST", 100)
-    listener = """
-        import sys
-        from thoonk import Thoonk
-        with Thoonk(backend=sys.argv[1]) as thoonk:
-            with thoonk.feed("f").subscribe() as subscription:
-                print("ready", flush=True)
-                while True:
-                    notice = subscription.get(timeout=600)
-                    print(getattr(notice, "item", type(notice).__name__), flush=True)
-    """
     with Thoonk(backend=url) as thoonk:
         feed = thoonk.feed("f")
-        command = program(listener, url)
+        command = program(LISTENER, url)
         with processes.started(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"

@@ -48,7 +48,7 @@ def run(script: str, world: World | str, way: str = "") -> str:
     # Python 3.12 and later warn of a fork where threads run, which is what is tried here.
     quiet = ("-W", "ignore:This process:DeprecationWarning")
     arguments = [sys.executable, *quiet, "-c", program, url, way]
-    done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True, timeout=150)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -250,7 +250,7 @@ def test_threads_that_fork_while_others_work_do_not_stop_each_other(
                 feed.publish("y", id="1")
 
         def fork():
-            for _ in range(6):
+            for _ in range(4):
                 child = os.fork()
                 if child == 0:
                     try:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
 
+from thoonk.backends.at_fork import prepare_at_fork
 from thoonk.operations import (
     FeedOperation,
     JobAdd,
@@ -19,8 +18,6 @@ from thoonk.operations import (
     QueuePut,
     TakeOperation,
 )
-
-_ALL: WeakSet[Waiters] = WeakSet()
 
 ALL = 1_000_000
 """As many as there are: how many items came back is not worth knowing."""
@@ -34,11 +31,19 @@ class Waiters:
 
     def __init__(self) -> None:
         self._forget()
-        _ALL.add(self)
+        prepare_at_fork(self)
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[Callable[[], object]]] = {}
+
+    def before_fork(self) -> None:
+        """Nothing has to be done before."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        """Forget them in a child: they are threads of its parent, one of which may be in here."""
+        if in_child:
+            self._forget()
 
     def enter(self, feed: str, wake: Callable[[], object]) -> None:
         """Queue up for the next item of ``feed``: ``wake`` is called, from any thread."""
@@ -88,13 +93,3 @@ class Waiters:
             self.call(operation.feed, len(operation.cancelled))
         elif not isinstance(operation, TakeOperation):
             self.call(operation.feed, ALL)
-
-
-def _after_fork_in_child() -> None:
-    """Those that wait are threads of the parent, and one of them may have held the lock."""
-    for waiters in list(_ALL):
-        waiters._forget()  # noqa: SLF001
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import os
 import select
 import sys
@@ -35,6 +36,10 @@ class Notified:
         libc = ctypes.CDLL(None, use_errno=True)
         self._inotify = _checked(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         self._stopped, self._stop = os.pipe()
+        # Not select, which fails where many files are open.
+        self._poll = select.poll()
+        for descriptor in (self._inotify, self._stopped):
+            self._poll.register(descriptor, select.POLLIN)
         try:
             _checked(libc.inotify_add_watch(self._inotify, os.fsencode(path), _MODIFIED))
         except OSError:
@@ -42,8 +47,8 @@ class Notified:
             raise
 
     def wait(self, timeout: float) -> bool:
-        ready, _, _ = select.select([self._inotify, self._stopped], [], [], timeout)
-        if self._inotify in ready:
+        ready = self._poll.poll(math.ceil(timeout * 1000))
+        if any(descriptor == self._inotify for descriptor, _ in ready):
             with contextlib.suppress(BlockingIOError):
                 # As many as there are, up to what the buffer holds.
                 os.read(self._inotify, 65_536)

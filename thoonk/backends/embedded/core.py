@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, cast
-from weakref import WeakSet
 
 from thoonk import operations as ops
+from thoonk.backends.at_fork import prepare_at_fork
 from thoonk.backends.embedded import (  # noqa: F401 - they register what they do
     items,
     jobs,
@@ -46,9 +45,6 @@ class Listener(Protocol):
         """Take note, and do not wait."""
 
 
-_CORES: WeakSet[Core] = WeakSet()
-
-
 class Core:
     """Feeds on a store. Any thread may call; the backends of one process share it.
 
@@ -71,7 +67,7 @@ class Core:
         self._users = 0
         self._marks = itertools.count()
         self._until_expiry = EXPIRE_EVERY
-        _CORES.add(self)
+        prepare_at_fork(self)
 
     def __str__(self) -> str:
         return str(self.store)
@@ -175,7 +171,7 @@ class Core:
             self._listeners = [each for each in self._listeners if each is not listener]
 
     def before_fork(self) -> None:
-        """See to it that no other thread is in the middle of something."""
+        """Make sure that no other thread is in the middle of something."""
         # A store that is shared between processes does this itself.
         if not self.store.shares_notices:
             self._lock.acquire()
@@ -187,28 +183,3 @@ class Core:
             self._listeners = []
         if not self.store.shares_notices:
             self._lock.release()
-
-
-_FORKING: list[Core] = []
-_FORK_LOCK = threading.RLock()
-
-
-def _before_fork() -> None:
-    _FORK_LOCK.acquire()
-    _FORKING[:] = _CORES
-    for core in _FORKING:
-        core.before_fork()
-
-
-def _after_fork(*, in_child: bool) -> None:
-    while _FORKING:
-        _FORKING.pop().after_fork(in_child=in_child)
-    _FORK_LOCK.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=lambda: _after_fork(in_child=False),
-        after_in_child=lambda: _after_fork(in_child=True),
-    )

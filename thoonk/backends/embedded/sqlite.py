@@ -15,11 +15,12 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 import attrs
 
 from thoonk import notices as all_notices
+from thoonk.backends.at_fork import forget_at_fork, prepare_at_fork
 from thoonk.backends.embedded import sqlite_errors
 from thoonk.backends.embedded.store import (
     EXPIRING,
@@ -44,6 +45,9 @@ SCHEMA = 1
 
 LOOK_AT_FILE = 0.5
 """Seconds after which it is checked that the file is still the one that was opened."""
+
+CLOSES_WITHIN = 1.0
+"""Seconds for which closing tries to say that this process listens no more."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.0002, 0.002
 """Seconds between two attempts to write while another process does."""
@@ -158,7 +162,12 @@ class _Transaction:
         self._begin = begin
 
     def __enter__(self) -> None:
-        self._store.begin(self._begin)
+        try:
+            self._store.begin(self._begin)
+        except BaseException:
+            # Ctrl-C may have come when it had begun already.
+            self._store.roll_back()
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
@@ -189,23 +198,30 @@ class SqliteStore(Store):
         """
         super().__init__()
         self.path = path
+        # Which is beside the file itself, not beside a link to it.
+        self.log = os.path.realpath(path) + "-wal"
         self.is_quick = path == ":memory:"
         self.shares_notices = not self.is_quick
         self.retry_for = retry_for
         self._synchronous = synchronous
         self.process = new_token()
         self._published = 0
+        self._listens = False
         self._has_room = False
         # What is remembered of what was written, for as long as no other process writes.
         self._feeds: dict[str, _Feed] = {}
         self._version = -1
         self._forget()
         self._reads = _Transaction(self, "BEGIN")
-        self._writes = _Transaction(self, "BEGIN IMMEDIATE")
+        self._writes = _Transaction(self, _WRITE)
+        self._turn = threading.RLock()
+        if self.shares_notices:
+            self._turn = _TURNS.setdefault(self.log, self._turn)
+        self._has_turn = False
         self._watcher: Watcher | None = None
         self._open()
         if self.shares_notices:
-            _OPEN.add(self)
+            prepare_at_fork(self)
 
     def __str__(self) -> str:
         return self.path
@@ -220,13 +236,15 @@ class SqliteStore(Store):
             self._execute = self._cursor.execute
             self._is_suspended = False
             self._retried(self._prepare)
-        self._file = self._identity()
+        if self.shares_notices:
+            self._files = {path: _identity(path) for path in (self.path, self.log)}
         self._look_at = time.monotonic() + LOOK_AT_FILE
 
-    def connect(self) -> sqlite3.Connection:
-        """A connection to the file."""
+    def connect(self, *, create: bool = True) -> sqlite3.Connection:
+        """A connection to the file, which may have to be there."""
         db = sqlite3.connect(
-            self.path,
+            self.path if create else f"{Path(self.path).as_uri()}?mode=rw",
+            uri=not create,
             timeout=0,
             isolation_level=None,
             check_same_thread=False,
@@ -269,36 +287,39 @@ class SqliteStore(Store):
                 db.execute("ROLLBACK")
                 raise
 
-    def _identity(self) -> tuple[int, int] | None:
-        if not self.shares_notices:
-            return None
-        found = Path(self.path).stat()
-        return found.st_dev, found.st_ino
-
     def _check_file(self) -> None:
         if self._is_suspended:
+            # The log is removed by whichever process closes the file last.
+            self._check_identity(self.path)
             self._open()
         now = time.monotonic()
         if now < self._look_at:
             return
-        self._look_at = now + LOOK_AT_FILE
-        with contextlib.suppress(OSError):
-            if self._identity() == self._file:
-                return
         self._look_at = 0.0
-        raise BackendUnavailable(f"{self.path} was removed or replaced while it was open")
+        for path in self._files:
+            self._check_identity(path)
+        self._look_at = now + LOOK_AT_FILE
+
+    def _check_identity(self, path: str) -> None:
+        """Check that the file is the one that was opened."""
+        with contextlib.suppress(OSError):
+            if _identity(path) == self._files[path]:
+                return
+        raise BackendUnavailable(f"{path} was removed or replaced while it was open")
 
     def close(self) -> None:
         """Close the file."""
-        _OPEN.discard(self)
+        forget_at_fork(self)
         if self._watcher is not None:
             self._watcher.close()
-        if self.shares_notices and not self._is_suspended:
+        if self._listens and not self._is_suspended:
+            # Where that fails, it is forgotten by itself.
+            self.retry_for = min(self.retry_for, CLOSES_WITHIN)
             with contextlib.suppress(BackendError), self.lock, self.transaction(writes=True):
                 self._execute("DELETE FROM listeners WHERE process = ?", (self.process,))
         self._db.close()
 
-    def suspend(self) -> None:
+    def before_fork(self) -> None:
         """Close the file before this process forks, and lock the store.
 
         SQLite cannot share with a child what it knows of the locks that its parent holds.
@@ -310,18 +331,20 @@ class SqliteStore(Store):
         self._is_suspended = True
         self._forget()
 
-    def resume(self, *, in_child: bool) -> None:
+    def after_fork(self, *, in_child: bool) -> None:
         """Open the file again when it is needed."""
         if in_child:
             self.process = new_token()
             self._watcher = None
+            self._listens = False
         self.lock.release()
         if self._watcher is not None:
             self._watcher.resume()
 
-    def _retried(self, function: Callable[[], Any]) -> Any:
+    def _retried(self, function: Callable[[], Any], deadline: float | None = None) -> Any:
         """Call it again while another process has locked the file."""
-        deadline = time.monotonic() + self.retry_for
+        if deadline is None:
+            deadline = time.monotonic() + self.retry_for
         while True:
             try:
                 return function()
@@ -342,12 +365,22 @@ class SqliteStore(Store):
         try:
             if self.shares_notices:
                 self._check_file()
+            if self._db.in_transaction:
+                # A second Ctrl-C may have come in the way of rolling back.
+                self.roll_back()
+            deadline = None
+            if statement is _WRITE:
+                # The threads of one process take turns, instead of all trying again and again.
+                self._has_turn = True
+                if not self._turn.acquire(blocking=False):
+                    deadline = time.monotonic() + self.retry_for
+                    self._turn.acquire(timeout=self.retry_for)
             try:
                 version = self._begun(statement)
             except sqlite3.OperationalError as error:
                 if not sqlite_errors.is_busy(error):
                     raise
-                version = self._retried(lambda: self._begun(statement))
+                version = self._retried(lambda: self._begun(statement), deadline)
         except sqlite3.Error as error:
             raise sqlite_errors.translated(error, self.path) from error
         if version != self._version:
@@ -360,8 +393,8 @@ class SqliteStore(Store):
         self._execute(statement)
         try:
             version: int = self._execute("PRAGMA data_version").fetchone()[0]
-        except BaseException:
-            self.roll_back()
+        except sqlite3.Error:
+            self._execute("ROLLBACK")
             raise
         return version
 
@@ -374,6 +407,7 @@ class SqliteStore(Store):
             if isinstance(error, sqlite3.Error):
                 raise sqlite_errors.translated(error, self.path) from error
             raise
+        self._end_turn()
         if self._has_room:
             self._has_room = False
             self._give_back()
@@ -388,9 +422,17 @@ class SqliteStore(Store):
         """Undo the transaction."""
         self._forget()
         # It may have been undone by what went wrong, such as a full disk.
-        if self._db.in_transaction:
-            with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error):
+            if self._db.in_transaction:
                 self._execute("ROLLBACK")
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            # It may not have come.
+            with contextlib.suppress(RuntimeError):
+                self._turn.release()
 
     def _forget(self) -> None:
         self._feeds.clear()
@@ -694,6 +736,7 @@ class SqliteStore(Store):
 
     def register(self) -> int:
         """Register this process as a listener. Returns the number of the last notice so far."""
+        self._listens = True
         with self.lock, self.transaction(writes=True):
             insert = "INSERT OR REPLACE INTO listeners VALUES (?, ?)"
             self._execute(insert, (self.process, _now() + KEEP))
@@ -716,33 +759,16 @@ class SqliteStore(Store):
         return self._watcher
 
 
-_OPEN: WeakSet[SqliteStore] = WeakSet()
-"""The stores whose files are open."""
+_WRITE = "BEGIN IMMEDIATE"
 
-_SUSPENDED: list[SqliteStore] = []
-_FORK_LOCK = threading.RLock()
-
-
-def _before_fork() -> None:
-    # Held until after the fork: two threads may fork at once.
-    _FORK_LOCK.acquire()
-    _SUSPENDED[:] = _OPEN
-    for store in _SUSPENDED:
-        store.suspend()
+_TURNS: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
+"""By log, whose turn it is to write among the threads of this process."""
 
 
-def _after_fork(*, in_child: bool) -> None:
-    while _SUSPENDED:
-        _SUSPENDED.pop().resume(in_child=in_child)
-    _FORK_LOCK.release()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=lambda: _after_fork(in_child=False),
-        after_in_child=lambda: _after_fork(in_child=True),
-    )
+def _identity(path: str) -> tuple[int, int]:
+    """What a file has in common with no other."""
+    found = Path(path).stat()
+    return found.st_dev, found.st_ino
 
 
 def _now() -> int:

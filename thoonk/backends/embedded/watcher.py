@@ -21,6 +21,7 @@ from thoonk.backends.embedded.sqlite import (
 )
 from thoonk.backends.embedded.store import Hub, Shelf, State
 from thoonk.config import PAUSED
+from thoonk.exceptions import BackendError
 
 logger = logging.getLogger("thoonk.notices")
 
@@ -64,7 +65,8 @@ class Watcher:
         self._number: int | None = None
         self._renewed = time.monotonic()
         self._due: dict[str, tuple[int | None, bool]] = {}
-        self.resume()
+        self._begin()
+        self._start()
 
     def listen(self) -> int:
         """Deliver notices from now on. Returns the number of the last one before these."""
@@ -89,10 +91,18 @@ class Watcher:
     def resume(self) -> None:
         """Continue where it ended."""
         self._closed = False
-        # Whose first transaction makes the file that is watched.
+        # Else it is the thread that meets the error, again and again, and says so.
+        with contextlib.suppress(BackendError):
+            self._begin()
+        self._start()
+
+    def _begin(self) -> None:
+        """Let the store make the file that is watched, which its first transaction does."""
         with self._store.lock, self._store.transaction(writes=False):
             pass
-        self._changes = changes_of(self._store.path + "-wal")
+
+    def _start(self) -> None:
+        self._changes = changes_of(self._store.log)
         self._thread = threading.Thread(target=self._run, name="thoonk-sqlite", daemon=True)
         self._thread.start()
 
@@ -110,7 +120,7 @@ class Watcher:
 
     def _follow(self) -> None:
         """Deliver and wake until it is closed."""
-        with contextlib.closing(self._store.connect()) as db:
+        with contextlib.closing(self._store.connect(create=False)) as db:
             version = self._version(db)
             self._look(db)
             while not self._closed:
