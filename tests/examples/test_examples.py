@@ -26,7 +26,7 @@ LAST_LINES = {
     "shards.py": "Each customer's orders were done in their order.",
     "lanes.py": "The limits were kept, and what was urgent came first.",
 }
-TESTED_ELSEWHERE = {"sse_bridge.py", "side_by_side.py", "tour.py", "dict_backend.py"}
+TESTED_ELSEWHERE = {"sse_bridge.py", "side_by_side.py", "tour.py", "lmdb_store.py"}
 
 
 def command(script: str, *arguments: str) -> list[str]:

@@ -1,20 +1,34 @@
-"""Ways in which a backend can be wrong: each variant of the one in dicts breaks one thing.
+"""Ways in which a backend can be wrong: each variant of the embedded engine breaks one thing.
 
 ``fails`` names the contract classes that have to notice. All others pass.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
+import contextlib
+import json
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import attrs
-from dict_backend import DictBackend, DictSubscription, Stored, World
 
-from thoonk import Configured, Created, Moved, Published, Retracted
+from thoonk import Configured, Created, Retracted
 from thoonk import operations as ops
-from thoonk.config import QUEUE, SORTED_FEED
+from thoonk.backends._sync.taking import BlockedTakes
+from thoonk.backends.embedded import (
+    Core,
+    EmbeddedBackend,
+    Feed,
+    MemoryStore,
+    Record,
+    Row,
+    Shelf,
+    State,
+)
+from thoonk.backends.embedded._sync.subscription import EmbeddedSubscription
+from thoonk.backends.embedded.step import HANDLERS, NEVER, Step
+from thoonk.backends.waiters import Waiters
+from thoonk.config import QUEUE
 from thoonk.exceptions import ItemDoesNotExist, UnsupportedOperation
 from thoonk.notices import Cancelled, Marker, Notice, Put, Stalled
 
@@ -31,19 +45,59 @@ OF_COPIES = {"Copies"}
 """That about feeds that are read and stored again."""
 
 
-class Broken(World):
+class Deaf(Waiters):
+    """Takers that are not woken by some operations."""
+
+    def __init__(self, unheard: tuple[type[ops.Operation[Any]], ...]) -> None:
+        super().__init__()
+        self._unheard = unheard
+
+    def call_for(self, operation: ops.Operation[Any]) -> None:
+        if not isinstance(operation, self._unheard):
+            super().call_for(operation)
+
+
+class Broken(Core):
     """One way. ``tries`` names the contract classes that are tried; None: all older ones.
 
-    ``may_fail`` names those that notice most times.
+    ``may_fail`` names those that notice most times. ``unheard`` are operations that wake nobody.
     """
 
     fails: ClassVar[set[str]]
     may_fail: ClassVar[set[str]] = set()
     tries: ClassVar[set[str] | None] = None
-    backend: ClassVar[type[DictBackend]] = DictBackend
+    backend: ClassVar[type[EmbeddedBackend]] = EmbeddedBackend
+    store_type: ClassVar[type[MemoryStore]] = MemoryStore
+    unheard: ClassVar[tuple[type[ops.Operation[Any]], ...]] = ()
 
-    def stored(self, op: Any) -> Stored:
-        return self._find(op.feed)
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(self.store_type(), clock)
+        self.handlers = dict.fromkeys(HANDLERS, self._handle)
+        self.waiters = Deaf(self.unheard)
+
+    def _handle(self, step: Step, op: Any) -> Any:
+        has_feed = isinstance(op, ops.FeedOperation)
+        return self.do(step, op, step.store.find(op.feed) if has_feed else None)
+
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        """Do an operation on a feed, if it is there."""
+        return HANDLERS[type(op)](step, op)
+
+
+@contextlib.contextmanager
+def configured(feed: Feed, **values: str | None) -> Iterator[None]:
+    """Give a feed another configuration for a while."""
+    config = feed.config
+    changed = {**config, **values}
+    feed.configure({key: value for key, value in changed.items() if value is not None})
+    try:
+        yield
+    finally:
+        feed.configure(config)
+
+
+def rows_of(step: Step, feed: Feed | None, state: State) -> list[Row]:
+    return step.store.rows(feed, state, limit=10_000) if feed else []
 
 
 # --- feeds --------------------------------------------------------------------------------
@@ -52,14 +106,14 @@ class Broken(World):
 class AnEditKeepsItsPlace(Broken):
     fails: ClassVar = {"Bulk", "Feed", "Thread"}
 
-    def _do(self, op: Any) -> Any:
-        if not isinstance(op, ops.FeedPublish) or op.feed not in self._feeds:
-            return super()._do(op)
-        before = [*self.stored(op).ids]
-        answer = super()._do(op)
-        after = self.stored(op).ids
-        self.stored(op).ids = [id for id in before if id in after]
-        self.stored(op).ids += [id for id in after if id not in before]
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if not isinstance(op, ops.FeedPublish) or feed is None:
+            return super().do(step, op, feed)
+        before = {row.id: row.place for row in rows_of(step, feed, State.STORED)}
+        answer = super().do(step, op, feed)
+        for row in step.store.get(feed, before).values():
+            row.place = before[row.id]
+            step.store.save(feed, [row])
         return answer
 
 
@@ -67,66 +121,55 @@ class MaxLengthIsOffByOne(Broken):
     # Configuring is right, publishing is not; and a type of one's own is published to as well.
     fails: ClassVar = {"Bulk", "Config", "Feed", "Stats"}
 
-    def _do(self, op: Any) -> Any:
-        if not isinstance(op, ops.FeedPublish) or op.feed not in self._feeds:
-            return super()._do(op)
-        config = self.stored(op).config
-        limit = config.get("max_length")
-        if limit not in (None, "0"):
-            config["max_length"] = str(int(limit) + 1)
-        try:
-            return super()._do(op)
-        finally:
-            self.stored(op).config = {**config, **({"max_length": limit} if limit else {})}
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        limit = feed.config.get("max_length") if feed else None
+        if isinstance(op, ops.FeedPublish) and feed and limit not in (None, "0"):
+            with configured(feed, max_length=str(int(limit) + 1)):
+                return super().do(step, op, feed)
+        return super().do(step, op, feed)
 
 
 class AnEditDropsAnother(Broken):
     fails: ClassVar = {"Feed"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.FeedPublish) and op.feed in self._feeds:
-            stored = self.stored(op)
-            limit = stored.settings.max_length or 0
-            others = [id for id in stored.ids if id != op.entries[0].id]
-            if limit and len(others) == limit - 1 and op.entries[0].id in stored.items and others:
-                stored.forget(others[0])
-                self._tell(Retracted(op.feed, others[0]))
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.FeedPublish) and feed:
+            rows = rows_of(step, feed, State.STORED)
+            others = [row for row in rows if row.id != op.entries[0].id]
+            limit = feed.settings.max_length or 0
+            if limit and others and limit - 1 == len(others) < len(rows):
+                step.remove(feed, others[:1])
+                step.notices.append(Retracted(op.feed, others[0].id))
+        return super().do(step, op, feed)
 
 
 class WhatIsPushedOutIsNotTold(Broken):
     fails: ClassVar = {"Bulk", "Feed"}
-    quiet = False
 
-    def _do(self, op: Any) -> Any:
-        self.quiet = isinstance(op, ops.FeedPublish)
-        return super()._do(op)
-
-    def _tell(self, notice: Notice) -> None:
-        if not (self.quiet and isinstance(notice, Retracted)):
-            super()._tell(notice)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.FeedPublish):
+            step.notices = [each for each in step.notices if not isinstance(each, Retracted)]
+        return answer
 
 
 class ARetractionIsNotTold(Broken):
     fails: ClassVar = {"Feed", "SortedFeed", "Notice", "Handler"}
-    quiet = False
 
-    def _do(self, op: Any) -> Any:
-        self.quiet = isinstance(op, ops.FeedRetract | ops.SortedRetract)
-        return super()._do(op)
-
-    def _tell(self, notice: Notice) -> None:
-        if not self.quiet:
-            super()._tell(notice)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.FeedRetract | ops.SortedRetract):
+            step.notices = []
+        return answer
 
 
 class APublishOfSeveralTurnsThemRound(Broken):
     fails: ClassVar = {"Bulk", "Feed", "Page"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.FeedPublish):
             op = attrs.evolve(op, entries=op.entries[::-1])
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 # --- sorted feeds ---------------------------------------------------------------------------
@@ -135,38 +178,35 @@ class APublishOfSeveralTurnsThemRound(Broken):
 class AMissingNeighbourUsesUpAnId(Broken):
     fails: ClassVar = {"SortedFeed"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         try:
-            return super()._do(op)
+            return super().do(step, op, feed)
         except ItemDoesNotExist:
-            if isinstance(op, ops.SortedInsert) and op.feed in self._feeds:
-                self.stored(op).last_id += 1
+            if isinstance(op, ops.SortedInsert) and feed:
+                feed.given += 1
             raise
 
 
 class AMoveWithoutNeighbourLosesTheItem(Broken):
     fails: ClassVar = {"SortedFeed"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.SortedMove) and op.feed in self._feeds:
-            stored = self.stored(op)
-            if op.position.neighbour not in ("", *stored.ids) and op.id in stored.ids:
-                stored.ids.remove(op.id)
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.SortedMove) and feed and op.position.neighbour:
+            found = step.store.get(feed, (op.id, op.position.neighbour))
+            if op.position.neighbour not in found and op.id in found:
+                step.remove(feed, [found[op.id]])
+        return super().do(step, op, feed)
 
 
 class ThePlaceIsToldBeforeTheItem(Broken):
     fails: ClassVar = {"Bulk", "Handler", "SortedFeed"}
-    held: Notice | None = None
 
-    def _tell(self, notice: Notice) -> None:
-        if isinstance(notice, Published) and self._find(notice.feed).config["type"] == SORTED_FEED:
-            self.held = notice
-            return
-        super()._tell(notice)
-        if self.held is not None and isinstance(notice, Moved):
-            held, self.held = self.held, None
-            super()._tell(held)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.SortedInsert):
+            pairs = zip(step.notices[::2], step.notices[1::2], strict=True)
+            step.notices = [each for item, place in pairs for each in (place, item)]
+        return answer
 
 
 # --- queues ---------------------------------------------------------------------------------
@@ -175,82 +215,85 @@ class ThePlaceIsToldBeforeTheItem(Broken):
 class TheHighPriorityOfAQueueIsIgnored(Broken):
     fails: ClassVar = {"Bulk", "Queue"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.QueuePut):
             op = attrs.evolve(op, priority=ops.Priority.NORMAL)
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class ATakeForgetsAtOnce(Broken):
     fails: ClassVar = {"Bulk", "Queue"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.QueueConfirm):
             return None
-        answer = super()._do(op)
-        if isinstance(op, ops.QueueTake):
-            for entry in answer.entries:
-                self.stored(op).forget(entry.id)
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.QueueTake) and feed:
+            ids = [entry.id for entry in answer.entries]
+            step.remove(feed, [*step.store.get(feed, ids).values()])
         return answer
+
+
+class Forgetful(MemoryStore):
+    """It does not find what a token has taken."""
+
+    is_asked_by_a_take = False
+
+    def held(self, feed: Feed, token: str) -> list[Row]:
+        return [] if self.is_asked_by_a_take else super().held(feed, token)
 
 
 class TheSameTokenTakesMore(Broken):
     fails: ClassVar = {"Queue", "Job"}
+    store_type: ClassVar = Forgetful
 
-    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Batch:
-        for id in stored.held(op.token):
-            stored.claims[id].token += " "
-        answer = super()._take(stored, op, time_left)
-        for id in stored.held(op.token + " "):
-            stored.claims[id].token = op.token
-        return answer
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        self.store.is_asked_by_a_take = isinstance(op, ops.TakeOperation)
+        return super().do(step, op, feed)
 
 
 class WhatIsReleasedGoesToTheEnd(Broken):
     fails: ClassVar = {"Claims", "Job", "Queue"}
 
-    def _do(self, op: Any) -> Any:
-        if not isinstance(op, ops.Release):
-            return super()._do(op)
-        stored = self.stored(op)
-        waiting = [*stored.ids]
-        released: tuple[str, ...] = super()._do(op)
-        stored.ids = [*waiting, *released]
-        return released
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.Release) and feed:
+            for row in step.store.get(feed, answer).values():
+                row.place = step.end_place(feed)
+                step.store.save(feed, [row])
+        return answer
 
 
 class AllIsReleased(Broken):
     fails: ClassVar = {"Claims", "Job"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.Release):
             op = attrs.evolve(op, ids=())
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class APutWakesNobody(Broken):
     fails: ClassVar = {"Job", "Queue"}
     # Each has one test of it, and a taker that is just going to wait may still see the put.
     may_fail: ClassVar = {"Bulk", "Claims"}
-
-    def execute(self, operation: Any) -> Any:
-        if isinstance(operation, ops.QueuePut | ops.JobPut):
-            wakers, self.wakers = self.wakers, []
-            try:
-                return super().execute(operation)
-            finally:
-                self.wakers += wakers
-        return super().execute(operation)
+    unheard: ClassVar = (ops.QueuePut, ops.JobPut)
 
 
 class WhatIsNotConfirmedNeverComesBack(Broken):
     fails: ClassVar = {"Queue"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.QueueTake) and op.feed in self._feeds:
-            for claim in self.stored(op).claims.values():
-                claim.extended = self.clock()
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.QueueTake) and feed:
+            renew(step, feed)
+        return super().do(step, op, feed)
+
+
+def renew(step: Step, feed: Feed) -> None:
+    """Extend all claims."""
+    for row in rows_of(step, feed, State.CLAIMED):
+        row.place = step.now
+        step.store.save(feed, [row])
 
 
 # --- jobs -----------------------------------------------------------------------------------
@@ -259,83 +302,79 @@ class WhatIsNotConfirmedNeverComesBack(Broken):
 class AClaimIsGivenTwice(Broken):
     fails: ClassVar = {"Claims", "Job"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
-        if isinstance(op, ops.JobClaim) and not answer.entries:
-            stored = self.stored(op)
-            for id in list(stored.claims)[:1]:
-                return ops.Batch((ops.Delivery(id, stored.items[id]),))
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.JobClaim) and feed and not answer.entries:
+            for row in rows_of(step, feed, State.CLAIMED)[:1]:
+                return ops.Batch((ops.Delivery(row.id, step.store.items(feed, [row])[0]),))
         return answer
 
 
 class AnyTokenEndsAClaim(Broken):
     fails: ClassVar = {"Bulk", "Claims", "Job"}
 
-    def _is_held(self, stored: Stored, id: str, token: str) -> bool:
-        return super()._is_held(stored, id, "")
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        step.holds = lambda row, token: Step.holds(step, row, "")
+        return super().do(step, op, feed)
 
 
 class ACancelledJobIsLost(Broken):
     fails: ClassVar = {"Bulk", "Claims", "Job", "Stats"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
-        if isinstance(op, ops.JobCancel) and op.id in self.stored(op).ids:
-            self.stored(op).forget(op.id)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.JobCancel) and not answer:
+            step.remove(feed, [*step.store.get(feed, (op.id,)).values()])
         return answer
 
 
 class TheHighPriorityOfAJobIsIgnored(Broken):
     fails: ClassVar = {"Job"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobPut):
             op = attrs.evolve(op, priority=ops.Priority.NORMAL)
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class AClaimNeverRunsOut(Broken):
     fails: ClassVar = {"Claims", "Job"}
 
-    def _expire(self, stored: Stored) -> ops.MaintenanceReport:
-        return ops.MaintenanceReport()
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobClaim | ops.JobNext | ops.JobMaintain | ops.JobMend) and feed:
+            renew(step, feed)
+        return super().do(step, op, feed)
 
 
 class AFailureTooManyIsAllowed(Broken):
     fails: ClassVar = {"Bulk", "Job"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.JobCancel | ops.JobFail | ops.JobClaim) and op.feed in self._feeds:
-            config = self.stored(op).config
-            limit = config.get("max_failures")
-            if limit:
-                config["max_failures"] = str(int(limit) + 1)
-            try:
-                return super()._do(op)
-            finally:
-                if limit:
-                    config["max_failures"] = limit
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        limit = feed.config.get("max_failures") if feed else None
+        if isinstance(op, ops.JobCancel | ops.JobFail | ops.JobClaim) and limit:
+            with configured(feed, max_failures=str(int(limit) + 1)):
+                return super().do(step, op, feed)
+        return super().do(step, op, feed)
 
 
 class SomeAreFinishedThoughNotAll(Broken):
     fails: ClassVar = {"Bulk", "Job"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobFinish):
             for completion in op.completions:
-                super()._do(ops.JobFinish(op.feed, (completion,)))
+                super().do(step, ops.JobFinish(op.feed, (completion,)), feed)
             return None
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class AResultIsReadOnce(Broken):
     fails: ClassVar = {"Claims", "Job"}  # a loop asks what became of a job that it lost
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
-        if isinstance(op, ops.ReadResult) and answer is not None:
-            del self.stored(op).results[op.id]
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.ReadResult) and feed:
+            step.store.remove_record(feed, Shelf.RESULT, op.id)
         return answer
 
 
@@ -351,220 +390,231 @@ class BrokenSince21(Broken):
 class AScheduledJobRunsEarly(BrokenSince21):
     fails: ClassVar = {"Delay", "OwnIds", "Pause", "States"}
 
-    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
-        stored.bring_due(math.inf)
-        return super()._claim(stored, op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobClaim | ops.JobNext) and feed:
+            for row in rows_of(step, feed, State.SCHEDULED):
+                row.place = min(row.place, step.now)
+                step.store.save(feed, [row])
+        return super().do(step, op, feed)
 
 
 class NobodyIsToldWhenAJobIsDue(BrokenSince21):
     fails: ClassVar = {"Delay", "Pause"}
 
-    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
-        taken = super()._claim(stored, op)
-        has_timeout = bool(stored.settings.claim_timeout)
-        return taken if has_timeout else attrs.evolve(taken, retry_after=None)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        taken = super().do(step, op, feed)
+        if isinstance(op, ops.JobClaim | ops.JobNext) and not feed.settings.claim_timeout:
+            return attrs.evolve(taken, retry_after=None)
+        return taken
 
 
 class WhoIsBlockedIsNotToldOfAJobForLater(BrokenSince21):
     fails: ClassVar = {"Delay", "OwnIds"}
-
-    def execute(self, operation: Any) -> Any:
-        if isinstance(operation, ops.JobAdd | ops.JobReschedule | ops.JobFail):
-            wakers, self.wakers = self.wakers, []
-            try:
-                return super().execute(operation)
-            finally:
-                self.wakers += wakers
-        return super().execute(operation)
+    unheard: ClassVar = (ops.JobAdd, ops.JobReschedule, ops.JobFail)
 
 
 class DueJobsComeInTheOrderOfTheirPuts(BrokenSince21):
     fails: ClassVar = {"Delay", "States"}
 
-    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
-        now = self.clock()
-        due = {id: (0.0, which) for id, (at, which) in stored.later.items() if at <= now}
-        stored.later |= due
-        return super()._claim(stored, op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobClaim | ops.JobNext):
+            for row in rows_of(step, feed, State.SCHEDULED):
+                if row.place <= step.now:
+                    row.place = 0
+                    step.store.save(feed, [row])
+        return super().do(step, op, feed)
 
 
 class TheHighPriorityOfADueJobIsForgotten(BrokenSince21):
     fails: ClassVar = {"Delay"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobAdd) and op.due:
             op = attrs.evolve(op, priority=ops.Priority.NORMAL)
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class AScheduledJobIsNotCounted(BrokenSince21):
     fails: ClassVar = {"Delay", "OwnIds", "Pause"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         return attrs.evolve(answer, scheduled=0) if isinstance(op, ops.CountJobs) else answer
 
 
 class AScheduledJobIsNotListed(BrokenSince21):
     fails: ClassVar = {"Delay", "OwnIds", "States"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
-        if isinstance(op, ops.ReadJobs) and op.feed in self._feeds:
-            return {id: answer[id] for id in answer if id not in self.stored(op).later}
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.ReadJobs):
+            later = {row.id for row in rows_of(step, feed, State.SCHEDULED)}
+            return {id: answer[id] for id in answer if id not in later}
         return answer
 
 
 class AnyJobCanBeRescheduled(BrokenSince21):
     fails: ClassVar = {"Delay"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.JobReschedule) and op.feed in self._feeds:
-            stored = self.stored(op)
-            if op.id in stored.ids:
-                stored.ids.remove(op.id)
-                stored.later[op.id] = 0.0, ops.Priority.NORMAL
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobReschedule):
+            for row in rows_of(step, feed, State.WAITING):
+                if row.id == op.id:
+                    step.shift(feed, row, State.SCHEDULED, 0)
+                    step.store.save(feed, [row])
+        return super().do(step, op, feed)
 
 
 class AFailureForLaterIsNotCounted(BrokenSince21):
     fails: ClassVar = {"Delay", "States"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.JobFail) and answer is ops.Failed.SCHEDULED:
-            self.stored(op).failures.pop(op.id)
+            row = step.store.get(feed, (op.id,))[op.id]
+            row.failures = 0
+            step.store.save(feed, [row])
         return answer
 
 
 class AJobThatFailsForLaterIsNeverStalled(BrokenSince21):
     fails: ClassVar = {"Delay"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.JobFail) and op.due and not op.stall and op.feed in self._feeds:
-            config = self.stored(op).config
-            limit = config.pop("max_failures", None)
-            try:
-                return super()._do(op)
-            finally:
-                if limit is not None:
-                    config["max_failures"] = limit
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobFail) and op.due and not op.stall and feed:
+            with configured(feed, max_failures=None):
+                return super().do(step, op, feed)
+        return super().do(step, op, feed)
 
 
 class AReasonIsForgotten(BrokenSince21):
     fails: ClassVar = {"States"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobFail):
             op = attrs.evolve(op, failure=None)
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
-class AnOldReasonStays(BrokenSince21):
-    fails: ClassVar = {"OwnIds", "States"}
+class OldNotesStay(Broken):
+    """What is known of a job stays for the next one of that id."""
 
-    def _do(self, op: Any) -> Any:
-        notes = {**self.stored(op).notes} if getattr(op, "feed", None) in self._feeds else {}
-        answer = super()._do(op)
-        if isinstance(op, ops.JobAdd | ops.JobRetract):
-            for id, note in notes.items():
-                self.stored(op).notes.setdefault(id, note)
+    stay: ClassVar[tuple[str, ...]]
+
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        before = {}
+        if isinstance(op, ops.JobAdd | ops.JobFinish | ops.JobRetract):
+            rows = step.store.all_rows(feed, limit=10_000) if feed else []
+            before = {row.id: row.note for row in rows}
+        self._notes = {**getattr(self, "_notes", {}), **before}
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.JobAdd):
+            for row in step.store.get(feed, [entry.id for entry in op.entries]).values():
+                known = self._notes.get(row.id, {})
+                row.note = {key: known[key] for key in self.stay if key in known} | row.note
+                step.store.save(feed, [row])
         return answer
+
+
+class AnOldReasonStays(OldNotesStay, BrokenSince21):
+    fails: ClassVar = {"OwnIds", "States"}
+    stay: ClassVar = ("failed", "failure")
 
 
 class AnIdThatIsTakenIsOverwritten(BrokenSince21):
     fails: ClassVar = {"OwnIds"}
 
-    def _outcome(self, stored: Stored, id: str, op: Any) -> ops.Outcome:
-        if op.if_exists is ops.IfExists.KEEP:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobAdd | ops.QueueAdd) and op.if_exists is ops.IfExists.KEEP:
             op = attrs.evolve(op, if_exists=ops.IfExists.REPLACE)
-        return super()._outcome(stored, id, op)
+        return super().do(step, op, feed)
 
 
 class AJobIsReplacedThoughItIsClaimed(BrokenSince21):
     fails: ClassVar = {"OwnIds"}
 
-    def _outcome(self, stored: Stored, id: str, op: Any) -> ops.Outcome:
-        claims, stored.claims = stored.claims, {}
-        try:
-            return super()._outcome(stored, id, op)
-        finally:
-            stored.claims = claims
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobAdd) and op.if_exists is ops.IfExists.REPLACE:
+            ids = [entry.id for entry in op.entries]
+            step.put_back(feed, [r for r in rows_of(step, feed, State.CLAIMED) if r.id in ids])
+        return super().do(step, op, feed)
 
 
 class WhatIsReplacedLosesItsPlace(BrokenSince21):
     fails: ClassVar = {"OwnIds", "Pause"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.JobAdd | ops.QueueAdd):
+            waiting = {row.id: row for row in rows_of(step, feed, State.WAITING)}
             for entry, outcome in zip(op.entries, answer, strict=True):
-                if outcome is ops.Outcome.REPLACED and entry.id in self.stored(op).ids:
-                    self.stored(op).ids.remove(entry.id)
-                    self.stored(op).ids.append(entry.id)
+                if outcome is ops.Outcome.REPLACED and entry.id in waiting:
+                    waiting[entry.id].place = step.end_place(feed)
+                    step.store.save(feed, [waiting[entry.id]])
         return answer
 
 
 class APartOfWhatIsRefusedIsPut(BrokenSince21):
     fails: ClassVar = {"Delay", "OwnIds"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobAdd | ops.QueueAdd):
-            return tuple(
-                super(BrokenSince21, self)._do(attrs.evolve(op, entries=(entry,)))[0]
-                for entry in op.entries
-            )
-        return super()._do(op)
+            each = [attrs.evolve(op, entries=(entry,)) for entry in op.entries]
+            return tuple(super(BrokenSince21, self).do(step, one, feed)[0] for one in each)
+        return super().do(step, op, feed)
 
 
 class AnIdDoesNotStayTaken(BrokenSince21):
     fails: ClassVar = {"OwnIds"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobAdd | ops.QueueAdd):
             op = attrs.evolve(op, unique_for=0.0)
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class AnIdStaysTakenForEver(BrokenSince21):
     fails: ClassVar = {"OwnIds"}
 
-    def _outcome(self, stored: Stored, id: str, op: Any) -> ops.Outcome:
-        if id in stored.taken:
-            stored.taken[id] = math.inf
-        return super()._outcome(stored, id, op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.JobAdd | ops.QueueAdd) and op.unique_for:
+            for entry in op.entries:
+                step.store.put_record(feed, Shelf.TAKEN, Record(entry.id, at=NEVER))
+        return answer
 
 
 class ARetractedIdStaysTaken(BrokenSince21):
     fails: ClassVar = {"OwnIds"}
 
-    def _do(self, op: Any) -> Any:
-        taken = {**self.stored(op).taken} if getattr(op, "feed", None) in self._feeds else {}
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        taken = step.store.records(feed, Shelf.TAKEN) if feed else []
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.JobRetract | ops.JobClear | ops.QueueClear):
-            self.stored(op).taken = taken
+            for record in taken:
+                step.store.put_record(feed, Shelf.TAKEN, record)
         return answer
 
 
 class AnOldResultStays(BrokenSince21):
     fails: ClassVar = {"OwnIds"}
 
-    def _do(self, op: Any) -> Any:
-        results = {**self.stored(op).results} if isinstance(op, ops.JobAdd) else {}
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        results = step.store.records(feed, Shelf.RESULT) if feed else []
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.JobAdd):
-            self.stored(op).results = results
+            for record in results:
+                step.store.put_record(feed, Shelf.RESULT, record)
         return answer
 
 
 class OnlySomeAreCleared(BrokenSince21):
     fails: ClassVar = {"OwnIds", "Pause", "States"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobClear | ops.QueueClear):
             return ops.Step(0, 0)
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 # --- pauses -----------------------------------------------------------------------------------
@@ -573,57 +623,44 @@ class OnlySomeAreCleared(BrokenSince21):
 class APausePausesNothing(BrokenSince21):
     fails: ClassVar = {"Pause"}
 
-    def _take(self, stored: Stored, op: ops.TakeOperation, time_left: float) -> ops.Batch:
-        paused = stored.config.pop("paused", None)
-        try:
-            return super()._take(stored, op, time_left)
-        finally:
-            if paused is not None:
-                stored.config["paused"] = paused
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.TakeOperation) and feed:
+            with configured(feed, paused=None):
+                return super().do(step, op, feed)
+        return super().do(step, op, feed)
 
 
 class TheEndOfAPauseWakesNobody(BrokenSince21):
     fails: ClassVar = {"Pause"}
-
-    def execute(self, operation: Any) -> Any:
-        if isinstance(operation, ops.ResumeFeed):
-            wakers, self.wakers = self.wakers, []
-            try:
-                return super().execute(operation)
-            finally:
-                self.wakers += wakers
-        return super().execute(operation)
+    unheard: ClassVar = (ops.ResumeFeed,)
 
 
 class WhatIsPutInAPauseIsLost(BrokenSince21):
     fails: ClassVar = {"Pause"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.QueuePut | ops.JobPut) and self._find(op.feed).is_paused:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.QueuePut | ops.JobPut) and feed.is_paused:
             return None
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class APauseIsNotTold(BrokenSince21):
     fails: ClassVar = {"Pause"}
-    quiet = False
 
-    def _do(self, op: Any) -> Any:
-        self.quiet = isinstance(op, ops.PauseFeed | ops.ResumeFeed)
-        return super()._do(op)
-
-    def _tell(self, notice: Notice) -> None:
-        if not self.quiet:
-            super()._tell(notice)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.PauseFeed | ops.ResumeFeed):
+            step.notices = []
+        return answer
 
 
 class APauseForgetsWhatIsTaken(BrokenSince21):
     fails: ClassVar = {"Pause"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.TakeOperation) and self._find(op.feed).is_paused:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.TakeOperation) and feed.is_paused:
             return ops.Batch(())
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 # --- notices, configuration, serializers, the backend itself --------------------------------
@@ -632,119 +669,124 @@ class APauseForgetsWhatIsTaken(BrokenSince21):
 class AMarkerReachesEverybody(Broken):
     fails: ClassVar = {"Notice"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.ReadSnapshotPage):
-            for listener in self.listeners:
-                if listener.marker != op.marker:
-                    listener.hear(Marker(op.feed, op.marker, answer.mark))
+            others = [each.marker for each in self._listeners if each.marker != op.marker]
+            step.notices += [Marker(op.feed, marker, answer.mark) for marker in others]
         return answer
 
 
 class EachMarkerOfAPageIsTheSame(Broken):
     fails: ClassVar = {"Notice"}
 
-    def _do(self, op: Any) -> Any:
-        self._marks = itertools.count()
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        step.new_mark = lambda: 0
+        return super().do(step, op, feed)
 
 
 class APageOfASnapshotHasNotWhatIsWanted(Broken):
     fails: ClassVar = {"Notice"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.ReadSnapshotPage):
             op = attrs.evolve(op, wanted=())
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class APageBeginsOneTooLate(Broken):
     fails: ClassVar = {"Page"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        page = super().do(step, op, feed)
         if isinstance(op, ops.ReadPage) and op.cursor:
-            page = super()._do(op)
             return attrs.evolve(page, ids=page.ids[1:], items=page.items[1:])
-        return super()._do(op)
+        return page
 
 
 class OpeningAnnouncesAgain(Broken):
     fails: ClassVar = {"Feed", "Handler"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.RegisterFeed) and not answer:
-            self._tell(Created(op.feed))
+            step.notices.append(Created(op.feed))
         return answer
 
 
 class AnItemIsStoredAsText(Broken):
     fails: ClassVar = {"Serializer", "Handler", "Queue", "Job"}
 
-    def _do(self, op: Any) -> Any:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.FeedPublish | ops.QueuePut | ops.JobPut):
             entries = [
                 ops.Entry(e.id, e.item.decode("utf-8", "replace").encode()) for e in op.entries
             ]
             op = attrs.evolve(op, entries=tuple(entries))
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class AFeedMayChangeItsType(Broken):
     fails: ClassVar = {"Config"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.SetConfig) and op.feed in self._feeds and op.config.get("type"):
-            stored = self.stored(op)
-            stored.config.update({k: v for k, v in op.config.items() if v is not None})
-            self._tell(Configured(op.feed))
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.SetConfig) and feed and op.config.get("type"):
+            feed.configure({**feed.config, **{k: v for k, v in op.config.items() if v}})
+            step.notices.append(Configured(op.feed))
             return ()
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class AnyTypeWillDo(Broken):
     fails: ClassVar = {"Config", "Stats"}
 
-    def _find(self, name: str, kind: str | None = None) -> Stored:
-        return super()._find(name)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        step.feed = lambda name, kind=None: Step.feed(step, name)
+        return super().do(step, op, feed)
 
 
 class ALargeItemIsTaken(Broken):
     fails: ClassVar = {"Bulk", "Config"}
 
-    def _find_for(self, name: str, kind: str, items: Any) -> Stored:
-        return self._find(name, kind)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        step.feed_for = lambda name, kind, items: step.feed(name, kind)
+        return super().do(step, op, feed)
+
+
+class Grave(MemoryStore):
+    """What was in a feed that is deleted is in the next one of its name."""
+
+    def drop(self, feed: Feed) -> None:
+        self.graves = {feed.name: (feed, self._contents[feed.key])}
+        super().drop(feed)
+
+    def create(self, name: str, config: dict[str, str]) -> Feed:
+        feed = super().create(name, config)
+        if name in getattr(self, "graves", ()):
+            old, self._contents[feed.key] = self.graves.pop(name)
+            feed.counts, feed.last = old.counts, old.last
+        return feed
 
 
 class ADeletedFeedKeepsItsItems(Broken):
     fails: ClassVar = {"Config"}
-
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.DeleteFeed) and op.feed in self._feeds:
-            self._graves = {**getattr(self, "_graves", {}), op.feed: self._feeds[op.feed]}
-        answer = super()._do(op)
-        graves = getattr(self, "_graves", {})
-        if isinstance(op, ops.CreateFeed) and answer.created and op.feed in graves:
-            old = graves.pop(op.feed)
-            self._feeds[op.feed] = attrs.evolve(old, config=dict(op.config))
-        return answer
+    store_type: ClassVar = Grave
 
 
 class WhatItDoesNotKnowIsNothing(Broken):
     fails: ClassVar = {"Backend"}
 
-    def _do(self, op: Any) -> Any:
+    def execute(self, operation: Any) -> Any:
         try:
-            return super()._do(op)
+            return super().execute(operation)
         except UnsupportedOperation:
             return None
 
 
-class Sleepy(DictBackend):
+class Sleepy(EmbeddedBackend):
     def close(self) -> None:
-        waiters, self._waiters = self._waiters, {}
+        self._takes = BlockedTakes(self.core.waiters, self.execute)
         super().close()
-        self._waiters = waiters
 
 
 class ClosingWakesNobody(Broken):
@@ -752,8 +794,8 @@ class ClosingWakesNobody(Broken):
     backend = Sleepy
 
 
-class Everywhere(DictBackend):
-    def listen(self, feed: str | None = None) -> DictSubscription:
+class Everywhere(EmbeddedBackend):
+    def listen(self, feed: str | None = None) -> EmbeddedSubscription:
         return super().listen(None)
 
 
@@ -765,10 +807,10 @@ class NoticesOfOtherFeedsLeakIn(Broken):
 class ItemsCountWhileTheyAreTaken(Broken):
     fails: ClassVar = {"Queue"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.ReadIds) and op.kind == QUEUE and op.feed in self._feeds:
-            return tuple(self.stored(op).items)
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.ReadIds) and op.kind == QUEUE and feed:
+            return tuple(row.id for row in step.store.all_rows(feed, limit=10_000))
+        return super().do(step, op, feed)
 
 
 # --- periodic jobs, progress and events -----------------------------------------------------
@@ -783,186 +825,173 @@ class BrokenSchedule(Broken):
 class ATimePutsAJobForEachWhoLooks(BrokenSchedule):
     fails: ClassVar = {"Schedules"}
 
-    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
-        before = {name: [*times] for name, times in stored.runs.items()}
-        answer = super()._claim(stored, op)
-        stored.runs = before
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        schedules = step.store.records(feed, Shelf.SCHEDULE) if feed else []
+        answer = super().do(step, op, feed)
+        if isinstance(op, ops.JobClaim | ops.JobNext):
+            for record in schedules:
+                step.store.put_record(feed, Shelf.SCHEDULE, record)
         return answer
 
 
 class TheSameScheduleBeginsAnew(BrokenSchedule):
     fails: ClassVar = {"Schedules"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.JobSchedule) and op.feed in self._feeds:
-            self.stored(op).schedules.pop(op.schedule.name, None)
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobSchedule) and feed:
+            step.store.remove_record(feed, Shelf.SCHEDULE, op.schedule.name)
+        return super().do(step, op, feed)
 
 
 class AScheduleThatIsChangedKeepsItsTime(BrokenSchedule):
     fails: ClassVar = {"Schedules"}
 
-    def _do(self, op: Any) -> Any:
-        if not isinstance(op, ops.JobSchedule) or op.feed not in self._feeds:
-            return super()._do(op)
-        times = self.stored(op).runs.get(op.schedule.name)
-        answer = super()._do(op)
-        if times:
-            self.stored(op).runs[op.schedule.name] = times
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if not isinstance(op, ops.JobSchedule) or feed is None:
+            return super().do(step, op, feed)
+        before = step.store.record(feed, Shelf.SCHEDULE, op.schedule.name)
+        answer = super().do(step, op, feed)
+        if before:
+            changed = step.store.record(feed, Shelf.SCHEDULE, op.schedule.name)
+            kept = attrs.evolve(changed, at=before.at)
+            step.store.put_record(feed, Shelf.SCHEDULE, kept)
         return answer
 
 
 class AScheduleTakesItsJobsAlong(BrokenSchedule):
     fails: ClassVar = {"Events", "Schedules"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.JobUnschedule):
-            stored = self.stored(op)
-            for id in [id for id in stored.items if id.startswith(f"{op.name}@")]:
-                stored.forget(id)
+            rows = step.store.all_rows(feed, limit=10_000)
+            step.remove(feed, [row for row in rows if row.id.startswith(f"{op.name}@")])
         return answer
 
 
 class WhatWasMissedIsPut(BrokenSchedule):
     fails: ClassVar = {"Schedules"}
 
-    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
-        known = stored.schedules
-        stored.schedules = {
-            name: attrs.evolve(schedule, if_missed=ops.IfMissed.ONCE)
-            for name, schedule in known.items()
-        }
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if not isinstance(op, ops.JobClaim | ops.JobNext) or feed is None:
+            return super().do(step, op, feed)
+        known = step.store.records(feed, Shelf.SCHEDULE)
+        for record in known:
+            self._write(step, feed, record, ops.IfMissed.ONCE.value)
         try:
-            return super()._claim(stored, op)
+            return super().do(step, op, feed)
         finally:
-            stored.schedules = known
+            for before in known:
+                record = step.store.record(feed, Shelf.SCHEDULE, before.id)
+                self._write(step, feed, record, json.loads(before.text)["if_missed"])
+
+    @staticmethod
+    def _write(step: Step, feed: Feed, record: Record, if_missed: str) -> None:
+        text = json.dumps(json.loads(record.text) | {"if_missed": if_missed})
+        step.store.put_record(feed, Shelf.SCHEDULE, attrs.evolve(record, text=text))
 
 
 class ThePriorityOfAScheduleIsIgnored(BrokenSchedule):
     fails: ClassVar = {"Schedules"}
 
-    def _claim(self, stored: Stored, op: ops.TakeOperation) -> ops.Batch:
-        known = stored.schedules
-        stored.schedules = {
-            name: attrs.evolve(schedule, priority=ops.Priority.NORMAL)
-            for name, schedule in known.items()
-        }
-        try:
-            return super()._claim(stored, op)
-        finally:
-            stored.schedules = known
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobClaim | ops.JobNext):
+            step.end_place = lambda feed, priority=None: Step.end_place(step, feed)
+        return super().do(step, op, feed)
 
 
 class AScheduleWakesNobody(BrokenSchedule):
     fails: ClassVar = {"Schedules"}
-
-    def execute(self, operation: Any) -> Any:
-        if not isinstance(operation, ops.JobSchedule):
-            return super().execute(operation)
-        wakers, self.wakers = self.wakers, []
-        try:
-            return super().execute(operation)
-        finally:
-            self.wakers += wakers
+    unheard: ClassVar = (ops.JobSchedule,)
 
 
 class TimesAreToldToAnyScheduleOfTheName(BrokenSchedule):
     fails: ClassVar = {"Schedules"}
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.JobSetRuns) and op.feed in self._feeds:
-            known = self.stored(op).schedules.get(op.schedule.name, op.schedule)
-            op = attrs.evolve(op, schedule=known)
-        return super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.JobSetRuns) and feed:
+            known = super().do(step, ops.ReadSchedules(op.feed, (op.schedule.name,)), feed)
+            op = attrs.evolve(op, schedule=known[0].schedule) if known else op
+        return super().do(step, op, feed)
 
 
-class ProgressOutlivesItsJob(BrokenSchedule):
+class ProgressOutlivesItsJob(OldNotesStay, BrokenSchedule):
     fails: ClassVar = {"Progress"}
-
-    def _do(self, op: Any) -> Any:
-        notes = {}
-        if getattr(op, "feed", None) in self._feeds:
-            notes = dict(self.stored(op).notes)
-        answer = super()._do(op)
-        if isinstance(op, ops.JobAdd | ops.JobFinish | ops.JobRetract):
-            for id, note in notes.items():
-                kept = self.stored(op).note(id)
-                kept.progress, kept.doing = note.progress, note.doing
-        return answer
+    stay: ClassVar = ("progress", "doing", "progressed")
 
 
 class AnybodyTellsProgress(BrokenSchedule):
     fails: ClassVar = {"Progress"}
 
-    def _do(self, op: Any) -> Any:
-        return super()._do(attrs.evolve(op, token="") if isinstance(op, ops.JobProgress) else op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        op = attrs.evolve(op, token="") if isinstance(op, ops.JobProgress) else op
+        return super().do(step, op, feed)
 
 
 class AnExtendedClaimIsYoung(BrokenSchedule):
     fails: ClassVar = {"Progress"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.JobExtend):
-            for claim in self.stored(op).claims.values():
-                claim.since = claim.extended
+            for row in rows_of(step, feed, State.CLAIMED):
+                row.since = row.place
         return answer
 
 
 class AskingExtendsAClaim(BrokenSchedule):
     fails: ClassVar = {"Progress"}
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.JobHolds):
-            super()._do(ops.JobExtend(op.feed, op.claims))
+            super().do(step, ops.JobExtend(op.feed, op.claims), feed)
         return answer
 
 
 class EventsAreAlwaysTold(BrokenSchedule):
     fails: ClassVar = {"Events"}
 
-    def _tell_events(self, name: str) -> None:
-        if name not in self._feeds:
-            return
-        stored = self._feeds[name]
-        config = stored.config
-        stored.config = {**config, "events": "1"}
-        super()._tell_events(name)
-        stored.config = config
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        def event(feed: Feed, kind: Any, id: str, *more: Any) -> None:
+            with configured(feed, events="1"):
+                Step.event(step, feed, kind, id, *more)
+
+        step.event = event
+        return super().do(step, op, feed)
 
 
 class EventsAreToldTwice(BrokenSchedule):
     fails: ClassVar = {"Events"}
 
-    def _tell_events(self, name: str) -> None:
-        if name in self._feeds:
-            self._feeds[name].events *= 2
-        super()._tell_events(name)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        def event(*what: Any) -> None:
+            Step.event(step, *what)
+            Step.event(step, *what)
+
+        step.event = event
+        return super().do(step, op, feed)
 
 
 class AFailureTooManyIsToldAsAnyOther(BrokenSchedule):
     fails: ClassVar = {"Events"}
 
-    def _tell(self, notice: Notice) -> None:
-        super()._tell(Cancelled(notice.feed, notice.id) if isinstance(notice, Stalled) else notice)
+    def deliver(self, notices: list[Notice]) -> None:
+        super().deliver([Cancelled(n.feed, n.id) if isinstance(n, Stalled) else n for n in notices])
 
 
 class ARetractionOfAJobIsNotTold(BrokenSchedule):
     fails: ClassVar = {"Events"}
 
-    def _tell(self, notice: Notice) -> None:
-        if not isinstance(notice, Retracted):
-            super()._tell(notice)
+    def deliver(self, notices: list[Notice]) -> None:
+        super().deliver([n for n in notices if not isinstance(n, Retracted)])
 
 
 class APeriodicJobIsNotTold(BrokenSchedule):
     fails: ClassVar = {"Events"}
 
-    def _tell(self, notice: Notice) -> None:
-        if not (isinstance(notice, Put) and "@" in notice.id):
-            super()._tell(notice)
+    def deliver(self, notices: list[Notice]) -> None:
+        super().deliver([n for n in notices if not (isinstance(n, Put) and "@" in n.id)])
 
 
 # --- workers --------------------------------------------------------------------------------
@@ -977,26 +1006,29 @@ class BrokenWorkers(Broken):
 class AWorkerIsListedForEver(BrokenWorkers):
     fails: ClassVar = OF_WORKERS
 
-    def _do(self, op: Any) -> Any:
-        return super()._do(attrs.evolve(op, keep=3600) if isinstance(op, ops.ReportWorker) else op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        op = attrs.evolve(op, keep=3600) if isinstance(op, ops.ReportWorker) else op
+        return super().do(step, op, feed)
 
 
 class TheFirstReportOfAWorkerStays(BrokenWorkers):
     fails: ClassVar = OF_WORKERS
 
-    def _do(self, op: Any) -> Any:
-        if isinstance(op, ops.ReportWorker) and op.worker.id in self._workers:
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        is_report = isinstance(op, ops.ReportWorker)
+        if is_report and step.store.record(None, Shelf.WORKER, op.worker.id):
             return None
-        return super()._do(op)
+        return super().do(step, op, feed)
 
 
 class OneThatEndsTakesAllAlong(BrokenWorkers):
     fails: ClassVar = OF_WORKERS
 
-    def _do(self, op: Any) -> Any:
-        answer = super()._do(op)
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        answer = super().do(step, op, feed)
         if isinstance(op, ops.RemoveWorker):
-            self._workers.clear()
+            for record in step.store.records(None, Shelf.WORKER):
+                step.store.remove_record(None, Shelf.WORKER, record.id)
         return answer
 
 
@@ -1004,35 +1036,44 @@ class OneThatEndsTakesAllAlong(BrokenWorkers):
 
 
 class BrokenCopy(Broken):
-    """In reading and storing a feed as it is."""
+    """In storing a feed as it was read."""
 
     fails: ClassVar = OF_COPIES
     tries: ClassVar = OF_COPIES
 
+    def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
+        if isinstance(op, ops.Restore) and feed:
+            changed = tuple(self.changed(step, feed, entry) for entry in op.entries)
+            op = attrs.evolve(op, entries=changed)
+        return super().do(step, op, feed)
+
+    def changed(self, step: Step, feed: Feed, entry: ops.Restored) -> ops.Restored:
+        """What is stored in its place."""
+        raise NotImplementedError
+
 
 class WhatIsRestoredAgainComesTwice(BrokenCopy):
-    def _restore_job(self, stored: Stored, entry: ops.Restored) -> ops.Outcome:
-        if entry.id in stored.ids:
-            stored.ids.append(entry.id)
-        return super()._restore_job(stored, entry)
+    def changed(self, step: Step, feed: Feed, entry: ops.Restored) -> ops.Restored:
+        is_there = bool(step.store.get(feed, (entry.id,))) and entry.what is not ops.RestoreAs.ITEM
+        return attrs.evolve(entry, id=f"{entry.id} again") if is_there else entry
 
 
 class ARestoredJobForgetsItsFailures(BrokenCopy):
-    def _restore_job(self, stored: Stored, entry: ops.Restored) -> ops.Outcome:
-        return super()._restore_job(stored, attrs.evolve(entry, failures=0))
+    def changed(self, step: Step, feed: Feed, entry: ops.Restored) -> ops.Restored:
+        return attrs.evolve(entry, failures=0)
 
 
 class ARestoredItemIsOfToday(BrokenCopy):
-    def _restore_item(self, stored: Stored, op: ops.Restore, entry: ops.Restored) -> ops.Outcome:
-        return super()._restore_item(stored, op, attrs.evolve(entry, at=None))
+    def changed(self, step: Step, feed: Feed, entry: ops.Restored) -> ops.Restored:
+        return attrs.evolve(entry, at=None) if entry.what is ops.RestoreAs.ITEM else entry
 
 
 class AResultIsKeptForEver(BrokenCopy):
-    def _restore_result(self, stored: Stored, op: ops.Restore, entry: ops.Restored) -> ops.Outcome:
-        return super()._restore_result(stored, op, attrs.evolve(entry, at=None))
+    def changed(self, step: Step, feed: Feed, entry: ops.Restored) -> ops.Restored:
+        return attrs.evolve(entry, at=None) if entry.what is ops.RestoreAs.RESULT else entry
 
 
-BASES = (Broken, BrokenSince21, BrokenSchedule, BrokenWorkers, BrokenCopy)
+BASES = (Broken, BrokenSince21, BrokenSchedule, BrokenWorkers, BrokenCopy, OldNotesStay)
 VARIANTS = {
     cls.__name__: cls for base in BASES for cls in base.__subclasses__() if cls not in BASES
 }

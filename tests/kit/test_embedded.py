@@ -1,13 +1,18 @@
-"""The embedded engine passes the contract classes, on each of its stores."""
+"""The embedded engine passes the contract classes, on each of its stores and on an example's.
+
+`test_broken.py` runs this file once more for each way in `broken.py` to break the engine.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from kit.broken import AGAIN_AND_TOLD, OF_COPIES, OF_WORKERS, SINCE_2_1, VARIANTS, Broken
 from thoonk import testing, waiting
 from thoonk.backends.embedded import AsyncEmbeddedBackend, Core, EmbeddedBackend
 from thoonk.backends.embedded.memory import MemoryStore
@@ -24,7 +29,25 @@ class Clock:
         return time.time() + self.ahead
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+def is_tried(variant: type[Broken], name: str) -> bool:
+    """Whether a class of this module is tried with that variant."""
+    contract = name.removeprefix("Test")
+    if variant.tries:
+        return contract in variant.tries
+    return contract not in SINCE_2_1 | AGAIN_AND_TOLD | OF_WORKERS | OF_COPIES
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """On each store; or with each of the variants in ``THOONK_BROKEN`` that is to be tried."""
+    if broken := os.environ.get("THOONK_BROKEN"):
+        name = metafunc.cls.__name__
+        engines = [each for each in broken.split(",") if is_tried(VARIANTS[each], name)]
+    else:
+        engines = ["memory", "sqlite", "lmdb"]
+    metafunc.parametrize("open_core", engines, indirect=True, scope="function")
+
+
+@pytest.fixture
 def open_core(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Callable[[], Core]]:
@@ -38,7 +61,13 @@ def open_core(
     if request.param == "sqlite":
         yield lambda: Core(SqliteStore(str(tmp_path / "feeds.db")), clock)
         return
-    core = Core(MemoryStore(), clock)
+    if variant := VARIANTS.get(request.param):
+        core = variant(clock)
+    elif request.param == "lmdb":
+        lmdb_store = pytest.importorskip("lmdb_store")
+        core = Core(lmdb_store.LmdbStore(str(tmp_path / "feeds.lmdb"), sync=False), clock)
+    else:
+        core = Core(MemoryStore(), clock)
     core.open()
     yield lambda: core
     core.close()
@@ -54,7 +83,7 @@ class Engine(testing.Contract):
         def open() -> EmbeddedBackend:
             core = open_core()
             self.clock = core.clock
-            return EmbeddedBackend(core)
+            return getattr(core, "backend", EmbeddedBackend)(core)
 
         return open
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import attrs
 import pytest
-from dict_backend import DictBackend, World
 
 from thoonk import Empty, JobCounts, Thoonk, UnsupportedOperation
 from thoonk import operations as ops
+from thoonk.backends.embedded import Core, EmbeddedBackend, MemoryStore
 
 
-class OlderBackend(DictBackend):
+class OlderBackend(EmbeddedBackend):
     """It does all in one step."""
 
     def execute(self, operation: ops.Operation[Any]) -> Any:
@@ -38,7 +38,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def thoonk(clock: Clock) -> Thoonk:
-    return Thoonk(backend=OlderBackend(World(clock)))
+    return Thoonk(backend=OlderBackend(Core(MemoryStore(), clock)))
 
 
 def test_maintenance_is_done_in_one_step(thoonk: Thoonk, clock: Clock) -> None:
@@ -73,7 +73,7 @@ SINCE_2_1 = (
 )
 
 
-class BackendOf20(DictBackend):
+class BackendOf20(EmbeddedBackend):
     """It knows no jobs for later, no reasons, and no pauses."""
 
     def execute(self, operation: ops.Operation[Any]) -> Any:
@@ -84,7 +84,7 @@ class BackendOf20(DictBackend):
 
 @pytest.fixture
 def old(clock: Clock) -> Thoonk:
-    return Thoonk(backend=BackendOf20(World(clock)))
+    return Thoonk(backend=BackendOf20(Core(MemoryStore(), clock)))
 
 
 def test_jobs_are_put_read_and_finished_as_ever(old: Thoonk) -> None:
@@ -157,7 +157,7 @@ def test_a_job_is_stopped_though_no_reason_is_kept(old: Thoonk) -> None:
     assert job.get_counts() == JobCounts(0, 0, 1, 0)
 
 
-class BackendWithoutSchedules(DictBackend):
+class BackendWithoutSchedules(EmbeddedBackend):
     """It knows nothing of periodic jobs, of progress, and of asking for claims."""
 
     unknown = (
@@ -172,7 +172,7 @@ class BackendWithoutSchedules(DictBackend):
 
 
 def test_what_it_does_not_know_is_refused_and_the_claim_goes_on(clock: Clock) -> None:
-    job = Thoonk(backend=BackendWithoutSchedules(World(clock))).job("j")
+    job = Thoonk(backend=BackendWithoutSchedules(Core(MemoryStore(), clock))).job("j")
     for call in (
         lambda: job.schedule("s", "x", every=5),
         lambda: job.unschedule("s"),
@@ -188,7 +188,7 @@ def test_what_it_does_not_know_is_refused_and_the_claim_goes_on(clock: Clock) ->
     assert job.get_result(claim.id) == ("x", "done")
 
 
-class BackendWithoutWorkers(DictBackend):
+class BackendWithoutWorkers(EmbeddedBackend):
     """It keeps nothing of workers."""
 
     def execute(self, operation: ops.Operation[Any]) -> Any:
@@ -198,13 +198,13 @@ class BackendWithoutWorkers(DictBackend):
 
 
 def test_workers_are_not_known_where_the_backend_does_not_keep_them(clock: Clock) -> None:
-    thoonk = Thoonk(backend=BackendWithoutWorkers(World(clock)))
+    thoonk = Thoonk(backend=BackendWithoutWorkers(Core(MemoryStore(), clock)))
     with pytest.raises(UnsupportedOperation, match="ReadWorkers"):
         thoonk.get_workers()
 
 
 def test_a_job_that_looks_like_one_of_a_schedule_is_claimed_all_the_same(clock: Clock) -> None:
-    job = Thoonk(backend=BackendWithoutSchedules(World(clock))).job("j")
+    job = Thoonk(backend=BackendWithoutSchedules(Core(MemoryStore(), clock))).job("j")
     id = job.put("x", id="s@1700000000000")
     with job.get() as claim:
         assert claim.id == id

@@ -24,11 +24,11 @@ def test_the_tests_on_the_page_about_testing_pass(pytester: pytest.Pytester, wor
     done.assert_outcomes(passed=len(re.findall(r"(?m)^(?:async )?def test_", text)))
 
 
-@pytest.mark.slow  # tests/kit/test_dict_backend.py has most of it
+@pytest.mark.slow  # tests/kit/test_embedded.py has most of it
 def test_the_classes_on_the_page_about_writing_a_backend_pass(
     pytester: pytest.Pytester,
 ) -> None:
-    text = "from dict_backend import DictBackend, World\n" + shown_on("writing-a-backend.md")
+    text = shown_on("writing-a-backend.md")
     pytester.path.joinpath("test_page.py").write_text(text)
     pytester.makeini(f"[pytest]\npythonpath = {ROOT / 'examples'}\n")
     done = pytester.runpytest_subprocess("-q", "-pno:hypothesispytest", "-rs")

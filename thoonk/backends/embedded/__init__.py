@@ -12,7 +12,17 @@ from thoonk.backends.embedded._sync.backend import EmbeddedBackend
 from thoonk.backends.embedded.core import Core
 from thoonk.backends.embedded.memory import MemoryStore
 from thoonk.backends.embedded.opening import StoreOpener, opener
-from thoonk.backends.embedded.store import EXPIRING, Feed, Record, Row, Shelf, State, Store
+from thoonk.backends.embedded.store import (
+    EXPIRING,
+    Feed,
+    Hub,
+    Record,
+    Row,
+    Shelf,
+    State,
+    Store,
+    Watch,
+)
 
 __all__ = [
     "EXPIRING",
@@ -20,6 +30,7 @@ __all__ = [
     "Core",
     "EmbeddedBackend",
     "Feed",
+    "Hub",
     "MemoryStore",
     "Record",
     "Row",
@@ -27,5 +38,6 @@ __all__ = [
     "State",
     "Store",
     "StoreOpener",
+    "Watch",
     "opener",
 ]

@@ -139,7 +139,8 @@ class Record:
         at: RESULT, TAKEN and WORKER: when it expires. SCHEDULE: when it is due next.
             Microseconds since 1970; None: never. NAME: None.
         text: what it says.
-        first, second: bytes that go with it.
+        first: bytes that go with it.
+        second: more of them.
     """
 
     id: str
@@ -182,7 +183,7 @@ class Store(ABC):
     """
 
     is_quick = False
-    """Whether asyncio need not be kept from it: nothing here waits for a disk or a network."""
+    """Whether it never waits for a disk or a network, so that an event loop can call it."""
 
     shares_notices = False
     """Whether notices come from `publish` to all processes, and not from the engine."""
