@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from conftest import World
 
 from cli.conftest import Cli, Done
-from thoonk import JobCounts, Thoonk
+from thoonk import Job, JobCounts, Outcome, Thoonk
 
 EVERY_BYTE = bytes(range(256))
 ITEMS = [b"text", EVERY_BYTE, b"", 'ä\n"'.encode()]
@@ -27,7 +28,11 @@ def test_an_export_can_be_read_by_others(cli: Cli, thoonk: Thoonk) -> None:
     feed = thoonk.feed("f", {"max_length": 9, "own": "x"}, serializer="binary")
     for id, item in (("b", b"text"), ("a", b"\xff\0")):
         feed.publish(item, id=id)
-    assert cli("export", "f").records == [
+    header, first, second, last = cli("export", "f").records
+    for record in (first, second):
+        published = dt.datetime.fromisoformat(record.pop("published"))
+        assert abs(published - dt.datetime.now(dt.UTC)) < dt.timedelta(minutes=1)
+    assert [header, first, second, last] == [
         {
             "thoonk": 1,
             "feed": "f",
@@ -58,8 +63,8 @@ def test_a_feed_of_each_type_comes_back_as_it_was(
     if type == "queue":
         assert [copy.get_nowait() for _ in range(240)] == ITEMS * 60
     elif type == "job":
-        # By their ids, which sort by the millisecond in which they were put.
-        assert [copy.get_nowait().id for _ in range(240)] == sorted(feed.get_ids())
+        taken = [copy.get_nowait() for _ in range(240)]
+        assert [claim.item for claim in taken] == ITEMS * 60
     else:
         assert copy.get_ids() == feed.get_ids()
 
@@ -107,7 +112,7 @@ def test_an_import_that_is_done_again_puts_nothing_twice(
     assert feed.stats().waiting == feed.count() == 150
 
 
-def test_a_sorted_feed_gives_new_ids(cli: Cli, thoonk: Thoonk) -> None:
+def test_a_sorted_feed_that_is_there_gives_new_ids(cli: Cli, thoonk: Thoonk) -> None:
     feed = thoonk.sorted_feed("f")
     feed.append("x")
     lines = [{"id": "7", "item": "a"}, {"id": "1", "item": "b"}]
@@ -150,6 +155,9 @@ def test_what_is_no_export_is_refused_before_anything_is_sent(cli: Cli, thoonk: 
         ({"id": "1", "base64": "?"}, "line 2"),
         ({"id": "", "item": "x"}, "line 2: item id must not be empty"),
         ({"id": 1, "item": "x"}, "line 2: item id must be a str"),
+        ({"id": "1", "item": "x", "published": 5}, "line 2: a time must be text, not 5"),
+        ({"id": "1", "item": "x", "published": "2030-01-01"}, "has no time zone"),
+        ({"schedule": "s", "item": "x", "every": 5}, "line 2: a feed has no schedules"),
         ("text", "line 2 is not an object"),
         ({"id": "1", "base64": "/w=="}, "holds text"),
     ],
@@ -204,11 +212,46 @@ def test_scheduled_jobs_are_scheduled_again(cli: Cli, thoonk: Thoonk, tmp_path: 
     assert copy.get_counts().scheduled == 1
 
 
-def test_a_paused_feed_is_exported_and_imported(cli: Cli, thoonk: Thoonk, tmp_path: Path) -> None:
+def test_a_paused_feed_is_paused_after_an_import(cli: Cli, thoonk: Thoonk, tmp_path: Path) -> None:
     queue = thoonk.queue("q")
     queue.put("x")
     queue.pause()
     file = str(tmp_path / "q.jsonl")
     cli("export", "q", file)
     cli("import", file, "--as", "copy")
+    assert thoonk.queue("copy").stats().paused is True
+    thoonk.queue("copy").resume()
     assert thoonk.queue("copy").get_nowait() == "x"
+
+
+def test_jobs_come_back_in_their_states(cli: Cli, thoonk: Thoonk, tmp_path: Path) -> None:
+    job = thoonk.job("j", {"max_failures": 1})
+    fill(job)
+    before = {id: job.get_info(id) for id in ("stalled", "later", "waiting")}
+    file = str(tmp_path / "j.jsonl")
+    cli("export", "j", file)
+    cli("import", file, "--as", "k")
+    copy = thoonk.job("k")
+    assert {id: copy.get_info(id) for id in before} == before
+    assert copy.get_result("done", timeout=1) == ("x", "result")
+    assert copy.put("x", id="taken").outcome is Outcome.KEPT
+    (schedule,) = copy.schedules()
+    assert schedule == job.schedules()[0]
+    assert cli("import", "--json", file, "--as", "k").records[0]["imported"] == 0
+    states = [{"id": "a", "item": "x", "state": state} for state in ("finished", "lost")]
+    done = cli("import", input=exported("job", *states), fails=2)
+    assert "line 3: its state must be waiting, scheduled, stalled, finished, taken" in done.err
+
+
+def fill(job: Job[str]) -> None:
+    """Put jobs in all states, and a schedule."""
+    job.put("x", id="done")
+    job.get_nowait().finish("result")
+    job.put("x", id="taken", unique_for=600)
+    job.get_nowait().finish()
+    job.put("x", id="stalled")
+    with pytest.raises(OSError, match="no disk"), job.get_nowait():
+        raise OSError("no disk")
+    job.put("x", id="later", delay=600, priority=job.HIGH)
+    job.put("x", id="waiting")
+    job.schedule("tick", "x", every=600)

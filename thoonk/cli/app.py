@@ -62,6 +62,7 @@ SECTIONS: Mapping[str, Section] = {
         "maintenance": ("thoonk.cli.jobs:maintenance", "Repair what dead workers left behind."),
         "export": ("thoonk.cli.transfer:export_feed", "Write a feed to a file."),
         "import": ("thoonk.cli.transfer:import_feed", "Read a feed from a file."),
+        "copy": ("thoonk.cli.copying:copy", "Copy or move feeds to another backend."),
         "completion": (
             "thoonk.cli.completion:completion",
             "Print a completion script for a shell.",

@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Mapping
 from typing import ClassVar
-from urllib.parse import urlsplit
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -43,6 +42,7 @@ from thoonk.cli.columns import (
 from thoonk.cli.exit_codes import Exit
 from thoonk.cli.lookout import Lookout
 from thoonk.cli.session import CONNECT_WITHIN, Session
+from thoonk.cli.urls import address
 from thoonk.raw_items import printable
 
 FIRST_ANSWER_WITHIN = 1.0
@@ -108,12 +108,6 @@ async def _run(session: Session, names: tuple[str, ...], interval: float) -> Non
                 await first
     if app.failure is not None:
         raise app.failure
-
-
-def address(url: str) -> str:
-    """Where a URL leads, without user, password and options."""
-    parts = urlsplit(url)
-    return printable(parts.netloc.rpartition("@")[2] + parts.path) or parts.scheme or url
 
 
 class Table(ScrollView, can_focus=True):

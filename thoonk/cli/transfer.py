@@ -1,12 +1,16 @@
 """The commands ``export`` and ``import``: a feed as JSON lines.
 
-The first line describes the feed, each further line is an item, and the last line has their
-number, so that a truncated file is noticed:
+The first line describes the feed, each further line is an item, a result, an id that stays taken
+or a schedule, and the last line has their number, so that a truncated file is noticed:
 
-    {"thoonk": 1, "feed": "news", "type": "feed", "config": {"max_length": 100}}
-    {"id": "a", "item": "text"}
-    {"id": "b", "base64": "AAH/"}
-    {"items": 2}
+    {"thoonk": 1, "feed": "j", "type": "job", "config": {"max_failures": 3}}
+    {"id": "a", "item": "text", "state": "waiting", "put": "2026-01-01T12:00:00+00:00"}
+    {"id": "b", "base64": "AAH/", "state": "stalled", "failures": 3, "error": "OSError"}
+    {"id": "c", "item": "text", "state": "finished", "result": "done"}
+    {"schedule": "nightly", "item": "text", "cron": "0 3 * * *"}
+    {"items": 4}
+
+Only the fields ``id`` and ``item`` or ``base64`` are needed.
 """
 
 from __future__ import annotations
@@ -15,30 +19,30 @@ import base64
 import datetime as dt
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, TypeVar
 
 import attrs
 import click
 
-from thoonk import FeedConfig, FeedExists, InvalidValue, Job, WrongFeedType
-from thoonk.chunks import chunked, entry_size
+from thoonk import FeedExists, InvalidValue, WrongFeedType
+from thoonk.chunks import MOST_ADDED, chunked
 from thoonk.cli.exit_codes import Exit
 from thoonk.cli.feeds import settings_of
 from thoonk.cli.output import item_fields, json_line, write_json
+from thoonk.cli.records import Reader, Writer, size_of
 from thoonk.cli.session import A_FEED, Command, Session, name_argument, pass_session
 from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
 from thoonk.operations import (
-    Due,
-    Entry,
-    FeedPublish,
-    HasItem,
-    JobAdd,
-    JobPut,
-    Operation,
+    Failure,
+    IfMissed,
     Outcome,
-    QueuePut,
-    ReadJobs,
+    PauseFeed,
+    Priority,
+    RestoreAs,
+    Restored,
+    Schedule,
+    ScheduleStatus,
     SortedInsert,
 )
 from thoonk.raw_items import check_item, printable
@@ -48,8 +52,16 @@ T = TypeVar("T")
 FORMAT = 1
 """The version of the format, in the first line."""
 
-BATCH = 100
-"""How many jobs are read at once."""
+STATES = {
+    "waiting": RestoreAs.WAITING,
+    "scheduled": RestoreAs.SCHEDULED,
+    "stalled": RestoreAs.STALLED,
+    "finished": RestoreAs.RESULT,
+    "taken": RestoreAs.TAKEN,
+}
+"""What the field ``state`` of a line says."""
+
+NAMES = {what: state for state, what in STATES.items()}
 
 
 def with_progress(items: Iterable[T], total: int | None, says: str) -> Iterator[T]:
@@ -75,34 +87,74 @@ def export_feed(session: Session, name: str, file: IO[bytes]) -> None:
     """Write the feed NAME to FILE: its configuration and all items, in order.
 
     The format is JSON lines, for import. Nothing is removed from a queue or job feed. Jobs in
-    every state are included, ordered by id, which is the order in which they were put, to the
-    millisecond. Changes made during the export may or may not be included.
+    every state are included, with their failures, and results and schedules. Changes made during
+    the export may or may not be included.
     """
     feed, config = session.open(name)
     header = {"thoonk": FORMAT, "feed": name, "type": config.type, "config": settings_of(config)}
+    if config.paused:
+        header["paused"] = True
     file.write(json_line(header))
     count = 0
-    entries = _jobs(feed) if feed.kind == JOB else feed.items()
-    dues = _dues(feed) if feed.kind == JOB else {}
-    for id, item in with_progress(entries, feed.count(), f"export {printable(name)}"):
-        file.write(json_line({"id": id, **item_fields(item), **dues.get(id, {})}))
+    reader = Reader(session.client.backend, name, feed.kind)
+    for entry in with_progress(reader.entries(), feed.count(), f"export {printable(name)}"):
+        file.write(json_line(fields_of(entry, feed.kind)))
+        count += 1
+    for status in reader.schedules():
+        file.write(json_line(schedule_fields(status)))
         count += 1
     file.write(json_line({"items": count}))
     file.flush()
 
 
-def _dues(feed: Job[bytes]) -> dict[str, dict[str, str]]:
-    """When scheduled jobs are due, as a field of their lines."""
-    return {job.id: {"due": job.due.isoformat()} for job in feed.jobs("scheduled") if job.due}
+def _moment(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()
 
 
-def _jobs(feed: Job[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Jobs by their ids: they have no other order that is the same every time."""
-    sorted_ids = sorted(feed.ids())
-    for start in range(0, len(sorted_ids), BATCH):
-        ids = sorted_ids[start : start + BATCH]
-        items = feed.get_items(ids)
-        yield from ((id, items[id]) for id in ids if id in items)
+def fields_of(entry: Restored, kind: str) -> dict[str, Any]:
+    """What the line of an entry says."""
+    fields: dict[str, Any] = {"id": entry.id}
+    if entry.what is not RestoreAs.TAKEN:
+        fields |= item_fields(entry.item)
+    if entry.what is not RestoreAs.ITEM and (kind == JOB or entry.what is RestoreAs.TAKEN):
+        fields["state"] = NAMES[entry.what]
+    if entry.what is RestoreAs.RESULT:
+        fields |= item_fields(entry.result, "result")
+    times = {_name_of_time(entry.what): entry.at, "put": entry.put, "failed": entry.failed}
+    times["stalled"] = entry.stalled
+    fields |= {name: _moment(time) for name, time in times.items() if time is not None}
+    if entry.is_high:
+        fields["priority"] = "high"
+    if entry.failures:
+        fields["failures"] = entry.failures
+    failure = attrs.asdict(entry.failure) if entry.failure else {}
+    return fields | {name: text for name, text in failure.items() if text}
+
+
+def _name_of_time(what: RestoreAs) -> str:
+    match what:
+        case RestoreAs.ITEM:
+            return "published"
+        case RestoreAs.RESULT | RestoreAs.TAKEN:
+            return "until"
+        case _:
+            return "due"
+
+
+def schedule_fields(status: ScheduleStatus) -> dict[str, Any]:
+    """What the line of a schedule says."""
+    schedule = status.schedule
+    fields: dict[str, Any] = {"schedule": schedule.name, **item_fields(schedule.item)}
+    if schedule.every is not None:
+        fields["every"] = schedule.every
+    else:
+        fields |= {"cron": schedule.cron, "tz": schedule.tz}
+    fields["if_missed"] = schedule.if_missed.value
+    if schedule.priority is Priority.HIGH:
+        fields["priority"] = "high"
+    if status.next is not None:
+        fields["next"] = [_moment(time) for time in (status.next, *status.later)]
+    return fields
 
 
 # --- import ------------------------------------------------------------------------------
@@ -115,18 +167,12 @@ class Header:
     feed: str
     type: str
     config: dict[str, Any]
+    paused: bool = False
 
     @property
     def kind(self) -> str:
         """Which of the four kinds of feed it is."""
         return KIND_OF_TYPE[self.type]
-
-
-@attrs.frozen
-class Later(Entry):
-    """A job that is available later; ``at`` is when, in seconds since 1970."""
-
-    at: float = 0.0
 
 
 def _fields(line: bytes, number: int) -> dict[str, Any]:
@@ -150,12 +196,12 @@ def read_header(line: bytes) -> Header:
         raise InvalidValue(f"this is not an export of a feed in format {FORMAT}")
     match fields:
         case {"feed": str(feed), "type": str(type), "config": dict(config)} if type in KIND_OF_TYPE:
-            return Header(feed, type, config)
+            return Header(feed, type, config, fields.get("paused") is True)
     raise InvalidValue("line 1 has no name, type or configuration of a feed")
 
 
-def read_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
-    """The items in the lines after the first, up to the last.
+def read_entries(lines: Iterable[bytes], kind: str) -> Iterator[Restored | ScheduleStatus]:
+    """What the lines after the first say, up to the last.
 
     Raises:
         InvalidValue: a line is not what an export has.
@@ -163,89 +209,164 @@ def read_entries(lines: Iterable[bytes]) -> Iterator[Entry]:
     """
     for number, line in enumerate(lines, 2):
         fields = _fields(line, number)
-        if "id" not in fields:
+        if "id" not in fields and "schedule" not in fields:
             if fields.get("items") != number - 2:
                 raise EOFError(f"it has {number - 2} items instead of {fields.get('items')}")
             return
         try:
-            yield _entry(fields)
+            yield _schedule(fields, kind) if "schedule" in fields else _entry(fields, kind)
         except (ValueError, TypeError) as error:
             raise InvalidValue(f"line {number}: {error}") from error
     raise EOFError("its last line is missing")
 
 
-def _entry(fields: dict[str, Any]) -> Entry:
+def _data(fields: Mapping[str, Any], name: str, encoded: str) -> bytes | None:
     match fields:
-        case {"item": str(text)}:
-            entry = Entry(fields["id"], text.encode())
-        case {"base64": str(text)}:
-            entry = Entry(fields["id"], base64.b64decode(text, validate=True))
-        case _:
-            raise InvalidValue("neither item nor base64 is a text")
-    if "due" not in fields:
-        return entry
-    due = dt.datetime.fromisoformat(fields["due"])
-    if due.utcoffset() is None:
-        raise InvalidValue(f"{fields['due']!r:.80} has no time zone")
-    return Later(entry.id, entry.item, due.timestamp())
+        case _ if isinstance(text := fields.get(name), str):
+            return text.encode()
+        case _ if isinstance(text := fields.get(encoded), str):
+            return base64.b64decode(text, validate=True)
+    return None
+
+
+def _item(fields: Mapping[str, Any]) -> bytes:
+    item = _data(fields, "item", "base64")
+    if item is None:
+        raise InvalidValue("neither item nor base64 is a text")
+    return item
+
+
+def _time(fields: Mapping[str, Any], name: str) -> float | None:
+    return None if name not in fields else _seconds(fields[name])
+
+
+def _seconds(text: Any) -> float:
+    if not isinstance(text, str):
+        raise InvalidValue(f"a time must be text, not {text!r:.80}")
+    time = dt.datetime.fromisoformat(text)
+    if time.utcoffset() is None:
+        raise InvalidValue(f"{text!r:.80} has no time zone")
+    return time.timestamp()
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    text = fields.get(name, "")
+    if not isinstance(text, str):
+        raise InvalidValue(f"{name} must be text, not {text!r:.80}")
+    return text
+
+
+def _priority(fields: Mapping[str, Any]) -> Priority:
+    return Priority.HIGH if fields.get("priority") == "high" else Priority.NORMAL
+
+
+def _what(fields: Mapping[str, Any], kind: str) -> RestoreAs:
+    if kind in (FEED, SORTED_FEED):
+        return RestoreAs.ITEM
+    state = fields.get("state", "scheduled" if "due" in fields and kind == JOB else "waiting")
+    if state not in STATES or (kind == QUEUE and state not in ("waiting", "taken")):
+        allowed = "waiting or taken" if kind == QUEUE else ", ".join(STATES)
+        raise InvalidValue(f"its state must be {allowed}, not {state!r:.80}")
+    return STATES[state]
+
+
+def _entry(fields: Mapping[str, Any], kind: str) -> Restored:
+    what = _what(fields, kind)
+    failure = [_text(fields, name) for name in ("message", "error", "traceback", "worker")]
+    if what is RestoreAs.RESULT:
+        item = _data(fields, "item", "base64")
+    else:
+        item = None if what is RestoreAs.TAKEN else _item(fields)
+    return Restored(
+        what,
+        fields["id"],
+        item,
+        at=_time(fields, _name_of_time(what)),
+        put=_time(fields, "put"),
+        is_high=_priority(fields) is Priority.HIGH,
+        failures=fields.get("failures", 0),
+        failed=_time(fields, "failed"),
+        stalled=_time(fields, "stalled"),
+        failure=Failure(*failure) if any(failure) else None,
+        result=_data(fields, "result", "result_base64"),
+    )
+
+
+def _schedule(fields: Mapping[str, Any], kind: str) -> ScheduleStatus:
+    if kind != JOB:
+        raise InvalidValue(f"a {kind} has no schedules")
+    every = fields.get("every")
+    if every is not None and (isinstance(every, bool) or not isinstance(every, int | float)):
+        raise InvalidValue(f"every must be a number of seconds, not {every!r:.80}")
+    schedule = Schedule(
+        fields["schedule"],
+        _item(fields),
+        every,
+        _text(fields, "cron"),
+        _text(fields, "tz"),
+        IfMissed(fields.get("if_missed", "once")),
+        _priority(fields),
+    )
+    first, *later = map(_seconds, fields.get("next", ())) if fields.get("next") else (None,)
+    return ScheduleStatus(schedule, first, tuple(later))
 
 
 class Importer:
-    """Puts items into a feed that is new, or is there and of the same type."""
+    """Stores entries in a feed that is new, or is there and of the same type."""
 
     def __init__(self, session: Session, name: str, header: Header) -> None:
         self._execute = session.client.backend.execute
         self._name = name
         self._kind = header.kind
-        self.sent = 0
-        self.skipped = 0
+        self._appended = 0
         try:
             session.client.create_feed(name, {**header.config, "type": header.type})
         except FeedExists:
             self._is_new = False
         else:
             self._is_new = True
-        self.config: FeedConfig = session.client.get_config(name)
+        self.config = session.client.get_config(name)
         if self.config.kind != self._kind:
             raise WrongFeedType(name, expected=header.type, actual=self.config.type)
+        if self._is_new and header.paused and self._kind in (QUEUE, JOB):
+            self._execute(PauseFeed(name))
+        self._writer = Writer(session.client.backend, name, self._kind)
 
-    def send(self, entries: tuple[Entry, ...]) -> None:
+    @property
+    def sent(self) -> int:
+        """How many were stored."""
+        counts = self._writer.counts
+        return counts[Outcome.ADDED] + counts[Outcome.REPLACED] + self._appended
+
+    @property
+    def skipped(self) -> int:
+        """How many were there."""
+        return self._writer.counts[Outcome.KEPT]
+
+    @property
+    def lost(self) -> int:
+        """How many the backend cannot store."""
+        return self._writer.lost
+
+    def send(self, entries: tuple[Restored | ScheduleStatus, ...]) -> None:
         """Add these at the end."""
-        for entry in entries:
-            check_item(entry.item, self.config, self._name)
-        later = [entry for entry in entries if isinstance(entry, Later)]
-        if later and self._kind == JOB:
-            for entry in later:
-                self._schedule(entry)
-            entries = tuple(entry for entry in entries if not isinstance(entry, Later))
-        if self._kind in (QUEUE, JOB):
-            fresh = tuple(entry for entry in entries if self._is_fresh(entry.id))
-            self.skipped += len(entries) - len(fresh)
-            entries = fresh
-        if entries:
-            self._execute(addition(self._name, self._kind, entries))
-        self.sent += len(entries)
-
-    def _schedule(self, entry: Later) -> None:
-        plain = Entry(entry.id, entry.item)
-        (outcome,) = self._execute(JobAdd(self._name, (plain,), due=Due(at=entry.at)))
-        if outcome is Outcome.KEPT:
-            self.skipped += 1
-        else:
-            self.sent += 1
-
-    def _is_fresh(self, id: str) -> bool:
-        # An id that waits twice would be taken twice.
-        if self._is_new:
-            return True
-        if self._kind == JOB:
-            return not self._execute(ReadJobs(self._name, (id,)))
-        return not self._execute(HasItem(self._name, id))
+        plain = tuple(entry for entry in entries if isinstance(entry, Restored))
+        for entry in plain:
+            if entry.what not in (RestoreAs.RESULT, RestoreAs.TAKEN):
+                check_item(entry.item or b"", self.config, self._name)
+        if self._kind == SORTED_FEED and not self._is_new:
+            # Its own items may have these ids.
+            items = tuple(entry.item or b"" for entry in plain)
+            self._appended += len(self._execute(SortedInsert(self._name, items)))
+            return
+        if plain:
+            self._writer.send(plain)
+        self._writer.write_schedules(
+            tuple(entry for entry in entries if isinstance(entry, ScheduleStatus))
+        )
 
 
-def _until_failure(
-    entries: Iterable[Entry], failures: list[InvalidValue | EOFError]
-) -> Iterator[Entry]:
+def _until_failure(entries: Iterable[T], failures: list[InvalidValue | EOFError]) -> Iterator[T]:
     """The entries before what cannot be read: they are still imported."""
     try:
         yield from entries
@@ -253,14 +374,8 @@ def _until_failure(
         failures.append(error)
 
 
-def addition(name: str, kind: str, entries: tuple[Entry, ...]) -> Operation[Any]:
-    """The operation that adds entries at the end (a sorted feed gives them other ids)."""
-    if kind == FEED:
-        return FeedPublish(name, entries)
-    if kind == SORTED_FEED:
-        return SortedInsert(name, tuple(entry.item for entry in entries))
-    put = QueuePut if kind == QUEUE else JobPut
-    return put(name, entries)
+def _size(entry: Restored | ScheduleStatus) -> int:
+    return size_of(entry) if isinstance(entry, Restored) else len(entry.schedule.item)
 
 
 @click.command(cls=Command)
@@ -272,18 +387,20 @@ def addition(name: str, kind: str, entries: tuple[Entry, ...]) -> Operation[Any]
 def import_feed(session: Session, file: IO[bytes], name: str | None) -> None:
     """Read a feed from a FILE that export has written, and add its items at the end.
 
-    If the feed does not exist, it is created with the configuration in the file; an existing
-    feed keeps its own. Items keep their ids, except in a sorted feed, which assigns new ones.
-    An item whose id exists is edited in a feed, and skipped in a queue or job feed, so that you
-    can repeat an interrupted import. Scheduled jobs are scheduled again; all others wait.
+    If the feed does not exist, it is created with the configuration in the file, and paused if it
+    was; an existing feed keeps its own. Items keep their ids, except in an existing sorted feed,
+    which assigns new ones. An item whose id exists is edited in a feed, and skipped in a queue or
+    job feed, so that you can repeat an interrupted import. Jobs return to their states; those that
+    were claimed wait.
     """
     lines = iter(file)
     header = read_header(next(lines, b""))
     importer = Importer(session, name or header.feed, header)
-    entries = with_progress(read_entries(lines), None, f"import {printable(name or header.feed)}")
+    says = f"import {printable(name or header.feed)}"
+    entries = with_progress(read_entries(lines, header.kind), None, says)
     failures: list[InvalidValue | EOFError] = []
     try:
-        for chunk in chunked(_until_failure(entries, failures), entry_size):
+        for chunk in chunked(_until_failure(entries, failures), _size, MOST_ADDED):
             importer.send(chunk)
         if failures:
             raise failures[0]
@@ -295,4 +412,5 @@ def import_feed(session: Session, file: IO[bytes], name: str | None) -> None:
             write_json({"imported": importer.sent, "skipped": importer.skipped})
         else:
             passed = f", {importer.skipped} existed" if importer.skipped else ""
-            click.echo(f"{importer.sent} items imported{passed}", err=True)
+            lost = f", {importer.lost} cannot be stored here" if importer.lost else ""
+            click.echo(f"{importer.sent} items imported{passed}{lost}", err=True)
