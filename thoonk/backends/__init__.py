@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from thoonk.backends._async.forwarding import AsyncForwardingBackend
 from thoonk.backends._sync.forwarding import ForwardingBackend
+from thoonk.backends.checkups import Checkable
 from thoonk.backends.protocol import (
     AsyncBackend,
     AsyncInterruptible,
@@ -18,7 +19,7 @@ from thoonk.backends.protocol import (
     Opener,
     Subscription,
 )
-from thoonk.exceptions import BackendNotInstalled, InvalidType, InvalidValue
+from thoonk.exceptions import BackendNotInstalled, InvalidType, InvalidValue, ThoonkError
 from thoonk.extras import how_to_install
 
 __all__ = [
@@ -103,6 +104,15 @@ def _opener_for(target: object) -> Opener:
         f"backend must be a name, a URL, a redis-py client or an object with execute, wait, "
         f"listen and close, not {type(target).__name__}"
     )
+
+
+def checkable(url: str) -> Checkable | None:
+    """What can examine a URL without opening a backend; None: nothing can."""
+    try:
+        opener = _opener_for(url)
+    except ThoonkError:
+        return None
+    return opener if isinstance(opener, Checkable) else None
 
 
 def _is_backend(target: object) -> bool:

@@ -1,25 +1,35 @@
 """Finds what contradicts the contract on a live Redis or Valkey server, and repairs it on demand.
 
-It reads the keys themselves, not through operations, so it is for the Redis backend only.
+There it reads the keys themselves. Of other backends it examines what they store in, if they offer
+that (`thoonk.backends.checkups`), and then the feeds, through operations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import redis
 
+from thoonk.backends import checkable, open_backend
+from thoonk.backends.checkups import Checkable
 from thoonk.backends.redis import open_client
 from thoonk.backends.redis.errors import CONNECTION_ERRORS, not_sent, of_server
-from thoonk.doctor.examination import CHECKS, Examination
-from thoonk.doctor.findings import Check, Finding, Report, Severity, Size
+from thoonk.doctor.contents import Contents
+from thoonk.doctor.examination import CHECKS as SERVER_CHECKS
+from thoonk.doctor.examination import Examination
+from thoonk.doctor.findings import Check, Finding, Report, Severity, Size, in_order
 from thoonk.exceptions import InvalidValue
 from thoonk.names import check_timeout
 
 __all__ = ["CHECKS", "Check", "Finding", "Report", "Severity", "Size", "examine"]
 
-WITHOUT_SERVER = ("embedded", "memory", "sqlite")
-"""Backends that have nothing to examine: no other program writes what they store."""
+_FILES = checkable("sqlite://")
+
+CHECKS: Mapping[str, Check] = {
+    **SERVER_CHECKS,
+    **{check.name: check for check in (_FILES.checks if _FILES else ())},
+}
+"""All there are, by name."""
 
 
 def examine(
@@ -30,10 +40,10 @@ def examine(
     ignore: Collection[str] = (),
     stuck_after: float | None = None,
 ) -> Report:
-    """Examine a server, in small steps.
+    """Examine a server, in small steps, or a file.
 
     Args:
-        url: any URL that the Redis backend takes.
+        url: any URL that the Redis backend takes, or ``sqlite:///FILE``.
         repair: repair what can be repaired without loss.
         patience: seconds for which something has to be wrong, without a change, to count.
         ignore: names of checks to leave out.
@@ -42,17 +52,27 @@ def examine(
 
     Raises:
         InvalidValue: not such a URL, no such check, or a patience that makes no sense.
-        BackendUnavailable, AccessDenied: the server cannot be reached, or denies access.
+        BackendUnavailable, AccessDenied: the server cannot be reached, or denies access; there is
+            no such file.
     """
     patience = check_timeout(patience, "patience") or 0.0
     stuck_after = check_timeout(stuck_after, "stuck_after")
     if unknown := set(ignore) - CHECKS.keys():
+<<<<<<< HEAD
         raise InvalidValue(
             f"unknown check {', '.join(unknown)}; known: {', '.join(sorted(CHECKS))}"
         )
     scheme = url.partition(":")[0].lower()
     if scheme in WITHOUT_SERVER:
         raise InvalidValue(f"the doctor examines only Redis and Valkey servers, not {scheme}")
+=======
+        raise InvalidValue(f"no check {', '.join(unknown)}; there are {', '.join(sorted(CHECKS))}")
+    checker = checkable(url)
+    if checker is not None:
+        return _without_server(checker, url, ignore, stuck_after)
+    if url.partition(":")[0].lower() == "memory":
+        raise InvalidValue("the memory backend keeps nothing that could be examined")
+>>>>>>> 82e67fb (The doctor examines SQLite files, through a protocol that a backend's opener may offer; a file on a network file system is warned of)
     client = open_client(url)
     try:
         examination = Examination(
@@ -65,3 +85,21 @@ def examine(
         raise of_server(error) from error
     finally:
         client.close()
+
+
+def _without_server(
+    checker: Checkable, url: str, ignore: Collection[str], stuck_after: float | None
+) -> Report:
+    """Examine a file, and then its feeds unless it is damaged."""
+    checkup = checker.check_up(url)
+    findings, sizes, count = [*checkup.findings], list[Size](), 0
+    if checkup.can_be_opened:
+        backend, _ = open_backend(url)
+        try:
+            contents = Contents(backend, checkup.sizes, stuck_after)
+            findings += contents.findings()
+            sizes, count = contents.sizes, contents.operations
+        finally:
+            backend.close()
+    wanted = (finding for finding in findings if finding.check.name not in ignore)
+    return Report(checkup.name, in_order(wanted), tuple(sizes), count)

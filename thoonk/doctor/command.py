@@ -69,13 +69,13 @@ def doctor(
     stuck_after: float | None,
     top: int,
 ) -> None:
-    """Examine a Redis or Valkey server and the feeds on it.
+    """Examine a Redis or Valkey server and the feeds on it, or an SQLite file.
 
     Default URL: THOONK_URL, or redis://localhost:6379/0. You can run it on a busy server: it
     reads in small steps, and does not report what seems wrong only for a moment.
 
     Exit codes: 0: nothing needs attention; 1: findings need attention; 69: the server cannot be
-    reached; 77: access denied.
+    reached, or there is no such file; 77: access denied.
     """
     # As a command of `thoonk`, it also accepts the options that all commands share.
     if url and backend:

@@ -6,6 +6,7 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
+from thoonk.backends.checkups import Check, Checkup
 from thoonk.backends.embedded._async.backend import AsyncEmbeddedBackend
 from thoonk.backends.embedded._sync.backend import EmbeddedBackend
 from thoonk.backends.embedded.memory import MemoryStore
@@ -28,6 +29,28 @@ class StoreOpener:
     def open_async(self, url: str, **options: Any) -> AsyncEmbeddedBackend:
         """A backend for asyncio."""
         return AsyncEmbeddedBackend(self._open_store(url, **options))
+
+
+class _BuiltIn(StoreOpener):
+    """Also examines files: a `thoonk.backends.checkups.Checkable`."""
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What `check_up` may report."""
+        from thoonk.backends.embedded.checkup import CHECKS  # noqa: PLC0415
+
+        return CHECKS
+
+    def check_up(self, url: str) -> Checkup:
+        """Examine the file of ``sqlite:///…``."""
+        address = url.partition("?")[0]
+        if address.partition(":")[0].lower() == "sqlite":
+            from thoonk.backends.embedded import checkup, sqlite  # noqa: PLC0415
+
+            path = sqlite.path_of(address)
+            if path != sqlite.IN_MEMORY:
+                return checkup.check_up(path)
+        raise InvalidValue(f"{address!r:.80} is in memory: there is nothing to examine")
 
 
 _NAMED: dict[str, MemoryStore] = {}
@@ -62,4 +85,4 @@ def _sqlite_store(address: str, settings: dict[str, Any]) -> Store:
     return SqliteStore(path_of(address), synchronous=synchronous, retry_for=retry_for)
 
 
-opener = StoreOpener(_open_store)
+opener = _BuiltIn(_open_store)

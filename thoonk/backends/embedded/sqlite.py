@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import random
 import sqlite3
@@ -22,6 +23,7 @@ import attrs
 from thoonk import notices as all_notices
 from thoonk.backends.at_fork import forget_at_fork, prepare_at_fork
 from thoonk.backends.embedded import sqlite_errors
+from thoonk.backends.embedded.mounts import network_file_system_of
 from thoonk.backends.embedded.store import (
     EXPIRING,
     Feed,
@@ -39,6 +41,11 @@ from thoonk.notices import Notice
 
 if TYPE_CHECKING:
     from thoonk.backends.embedded.watcher import Watcher
+
+logger = logging.getLogger("thoonk.backends.sqlite")
+
+IN_MEMORY = ":memory:"
+"""What SQLite calls a database without a file."""
 
 SCHEMA = 1
 """The version of the tables."""
@@ -200,7 +207,7 @@ class SqliteStore(Store):
         self.path = path
         # Which is beside the file itself, not beside a link to it.
         self.log = os.path.realpath(path) + "-wal"
-        self.is_quick = path == ":memory:"
+        self.is_quick = path == IN_MEMORY
         self.shares_notices = not self.is_quick
         self.retry_for = retry_for
         self._synchronous = synchronous
@@ -222,9 +229,19 @@ class SqliteStore(Store):
         self._open()
         if self.shares_notices:
             prepare_at_fork(self)
+            self._warn_of_network()
 
     def __str__(self) -> str:
         return self.path
+
+    def _warn_of_network(self) -> None:
+        if kind := network_file_system_of(self.path):
+            logger.warning(
+                "The file %s is on a network file system (%s), where SQLite's locks are not reliable",
+                self.path,
+                kind,
+                extra={"event": "file_on_network", "path": self.path},
+            )
 
     # --- connections --------------------------------------------------------------------
 
@@ -843,4 +860,4 @@ def path_of(url: str) -> str:
     """The path in ``sqlite:///relative``, ``sqlite:////absolute`` or ``sqlite://`` (in memory)."""
     path = url.partition("://")[2].removeprefix("/")
     # From here on it stays the same file wherever the program goes.
-    return str(Path(path).absolute()) if path else ":memory:"
+    return str(Path(path).absolute()) if path else IN_MEMORY
