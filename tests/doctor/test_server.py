@@ -211,13 +211,8 @@ def test_secrets_are_not_told(start: Start) -> None:
 
 
 def test_arguments_that_make_no_sense_are_refused() -> None:
-<<<<<<< HEAD
-    for url in ("sqlite:///feeds.db", "embedded", "memory://m"):
-        with pytest.raises(InvalidValue, match="the doctor examines only Redis and Valkey"):
-=======
     for url in ("sqlite://", "embedded", "memory://m"):
-        with pytest.raises(InvalidValue, match="examined|nothing to examine"):
->>>>>>> 82e67fb (The doctor examines SQLite files, through a protocol that a backend's opener may offer; a file on a network file system is warned of)
+        with pytest.raises(InvalidValue, match=r"examined|nothing to examine"):
             examine(url)
     with pytest.raises(InvalidValue, match="patience"):
         examine("redis://localhost", patience=-1)

@@ -58,21 +58,14 @@ def examine(
     patience = check_timeout(patience, "patience") or 0.0
     stuck_after = check_timeout(stuck_after, "stuck_after")
     if unknown := set(ignore) - CHECKS.keys():
-<<<<<<< HEAD
         raise InvalidValue(
             f"unknown check {', '.join(unknown)}; known: {', '.join(sorted(CHECKS))}"
         )
-    scheme = url.partition(":")[0].lower()
-    if scheme in WITHOUT_SERVER:
-        raise InvalidValue(f"the doctor examines only Redis and Valkey servers, not {scheme}")
-=======
-        raise InvalidValue(f"no check {', '.join(unknown)}; there are {', '.join(sorted(CHECKS))}")
     checker = checkable(url)
     if checker is not None:
         return _without_server(checker, url, ignore, stuck_after)
     if url.partition(":")[0].lower() == "memory":
         raise InvalidValue("the memory backend keeps nothing that could be examined")
->>>>>>> 82e67fb (The doctor examines SQLite files, through a protocol that a backend's opener may offer; a file on a network file system is warned of)
     client = open_client(url)
     try:
         examination = Examination(

@@ -197,7 +197,8 @@ def _sizes(db: sqlite3.Connection) -> dict[str, int]:
     if not tables:
         return {}
     found = db.execute(
-        "SELECT f.name, sum(length(i.item)) FROM rows r JOIN items i USING (key) "
-        "JOIN feeds f ON f.feed = r.feed WHERE f.name IS NOT NULL GROUP BY r.feed"
+        "SELECT f.name, sum(length(coalesce(r.item, i.item))) FROM rows r "
+        "LEFT JOIN items i ON i.key = r.key JOIN feeds f ON f.feed = r.feed "
+        "WHERE f.name IS NOT NULL GROUP BY r.feed"
     )
     return {name if isinstance(name, str) else decode_name(name): size or 0 for name, size in found}

@@ -237,7 +237,7 @@ class SqliteStore(Store):
     def _warn_of_network(self) -> None:
         if kind := network_file_system_of(self.path):
             logger.warning(
-                "The file %s is on a network file system (%s), where SQLite's locks are not reliable",
+                "The file %s is on a network file system (%s): SQLite's locks are not safe there",
                 self.path,
                 kind,
                 extra={"event": "file_on_network", "path": self.path},
