@@ -303,6 +303,8 @@ class SqliteStore(Store):
             except BaseException:
                 db.execute("ROLLBACK")
                 raise
+        # In a file that had no log, the first read makes it.
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     def _check_file(self) -> None:
         if self._is_suspended:
