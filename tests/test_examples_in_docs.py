@@ -77,7 +77,8 @@ class Block:
 
     @property
     def is_session(self) -> bool:
-        return self.language == "console" and CALLS_THOONK.search(self.text) is not None
+        is_run = self.info == "console run" or CALLS_THOONK.search(self.text) is not None
+        return self.language == "console" and is_run
 
     @property
     def is_output(self) -> bool:
@@ -147,7 +148,8 @@ class Page:
         folder = Path(sys.executable).parent
         environment = {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
         done = subprocess.run(
-            [bash, "-c", f"exec 2>&1\n{script}"],
+            # What it leaves in the background ends with it.
+            [bash, "-c", f"trap 'kill $(jobs -p) 2>/dev/null' EXIT\nexec 2>&1\n{script}"],
             env={**environment, "THOONK_URL": self.url},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
