@@ -299,7 +299,7 @@ class DoomedWorker:
 
     def live_and_die(self, feeds: Feeds) -> str:
         """Start it and see it die; returns the id of the job it held."""
-        if self.backend.partition(":")[0] == "memory":
+        if self.backend == "sqlite://" or self.backend.startswith(("memory", "embedded")):
             # No other process can see this memory, so it is we who drop the job.
             return self.work(feeds)
         context = multiprocessing.get_context("spawn")
@@ -551,7 +551,9 @@ def parse_arguments() -> argparse.Namespace:
     checkout = Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description="Send every file of a folder through Thoonk.")
     parser.add_argument("folder", nargs="?", type=Path, default=checkout, metavar="FOLDER")
-    parser.add_argument("--backend", default="memory", metavar="URL", help="redis://HOST:PORT/DB")
+    parser.add_argument(
+        "--backend", default="memory", metavar="URL", help="redis://HOST:PORT/DB or sqlite:///PATH"
+    )
     parser.add_argument("--workers", default=3, type=worker_count, metavar="N")
     return parser.parse_args()
 

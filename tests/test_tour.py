@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
+import processes
 import pytest
 import servers
 from conftest import World
+
+from thoonk import Thoonk
 
 ROOT = Path(__file__).resolve().parent.parent
 TOUR = ROOT / "examples/tour.py"
@@ -93,6 +103,50 @@ def check_summary(run: Run, workers: int) -> None:
 
 def test_in_memory_every_file_is_finished_once(folder: Path) -> None:
     check_summary(tour(folder), workers=3)
+
+
+@pytest.mark.parametrize("backend", ["embedded", "sqlite://"])
+def test_without_a_server_every_file_is_finished_once(folder: Path, backend: str) -> None:
+    check_summary(tour(folder, "--backend", backend), workers=3)
+
+
+def test_on_a_file_a_second_terminal_watches_while_a_process_is_killed(
+    folder: Path, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'tour.db'}"
+    command = [sys.executable, "-m", "thoonk.cli", "watch", "--json", "--backend", url]
+    with (
+        Thoonk(backend=url),
+        processes.started(command, stdout=subprocess.PIPE, text=True) as watching,
+    ):
+        until(lambda: is_listened_to(tmp_path / "tour.db"))
+        check_summary(tour(folder, "--backend", url, "--workers", "2"), workers=2)
+        seen: Counter[tuple[str, str]] = Counter()
+        assert watching.stdout is not None
+        # The four feeds of the tour are deleted at its end.
+        while sum(count for (event, _), count in seen.items() if event == "delete") < 4:
+            notice = json.loads(watching.stdout.readline())
+            seen[notice["event"], notice["feed"].rpartition("-")[2]] += 1
+        assert seen["publish", "latest"] == 20
+        assert seen["retract", "latest"] == 15
+        assert not any(event == "gap" for event, _ in seen)
+        watching.send_signal(signal.SIGINT)
+        watching.wait(30)
+    with Thoonk(backend=url) as thoonk:
+        assert thoonk.get_feed_names() == set()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_listened_to(path: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        found: int = db.execute("SELECT count(*) FROM listeners").fetchone()[0]
+    return found > 0
 
 
 def test_on_a_server_a_killed_process_is_survived_and_nothing_is_left(
