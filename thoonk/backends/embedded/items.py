@@ -78,7 +78,7 @@ def retract_some(step: Step, op: ops.RetractSome) -> ops.SomeRetracted:
 
 
 def _neighbour(step: Step, feed: Feed, id: str) -> Row:
-    row = step.store.get(feed, (id,)).get(id)
+    row = step.row(feed, id)
     if row is None:
         raise ItemDoesNotExist(feed.name, id)
     return row

@@ -232,8 +232,8 @@ def job_progress(step: Step, op: ops.JobProgress) -> None:
 @does(ops.JobReschedule)
 def job_reschedule(step: Step, op: ops.JobReschedule) -> bool:
     """Give a scheduled job another time."""
-    feed, store = step.feed(op.feed, JOB), step.store
-    row = store.get(feed, (op.id,)).get(op.id)
+    feed = step.feed(op.feed, JOB)
+    row = step.row(feed, op.id)
     if row is None or row.state is not State.SCHEDULED:
         raise NotScheduled(op.feed, op.id)
     due = due_time(step, op.due)
@@ -246,7 +246,7 @@ def job_reschedule(step: Step, op: ops.JobReschedule) -> bool:
         priority = ops.Priority(row.note.pop("high", 0))
         step.shift(feed, row, State.WAITING, step.end_place(feed, priority))
         step.event(feed, Put, op.id)
-    store.save(feed, (row,))
+    step.store.save(feed, (row,))
     return due > step.now
 
 
@@ -263,7 +263,7 @@ def _retry(step: Step, feed: Feed, rows: list[Row]) -> None:
 def job_retry(step: Step, op: ops.JobRetry) -> None:
     """Let a stalled job wait again."""
     feed = step.feed(op.feed, JOB)
-    row = step.store.get(feed, (op.id,)).get(op.id)
+    row = step.row(feed, op.id)
     if row is None or row.state is not State.STALLED:
         raise NotStalled(op.feed, op.id)
     _retry(step, feed, [row])
@@ -320,7 +320,7 @@ def read_job(step: Step, op: ops.ReadJob) -> ops.JobInfo | None:
     """What is known of a job."""
     feed = step.feed(op.feed, JOB)
     has_result = read_result(step, ops.ReadResult(op.feed, op.id)) is not None
-    row = step.store.get(feed, (op.id,)).get(op.id)
+    row = step.row(feed, op.id)
     if row is not None:
         return attrs.evolve(_info(row), has_result=has_result)
     return ops.JobInfo(op.id, ops.JobState.FINISHED, has_result=True) if has_result else None
@@ -330,14 +330,12 @@ def read_job(step: Step, op: ops.ReadJob) -> ops.JobInfo | None:
 def read_job_page(step: Step, op: ops.ReadJobPage) -> ops.JobPage:
     """A part of the jobs in a state."""
     feed = step.feed(op.feed, JOB)
-    words = op.cursor.split(" ")
-    after = (int(words[0]), int(words[1])) if op.cursor else None
-    rows = step.store.rows(feed, STATES[op.state], limit=op.count + 1, after=after)
+    rows = step.page(feed, STATES[op.state], op.cursor, op.count + 1)
     page, more = rows[: op.count], rows[op.count :]
     return ops.JobPage(
         tuple(map(_info, page)),
         tuple(step.store.items(feed, page)),
-        f"{page[-1].place} {page[-1].key}" if more else "",
+        page[-1].cursor if more else "",
     )
 
 
@@ -345,7 +343,7 @@ def read_job_page(step: Step, op: ops.ReadJobPage) -> ops.JobPage:
 def job_failures(step: Step, op: ops.JobFailures) -> int:
     """How often a job has failed."""
     feed = step.store.find(op.feed)
-    row = step.store.get(feed, (op.id,)).get(op.id) if feed else None
+    row = step.row(feed, op.id) if feed else None
     return row.failures if row else 0
 
 

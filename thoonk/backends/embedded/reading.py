@@ -58,7 +58,7 @@ def read_page(step: Step, op: ops.ReadPage) -> ops.Page:
         skip = 0 if op.cursor else op.start
         rows = step.store.all_rows(feed, limit=op.count + 1, after=key, skip=skip)
     else:
-        if op.kind != FEED and last and (row := step.store.get(feed, (last,)).get(last)):
+        if op.kind != FEED and last and (row := step.row(feed, last)):
             place, key = row.place, row.key
         rows = step.store.rows(
             feed,
@@ -69,7 +69,7 @@ def read_page(step: Step, op: ops.ReadPage) -> ops.Page:
             skip=0 if op.cursor else op.start,
         )
     page, more = rows[: op.count], rows[op.count :]
-    cursor = f"{page[-1].place} {page[-1].key} {page[-1].id}" if more else ""
+    cursor = f"{page[-1].cursor} {page[-1].id}" if more else ""
     items = tuple(step.store.items(feed, page)) if op.with_items else ()
     return ops.Page(tuple(row.id for row in page), items, cursor)
 

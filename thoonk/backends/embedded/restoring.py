@@ -26,15 +26,13 @@ def read_times(step: Step, op: ops.ReadTimes) -> ops.TimesPage:
         found = step.store.record_times(feed, SHELVES[op.of], after=op.cursor, limit=op.count)
         page = tuple(ops.IdTime(id, None if at is None else at / SECOND) for id, at in found)
         return ops.TimesPage(page, page[-1].id if len(page) == op.count else "")
-    words = op.cursor.split(" ")
-    after = (int(words[0]), int(words[1])) if op.cursor else None
-    rows = step.store.rows(feed, STATES[op.of], limit=op.count, after=after)
+    rows = step.page(feed, STATES[op.of], op.cursor, op.count)
     is_scheduled = op.of is ops.Times.SCHEDULED
     page = tuple(
         ops.IdTime(row.id, (row.place if is_scheduled else row.put_at) / SECOND, "high" in row.note)
         for row in rows
     )
-    return ops.TimesPage(page, f"{rows[-1].place} {rows[-1].key}" if len(rows) == op.count else "")
+    return ops.TimesPage(page, rows[-1].cursor if len(rows) == op.count else "")
 
 
 @does(ops.Restore)

@@ -110,6 +110,16 @@ class Step:
 
     # --- rows ---------------------------------------------------------------------------
 
+    def row(self, feed: Feed, id: str) -> Row | None:
+        """The row of that id."""
+        return self.store.get(feed, (id,)).get(id)
+
+    def page(self, feed: Feed, state: State, cursor: str, limit: int) -> list[Row]:
+        """Rows in a state from behind a `Row.cursor` on; an empty one stands for the beginning."""
+        place, _, key = cursor.partition(" ")
+        after = (int(place), int(key)) if cursor else None
+        return self.store.rows(feed, state, limit=limit, after=after)
+
     def add(
         self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes], *, publishes: bool = True
     ) -> None:
@@ -196,7 +206,7 @@ class Step:
         Raises:
             NotClaimed: it does not.
         """
-        row = self.store.get(feed, (id,)).get(id)
+        row = self.row(feed, id)
         if row is None or not self.holds(row, token):
             raise NotClaimed(feed.name, id)
         return row

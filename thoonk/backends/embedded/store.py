@@ -115,6 +115,11 @@ class Row:
     failures: int = 0
     note: dict[str, Any] = attrs.field(factory=dict)
 
+    @property
+    def cursor(self) -> str:
+        """Its place and key, as the end of a page."""
+        return f"{self.place} {self.key}"
+
 
 class Shelf(enum.IntEnum):
     """What a `Record` is about."""
