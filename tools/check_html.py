@@ -1,8 +1,9 @@
-"""Check the built pages: what search finds, what is copied, and how large pages are.
+"""Check the built pages: what search finds, what is copied, how large and how wide pages are.
 
     python tools/check_html.py FOLDER
 
-FOLDER is what ``sphinx-build -b html docs FOLDER`` has written; ``tox -e docs`` runs both.
+FOLDER is what ``sphinx-build -b html docs FOLDER`` has written; ``tox -e docs`` runs both. How
+wide they are, a chromium measures.
 """
 
 from __future__ import annotations
@@ -61,7 +62,16 @@ FIRST = {
 }
 """The page that comes first when people search for it."""
 
-LARGEST = 420_000
+LARGEST = 450_000
+
+WIDTHS = (1280, 400)
+"""Pixels that a window has; no page may be wider."""
+
+MEASURE = """() => {
+    const blocks = document.querySelectorAll('.highlight').length;
+    const buttons = document.querySelectorAll('.highlight button.copybtn').length;
+    return [document.scrollingElement.scrollWidth, blocks - buttons];
+}"""
 
 
 def first_pages(folder: Path, searches: Iterable[str]) -> list[str]:
@@ -92,9 +102,33 @@ def problems(folder: Path) -> Iterator[str]:
             yield f"the prompt {prompt!r} is not marked as one"
 
 
+def seen_problems(folder: Path, program: str) -> Iterator[str]:
+    """What is wrong with the pages in a browser."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - not without a browser
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for width in WIDTHS:
+            tab = browser.new_page(viewport={"width": width, "height": 800})
+            for path in sorted(folder.rglob("*.html")):
+                tab.goto(path.resolve().as_uri())
+                wide, bare = tab.evaluate(MEASURE)
+                if wide > width:
+                    yield f"{path.name} is {wide} pixels wide in a window of {width}"
+                if bare:
+                    yield f"{path.name} has {bare} blocks that no button copies"
+            tab.close()
+        browser.close()
+
+
 def main(arguments: list[str]) -> int:
     """Print what is wrong; return the exit code."""
     found = list(problems(Path(arguments[0])))
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is not None:
+        found += seen_problems(Path(arguments[0]), program)
+    elif os.environ.get("CI"):
+        found.append("there is no chromium on this machine to look at the pages with")
     print("\n".join(found), end="\n" * bool(found))
     return bool(found)
 
