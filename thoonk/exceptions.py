@@ -139,7 +139,7 @@ class ItemDoesNotExist(ItemError):
 
 
 class NotClaimed(ItemError):
-    """The job is not claimed, or the claim that was used no longer holds."""
+    """The job is not claimed, or the claim that was used is no longer valid."""
 
     template = "job {id!r} of feed {feed!r} is not claimed, or is claimed by another worker"
 

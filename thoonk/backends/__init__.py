@@ -1,4 +1,4 @@
-"""What a backend is, a base for those around another one, and how one is opened."""
+"""Backends: their interface, a base class for backends around another one, and opening."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ _BUILT_IN = {
 def impatient(
     url: str, connect_within: float, answer_within: float | None = None
 ) -> dict[str, Any]:
-    """Options with which a URL is opened so that a Redis that is away is an error at once.
+    """Options that make an unreachable Redis an error at once.
 
     Args:
-        url: of a backend. For others than Redis there are no such options.
+        url: the URL of a backend. Only Redis has such options.
         connect_within: seconds to connect.
-        answer_within: seconds for an answer; None: as usual.
+        answer_within: seconds for an answer. None: the default.
     """
     if url.partition("://")[0].lower() not in (*_REDIS, *_SENTINEL):
         return {}
@@ -130,19 +130,19 @@ def _check_object(target: Any, options: dict[str, Any], *, asynchronous: bool) -
 
 
 def open_backend(target: object, **options: Any) -> tuple[Backend, bool]:
-    """The backend that ``target`` stands for, and whether it was opened here.
+    """Return a backend for ``target``, and whether this function has opened it.
 
-    What was opened here is the caller's to close; an object that was passed in is not.
+    The caller closes what was opened here, but not an object that was passed in.
 
     Args:
         target: a name (``"memory"``), a URL (``"redis://localhost/0"``), a redis-py
             client, or a `Backend`.
-        options: passed on to what opens it.
+        options: passed on to the opener.
 
     Raises:
-        InvalidValue: no backend has that scheme, or an option makes no sense.
-        InvalidType: not one of these.
-        BackendNotInstalled: its packages are missing.
+        InvalidValue: there is no backend with this scheme, or an option is not allowed.
+        InvalidType: the target is none of these.
+        BackendNotInstalled: packages of the backend are missing.
     """
     if _is_backend(target):
         _check_object(target, options, asynchronous=False)

@@ -45,7 +45,7 @@ class Backend(Protocol):
     def execute(self, operation: Operation[R]) -> R:
         """Execute one operation atomically, send its notices, and return its answer.
 
-        If a `TakeOperation` is interrupted, the items that it took are put back.
+        If a `TakeOperation` is interrupted, its entries are given back.
 
         Raises:
             ThoonkError: the errors that the operation documents.
@@ -55,10 +55,10 @@ class Backend(Protocol):
         """
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """Wait until there may be an entry to take, at most ``timeout`` seconds; then execute.
+        """Wait up to ``timeout`` seconds until there may be an entry, then execute the operation.
 
         The answer may be empty before the timeout has passed: the caller then tries again. If
-        the wait is interrupted, the items that it took are put back.
+        the wait is interrupted, its entries are given back.
         """
 
     def listen(self, feed: str | None = None) -> Subscription:
@@ -79,7 +79,7 @@ class Interruptible(Protocol):
     """
 
     def interrupt(self, operation: TakeOperation) -> None:
-        """End the `Backend.wait` that another thread runs for the operation with this token.
+        """End the `Backend.wait` of another thread for the operation with this token.
 
         The wait then returns as it does after its timeout.
         """
@@ -103,7 +103,7 @@ class AsyncBackend(Protocol):
     """`Backend` for asyncio. It works only in the event loop that used it first."""
 
     async def execute(self, operation: Operation[R]) -> R:
-        """As `Backend.execute`. If it is cancelled while it takes items, they are put back."""
+        """As `Backend.execute`. If it is cancelled, the entries that it got are given back."""
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """As `Backend.wait`."""

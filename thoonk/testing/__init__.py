@@ -1,10 +1,10 @@
-"""Testing: contract classes for backends, and what helps to test code that uses Thoonk.
+"""Testing: contract classes for backends, and helpers to test code that uses Thoonk.
 
-The contract classes are what a backend has to pass; ``docs/writing-a-backend.md`` tells
-how to use them. `assert_published` and `drain` are for tests of programs, as are the
-fixtures of `thoonk.testing.plugin`: see ``docs/testing.md``.
+A backend has to pass the contract classes; ``docs/writing-a-backend.md`` explains how to use
+them. `assert_published`, `drain` and the fixtures of `thoonk.testing.plugin` are for tests of
+programs: see ``docs/testing.md``.
 
-This needs pytest, which the extra ``testing`` brings; nothing else in Thoonk does.
+This package needs pytest, which the extra ``testing`` installs. Nothing else in Thoonk does.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in {*_MODULES
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, and only that: the plugin is loaded by every run of pytest."""
+    """Import only what is requested, because every run of pytest loads the plugin."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

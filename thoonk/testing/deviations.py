@@ -10,7 +10,7 @@ from thoonk.exceptions import InvalidValue
 
 
 def check_deviations(suite: type, deviations: Mapping[str, str]) -> None:
-    """Refuse names of tests that there are not, and deviations without a reason.
+    """Refuse names that are not tests, and deviations without a reason.
 
     Raises:
         InvalidValue: there is one.
@@ -23,7 +23,7 @@ def check_deviations(suite: type, deviations: Mapping[str, str]) -> None:
 
 
 def skip_deviation(request: pytest.FixtureRequest, deviations: Mapping[str, str]) -> None:
-    """Skip the test when it is one of them."""
+    """Skip the test if it is one of the deviations."""
     # The fixture is one of a test that is a method, which is a function.
     name: str = request.function.__name__
     if name in deviations:

@@ -10,10 +10,10 @@ from thoonk.exceptions import BackendUnavailable
 
 
 class Faults:
-    """Switches for what goes wrong between clients and their backend.
+    """Faults between clients and their backend, to switch on.
 
-    What a client sees is what it sees once it has given up repeating: an error, at once.
-    They are for all clients of the test's world that were opened by the fixtures.
+    A client gets the error at once that it would otherwise get after repeating the call. The
+    faults apply to all clients of the test's world that the fixtures have opened.
     """
 
     def __init__(self) -> None:
@@ -26,24 +26,26 @@ class Faults:
         """Let the next calls take effect and still raise `OutcomeUnknown`.
 
         Args:
-            count: how many calls. What a blocked ``get`` asks meanwhile does not count.
+            count: how many calls. The calls of a blocked ``get`` do not count.
         """
         with self._lock:
             self._losses += count
 
     def cut(self) -> None:
-        """Cut all connections. They are back at once; subscribers get a `Gap`.
+        """Cut all connections, which are restored at once. Subscribers get a `Gap`.
 
-        What they had not read by then is lost to them, as it may be in an outage.
+        They lose the notices that they had not read, as they may in an outage.
         """
         with self._lock:
             self._cuts += 1
 
     @contextlib.contextmanager
     def refuse(self) -> Iterator[None]:
-        """Be away for the length of a block: calls raise `BackendUnavailable`, a blocked
-        ``get`` waits for the end, and subscribers get a `Gap` afterward.
-        """  # noqa: D205 - one sentence
+        """Be unreachable while a block runs.
+
+        Calls raise `BackendUnavailable`, a blocked ``get`` waits for the end of the block, and
+        subscribers get a `Gap` afterward.
+        """
         self._away = True
         self.cut()
         try:
@@ -62,12 +64,12 @@ class Faults:
         return self._cuts
 
     def check(self) -> None:
-        """Raise `BackendUnavailable` while it is away."""
+        """Raise `BackendUnavailable` while calls are refused."""
         if self._away:
             raise BackendUnavailable("the test refuses connections, nothing was done")
 
     def takes_reply(self) -> bool:
-        """Whether the reply at hand is one of those to be lost."""
+        """Whether to lose the current reply."""
         with self._lock:
             lost = self._losses > 0
             self._losses -= lost

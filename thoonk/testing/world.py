@@ -29,13 +29,13 @@ MEMORY = "memory"
 
 
 class World:
-    """Somewhere feeds can live, empty at the beginning of a test.
+    """A place for the feeds of a test, empty when the test starts.
 
     Attributes:
-        name: as it was asked for: ``memory``, the name of a server, or a URL.
-        url: what a program under test can be given to open a client of its own.
-        prefix: what the names of feeds begin with on the server. Empty where the server
-            is private. Clients of the fixtures know nothing of it.
+        name: the requested world: ``memory``, the name of a server, or a URL.
+        url: a URL with which a program under test can open its own client.
+        prefix: the prefix of the names of feeds on the server, which clients of the fixtures
+            do not see. Empty if the server is private.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class World:
         return f"<{type(self).__name__} {self.name}>"
 
     def client(self, *, listen: bool = False, **options: Any) -> Thoonk:
-        """Another client, closed at the end of the test.
+        """Create another client, which is closed at the end of the test.
 
         Args:
             listen: as for `Thoonk`.
-            options: for the backend, as for `Thoonk`. There are none in memory.
+            options: options of the backend, as for `Thoonk`. Memory has none.
         """
         backend: Backend = open_backend(self.url, **options)[0]
         if self.prefix:
@@ -69,7 +69,7 @@ class World:
         return client
 
     def async_client(self, *, listen: bool = False, **options: Any) -> AsyncThoonk:
-        """Another client for asyncio. It is not open yet: use it in ``async with``."""
+        """Create another asyncio client. It is not open yet: use it in ``async with``."""
         backend: AsyncBackend = open_async_backend(self.url, **options)[0]
         if self.prefix:
             backend = AsyncPrefixed(backend, self.prefix)
@@ -78,16 +78,14 @@ class World:
         return AsyncOwner(backend=backend, listen=listen)
 
     def advance(self, seconds: float) -> None:
-        """Let time go by for all that is stored, without waiting for it.
+        """Let time pass for all stored data, without waiting.
 
-        Claims and results are older by that much, and run out if it is their time;
-        scheduled jobs become due; ids that stay taken are free again; workers that do not
-        report are listed no more. A caller that is blocked in a
-        ``get`` looks. The times that a call was given
-        (``get(timeout=5)``) and heartbeats go by the real clock.
+        Claims and results become older and may expire, scheduled jobs become due, taken ids
+        become free, and workers that do not report are no longer listed. A blocked ``get`` checks
+        again. Timeouts of calls (``get(timeout=5)``) and heartbeats use the real clock.
 
         Args:
-            seconds: how much time.
+            seconds: how many seconds pass.
         """
         seconds = check_timeout(seconds) or 0.0
         for name in self._names():
@@ -96,15 +94,15 @@ class World:
         rewind_workers(self._server, seconds, self.prefix)
 
     def expire(self, job: Job[Any] | AsyncJob[Any], claim: Claim[Any] | AsyncClaim[Any]) -> None:
-        """Let a claim be as old as if its worker had been frozen for its ``claim_timeout``.
+        """Make a claim expire, as if its worker had been frozen for ``claim_timeout``.
 
         Args:
             job: the job feed.
-            claim: a claim that holds.
+            claim: a valid claim.
 
         Raises:
-            InvalidValue: the feed has no ``claim_timeout``, so that no claim runs out.
-            NotClaimed: it does not hold.
+            InvalidValue: the feed has no ``claim_timeout``, so claims never expire.
+            NotClaimed: the claim is not valid.
         """
         name = self.prefix + job.name
         configured: Any = self._server.hget(f"feed.config:{name}", "claim_timeout")
@@ -121,7 +119,7 @@ class World:
         return {name for name in own if name is not None}
 
     def _wake(self, name: str) -> None:
-        """Let who is blocked on the feed look again."""
+        """Make blocked consumers of the feed check again."""
         if self.name == MEMORY:
             from thoonk.backends.memory import World as Memory  # noqa: PLC0415
 
@@ -137,7 +135,7 @@ class World:
         self._server.lrem(ids, 0, nothing)
 
     def close(self) -> None:
-        """Close the clients, and delete what is left of the test."""
+        """Close the clients, and delete the data of the test."""
         for client in self._clients:
             client.close()
         if self.name == MEMORY:
@@ -153,17 +151,17 @@ class World:
 
 
 def open_world(name: str, servers: Servers, faults: Faults | None) -> World:
-    """An empty world by its name.
+    """Open an empty world by its name.
 
     Args:
-        name: ``memory``, the name of a server to be started, or the URL of one that runs.
-        servers: those that were started.
-        faults: what goes wrong, if the test wants that.
+        name: ``memory``, the name of a server to start, or the URL of a running server.
+        servers: the servers that were started.
+        faults: faults for the test to switch on. None: none.
 
     Raises:
         InvalidValue: there is no such world.
-        LookupError: the server is not on this machine.
-        BackendNotInstalled: packages for memory are missing.
+        LookupError: the server is not installed on this machine.
+        BackendNotInstalled: packages of the memory backend are missing.
     """
     fresh = uuid.uuid4().hex
     if name == MEMORY:

@@ -38,15 +38,15 @@ def _on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., 
 
 
 class AsyncContract:
-    """Base of the contract classes for asyncio: clients in one fresh world.
+    """The base of the contract classes for asyncio: clients in one empty world.
 
-    A subclass needs the fixture ``open_async_backend``, a plain one: a function that
-    opens a backend, each time it is called another one, in the same empty world. What
-    it opened is closed at the end of the test.
+    A subclass needs the fixture ``open_async_backend``: a plain function that opens a new backend
+    each time it is called, always in the same empty world. The backends are closed at the end of
+    the test.
 
     Attributes:
-        deviations: names of tests that the backend does not pass on purpose, each with
-            the reason. They are skipped.
+        deviations: names of tests that the backend deliberately does not pass, each with the
+            reason. They are skipped.
     """
 
     deviations: ClassVar[Mapping[str, str]] = {}
@@ -95,18 +95,18 @@ class AsyncContract:
         return self.client(listen=True)
 
     def blocked(self) -> int:
-        """How many consumers wait in a blocking ``get``. To be overridden by who knows better."""
+        """How many consumers wait in a blocking ``get``. Override it if you know a better way."""
         return sum(backend.waiting for backend in self._backends)
 
     async def stored(self, thoonk: AsyncThoonk) -> Mapping[str, Any]:
-        """All there is in the world, to see that something left it as it was.
+        """Return everything in the world, to check that a call changes nothing.
 
-        To be overridden by who can look behind the public operations.
+        Override it if you can read more than the public operations do.
         """
         return await read_all(thoonk)
 
     async def pass_time(self, seconds: float) -> None:
-        """Let that many seconds pass for the backend. Override it if you can turn its clock."""
+        """Let time pass for the backend. Override it if you can set its clock."""
         await pause(seconds)
 
     async def close_all(self) -> None:

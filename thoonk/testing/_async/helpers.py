@@ -27,12 +27,12 @@ class Background:
 
 
 async def pause(seconds: float) -> None:
-    """Let time pass, for what has to be distinguished by it."""
+    """Let time pass, so that times differ."""
     await asyncio.sleep(seconds)
 
 
 async def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
-    """Poll until the (plain, not async) condition holds; return what it gave."""
+    """Poll until the condition, a plain function, is true; return its value."""
     async with asyncio.timeout(timeout):
         while not (value := condition()):
             await asyncio.sleep(0.005)
@@ -42,7 +42,7 @@ async def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
 async def becomes(
     expected: Any, function: Callable[..., Awaitable[Any]], *args: Any, timeout: float = 10
 ) -> None:
-    """Call again and again until it answers ``expected``."""
+    """Call repeatedly until the answer is ``expected``."""
     answer: Any = None
     try:
         async with asyncio.timeout(timeout):

@@ -1,4 +1,4 @@
-"""A backend that notes what is asked of it."""
+"""A backend that records its calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 class AsyncObserved(AsyncForwardingBackend):
-    """Passes everything on, and notes it.
+    """Passes all calls on, and records them.
 
     Attributes:
         sent: the operations, in order, also those that were waited for.

@@ -1,4 +1,4 @@
-"""A world of its own on a server that others use, too: all names get a prefix."""
+"""A separate world on a shared server: all names get a prefix."""
 
 from __future__ import annotations
 

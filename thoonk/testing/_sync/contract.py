@@ -16,15 +16,14 @@ from thoonk.testing.deviations import check_deviations, skip_deviation
 
 
 class Contract:
-    """Base of the contract classes for threads: clients in one fresh world.
+    """The base of the contract classes for threads: clients in one empty world.
 
-    A subclass needs the fixture ``open_backend``: a function that opens a backend, each
-    time it is called another one, in the same empty world. What it opened is closed at
-    the end of the test.
+    A subclass needs the fixture ``open_backend``: a function that opens a new backend each time it
+    is called, always in the same empty world. The backends are closed at the end of the test.
 
     Attributes:
-        deviations: names of tests that the backend does not pass on purpose, each with
-            the reason. They are skipped.
+        deviations: names of tests that the backend deliberately does not pass, each with the
+            reason. They are skipped.
     """
 
     deviations: ClassVar[Mapping[str, str]] = {}
@@ -76,9 +75,9 @@ class Contract:
         return sum(backend.waiting for backend in self._backends)
 
     def stored(self, thoonk: Thoonk) -> Mapping[str, Any]:
-        """All there is in the world, to see that something left it as it was.
+        """Return everything in the world, to check that a call changes nothing.
 
-        To be overridden by who can look behind the public operations.
+        Override it if you can read more than the public operations do.
         """
         return read_all(thoonk)
 

@@ -17,11 +17,11 @@ from thoonk.testing.faults import Faults
 R = TypeVar("R")
 
 GLANCE = 0.02
-"""Seconds after which a subscriber looks whether its connection was cut."""
+"""Seconds after which a subscriber checks whether its connection was cut."""
 
 
 class Faulty(ForwardingBackend):
-    """Passes everything on, unless `Faults` say otherwise."""
+    """Passes all calls on, unless a fault is switched on."""
 
     def __init__(self, backend: Backend, faults: Faults) -> None:
         super().__init__(backend)

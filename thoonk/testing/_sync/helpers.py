@@ -44,7 +44,7 @@ def pause(seconds: float) -> None:
 
 
 def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
-    """Poll until the (plain, not async) condition holds; return what it gave."""
+    """Poll until the condition, a plain function, is true; return its value."""
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
@@ -54,7 +54,7 @@ def until(condition: Callable[[], Any], timeout: float = 10) -> Any:
 
 
 def becomes(expected: Any, function: Callable[..., Any], *args: Any, timeout: float = 10) -> None:
-    """Call again and again until it answers ``expected``."""
+    """Call repeatedly until the answer is ``expected``."""
     deadline = time.monotonic() + timeout
     while (answer := function(*args)) != expected:
         if time.monotonic() > deadline:
