@@ -152,7 +152,7 @@ class Resync:
                 del self._wanted[id]
         reach = len(self._order) + self._shift
         if asked.start > reach:
-            # So much has gone since it was asked for that it does not join.
+            # So many items were removed since the request that the page does not adjoin.
             self._overlap = min(MOST_OVERLAP, self._overlap * 2)
             return
         self._join(asked, page, reach)
@@ -202,7 +202,7 @@ class Resync:
                 self._met = id
                 self._kept[id] = None
                 return
-        # What is told moves to the end, so all that stand behind it are told, too.
+        # A reported item moves to the end, so all items after it are reported, too.
         self._keeps = False
         if self._items.get(id) is None:
             self._wanted[id] = None
@@ -229,7 +229,7 @@ class Resync:
         )
 
     def _finish(self, total: int) -> None:
-        # Notices told of these, and they were nowhere.
+        # Notices mentioned these items, but no page had them.
         unplaced = [id for id in self._items if id not in self._order]
         if not self._agrees or unplaced or len(self._order) + self._shift != total:
             if self._passes < PASSES:

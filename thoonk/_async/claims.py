@@ -65,7 +65,7 @@ class AsyncClaims(AsyncHand[T]):
             while (claim := await self.next()) is not None:
                 yield claim
         finally:
-            # A loop that is left, by whatever way, has nobody to tell of an error.
+            # When a loop is left, there is no caller to raise an error to.
             if not self._in_block:
                 await self.close_quietly()
 

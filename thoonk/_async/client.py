@@ -394,7 +394,7 @@ class AsyncThoonk:
         if not await self._backend.execute(UnregisterFeed(name)) and not existed:
             raise FeedDoesNotExist(name)
         if await self._backend.execute(GetConfig(name)):
-            # Created anew by someone else between the two steps: it belongs on the list.
+            # Another client created the feed between the two steps: put its name back on the list.
             await self._backend.execute(RegisterFeed(name))
 
     async def feed_exists(self, name: str) -> bool:

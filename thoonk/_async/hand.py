@@ -185,7 +185,7 @@ class AsyncHand(Generic[T]):
             await self._heartbeat.join(5.0)
             self._heartbeat = None
         await self._outbox.flush()
-        # Not the whole of the token: of what has been ended the backend has been told.
+        # Release single claims, not the whole token: the backend knows which ones have ended.
         left = [claim for claim in self._hand if not claim.ended]
         current = self._current
         if current is not None and current.outbox is self._outbox and not current.ended:

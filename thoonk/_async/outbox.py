@@ -72,12 +72,12 @@ class AsyncOutbox:
                 if not ended or not is_refusal(error):
                     self._ended.extendleft(reversed(ended))
                     raise
-                # One that is refused must not keep the others from being told.
+                # One refused end must not keep the others from being reported.
                 await self._flush_one_by_one(ended)
                 operation = self._operation(token, count, (), recover_expired=recover_expired)
                 answer = await self._backend.execute(operation)
             except BaseException:
-                # If it was done all the same, they count as lost the next time.
+                # If the operation took effect anyway, these count as lost the next time.
                 self._ended.extendleft(reversed(ended))
                 raise
         await self.log_lost(answer.lost, "End of job %s was not wanted: %s")

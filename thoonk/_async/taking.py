@@ -45,7 +45,7 @@ async def wait_for(
         Empty: nothing came in time.
         BackendUnavailable, OutcomeUnknown: the backend is away when the time is over.
     """
-    # What the waiter has been given stands on the way first.
+    # An id that a wait has reserved for this consumer is found only with recover_expired.
     operation = attrs.evolve(operation, recover_expired=True)
     failure: BackendUnavailable | OutcomeUnknown | None = None
     while not batch.entries and not is_over():

@@ -381,7 +381,7 @@ class Thoonk:
         if not self._backend.execute(UnregisterFeed(name)) and not existed:
             raise FeedDoesNotExist(name)
         if self._backend.execute(GetConfig(name)):
-            # Created anew by someone else between the two steps: it belongs on the list.
+            # Another client created the feed between the two steps: put its name back on the list.
             self._backend.execute(RegisterFeed(name))
 
     def feed_exists(self, name: str) -> bool:

@@ -273,7 +273,7 @@ class FeedCopy:
         assert self._mark is not None  # noqa: S101
         is_all_ours = not self._mark.merge
         if self._continues and is_all_ours and self.kind == QUEUE:
-            # What was taken at the source since cannot be told from what was not.
+            # We cannot know which items consumers got from the source since then.
             while self._to(QueueClear(self.new_name)).left:
                 pass
         passes = 0

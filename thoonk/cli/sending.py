@@ -87,7 +87,7 @@ def insert_new(session: Session, name: str, items: Sequence[bytes], position: Po
     for chunk in chunked(items, len):
         ids = session.client.backend.execute(SortedInsert(name, chunk, position))
         print_ids(session, ids)
-        # What comes next stands after these, wherever that is.
+        # The next items follow these, wherever they are.
         position = Position(Where.AFTER, ids[-1])
 
 

@@ -65,7 +65,7 @@ class Background:
     """Work that lasts until its function returns."""
 
     def __init__(self, function: Callable[[], None], name: str) -> None:
-        # A daemon: a client that nobody closed must not keep the interpreter alive.
+        # A daemon: an unclosed client must not keep the interpreter alive.
         self._thread = threading.Thread(target=function, name=name, daemon=True)
         self._thread.start()
 

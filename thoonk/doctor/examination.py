@@ -92,7 +92,7 @@ class Examination:
         outcome: Outcome = {}
         for _ in range(ROUNDS if self._repair else 1):
             found = self._round()
-            # What was not repaired and is gone all the same is not worth a word.
+            # Do not report what disappeared without a repair.
             outcome = {key: value for key, value in outcome.items() if value[2]} | found
             if not any(repaired for *_, repaired in found.values()):
                 break
@@ -164,7 +164,7 @@ class Examination:
 
     def _faults(self, candidate: Candidate, now: float) -> tuple[Fault, ...]:
         if any(isinstance(reply, Exception) for reply in candidate.replies):
-            return ()  # a key of another type, which is told elsewhere
+            return ()  # a key of another type, which another rule reports
         faults = candidate.rule(candidate.replies, now)
         return tuple(f for f in faults if f is not None and f.check.name not in self._ignore)
 
@@ -173,7 +173,7 @@ class Examination:
         return [again for again in self._wrong(found) if again.fingerprint == before[again]]
 
     def _try_repair(self, candidate: Candidate, fault: Fault) -> bool:
-        # What is wrong again although it was repaired is told, and left to people.
+        # If a repaired fault is back, report it and leave it to people.
         key = (fault.check.name, candidate.feed, candidate.subject)
         if not self._repair or not fault.repair or key in self._repaired:
             return False
@@ -185,7 +185,7 @@ class Examination:
         except redis.exceptions.ResponseError as error:
             if not _is_of_another_type(error):
                 raise
-            return False  # a key that is written is of another type: told in the next run
+            return False  # a key to write has another type, which the next run reports
         if repaired:
             self._repaired.add(key)
         return repaired
@@ -241,7 +241,7 @@ class Examination:
     def _of_feed(self, name: str, found: set[str], stored: list[bytes]) -> Iterator[Candidate]:
         fields = self._fields(name)
         kind = KIND_OF_TYPE.get(fields.get("type", ""))
-        # What a type of somebody's own keeps under ids is not ours to know.
+        # We cannot know what a custom type stores under its ids.
         known = found - {catalogue.RESULT, *(("ids",) if kind is None else ())}
         wrong_types = self._wrong(
             candidates.of_type(name, word, kind or "") for word in sorted(known)

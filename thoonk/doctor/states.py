@@ -285,7 +285,7 @@ def wrong_time(state: ItemState, feed: Feed) -> Fault | None:
     says = "numbers that are no times"
     if state.score is not None and not is_time(state.score):
         return Fault(WRONG_TIME, says)  # where it belongs cannot be known
-    # A claim that was late or of the future is told as that.
+    # Other rules report late claims and claims in the future.
     claimed = None if state.is_ahead(feed) or state.is_late(feed) else state.claimed
     writes = [
         words("ZADD", key, "XX", text_of_time(feed.now), state.id)

@@ -295,8 +295,8 @@ class FeedCollector(Collector):
     def _read(self) -> _Read | None:
         """What the backend says now; None: it is away, or does not say in time."""
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        # Where the backend hangs, so does the one thread that asks it, and not one more for
-        # each scrape. What it is told in the end is of a time that is over: nobody reads it.
+        # If the backend hangs, only one thread hangs with it, not one more for each scrape. Its
+        # late answer is not used.
         if not self._lock.acquire(timeout=self._timeout or -1):
             return None
         try:

@@ -175,7 +175,7 @@ def open_world(name: str, servers: Servers, faults: Faults | None) -> World:
     if name in {*FINDERS, ANY}:
         server = servers.get(name)
         plain = server.client()
-        # It is ours, and whoever had it before is through.
+        # The server is ours, and earlier tests no longer use it.
         plain.flushall()
         return World(name, server.url, plain, faults=faults)
     if "://" in name:

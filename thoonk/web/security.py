@@ -29,8 +29,8 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    # Other sites learn nothing. Not no-referrer: with that, browsers send `Origin: null` with
-    # our own forms, too, and a form of another site could not be told from them.
+    # Other sites learn nothing. Not no-referrer: browsers would send `Origin: null` with our own
+    # forms, too, and we could not distinguish them from forms of other sites.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -110,7 +110,7 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    # A child that a job forks ends at a signal, also at one that comes at once.
+    # A child that a job forks ends at a signal, even one that arrives immediately.
     os.register_at_fork(
         before=_before_fork,
         after_in_parent=_after_fork,

@@ -135,7 +135,7 @@ class Supervisor:
             self._notifier.stopping(f"Stopping; jobs have {self._grace:g} s")
             self._end(shutdown)
         finally:
-            # Whatever happened here: nobody is left behind.
+            # Leave no process behind, whatever happened.
             for child in self._children:
                 self._kill(child)
 
@@ -145,7 +145,7 @@ class Supervisor:
             self._missing -= 1
             report = Report(self._context, self._feeds, self._slots)
             legacy, self._legacy = self._legacy, Legacy()
-            # Also where it dies before it has told of any.
+            # Even if the process dies before it reports any.
             report.retries_until = legacy.retries_until
             process = self._context.Process(
                 target=self._be_a_child, args=(os.getpid(), report, legacy), name="thoonk-worker"

@@ -47,12 +47,12 @@ class BlockedTakes:
         self._waiters.enter(operation.feed, wake)
         try:
             try:
-                # An item may have come between the caller's look and the queueing up. And
-                # closing, too, either sees the one that waits or is seen here.
+                # An item may have arrived before this consumer was registered. Likewise, a
+                # close either wakes this consumer or is noticed here.
                 batch = self._execute(operation)
                 if not batch.entries:
                     if batch.retry_after is not None:
-                        # So may have a job for later, of which the caller does not know.
+                        # A job may have been scheduled that the caller does not know about.
                         timeout = min(timeout, batch.retry_after)
                     wait_event(event, timeout)
             finally:

@@ -71,7 +71,7 @@ class Contract:
         return self.client(listen=True)
 
     def blocked(self) -> int:
-        """How many takers wait in a blocking ``get``. To be overridden by who knows better."""
+        """How many consumers wait in a blocking ``get``. Override it if you know a better way."""
         return sum(backend.waiting for backend in self._backends)
 
     def stored(self, thoonk: Thoonk) -> Mapping[str, Any]:
@@ -82,7 +82,7 @@ class Contract:
         return read_all(thoonk)
 
     def pass_time(self, seconds: float) -> None:
-        """Let so many seconds go by for the backend. To be overridden by who can turn its clock."""
+        """Let time pass for the backend. Override it if you can set its clock."""
         pause(seconds)
 
     def close_all(self) -> None:

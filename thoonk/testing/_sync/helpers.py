@@ -39,7 +39,7 @@ class Background:
 
 
 def pause(seconds: float) -> None:
-    """Let time go by, for what has to be told apart by it."""
+    """Let time pass, so that times differ."""
     time.sleep(seconds)
 
 

@@ -154,7 +154,7 @@ class AsyncEndings:
         if delay is None:
             delay = consumer.handler.delay(job.attempt)
         if job.attempt >= consumer.max_failures > 0:
-            # The backend is to stall it now. A feed that was made anew may not say so any more.
+            # The backend should stall the job now. A feed that was recreated may lack the setting.
             with contextlib.suppress(ThoonkError):
                 await refresh(self._thoonk, consumer)
         try:

@@ -323,7 +323,7 @@ class AsyncExecutor:
         deadline = time.monotonic() + grace
         while self._working and time.monotonic() < deadline and shutdown() is not Shutdown.COLD:
             if all(self._is_to_end(slot) for slot in [*self._working]):
-                break  # nobody else is waited for
+                break  # there is nothing else to wait for
             if await wait_event(self._changed, TICK):
                 self._changed.clear()
             self._tick()
@@ -371,7 +371,7 @@ class AsyncExecutor:
         try:
             await beats.run()
         except BaseException:
-            # Claims would run out that nobody extends, and their jobs be done twice.
+            # Without heartbeats claims expire, and their jobs run twice.
             self._is_over.set()
             raise
 
@@ -383,10 +383,10 @@ class AsyncExecutor:
                 except Closed:
                     self._is_over.set()
                     return
-                except Exception as error:  # noqa: BLE001 - one that goes on is better than none
+                except Exception as error:  # noqa: BLE001 - a loop must survive any error
                     await self._recover(slot, error)
         except BaseException:
-            # A worker that does some of its work, and looks as if it did all, is worse than none.
+            # Better no worker than one that silently does only a part of its work.
             self._is_over.set()
             raise
         finally:

@@ -68,7 +68,7 @@ class AsyncWorkerHeartbeat:
                 try:
                     await self._beat(consumer)
                 except FeedDoesNotExist:
-                    pass  # its loops make it anew
+                    pass  # its loops create it again
                 except ThoonkError as error:
                     # The next time may still be soon enough.
                     extra = {"event": "claims_not_extended", "feed": consumer.feed}

@@ -104,7 +104,7 @@ class AsyncSlot:
             raise
         except asyncio.CancelledError as error:
             if self.held and not (self._task and self._task.cancelling()):
-                # Of something that the handler waited for, and nobody has cancelled this task.
+                # The handler awaited something that was cancelled; this task was not.
                 raise RuntimeError("the handler was cancelled from within") from error
             if self.held:
                 raise

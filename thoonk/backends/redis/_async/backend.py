@@ -134,7 +134,7 @@ class AsyncRedisBackend:
         self._retry_for = check_retry_for(retry_for)
         check_no_decoding(self._pool.connection_kwargs)
         try:
-            # Makes an object and opens nothing: a misspelt option is told here.
+            # Creates an object and does not connect: a misspelled option is found here.
             dedicated_connection(self._pool)
         except (TypeError, ValueError, RedisError) as error:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
@@ -265,7 +265,7 @@ class AsyncRedisBackend:
         """What an error reply means."""
         refusal = errors.refused(error, command)
         if isinstance(refusal, BackendUnavailable):
-            # Perhaps it is not the master any more: the next attempt looks anew.
+            # It may no longer be the master: let the next attempt look it up again.
             await disconnect(connection)
         elif isinstance(refusal, ItemTooLarge) and refusal.setting:
             await disconnect(connection)  # which the server does, too

@@ -271,7 +271,7 @@ class AsyncRedisSubscription:
         try:
             registered: bool = await self._execute(FeedIsRegistered(feed))
         except ThoonkError as error:
-            # A notice too many does less harm than one that is missing.
+            # Delivering a notice of another db does less harm than losing one.
             extra = {"event": "feed_not_looked_up", "feed": feed}
             logger.warning(
                 "Cannot determine whether feed %r is in this db: %s", feed, error, extra=extra

@@ -101,7 +101,7 @@ class SessionPool:
             shielded(give_connection, self._pool, connection)
         session.used = time.monotonic()
         self._free.append(session)
-        # Who waits for the pool must not wait for connections that nobody uses.
+        # Callers that wait for the pool get connections that are not in use.
         while self._wanting and (connection := self._spare()) is not None:
             shielded(give_connection, self._pool, connection)
 
