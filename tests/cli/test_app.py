@@ -272,7 +272,7 @@ def test_commands_options_and_names_of_feeds_are_completed(
             job.schedule(name, "x", every=3600)
     assert completed(url, "job", "unschedule", "jobs", "n") == ["never", "nightly"]
     assert completed(url, "job", "unschedule", "nothing", "n") == []
-    assert completed(url, "co") == ["config", "completion", "conform"]
+    assert completed(url, "co") == ["config", "copy", "completion", "conform"]
     assert completed(url, "job", "ret") == ["retract", "retry"]
     assert completed(url, "job", "r") == ["reschedule", "result", "retract", "retry", "run-now"]
     assert completed(url, "job", "put", "notes", "--if-exists", "r") == ["replace", "refuse"]
