@@ -221,6 +221,20 @@ def test_what_cannot_be_copied_is_refused_before_anything_is(
     assert "'s' is not empty in TARGET" in cli("copy", *urls, "s", "--merge", fails=5).err
 
 
+def test_a_file_that_does_not_exist_or_is_damaged_is_no_source(tmp_path: Path) -> None:
+    cli, path, target = Cli("none://"), tmp_path / "one.db", f"sqlite:///{tmp_path}/two.db"
+    assert "does not exist" in cli("copy", f"sqlite:///{path}", target, fails=69).err
+    assert [*tmp_path.iterdir()] == []
+    with Thoonk(backend=f"sqlite:///{path}") as client:
+        client.queue("q").put_many(["x" * 100] * 1000)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert "damaged" in cli("copy", f"sqlite:///{path}", target, fails=1).err
+    path.unlink()
+    Thoonk(backend=f"sqlite:///{path}").close()
+    assert "no feeds in SOURCE" in cli("copy", f"sqlite:///{path}", target).err
+
+
 def test_an_empty_feed_in_the_target_is_filled_and_keeps_its_configuration(
     urls: tuple[str, str], source: Thoonk, target: Thoonk
 ) -> None:

@@ -19,7 +19,16 @@ from typing import Any
 import attrs
 import click
 
-from thoonk import FeedDoesNotExist, FeedExists, Thoonk, ThoonkError, WrongFeedType
+from thoonk import (
+    BackendError,
+    FeedDoesNotExist,
+    FeedExists,
+    InvalidValue,
+    Thoonk,
+    ThoonkError,
+    WrongFeedType,
+)
+from thoonk.backends import checkable
 from thoonk.chunks import MOST_ADDED
 from thoonk.cli.output import print_table, to_terminal, write_json, write_line
 from thoonk.cli.records import Reader, Writer
@@ -443,11 +452,14 @@ def copy(
         raise click.UsageError("SOURCE and TARGET are the same: choose another NAME with --as.")
     if any(url.partition(":")[0].lower() in ("memory", "embedded") for url in (source, target)):
         click.echo(MEMORY_NOTE, err=True)
+    _check_source(source)
     with Thoonk(backend=source) as origin, Thoonk(backend=target) as destination:
         copies = [
             FeedCopy(origin, destination, place, name, new_name or name, options)
             for name in names or _all_names(origin, destination, place)
         ]
+        if not copies:
+            click.echo("Note: there are no feeds in SOURCE", err=True)
         plans = [each.check() for each in copies]
         if dry_run:
             _show(session, copies, plans)
@@ -457,6 +469,24 @@ def copy(
         for each in copies:
             each.run()
             _tell(session, each)
+
+
+def _check_source(url: str) -> None:
+    """Refuse a file that does not exist, which would be created, or is damaged.
+
+    Raises:
+        BackendUnavailable, BackendError: it is.
+    """
+    checker = checkable(url)
+    if checker is None:
+        return
+    try:
+        checkup = checker.check_up(url)
+    except InvalidValue:
+        return  # it is in memory
+    for finding in checkup.findings:
+        if not checkup.can_be_opened and finding.is_fault:
+            raise BackendError(f"{finding.says}; see thoonk doctor {url.partition('?')[0]}")
 
 
 def _all_names(source: Thoonk, target: Thoonk, place: str) -> Iterator[str]:
