@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -221,6 +222,26 @@ def test_old_notices_are_removed_and_a_reader_that_needed_them_is_told(
         assert "Gap" in heard
         after = heard[heard.index("Gap") + 1 :]
         assert after == [str(number) for number in range(3000 - len(after), 3000)]
+
+
+def test_old_notices_are_removed_a_few_at_a_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Thoonk(backend=url) as thoonk, thoonk.feed("f").subscribe():
+        feed, store = thoonk.feed("f"), thoonk.backend.core.store
+
+        def kept() -> int:
+            with store.lock, store.transaction(writes=False):
+                return store._number("SELECT count(*) FROM notices")
+
+        feed.publish_many([str(number) for number in range(500)])
+        monkeypatch.setattr(sqlite, "KEEP_AT_MOST", 100)
+        monkeypatch.setattr(sqlite, "CLEAN_AFTER", 10)
+        counts = [kept()]
+        while counts[-1] > 100 + 10:
+            feed.publish("x")
+            counts.append(kept())
+            assert len(counts) < 1000
+        # One more in each step, and 20 fewer at most when it is cleaned.
+        assert min(after - before for before, after in itertools.pairwise(counts)) == 1 - 20
 
 
 def test_a_taker_that_waited_through_a_pause_learns_what_is_due(url: str) -> None:

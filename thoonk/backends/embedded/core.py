@@ -117,24 +117,33 @@ class Core:
             raise UnsupportedOperation(f"the embedded engine does not know {kind.__name__}")
         writes = kind not in READS
         store = self.store
-        with self._lock:
-            with store.transaction(writes=writes):
-                step = Step(store, microseconds(self.clock()), self._marks.__next__)
-                answer = cast("R", handler(step, operation))
-                if writes:
-                    step.end()
-                    self._clean(step)
-                    if store.shares_notices:
-                        store.publish(step.notices)
+        try:
+            with self._lock:
+                with store.transaction(writes=writes):
+                    step = Step(store, microseconds(self.clock()), self._marks.__next__)
+                    answer = cast("R", handler(step, operation))
+                    if writes:
+                        step.end()
+                        self._clean(step)
+                        if store.shares_notices:
+                            store.publish(step.notices)
+                if not store.shares_notices:
+                    self.deliver(step.notices)
+            if operation.wakes_waiters:
+                self.waiters.call_for(operation)
+        except Exception:
+            raise
+        except BaseException:
+            # A signal handler has raised. What was to be done may be done, without its notices.
             if not store.shares_notices:
-                self.deliver(step.notices)
-        if operation.wakes_waiters:
+                self.miss()
             self.waiters.call_for(operation)
+            raise
         return answer
 
     def _clean(self, step: Step) -> None:
         self._until_expiry -= 1
-        if not self._until_expiry:
+        if self._until_expiry <= 0:
             self._until_expiry = EXPIRE_EVERY
             self.store.clean(step.now)
 

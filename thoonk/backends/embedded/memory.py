@@ -8,11 +8,14 @@ import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, TypeAlias
 
 import attrs
 
 from thoonk.backends.embedded.store import EXPIRING, Feed, Record, Row, Shelf, State, Store
+from thoonk.exceptions import ThoonkError
 
 CHUNK = 512
 """How many rows a part of a long list has at most: to insert moves those behind it."""
@@ -88,10 +91,10 @@ class Ordered:
 
 @attrs.define(eq=False)
 class _Contents:
-    """What is in one feed.
+    """What is in one feed. All but the rows and the shelves can be made from these.
 
     Attributes:
-        rows: by id, each with its item and the state and place that it was saved with.
+        rows: by id, each with its item and as it was saved.
         states: the rows in each state, in order.
         parts: the rows by the number of their key, in parts of `KEYS`.
         tokens: the rows that were claimed under each token.
@@ -109,15 +112,91 @@ class _Contents:
 
 @attrs.define(eq=False)
 class _Kept:
+    """A row, and how it was saved: the engine changes the row itself."""
+
     row: Row
     item: bytes
     state: State
     place: int
     token: str
+    put_at: int
+    since: int
+    failures: int
+    note: dict[str, Any] | None
+
+
+def _kept(row: Row, item: bytes) -> _Kept:
+    note = {**row.note} if row.note else None
+    return _Kept(
+        row, item, row.state, row.place, row.token, row.put_at, row.since, row.failures, note
+    )
+
+
+Numbers: TypeAlias = tuple[dict[str, str], int, int, int, int, int, int, list[int]]
+"""What changes of a feed."""
+
+
+def _numbers(feed: Feed) -> Numbers:
+    return (
+        feed.config,
+        feed.publishes,
+        feed.finished,
+        feed.given,
+        feed.first,
+        feed.last,
+        feed.failing,
+        feed.counts[:],
+    )
+
+
+def _restore(feed: Feed, numbers: Numbers) -> None:
+    config, *counted, counts = numbers
+    feed.configure(config)
+    feed.publishes, feed.finished, feed.given, feed.first, feed.last, feed.failing = counted
+    # Not the list itself, which is needed again when this is interrupted.
+    feed.counts = counts[:]
+
+
+class _Writes:
+    """A block that changes the store as a whole, or not at all."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store.begin(writes=True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._store.commit()
+        else:
+            self._store.roll_back(error)
+
+
+class _Reads:
+    """A block that changes nothing."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def __enter__(self) -> None:
+        self._store.begin(writes=False)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Nothing has changed."""
 
 
 class MemoryStore(Store):
-    """Feeds in memory."""
+    """Feeds in memory.
+
+    A step may be interrupted anywhere, for a signal handler may raise `KeyboardInterrupt`. So what
+    a step changes is noted before: feeds as they were, the rows and records that it replaces. What
+    else there is of a feed is made again then.
+    """
 
     is_quick = True
 
@@ -127,28 +206,105 @@ class MemoryStore(Store):
         self._contents: dict[int, _Contents] = {0: _Contents()}
         self._keys = itertools.count(1)
         self._expiries: defaultdict[Shelf, list[tuple[int, int, str]]] = defaultdict(list)
+        self._reading, self._writing = _Reads(self), _Writes(self)
+        # Of the step under way. None: it changes nothing.
+        self._before: dict[int, tuple[Feed, Numbers]] | None = None
+        self._replaced: list[tuple[dict[Any, Any], Any, Any]] = []
 
     def __str__(self) -> str:
         return "in memory"
 
+    # --- steps --------------------------------------------------------------------------
+
     def transaction(self, *, writes: bool) -> AbstractContextManager[None]:
-        """Nothing to begin, and nothing to undo."""
-        return _NO_TRANSACTION
+        """A block that happens as a whole or not at all."""
+        return self._writing if writes else self._reading
+
+    def begin(self, *, writes: bool) -> None:
+        """Begin a step."""
+        if self._before is not None:
+            # The last one was interrupted while it was ended.
+            self._undo()
+        if writes:
+            # In this order: what is noted is undone for as long as there is something before.
+            self._replaced = []
+            self._before = {}
+
+    def commit(self) -> None:
+        """End a step."""
+        self._before = None
+
+    def roll_back(self, error: BaseException | None) -> None:
+        """Undo a step."""
+        if isinstance(error, ThoonkError) and not self._replaced:
+            # It was refused before it changed rows, and quickly undone.
+            for feed, numbers in (self._before or {}).values():
+                _restore(feed, numbers)
+            self._before = None
+        else:
+            self._undo()
+
+    def _undo(self) -> None:
+        """Bring back what was before the step. May be interrupted, and called again."""
+        for kept, key, before in reversed(self._replaced):
+            if before is None:
+                kept.pop(key, None)
+            else:
+                kept[key] = before
+        for key, (feed, numbers) in (self._before or {}).items():
+            _restore(feed, numbers)
+            if key in self._contents:
+                self._make(self._contents[key])
+        self.commit()
+
+    @staticmethod
+    def _make(contents: _Contents) -> None:
+        """Make everything from the rows as they were saved."""
+        states = [Ordered() for _ in State]
+        parts: dict[int, dict[int, Row]] = {}
+        tokens: dict[str, list[Row]] = {}
+        for kept in sorted(contents.rows.values(), key=lambda kept: (kept.place, kept.row.key)):
+            row = kept.row
+            row.state, row.place, row.token = kept.state, kept.place, kept.token
+            row.put_at, row.since, row.failures = kept.put_at, kept.since, kept.failures
+            row.note = {**kept.note} if kept.note else {}
+            states[row.state].add(row)
+            if row.token:
+                tokens.setdefault(row.token, []).append(row)
+        for row in sorted((kept.row for kept in contents.rows.values()), key=lambda row: row.key):
+            parts.setdefault(row.key // KEYS, {})[row.key] = row
+        puts = [(row.put_at, row.key, row) for row in states[State.WAITING]]
+        heapq.heapify(puts)
+        contents.states, contents.parts = states, parts
+        contents.tokens, contents.puts = tokens, puts
+
+    def _replace(self, kept: dict[Any, Any], key: Any) -> None:
+        """Note what is there before it is replaced or removed."""
+        self._replaced.append((kept, key, kept.get(key)))
 
     # --- feeds --------------------------------------------------------------------------
 
     def find(self, name: str) -> Feed | None:
-        return self._feeds.get(name)
+        feed = self._feeds.get(name)
+        before = self._before
+        if before is not None and feed is not None and feed.key not in before:
+            before[feed.key] = feed, _numbers(feed)
+        return feed
 
     def create(self, name: str, config: dict[str, str]) -> Feed:
-        feed = self._feeds[name] = Feed(next(self._keys), name, config)
+        feed = Feed(next(self._keys), name, config)
+        self._replace(self._feeds, name)
+        self._replace(self._contents, feed.key)
         self._contents[feed.key] = _Contents()
+        self._feeds[name] = feed
         return feed
 
     def save_feed(self, feed: Feed) -> None:
         """The feed is the one that is kept."""
 
     def drop(self, feed: Feed) -> None:
+        self._replace(self._feeds, feed.name)
+        self._replace(self._contents, feed.key)
         del self._feeds[feed.name], self._contents[feed.key]
 
     # --- rows ---------------------------------------------------------------------------
@@ -204,25 +360,33 @@ class MemoryStore(Store):
         contents = self._contents[feed.key]
         for row, item in zip(rows, items, strict=True):
             row.key = next(self._keys)
-            kept = contents.rows[row.id] = _Kept(row, item, row.state, row.place, row.token)
+            self._replaced.append((contents.rows, row.id, None))
+            kept = contents.rows[row.id] = _kept(row, item)
             contents.parts.setdefault(row.key // KEYS, {})[row.key] = row
             self._enter(contents, kept)
 
     def save(self, feed: Feed, rows: Sequence[Row]) -> None:
         contents = self._contents[feed.key]
         for row in rows:
-            kept = contents.rows[row.id]
-            self._leave(contents, kept)
-            kept.state, kept.place, kept.token = row.state, row.place, row.token
+            before = contents.rows[row.id]
+            self._replaced.append((contents.rows, row.id, before))
+            self._leave(contents, before)
+            kept = contents.rows[row.id] = _kept(row, before.item)
             self._enter(contents, kept)
 
     def set_item(self, feed: Feed, row: Row, item: bytes) -> None:
-        self._contents[feed.key].rows[row.id].item = item
+        rows = self._contents[feed.key].rows
+        before = rows[row.id]
+        self._replaced.append((rows, row.id, before))
+        rows[row.id] = attrs.evolve(before, item=item)
 
     def remove(self, feed: Feed, rows: Sequence[Row]) -> None:
         contents = self._contents[feed.key]
         for row in rows:
-            self._leave(contents, contents.rows.pop(row.id))
+            before = contents.rows[row.id]
+            self._replaced.append((contents.rows, row.id, before))
+            del contents.rows[row.id]
+            self._leave(contents, before)
             part = contents.parts[row.key // KEYS]
             del part[row.key]
             if not part:
@@ -257,7 +421,9 @@ class MemoryStore(Store):
         return self._contents[feed.key if feed else 0].shelves[shelf]
 
     def put_record(self, feed: Feed | None, shelf: Shelf, record: Record) -> None:
-        self._shelf(feed, shelf)[record.id] = record
+        records = self._shelf(feed, shelf)
+        self._replace(records, record.id)
+        records[record.id] = record
         if record.at is not None and shelf is not Shelf.SCHEDULE:
             expiry = record.at, feed.key if feed else 0, record.id
             heapq.heappush(self._expiries[shelf], expiry)
@@ -277,7 +443,12 @@ class MemoryStore(Store):
         return found[: limit or None]
 
     def remove_record(self, feed: Feed | None, shelf: Shelf, id: str) -> bool:
-        return self._shelf(feed, shelf).pop(id, None) is not None
+        records = self._shelf(feed, shelf)
+        if id not in records:
+            return False
+        self._replace(records, id)
+        del records[id]
+        return True
 
     def clean(self, now: int) -> None:
         for shelf in EXPIRING:
@@ -285,8 +456,6 @@ class MemoryStore(Store):
             while expiries and expiries[0][0] <= now:
                 _, key, id = heapq.heappop(expiries)
                 records = self._contents[key].shelves[shelf] if key in self._contents else {}
+                # Not undone when the step is: it has expired all the same.
                 if id in records and (records[id].at or now + 1) <= now:
                     del records[id]
-
-
-_NO_TRANSACTION = nullcontext()

@@ -738,11 +738,14 @@ class SqliteStore(Store):
         self._published += len(notices)
         if self._published >= CLEAN_AFTER:
             self._published = 0
+            # More than come meanwhile, and a step that many wait for stays short.
+            most = 2 * CLEAN_AFTER
             newest = self.newest_notice(self._db)
             self._execute(
-                "DELETE FROM notices WHERE number <= ? OR number IN "
-                "(SELECT number FROM notices WHERE at < ? OR at > ? LIMIT ?)",
-                (newest - KEEP_AT_MOST, now - KEEP, now, 2 * CLEAN_AFTER),
+                "DELETE FROM notices WHERE number IN "
+                "(SELECT number FROM notices WHERE number <= ? ORDER BY number LIMIT ?) "
+                "OR number IN (SELECT number FROM notices WHERE at < ? OR at > ? LIMIT ?)",
+                (newest - KEEP_AT_MOST, most, now - KEEP, now, most),
             )
             dead = "DELETE FROM listeners WHERE until <= ? OR until > ?"
             self._execute(dead, (now, now + KEEP))
