@@ -33,6 +33,8 @@ FOLDERS = [
 BY_HAND = {
     "thoonk/_async/dialect.py",
     "thoonk/backends/redis/_async/connection.py",
+    "thoonk/backends/redis/_async/sessions.py",
+    "thoonk/backends/redis/_async/shared.py",
     "thoonk/testing/_async/contract.py",
     "thoonk/testing/_async/helpers.py",
     "thoonk/worker/_async/slot.py",

@@ -150,7 +150,7 @@ async def test_a_cancelled_subscribe_leaves_no_connection_open(
             async def denied(operation: object) -> object:
                 raise AccessDenied("not for you")
 
-            patch.setattr(backend, "execute", denied)
+            patch.setattr(backend._to_all, "_execute", denied)
             with pytest.raises(AccessDenied):
                 await backend.listen()
     # A connection that nobody closes is a warning of redis-py's when it is collected.

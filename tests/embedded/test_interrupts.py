@@ -16,10 +16,10 @@ import pytest
 from thoonk import operations as ops
 from thoonk.backends import embedded
 from thoonk.backends.embedded.core import Core
-from thoonk.backends.embedded.mailbox import Mailbox
 from thoonk.backends.embedded.memory import MemoryStore
 from thoonk.backends.embedded.sqlite import SqliteStore
 from thoonk.backends.embedded.store import Store
+from thoonk.backends.mailbox import Mailbox
 from thoonk.exceptions import ThoonkError
 from thoonk.notices import Gap
 

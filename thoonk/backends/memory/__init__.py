@@ -11,11 +11,10 @@ from typing import Any
 
 from thoonk.backends.memory._async.backend import AsyncMemoryBackend
 from thoonk.backends.memory._sync.backend import MemoryBackend
-from thoonk.backends.memory.client import MOST_UNREAD
 from thoonk.backends.memory.world import World
 from thoonk.exceptions import InvalidValue
 
-__all__ = ["MOST_UNREAD", "AsyncMemoryBackend", "MemoryBackend", "World", "opener"]
+__all__ = ["AsyncMemoryBackend", "MemoryBackend", "World", "opener"]
 
 
 class _Opener:

@@ -82,6 +82,10 @@ def not_sent(error: BaseException) -> ThoonkError:
     return BackendUnavailable(f"Redis cannot be reached, nothing was done: {text_of(error)}")
 
 
+REPLIES = (driver.BusyLoadingError, driver.AuthenticationError, driver.AuthorizationError)
+"""What redis-py takes for errors of the connection, but is a reply."""
+
+
 def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
     """The connection failed between sending and the reply."""
     text = text_of(error)

@@ -167,11 +167,10 @@ class Received:
     db: int | None = None
 
 
-def channels_of(feed: str, marker: str) -> list[bytes]:
-    """The channels on which a feed's notices arrive, and its markers."""
+def channels_of(feed: str) -> list[bytes]:
+    """The channels of a feed's own notices."""
     keys = keys_of(feed)
-    own = [keys.publish, keys.edit, keys.retract, keys.position, keys.finish, keys.event]
-    return [*CATALOGUE_CHANNELS, *own, marker_channel(marker)]
+    return [keys.publish, keys.edit, keys.retract, keys.position, keys.finish, keys.event]
 
 
 def patterns() -> Iterable[bytes]:

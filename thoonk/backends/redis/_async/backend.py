@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import attrs
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -24,7 +23,6 @@ from thoonk.backends.redis._async.connection import (
     close_pool,
     dedicated_connection,
     disconnect,
-    exchange,
     give_connection,
     is_usable,
     open_pool,
@@ -32,6 +30,7 @@ from thoonk.backends.redis._async.connection import (
     send,
     take_connection,
 )
+from thoonk.backends.redis._async.listener import AsyncListener
 from thoonk.backends.redis._async.sessions import AsyncSessionPool, Session
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.address import Address
@@ -142,7 +141,8 @@ class AsyncRedisBackend:
         self._instance = new_instance(self._db)
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
-        self._subscriptions: WeakSet[AsyncRedisSubscription] = WeakSet()
+        self._to_feeds = AsyncListener(self._pool, self._db, self.execute)
+        self._to_all = AsyncListener(self._pool, self._db, self.execute)
         self._sessions = AsyncSessionPool(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
@@ -171,8 +171,6 @@ class AsyncRedisBackend:
                 command = command_for(operation, call)
                 reply, attempts = await self._until_answered(session, operation, command)
             finally:
-                # What was opened after all were closed must not stay open.
-                session.unread = session.unread or self._closing.is_set()
                 await self._sessions.give(session)
         except ThoonkError:
             raise
@@ -219,13 +217,14 @@ class AsyncRedisBackend:
         self, session: Session, operation: Operation[Any], command: Command[Any], attempt: int
     ) -> Any:
         self._check_open()
+        data = command.packed()
         try:
-            connection = await self._sessions.connect(session)
+            await self._sessions.connect(session, len(data))
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
         try:
             try:
-                return await self._exchange(session, command.packed(), attempt)
+                return await self._exchange(session, data, attempt)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
                 if command.script is not None and command.script.before:
@@ -233,66 +232,40 @@ class AsyncRedisBackend:
                     await self._exchange(session, before, attempt)
                 return await self._exchange(session, pack(*command.with_text()), attempt)
         except ResponseError as error:
-            raise await self._refusal(connection, error, command) from error
+            raise await self._refusal(session, error, command) from error
         except errors.CONNECTION_ERRORS as error:
-            await disconnect(connection)
-            session.unread = False
+            await self._sessions.hang_up(session)
             too_large = await limits.exceeded(self._pool, command)
             raise too_large or self._cut_off(error, command) from error
         except BaseException:
             # Cancelled or interrupted: a take must not go on behind our back. What is
             # unread after that, perhaps for another interrupt, closes the connection.
             if isinstance(operation, TakeOperation):
-                await shielded(self._late_reply, session)
+                await shielded(self._sessions.settle, session, REPLY_MARGIN)
             raise
 
     async def _exchange(self, session: Session, data: bytes, attempt: int) -> Any:
         """Send a command and read its reply."""
         repeats = self._reached and self._retry_for > 0
         seconds = reply_timeout(self._reply_timeout, attempt, len(data), repeats=repeats)
-        session.unread = True
-        try:
-            reply = await exchange(session.connection, seconds, data)
-        except ResponseError:
-            session.unread = False
-            raise
-        session.unread = False
-        return reply
+        return await self._sessions.exchange(session, data, seconds)
 
     async def _refusal(
-        self, connection: Connection, error: ResponseError, command: Command[Any]
+        self, session: Session, error: ResponseError, command: Command[Any]
     ) -> ThoonkError:
         """What an error reply means."""
         refusal = errors.refused(error, command)
         if isinstance(refusal, BackendUnavailable):
             # It may no longer be the master: let the next attempt look it up again.
-            await disconnect(connection)
+            await self._sessions.hang_up(session)
         elif isinstance(refusal, ItemTooLarge) and refusal.setting:
-            await disconnect(connection)  # which the server does, too
+            await self._sessions.hang_up(session)  # which the server does, too
             refusal = await limits.exceeded(self._pool, command) or refusal
         return refusal
 
     def _cut_off(self, error: BaseException, command: Command[Any]) -> ThoonkError:
         """What it means that the connection failed during a command."""
         return errors.answer_lost(error, command)
-
-    async def _late_reply(self, session: Session) -> None:
-        """Read what an interrupted caller left unread, up to the answer to a PING of our own."""
-        try:
-            await self._drain(session.connection)
-        except errors.CONNECTION_ERRORS:
-            await disconnect(session.connection)
-        session.unread = False
-
-    async def _drain(self, connection: Connection) -> None:
-        deadline = time.monotonic() + REPLY_MARGIN
-        await send(connection, REPLY_MARGIN, pack(b"PING"))
-        reply = None
-        while reply not in (b"PONG", "PONG"):
-            try:
-                reply = await read_reply(connection, max(0.001, deadline - time.monotonic()))
-            except ResponseError:
-                continue
 
     async def _release(self, operation: TakeOperation) -> None:
         """Put back what an interrupted take may have taken."""
@@ -464,13 +437,15 @@ class AsyncRedisBackend:
     # --- notices and the end -----------------------------------------------------------------
 
     async def listen(self, feed: str | None = None) -> AsyncRedisSubscription:
-        """Subscribe on a connection of its own."""
+        """Subscribe. Those to one feed share a connection, and those to all feeds another."""
         self._check_open()
-        subscription = AsyncRedisSubscription(
-            dedicated_connection(self._pool), feed, self._db, self.execute
-        )
-        await subscription.open()
-        self._subscriptions.add(subscription)
+        listener = self._to_all if feed is None else self._to_feeds
+        subscription = AsyncRedisSubscription(listener, feed)
+        try:
+            await subscription.open()
+        except BackendUnavailable:
+            self._check_open()
+            raise
         if self._closing.is_set():
             # Closing may not have seen it.
             await subscription.close()
@@ -484,11 +459,12 @@ class AsyncRedisBackend:
         if self._pid == os.getpid():
             self._home.check()
         self._closing.set()
-        for subscription in list(self._subscriptions):
-            await subscription.close()
+        await self._to_feeds.close()
+        await self._to_all.close()
         await self._end_waits()
         while self._idle:
             await disconnect(self._idle.pop().connection)
+        self._sessions.close()
         if self._owns_pool:
             await close_pool(self._pool)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from redis import exceptions as driver
 from redis.asyncio import BlockingConnectionPool, SSLConnection
@@ -17,10 +17,12 @@ from redis.asyncio import Connection as TcpConnection
 from redis.asyncio import UnixDomainSocketConnection as UnixConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.utils import HIREDIS_AVAILABLE
 
 from thoonk.backends.redis.address import Address
-from thoonk.backends.redis.errors import CONNECTION_ERRORS
+from thoonk.backends.redis.errors import CONNECTION_ERRORS, REPLIES
 from thoonk.backends.redis.forks import cut_off_in_children
+from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
 from thoonk.concurrency._async import is_loop_running
 from thoonk.identity import client_name, role
@@ -206,6 +208,75 @@ def unread(connection: Connection) -> Iterator[None]:
     finally:
         if not transport.is_closing():
             transport.resume_reading()
+
+
+async def drain(connection: Connection, timeout: float) -> None:
+    """Read what an interrupted caller left unread, up to the answer to a PING of our own.
+
+    Args:
+        timeout: seconds for all of it.
+    """
+    async with asyncio.timeout(timeout):
+        await send(connection, timeout, pack(b"PING"))
+        while await read_any(connection) not in (b"PONG", "PONG"):
+            pass
+
+
+async def next_message(connection: Connection, sending: object, timeout: float) -> Any:  # noqa: ARG001
+    """`read_reply`, while others may send. ``sending`` is of use to threads only."""
+    return await read_reply(connection, timeout)
+
+
+async def read_any(connection: Connection) -> Any:
+    """The next reply, be it an error, which is returned. There is no limit to the wait."""
+    try:
+        return await connection.read_response(disconnect_on_error=False)
+    except (driver.ResponseError, *REPLIES) as error:
+        return error
+
+
+class Parser:
+    """Parses replies as they arrive, by means of hiredis."""
+
+    def __init__(self, connection: Connection) -> None:
+        import hiredis  # noqa: PLC0415 - only some have it
+
+        kinds = connection._parser.parse_error  # noqa: SLF001 - redis-py has no other way
+        self._reader = hiredis.Reader(protocolError=driver.InvalidResponse, replyError=kinds)
+
+    def replies(self, data: bytes) -> Iterator[Any]:
+        """The replies that end in the data. Errors among them are not raised.
+
+        Raises:
+            redis.exceptions.InvalidResponse: it is no Redis that answers there.
+        """
+        self._reader.feed(data)
+        # RESP2 has no booleans.
+        while (reply := self._reader.gets()) is not False:
+            yield reply
+
+
+def attach(connection: Connection, protocol: asyncio.Protocol) -> Parser | None:
+    """Let an open connection hand over what arrives, where hiredis is installed.
+
+    None: it does not, and replies are to be read with `read_any`.
+    """
+    transport = getattr(connection._writer, "transport", None)  # noqa: SLF001 - no other way
+    if not HIREDIS_AVAILABLE or not hasattr(transport, "set_protocol"):
+        return None
+    cast("asyncio.Transport", transport).set_protocol(protocol)
+    return Parser(connection)
+
+
+def write(connection: Connection, data: bytes) -> None:
+    """Hand over to the system what can be sent now, and keep the rest for later."""
+    connection._writer.writelines((data,))  # noqa: SLF001 - redis-py waits until little is left
+
+
+def hang_up(connection: Connection) -> None:
+    """Close the connection where nothing can be awaited."""
+    connection._parser.on_disconnect()  # noqa: SLF001
+    connection._close()  # noqa: SLF001
 
 
 async def disconnect(connection: Connection) -> None:

@@ -1,70 +1,77 @@
-"""Sessions: each numbers its calls, so that one can be repeated, and keeps a connection."""
+"""Sessions: each numbers its calls, so that one can be repeated.
+
+Written by hand, as is its twin in ``_sync``: calls of an event loop share a connection, and
+those of threads do not.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import time
 from collections import deque
+from typing import Any
 
 import attrs
+from redis.exceptions import ResponseError
 
 from thoonk.backends.redis._async.connection import (
     Connection,
     Pool,
-    connect,
+    dedicated_connection,
     disconnect,
+    drain,
+    exchange,
     give_connection,
-    is_usable,
     take_connection,
 )
+from thoonk.backends.redis._async.shared import SharedConnection
+from thoonk.backends.redis.errors import CONNECTION_ERRORS
+from thoonk.backends.redis.packing import pack
+from thoonk.backends.redis.settings import LARGE
 from thoonk.concurrency._async import shielded
 from thoonk.names import new_token
-
-SURE_FOR = 0.1
-"""Seconds for which a connection that was in use is taken to be alive."""
 
 
 @attrs.define(eq=False)
 class Session:
-    """What tells a repeated call from a new one, and the connection that its calls use.
+    """What tells a repeated call from a new one, and the connection that its call uses.
 
     One call at a time uses a session. The server keeps the answer to its last call.
-    Between calls the session keeps the connection: the way through the driver's pool
-    costs as much as a short script.
 
     Attributes:
         id: tells the server which session it is.
         sequence: the number of its last call; a repetition keeps it.
-        connection: None: it has none yet, or another caller needed it.
-        unread: whether a reply is outstanding. Then no other call can use the connection.
-        used: when its last call ended, by the monotonic clock.
+        shared: the connection that the present attempt shares with others.
+        own: one from the pool, for a large command: small ones do not wait behind it.
+        unread: whether a reply is outstanding on ``own``.
     """
 
     id: str = attrs.field(factory=lambda: new_token()[:12])
     sequence: int = 0
-    connection: Connection | None = None
+    shared: SharedConnection | None = None
+    own: Connection | None = None
     unread: bool = False
-    used: float = 0.0
 
 
 class AsyncSessionPool:
     """The sessions of one backend: as many as it ever had calls under way at once."""
 
-    def __init__(self, pool: Pool, *, keep: bool) -> None:
-        """``keep``: sessions keep connections of this pool, which is ours alone."""
+    def __init__(self, pool: Pool, *, keep: bool) -> None:  # noqa: ARG002 - the twin uses it
+        """``keep``: for threads, whose sessions may keep connections of the pool."""
         self._pool = pool
-        self._keep = keep
         self._pid = os.getpid()
         self._free: deque[Session] = deque()
-        self._wanting: deque[None] = deque()
+        self._shared: SharedConnection | None = None
+        self._opening: asyncio.Task[SharedConnection] | None = None
+        self._closed = False
 
     def take(self) -> Session:
         """A session that no other call uses, for its next call."""
         if self._pid != os.getpid():
-            # After a fork the parent goes on with the sessions it has.
+            # After a fork the parent goes on with what it has.
             self._pid = os.getpid()
             self._free = deque()
-            self._wanting = deque()
+            self._shared = self._opening = None
         try:
             session = self._free.pop()
         except IndexError:
@@ -72,44 +79,93 @@ class AsyncSessionPool:
         session.sequence += 1
         return session
 
-    async def connect(self, session: Session) -> Connection:
-        """The session's connection, or one from the pool, open. Raises what the driver raises."""
-        connection = session.connection
-        if connection is None:
-            self._wanting.append(None)
-            try:
-                # One may have become free since `take` looked.
-                connection = self._spare() or await take_connection(self._pool)
-            finally:
-                self._wanting.pop()
-            session.connection = connection
-        elif time.monotonic() - session.used > SURE_FOR and not await is_usable(connection):
-            await disconnect(connection)
-        # Here, and not as a part of sending: when it fails nothing was sent.
-        await connect(connection)
-        return connection
+    async def connect(self, session: Session, size: int) -> None:
+        """Open what a command of ``size`` bytes goes over. Raises what the driver raises."""
+        if size > LARGE:
+            if session.own is None:
+                session.own = await take_connection(self._pool)
+            return
+        shared = self._shared
+        if shared is None or not shared.is_open:
+            shared = await self._open()
+        session.shared = shared
+
+    async def _open(self) -> SharedConnection:
+        """One attempt to open the shared connection, for all who want it now."""
+        if self._opening is None:
+            self._opening = asyncio.ensure_future(self._opened())
+            self._opening.add_done_callback(self._open_ended)
+        return await asyncio.shield(self._opening)
+
+    async def _opened(self) -> SharedConnection:
+        shared = SharedConnection(dedicated_connection(self._pool))
+        await shared.open()
+        if self._closed:
+            shared.close()
+        self._shared = shared
+        return shared
+
+    def _open_ended(self, task: asyncio.Task[SharedConnection]) -> None:
+        if self._opening is task:
+            self._opening = None
+        if not task.cancelled():
+            task.exception()  # perhaps all who waited for it were cancelled
+
+    async def exchange(self, session: Session, data: bytes, timeout: float) -> Any:
+        """Send a command, packed, and wait for its reply.
+
+        Args:
+            timeout: seconds for both.
+        """
+        if session.own is None:
+            assert session.shared is not None  # noqa: S101 - it was connected before
+            return await session.shared.send(data, timeout)
+        session.unread = True
+        try:
+            reply = await exchange(session.own, timeout, data)
+        except ResponseError:
+            session.unread = False
+            raise
+        session.unread = False
+        return reply
+
+    async def hang_up(self, session: Session) -> None:
+        """Use its connection for no other call."""
+        if session.own is not None:
+            await disconnect(session.own)
+            session.unread = False
+        elif session.shared is not None:
+            session.shared.retire()
+
+    async def settle(self, session: Session, timeout: float) -> None:
+        """Wait until the server has done what an interrupted caller sent.
+
+        Args:
+            timeout: seconds, at most.
+        """
+        try:
+            if session.own is not None:
+                await drain(session.own, timeout)
+                session.unread = False
+            elif session.shared is not None:
+                # The reply to this comes behind the other, which nobody waits for any more.
+                await session.shared.send(pack(b"PING"), timeout)
+        except CONNECTION_ERRORS:
+            await self.hang_up(session)
 
     async def give(self, session: Session) -> None:
         """The call is over."""
-        connection = session.connection
-        if connection is not None and session.unread:
-            await shielded(disconnect, connection)
-            session.unread = False
-        if connection is not None and not self._keep:
-            session.connection = None
-            await shielded(give_connection, self._pool, connection)
-        session.used = time.monotonic()
+        if session.own is not None:
+            own, session.own = session.own, None
+            if session.unread or self._closed:
+                await shielded(disconnect, own)
+                session.unread = False
+            await shielded(give_connection, self._pool, own)
+        session.shared = None
         self._free.append(session)
-        # Callers that wait for the pool get connections that are not in use.
-        while self._wanting and (connection := self._spare()) is not None:
-            await shielded(give_connection, self._pool, connection)
 
-    def _spare(self) -> Connection | None:
-        """A connection that a free session keeps, taken from it."""
-        try:
-            session = self._free.pop()
-        except IndexError:
-            return None
-        connection, session.connection = session.connection, None
-        self._free.appendleft(session)
-        return connection
+    def close(self) -> None:
+        """Close the shared connection, now or when it is open. Calls without a reply fail."""
+        self._closed = True
+        if self._shared is not None and self._pid == os.getpid():
+            self._shared.close()

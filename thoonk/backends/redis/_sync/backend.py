@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
-from weakref import WeakSet
 
 import attrs
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -25,7 +24,6 @@ from thoonk.backends.redis._sync.connection import (
     close_pool,
     dedicated_connection,
     disconnect,
-    exchange,
     give_connection,
     is_usable,
     open_pool,
@@ -33,6 +31,7 @@ from thoonk.backends.redis._sync.connection import (
     send,
     take_connection,
 )
+from thoonk.backends.redis._sync.listener import Listener
 from thoonk.backends.redis._sync.sessions import Session, SessionPool
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.address import Address
@@ -143,7 +142,8 @@ class RedisBackend:
         self._instance = new_instance(self._db)
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
-        self._subscriptions: WeakSet[RedisSubscription] = WeakSet()
+        self._to_feeds = Listener(self._pool, self._db, self.execute)
+        self._to_all = Listener(self._pool, self._db, self.execute)
         self._sessions = SessionPool(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
@@ -172,8 +172,6 @@ class RedisBackend:
                 command = command_for(operation, call)
                 reply, attempts = self._until_answered(session, operation, command)
             finally:
-                # What was opened after all were closed must not stay open.
-                session.unread = session.unread or self._closing.is_set()
                 self._sessions.give(session)
         except ThoonkError:
             raise
@@ -220,13 +218,14 @@ class RedisBackend:
         self, session: Session, operation: Operation[Any], command: Command[Any], attempt: int
     ) -> Any:
         self._check_open()
+        data = command.packed()
         try:
-            connection = self._sessions.connect(session)
+            self._sessions.connect(session, len(data))
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
         try:
             try:
-                return self._exchange(session, command.packed(), attempt)
+                return self._exchange(session, data, attempt)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
                 if command.script is not None and command.script.before:
@@ -234,66 +233,40 @@ class RedisBackend:
                     self._exchange(session, before, attempt)
                 return self._exchange(session, pack(*command.with_text()), attempt)
         except ResponseError as error:
-            raise self._refusal(connection, error, command) from error
+            raise self._refusal(session, error, command) from error
         except errors.CONNECTION_ERRORS as error:
-            disconnect(connection)
-            session.unread = False
+            self._sessions.hang_up(session)
             too_large = limits.exceeded(self._pool, command)
             raise too_large or self._cut_off(error, command) from error
         except BaseException:
             # Cancelled or interrupted: a take must not go on behind our back. What is
             # unread after that, perhaps for another interrupt, closes the connection.
             if isinstance(operation, TakeOperation):
-                shielded(self._late_reply, session)
+                shielded(self._sessions.settle, session, REPLY_MARGIN)
             raise
 
     def _exchange(self, session: Session, data: bytes, attempt: int) -> Any:
         """Send a command and read its reply."""
         repeats = self._reached and self._retry_for > 0
         seconds = reply_timeout(self._reply_timeout, attempt, len(data), repeats=repeats)
-        session.unread = True
-        try:
-            reply = exchange(session.connection, seconds, data)
-        except ResponseError:
-            session.unread = False
-            raise
-        session.unread = False
-        return reply
+        return self._sessions.exchange(session, data, seconds)
 
     def _refusal(
-        self, connection: Connection, error: ResponseError, command: Command[Any]
+        self, session: Session, error: ResponseError, command: Command[Any]
     ) -> ThoonkError:
         """What an error reply means."""
         refusal = errors.refused(error, command)
         if isinstance(refusal, BackendUnavailable):
             # It may no longer be the master: let the next attempt look it up again.
-            disconnect(connection)
+            self._sessions.hang_up(session)
         elif isinstance(refusal, ItemTooLarge) and refusal.setting:
-            disconnect(connection)  # which the server does, too
+            self._sessions.hang_up(session)  # which the server does, too
             refusal = limits.exceeded(self._pool, command) or refusal
         return refusal
 
     def _cut_off(self, error: BaseException, command: Command[Any]) -> ThoonkError:
         """What it means that the connection failed during a command."""
         return errors.answer_lost(error, command)
-
-    def _late_reply(self, session: Session) -> None:
-        """Read what an interrupted caller left unread, up to the answer to a PING of our own."""
-        try:
-            self._drain(session.connection)
-        except errors.CONNECTION_ERRORS:
-            disconnect(session.connection)
-        session.unread = False
-
-    def _drain(self, connection: Connection) -> None:
-        deadline = time.monotonic() + REPLY_MARGIN
-        send(connection, REPLY_MARGIN, pack(b"PING"))
-        reply = None
-        while reply not in (b"PONG", "PONG"):
-            try:
-                reply = read_reply(connection, max(0.001, deadline - time.monotonic()))
-            except ResponseError:
-                continue
 
     def _release(self, operation: TakeOperation) -> None:
         """Put back what an interrupted take may have taken."""
@@ -463,13 +436,15 @@ class RedisBackend:
     # --- notices and the end -----------------------------------------------------------------
 
     def listen(self, feed: str | None = None) -> RedisSubscription:
-        """Subscribe on a connection of its own."""
+        """Subscribe. Those to one feed share a connection, and those to all feeds another."""
         self._check_open()
-        subscription = RedisSubscription(
-            dedicated_connection(self._pool), feed, self._db, self.execute
-        )
-        subscription.open()
-        self._subscriptions.add(subscription)
+        listener = self._to_all if feed is None else self._to_feeds
+        subscription = RedisSubscription(listener, feed)
+        try:
+            subscription.open()
+        except BackendUnavailable:
+            self._check_open()
+            raise
         if self._closing.is_set():
             # Closing may not have seen it.
             subscription.close()
@@ -483,11 +458,12 @@ class RedisBackend:
         if self._pid == os.getpid():
             self._home.check()
         self._closing.set()
-        for subscription in list(self._subscriptions):
-            subscription.close()
+        self._to_feeds.close()
+        self._to_all.close()
         self._end_waits()
         while self._idle:
             disconnect(self._idle.pop().connection)
+        self._sessions.close()
         if self._owns_pool:
             close_pool(self._pool)
 

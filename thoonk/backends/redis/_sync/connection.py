@@ -7,6 +7,9 @@ halves differ. The modules beside it are the same in both worlds.
 from __future__ import annotations
 
 import contextlib
+import selectors
+import socket
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -26,9 +29,16 @@ from redis.sentinel import (
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.forks import cut_off_in_children
+from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
-from thoonk.backends.redis.sockets import TimedSocket, keeping_time, plain
+from thoonk.backends.redis.sockets import TimedSocket, is_real, keeping_time, plain
 from thoonk.identity import client_name, role
+
+# What waits for one socket, however large its number is.
+_Selector: Any = getattr(selectors, "PollSelector", selectors.DefaultSelector)
+
+REST_OF_MESSAGE = 5.0
+"""Seconds for the rest of a message that has begun to arrive."""
 
 # redis-py's own annotations change from version to version.
 Client: TypeAlias = Any
@@ -200,6 +210,52 @@ def read_reply(connection: Connection, timeout: float) -> Any:
 def unread(connection: Connection) -> contextlib.AbstractContextManager[None]:  # noqa: ARG001
     """Nothing is read here but by who waits for it."""
     return contextlib.nullcontext()
+
+
+def drain(connection: Connection, timeout: float) -> None:
+    """Read what an interrupted caller left unread, up to the answer to a PING of our own.
+
+    Args:
+        timeout: seconds for all of it.
+    """
+    deadline = time.monotonic() + timeout
+    send(connection, timeout, pack(b"PING"))
+    reply = None
+    while reply not in (b"PONG", "PONG"):
+        try:
+            reply = read_reply(connection, max(0.001, deadline - time.monotonic()))
+        except driver.ResponseError:
+            continue
+
+
+def next_message(connection: Connection, sending: threading.Lock, timeout: float) -> Any:
+    """`read_reply`, while other threads may send, for which they take the lock."""
+    sock = getattr(connection, "_sock", None)
+    if sock is not None and not is_real(sock):
+        return read_reply(connection, timeout)
+    deadline = time.monotonic() + timeout
+    # With TLS, a socket is not for two threads at once: nothing is read but what has come.
+    with _Selector() as selector:
+        while True:
+            with sending:
+                if not is_connected(connection):
+                    raise driver.ConnectionError("Connection closed.")
+                if connection.can_read(timeout=0):
+                    return read_reply(connection, REST_OF_MESSAGE)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"no message within {timeout:g} s")
+            if not selector.get_map():
+                selector.register(sock, selectors.EVENT_READ)
+            selector.select(left)
+
+
+def hang_up(connection: Connection) -> None:
+    """End what another thread reads there."""
+    sock = getattr(connection, "_sock", None)
+    if sock is not None and is_real(sock):
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
 
 def disconnect(connection: Connection) -> None:

@@ -1,0 +1,471 @@
+"""Notices from Redis' pub/sub channels: the subscriptions of a backend share a connection."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
+
+from thoonk.backends.redis import errors, wire
+from thoonk.backends.redis._async.connection import (
+    Connection,
+    Pool,
+    dedicated_connection,
+    disconnect,
+    hang_up,
+    next_message,
+    send,
+    unread,
+)
+from thoonk.backends.redis.known_feeds import KnownFeeds
+from thoonk.backends.redis.packing import pack
+from thoonk.concurrency._async import Background, Event, Lock, shielded, sleep, wait_event
+from thoonk.exceptions import AccessDenied, ThoonkError
+from thoonk.notices import Created, Deleted, Gap, Marker
+from thoonk.operations import FeedIsRegistered, FeedNames, Operation
+
+if TYPE_CHECKING:
+    from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
+
+logger = logging.getLogger("thoonk.notices")
+
+PING_AFTER = 10.0
+"""Seconds of silence after which the connection is tried with a PING."""
+
+PING_DEADLINE = 5.0
+"""Seconds without an answer to it after which the connection counts as dead."""
+
+DENIED_EVERY = 60.0
+"""Seconds from one warning that the server does not let us in to the next."""
+
+LONGEST_PAUSE = 2.0
+"""Most seconds between two attempts to connect or to subscribe again."""
+
+ENDS_WITHIN = 1.0
+"""Seconds for the connection to end in good order."""
+
+
+class AsyncListener:
+    """One connection to pub/sub, what reads it, and the subscriptions that get what it reads.
+
+    It exists while there is a subscription. One that is no longer referenced is forgotten.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        db: int,
+        execute: Callable[[Operation[Any]], Coroutine[Any, Any, Any]],
+    ) -> None:
+        self._pool = pool
+        self._db = db
+        self._execute = execute
+        self._begin()
+
+    def _begin(self) -> None:
+        """Without a connection and without subscriptions."""
+        self._pid = os.getpid()
+        self._changing = Lock()
+        self._sending = Lock()
+        # By feed ("": all) and marker; and all of them by marker.
+        self._of_feed: dict[str, dict[str, weakref.ref[AsyncRedisSubscription]]] = {}
+        self._all: dict[str, weakref.ref[AsyncRedisSubscription]] = {}
+        # What the server has yet to confirm: the last channel of each command.
+        self._unconfirmed: deque[tuple[bytes, AsyncRedisSubscription]] = deque()
+        self._connection: Connection = None
+        self._is_connected = False
+        self._reading: Background | None = None
+        self._changed = Event()
+        self._early: deque[list[Any]] = deque()
+        self._known = KnownFeeds()
+        self._resting = 0
+        self._has_refused = False
+        self._pause = 0.0
+        self._tell_after = 0.0
+        self._is_closed = False
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            # After a fork connection, locks and reader are the parent's.
+            self._begin()
+
+    # --- subscriptions --------------------------------------------------------------------
+
+    async def add(self, subscription: AsyncRedisSubscription) -> None:
+        """Subscribe. What happens after it has returned is delivered.
+
+        Raises:
+            BackendUnavailable: there is no connection.
+        """
+        self._check_process()
+        try:
+            await self._begin_to_deliver(subscription)
+        except BaseException as error:
+            # Also when the caller is cancelled: nobody else will close it.
+            await shielded(self.remove, subscription)
+            if isinstance(error, (*errors.CONNECTION_ERRORS, ResponseError)):
+                raise errors.not_sent(error) from error
+            raise
+
+    async def _begin_to_deliver(self, subscription: AsyncRedisSubscription) -> None:
+        async with self._changing:
+            self._remember(subscription)
+            if self._is_connected:
+                await self._subscribe([subscription])
+            else:
+                await self._connect()
+            self._read_on()
+        if not await wait_event(subscription.subscribed, PING_DEADLINE):
+            raise TimeoutError("the server did not confirm the subscription")
+        if subscription.refusal is not None:
+            raise subscription.refusal
+
+    async def add_when_possible(self, subscription: AsyncRedisSubscription) -> None:
+        """Subscribe, now or later: it gets a `Gap` when it is done."""
+        self._check_process()
+        async with self._changing:
+            self._remember(subscription)
+            if self._is_connected:
+                await self._subscribe([subscription])
+            self._read_on()
+
+    async def remove(self, subscription: AsyncRedisSubscription) -> None:
+        """Unsubscribe. The last one ends the connection."""
+        self._check_process()
+        if self._all.pop(subscription.marker, None) is None:
+            return
+        members = self._of_feed[subscription.feed or ""]
+        members.pop(subscription.marker, None)
+        channels = [wire.marker_channel(subscription.marker)]
+        if not members and subscription.feed is not None:
+            channels += wire.channels_of(subscription.feed)
+        if not members:
+            self._of_feed.pop(subscription.feed or "", None)
+        self._changed.set()
+        if self._is_connected:
+            # Its confirmation wakes who reads.
+            with contextlib.suppress(*errors.CONNECTION_ERRORS):
+                await self._send(pack(b"UNSUBSCRIBE", *channels))
+        if not self._all and self._reading is not None:
+            await self._reading.join(ENDS_WITHIN)
+
+    def _remember(self, subscription: AsyncRedisSubscription) -> None:
+        marker, feed = subscription.marker, subscription.feed or ""
+
+        def forget(_: object) -> None:
+            self._all.pop(marker, None)
+            self._of_feed.get(feed, {}).pop(marker, None)
+
+        reference = weakref.ref(subscription, forget)
+        self._of_feed.setdefault(feed, {})[marker] = reference
+        self._all[marker] = reference
+        if feed:
+            self._known.remember(feed, own=True)
+
+    def _alive(
+        self, references: Iterable[weakref.ref[AsyncRedisSubscription]]
+    ) -> list[AsyncRedisSubscription]:
+        found = [reference() for reference in tuple(references)]
+        return [subscription for subscription in found if subscription is not None]
+
+    async def rest(self, seconds: float) -> None:
+        """Let one read nothing for a while; the connection rests while all do."""
+        self._resting += 1
+        try:
+            if self._resting < len(self._all) or not self._is_connected:
+                await sleep(seconds)
+                return
+            with unread(self._connection):
+                await sleep(seconds)
+        finally:
+            self._resting -= 1
+
+    async def close(self) -> None:
+        """End all subscriptions."""
+        if self._pid != os.getpid():
+            return
+        self._is_closed = True
+        for subscription in self._alive(self._all.values()):
+            await subscription.close()
+        if self._reading is not None:
+            await self._reading.join(ENDS_WITHIN)
+        connection = self._connection
+        if connection is not None:
+            hang_up(connection)
+
+    # --- the connection -------------------------------------------------------------------
+
+    async def _send(self, data: bytes) -> None:
+        async with self._sending:
+            await send(self._open_connection(), PING_DEADLINE, data)
+
+    def _open_connection(self) -> Connection:
+        if self._connection is None:
+            raise ConnectionError("the connection has been closed")
+        return self._connection
+
+    async def _connect(self) -> None:
+        """Connect, and subscribe to all that is wanted."""
+        self._connection = dedicated_connection(self._pool)
+        try:
+            self._early.clear()
+            self._unconfirmed.clear()
+            subscriptions = self._alive(self._all.values())
+            await self._subscribe(subscriptions)
+            deadline = time.monotonic() + PING_DEADLINE
+            while self._unconfirmed:
+                left = max(0.001, deadline - time.monotonic())
+                message = await self._next_message(left)
+                if message is not None and not self._confirms(message):
+                    self._early.append(message)
+            self._known = KnownFeeds(feed for feed in self._of_feed if feed)
+            if "" in self._of_feed:
+                for feed in await self._execute(FeedNames()):
+                    self._known.remember(feed, own=True)
+        except BaseException:
+            await shielded(self._drop)
+            raise
+        self._is_connected = True
+        self._changed.set()
+
+    async def _subscribe(self, subscriptions: Iterable[AsyncRedisSubscription]) -> None:
+        commands = []
+        for subscription in subscriptions:
+            subscription.refusal = None
+            marker = wire.marker_channel(subscription.marker)
+            if subscription.feed is None:
+                patterns = tuple(wire.patterns())
+                self._unconfirmed.append((patterns[-1], subscription))
+                commands.append(pack(b"PSUBSCRIBE", *patterns))
+                channels = [*wire.CATALOGUE_CHANNELS, marker]
+            else:
+                channels = [*wire.CATALOGUE_CHANNELS, *wire.channels_of(subscription.feed), marker]
+            self._unconfirmed.append((marker, subscription))
+            commands.append(pack(b"SUBSCRIBE", *channels))
+        await self._send(b"".join(commands))
+
+    async def _next_message(self, timeout: float) -> list[Any] | None:
+        """What comes next. None: it was the refusal of a subscription, which now knows."""
+        try:
+            message: list[Any] = await next_message(self._open_connection(), self._sending, timeout)
+        except ResponseError as error:
+            if not self._unconfirmed:
+                raise
+            _, subscription = self._unconfirmed.popleft()
+            subscription.refusal = error
+            if subscription.subscribed.is_set():
+                self._has_refused = True
+                self._tell(error)
+            subscription.subscribed.set()
+            return None
+        return message
+
+    def _confirms(self, message: list[Any]) -> bool:
+        """Whether it is a confirmation, of which a subscription learns if it was the last."""
+        if message[0] not in (b"subscribe", b"psubscribe"):
+            return False
+        if not self._unconfirmed or message[1] != self._unconfirmed[0][0]:
+            return True
+        channel, subscription = self._unconfirmed.popleft()
+        is_last = channel == wire.marker_channel(subscription.marker)
+        if is_last and subscription.refusal is None:
+            if subscription.subscribed.is_set():
+                # It was subscribed before, and may have missed something.
+                subscription.mailbox.hear(Gap(subscription.feed or ""))
+            subscription.subscribed.set()
+        return True
+
+    # --- reading --------------------------------------------------------------------------
+
+    def _read_on(self) -> None:
+        if self._reading is None:
+            self._reading = Background(self._read, "thoonk-notices")
+
+    async def _read(self) -> None:
+        """Deliver what arrives, for as long as there is a subscription."""
+        pid = self._pid
+        try:
+            while await self._step():
+                pass
+        except BaseException:
+            if pid == os.getpid():
+                self._reading = None
+                await shielded(self._drop)
+            raise
+
+    async def _step(self) -> bool:
+        """Deliver what comes next, or connect again. False: it was the end."""
+        if self._is_closed or not self._all:
+            async with self._changing:
+                if self._is_closed or not self._all:
+                    self._reading = None
+                    await self._drop()
+                    return False
+        if not self._is_connected:
+            await self._reconnect()
+            return True
+        message = self._early.popleft() if self._early else await self._message()
+        if message is not None and not self._confirms(message):
+            received = self._understand(message)
+            if received is not None:
+                await self._deliver(received)
+        return True
+
+    async def _drop(self) -> None:
+        self._is_connected = False
+        # Not while somebody sends, who would open it again.
+        async with self._sending:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await disconnect(connection)
+
+    async def _reconnect(self) -> None:
+        """One attempt, after a pause that grows with each."""
+        await wait_event(self._changed, self._pause)
+        self._changed.clear()
+        async with self._changing:
+            if self._is_connected or not self._all:
+                return
+            try:
+                await self._connect()
+            except (*errors.CONNECTION_ERRORS, ResponseError, ThoonkError) as error:
+                self._tell(error)
+                self._pause = min(max(0.05, self._pause * 2), LONGEST_PAUSE)
+                return
+        self._pause = 0.0
+        logger.info(
+            "Connection for notices restored; some may have been missed",
+            extra={"event": "notices_reconnected", "feed": self._feed},
+        )
+
+    @property
+    def _feed(self) -> str:
+        """For log lines: the feed; empty: several."""
+        feeds = tuple(self._of_feed)
+        return feeds[0] if len(feeds) == 1 else ""
+
+    def _tell(self, error: BaseException) -> None:
+        """Log why there is no connection: aloud where waiting alone will not help."""
+        cause = error if isinstance(error, ThoonkError) else errors.not_sent(error)
+        now = time.monotonic()
+        if not isinstance(cause, AccessDenied) or now < self._tell_after:
+            extra = {"event": "notices_not_reconnected", "feed": self._feed}
+            logger.debug("Still no connection for notices: %s", error, extra=extra)
+            return
+        self._tell_after = now + DENIED_EVERY
+        logger.warning(
+            "Cannot subscribe to notices; trying again: %s",
+            cause,
+            extra={"event": "notices_denied", "feed": self._feed},
+        )
+
+    async def _message(self) -> list[Any] | None:
+        """What comes next on the connection; None: it is lost, or was a refusal."""
+        pinged = False
+        while True:
+            patience = PING_DEADLINE if pinged else PING_AFTER
+            if refused := self._refused():
+                patience = min(patience, LONGEST_PAUSE)
+            try:
+                return await self._next_message(patience)
+            except TimeoutError:
+                if refused:
+                    await self._subscribe_again(refused)
+                    continue
+                if not pinged and await self._ping():
+                    pinged = True
+                    continue
+                logger.warning(
+                    "Connection for notices is dead; connecting again",
+                    extra={"event": "notices_connection_lost", "feed": self._feed},
+                )
+            except (*errors.CONNECTION_ERRORS, ResponseError) as error:
+                if self._all and not self._is_closed:
+                    logger.warning(
+                        "Connection for notices lost: %s",
+                        error,
+                        extra={"event": "notices_connection_lost", "feed": self._feed},
+                    )
+            await self._drop()
+            return None
+
+    async def _ping(self) -> bool:
+        try:
+            await self._send(pack(b"PING"))
+        except errors.CONNECTION_ERRORS:
+            return False
+        return True
+
+    def _refused(self) -> list[AsyncRedisSubscription]:
+        """Subscriptions that were there before and that the server has refused to renew."""
+        if not self._has_refused:
+            return []
+        alive = self._alive(self._all.values())
+        return [subscription for subscription in alive if subscription.refusal is not None]
+
+    async def _subscribe_again(self, refused: list[AsyncRedisSubscription]) -> None:
+        self._has_refused = False
+        with contextlib.suppress(*errors.CONNECTION_ERRORS):
+            await self._subscribe(refused)
+
+    # --- what it says -------------------------------------------------------------------
+
+    def _understand(self, message: list[Any]) -> wire.Received | None:
+        match message:
+            case [b"message", channel, payload] | [b"pmessage", _, channel, payload]:
+                return wire.read_notice(channel, payload)
+            case _:
+                return None  # of an end, or the answer to a PING
+
+    async def _deliver(self, received: wire.Received) -> None:
+        notice = received.notice
+        if isinstance(notice, Marker):
+            own = self._all.get(notice.token)
+            references = [] if own is None else [own]
+        else:
+            members = self._of_feed.get(notice.feed, {}), self._of_feed.get("", {})
+            if not any(members) or not await self._is_ours(received):
+                return
+            references = [reference for some in members for reference in tuple(some.values())]
+        for subscription in self._alive(references):
+            subscription.mailbox.hear(notice)
+
+    async def _is_ours(self, received: wire.Received) -> bool:
+        """Whether the notice is of this db: channels are shared by all dbs of a server."""
+        notice = received.notice
+        feed = notice.feed
+        if received.db is not None:
+            own = received.db == self._db
+            if own:
+                self._known.remember(feed, own=not isinstance(notice, Deleted))
+            return own
+        known = self._known.is_own(feed)
+        if isinstance(notice, Deleted):
+            if not known:
+                return False
+            own = await self._look_up(feed)
+            self._known.remember(feed, own=own)
+            return not own
+        if isinstance(notice, Created) or known is None:
+            known = await self._look_up(feed)
+            self._known.remember(feed, own=known)
+        return known
+
+    async def _look_up(self, feed: str) -> bool:
+        try:
+            registered: bool = await self._execute(FeedIsRegistered(feed))
+        except ThoonkError as error:
+            # Delivering a notice of another db does less harm than losing one.
+            extra = {"event": "feed_not_looked_up", "feed": feed}
+            logger.warning(
+                "Cannot determine whether feed %r is in this db: %s", feed, error, extra=extra
+            )
+            return True
+        return registered
