@@ -254,7 +254,8 @@ class FilePlace:
 
     def lock_the_file(self) -> None:
         """As a program of somebody else might."""
-        with contextlib.suppress(sqlite3.OperationalError), self._open() as db:
+        # With little patience: a process that was stopped may hold the lock until it is resumed.
+        with contextlib.suppress(sqlite3.OperationalError), self._open(1) as db:
             db.execute("BEGIN EXCLUSIVE")
             time.sleep(self._chance.uniform(0.05, 1.5))
 
