@@ -122,7 +122,7 @@ class ServerPlace:
         self._impatient = server.client(socket_timeout=1)
 
     def __str__(self) -> str:
-        return f"{self._raw.info()['redis_version']}, appendfsync always"  # type: ignore[index]
+        return f"redis-server {self._raw.info()['redis_version']}, appendfsync always"  # type: ignore[index]
 
     def close(self) -> None:
         self._raw.close()

@@ -15,7 +15,7 @@ pytest_plugins = ["pytester"]
 
 Run = Callable[..., pytest.RunResult]
 
-ON_BOTH = pytest.mark.parametrize("world", ["memory", "server"])
+ON_BOTH = pytest.mark.parametrize("world", ["memory", "embedded", "server"])
 
 QUICK = ("-pno:cacheprovider", "-pno:hypothesispytest")
 """Hypothesis takes longer to import than most of these tests take."""

@@ -53,7 +53,8 @@ class _BuiltIn(StoreOpener):
         raise InvalidValue(f"{address!r:.80} is in memory: there is nothing to examine")
 
 
-_NAMED: dict[str, MemoryStore] = {}
+NAMED: dict[str, MemoryStore] = {}
+"""The stores of ``embedded://NAME``, which all clients of this process share."""
 
 
 def _open_store(url: str, **options: Any) -> Store:
@@ -65,7 +66,7 @@ def _open_store(url: str, **options: Any) -> Store:
     if settings:
         raise InvalidValue(f"the embedded backend takes no options: remove {', '.join(settings)}")
     name = address.partition("://")[2]
-    return _NAMED.setdefault(name, MemoryStore()) if name else MemoryStore()
+    return NAMED.setdefault(name, MemoryStore()) if name else MemoryStore()
 
 
 def _sqlite_store(address: str, settings: dict[str, Any]) -> Store:
