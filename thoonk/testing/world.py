@@ -227,7 +227,8 @@ def open_world(name: str, servers: Servers, faults: Faults | None) -> World:
     """Open an empty world by its name.
 
     Args:
-        name: ``memory``, ``embedded``, the name of a server to start, or the URL of a running server.
+        name: ``memory``, ``embedded``, the name of a server to start, or the URL of a running
+            one.
         servers: the servers that were started.
         faults: faults for the test to switch on. None: none.
 
