@@ -66,23 +66,31 @@ class Ordered:
     def __iter__(self) -> Iterator[Row]:
         return self.after(None)
 
-    def after(self, place: Place | None) -> Iterator[Row]:
-        """The rows behind a place."""
+    def after(self, place: Place | None, skip: int = 0) -> Iterator[Row]:
+        """The rows behind a place, ``skip`` left out."""
         first = 0 if place is None else bisect_right(self._lasts, place)
         for index in range(first, len(self._parts)):
             part = self._parts[index]
             start = bisect_left(part, (place[0], place[1] + 1)) if place and index == first else 0
-            for entry in itertools.islice(part, start, None):
+            if skip >= len(part) - start:
+                skip -= len(part) - start
+                continue
+            for entry in itertools.islice(part, start + skip, None):
                 yield entry[2]
+            skip = 0
 
-    def before(self, place: Place | None) -> Iterator[Row]:
-        """The rows in front of a place, the nearest one first."""
+    def before(self, place: Place | None, skip: int = 0) -> Iterator[Row]:
+        """The rows in front of a place, the nearest one first, ``skip`` left out."""
         last = len(self._parts) - 1 if place is None else bisect_left(self._lasts, place)
         for index in range(min(last, len(self._parts) - 1), -1, -1):
             part = self._parts[index]
             end = bisect_left(part, place) if place and index == last else len(part)
-            for position in range(end - 1, -1, -1):
+            if skip >= end:
+                skip -= end
+                continue
+            for position in range(end - 1 - skip, -1, -1):
                 yield part[position][2]
+            skip = 0
 
     def clear(self) -> None:
         """Take out all rows."""
@@ -328,8 +336,8 @@ class MemoryStore(Store):
         skip: int = 0,
     ) -> list[Row]:
         ordered = self._contents[feed.key].states[state]
-        rows = ordered.before(after) if reverse else ordered.after(after)
-        return [*itertools.islice(rows, skip, skip + limit)]
+        rows = ordered.before(after, skip) if reverse else ordered.after(after, skip)
+        return [*itertools.islice(rows, limit)]
 
     def all_rows(self, feed: Feed, *, limit: int, after: int = 0, skip: int = 0) -> list[Row]:
         parts, first = self._contents[feed.key].parts, (after + 1) // KEYS
