@@ -14,12 +14,16 @@ from typing import Any
 
 import pytest
 import servers
+from conftest import World
 from prometheus_client import CollectorRegistry, start_http_server
 
-from thoonk import Thoonk
+from thoonk import NotClaimed, Thoonk
+from thoonk.observe import ObservedBackend
 from thoonk.observe.prometheus import FeedCollector, Metrics
+from thoonk.operations import ReportWorker, WorkerReport
 from thoonk.testing._sync.helpers import until
 from thoonk.testing.servers import free_port
+from thoonk.worker import Worker
 
 FOLDER = Path(__file__).parents[2] / "examples/monitoring"
 NAME = re.compile(r"\bthoonk_\w+")
@@ -104,10 +108,41 @@ def test_prometheus_accepts_the_files_and_the_rules_do_what_they_say() -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_prometheus_reads_the_metrics_and_answers_what_the_dashboard_asks(
-    registry: CollectorRegistry, tmp_path: Path
+def make_traffic(url: str, metrics: Metrics) -> None:
+    """Something for every panel to show."""
+    backend = ObservedBackend(url, metrics)
+    with Thoonk(backend=backend) as thoonk:
+        mail = thoonk.job("mail", {"claim_timeout": 600})
+        worker = Worker(thoonk, concurrency=1)
+
+        @worker.handles("mail", retries=0)
+        def send(letter: str) -> None:
+            if letter == "to nobody":
+                raise ValueError(letter)
+
+        mail.put_many(["to Ann", "to nobody"])
+        worker.run(burst=True)
+        mail.put("to Ben")
+        mail.put("to Cleo")
+        mail.put("to Dora", delay=600)
+        mail.get(timeout=60)
+        claim = mail.get(timeout=60)
+        claim.cancel()
+        with pytest.raises(NotClaimed):
+            claim.finish()
+        mail.put("to Eve")
+        report = WorkerReport("id", "host", 1, "2", ("mail",), 1)
+        thoonk.backend.execute(ReportWorker(report, keep=3600))
+
+
+def test_prometheus_reads_the_metrics_and_each_panel_shows_something(
+    real_world: World, tmp_path: Path
 ) -> None:
     prometheus = program("prometheus")
+    registry = CollectorRegistry()
+    collector = FeedCollector(real_world.url)
+    registry.register(collector)
+    make_traffic(real_world.url, Metrics(registry))
     server, thread = start_http_server(0, "127.0.0.1", registry)
     port, own_port = server.server_port, free_port()
     config = (FOLDER / "prometheus.yml").read_text("utf-8")
@@ -138,21 +173,18 @@ def test_prometheus_reads_the_metrics_and_answers_what_the_dashboard_asks(
             assert running.poll() is None, (tmp_path / "log").read_text("utf-8")
             return None
 
+    def answer(asked: str) -> Any:
+        return (ask("query", query=asked) or {}).get("result")
+
     try:
-        with Thoonk(backend="memory://monitoring") as thoonk:
-            thoonk.job("mail").put("x")
-            found = until(
-                lambda: (ask("query", query='thoonk_feed_waiting{feed="mail"}') or {}).get(
-                    "result"
-                ),
-                timeout=60,
-            )
+        found = until(lambda: answer('thoonk_feed_waiting{feed="mail"}'), timeout=60)
         assert found[0]["value"][1] == "1"
         dashboard = json.loads((FOLDER / "dashboard.json").read_text("utf-8"))
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
                 asked = target["expr"].replace("$feed", ".*").replace("$__rate_interval", "1m")
-                assert ask("query", query=asked) is not None, asked
+                # A rate needs two samples.
+                assert until(lambda asked=asked: answer(asked), timeout=60), asked
         groups = until(
             lambda: [
                 group
@@ -169,3 +201,4 @@ def test_prometheus_reads_the_metrics_and_answers_what_the_dashboard_asks(
         server.shutdown()
         server.server_close()
         thread.join(10)
+        collector.close()
