@@ -744,7 +744,7 @@ class FeedStats:
 
     Attributes:
         type: the stored type.
-        items: the number of stored items.
+        items: the number of stored items, without scheduled jobs.
         publishes: publishes, puts and edits so far.
         waiting: items of a queue, or jobs, that wait to be taken.
         claimed: claimed jobs, or items of a queue that were taken but not yet confirmed.

@@ -131,7 +131,8 @@ def read_stats(step: Step, op: ops.ReadStats) -> ops.FeedStats:
     """How full and how busy a feed is."""
     feed = step.feed(op.feed, op.kind or None)
     kind = op.kind or feed.kind
-    stats = ops.FeedStats(feed.config["type"], sum(feed.counts), feed.publishes)
+    stored = sum(feed.counts) - feed.counts[State.SCHEDULED]
+    stats = ops.FeedStats(feed.config["type"], stored, feed.publishes)
 
     def age(time: int | None) -> float | None:
         return None if time is None else max(0.0, (step.now - time) / SECOND)

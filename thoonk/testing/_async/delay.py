@@ -363,7 +363,7 @@ class AsyncDelayContract(AsyncContract):
         await job.put("y", delay=60)
         assert await job.get_counts() == JobCounts(0, 0, 0, 0, 2)
         stats: FeedStats = await job.stats()
-        assert (stats.publishes, stats.waiting, stats.scheduled) == (2, 0, 2)
+        assert (stats.publishes, stats.items, stats.waiting, stats.scheduled) == (2, 0, 0, 2)
         assert stats.oldest_waiting is None
         assert stats.next_due is not None
         assert 0 < stats.next_due <= LATER

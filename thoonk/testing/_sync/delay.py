@@ -354,7 +354,7 @@ class DelayContract(Contract):
         job.put("y", delay=60)
         assert job.get_counts() == JobCounts(0, 0, 0, 0, 2)
         stats: FeedStats = job.stats()
-        assert (stats.publishes, stats.waiting, stats.scheduled) == (2, 0, 2)
+        assert (stats.publishes, stats.items, stats.waiting, stats.scheduled) == (2, 0, 0, 2)
         assert stats.oldest_waiting is None
         assert stats.next_due is not None
         assert 0 < stats.next_due <= LATER
