@@ -100,6 +100,13 @@ def rows_of(step: Step, feed: Feed | None, state: State) -> list[Row]:
     return step.store.rows(feed, state, limit=10_000) if feed else []
 
 
+class NoUndo(MemoryStore):
+    """What is refused midway stays half done."""
+
+    def roll_back(self, error: BaseException | None) -> None:
+        self.commit()
+
+
 # --- feeds --------------------------------------------------------------------------------
 
 
@@ -177,6 +184,7 @@ class APublishOfSeveralTurnsThemRound(Broken):
 
 class AMissingNeighbourUsesUpAnId(Broken):
     fails: ClassVar = {"SortedFeed"}
+    store_type: ClassVar = NoUndo
 
     def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         try:
@@ -359,6 +367,7 @@ class AFailureTooManyIsAllowed(Broken):
 
 class SomeAreFinishedThoughNotAll(Broken):
     fails: ClassVar = {"Bulk", "Job"}
+    store_type: ClassVar = NoUndo
 
     def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobFinish):
@@ -556,6 +565,7 @@ class WhatIsReplacedLosesItsPlace(BrokenSince21):
 
 class APartOfWhatIsRefusedIsPut(BrokenSince21):
     fails: ClassVar = {"Delay", "OwnIds"}
+    store_type: ClassVar = NoUndo
 
     def do(self, step: Step, op: Any, feed: Feed | None) -> Any:
         if isinstance(op, ops.JobAdd | ops.QueueAdd):
