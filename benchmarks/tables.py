@@ -366,7 +366,7 @@ def _steps(steps: dict[str, Any]) -> Table:
         "steps",
         "The longest step with very many jobs",
         f"ms: the longest script of a call, seconds: the call itself; {first['jobs']:,} jobs wait, "
-        f"and {first['many']:,} are retracted, claimed, or have run out. One round",
+        f"and {first['many']:,} are retracted, claimed, or have expired. One round",
         ("", "longest script ms", "seconds", "load of the machine"),
         tuple(
             (name, f"{s['script_ms']:.1f}", f"{s['seconds']:.1f}", f"{s['load']:.1f}")

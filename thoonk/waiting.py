@@ -10,7 +10,7 @@ from thoonk.names import check_timeout
 from thoonk.operations import Batch
 
 RECOVER_EVERY = 0.1
-"""Seconds between two takes of a busy consumer that look for what ran out."""
+"""Seconds between two takes of a busy consumer that look for what expired."""
 
 LONGEST_WAIT = 10.0
 """Seconds after which a blocked consumer looks for itself, whatever it has heard."""

@@ -11,7 +11,7 @@ WHY = {
     "feed_deleted": "its feed was deleted",
     "retracted": "it was retracted, or finished elsewhere without a result",
     "finished": "it was finished elsewhere",
-    "claim_lost": "it was stopped or its claim ran out, in which case it may run elsewhere",
+    "claim_lost": "it was stopped, or its claim expired and it may run elsewhere",
     "": "its claim does not hold any more",
 }
 """What is logged, by the field ``reason`` of the record."""

@@ -396,9 +396,9 @@ class CopyCommand(click.Command):
 @click.argument("target", metavar="TARGET")
 @click.argument("names", nargs=-1, metavar="[FEED]...", callback=A_FEED["callback"])
 @click.option("--move", is_flag=True, help="Delete each feed in SOURCE once it is copied.")
-@click.option("--as", "new_name", metavar="NAME", help="Its name in TARGET.", **A_FEED)
+@click.option("--as", "new_name", metavar="NAME", help="The name of the feed in TARGET.", **A_FEED)
 @click.option("--merge", is_flag=True, help="Add to feeds in TARGET that are not empty.")
-@click.option("--pause", is_flag=True, help="Pause queues and job feeds in SOURCE meanwhile.")
+@click.option("--pause", is_flag=True, help="Pause queues and job feeds in SOURCE during the copy.")
 @click.option(
     "--wait",
     type=Seconds(min=0),
@@ -421,7 +421,9 @@ class CopyCommand(click.Command):
     help="How many items to read and write at once; fewer if they are large.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be copied, and change nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask before --move. (A script is not asked.)")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask for confirmation of --move. (Scripts are never asked.)"
+)
 @pass_session
 def copy(
     session: Session,

@@ -17,7 +17,7 @@ from thoonk.operations import ReadStats
 from thoonk.raw_items import printable
 
 AT_A_TIME = 8
-"""Calls on their way at once; each has a connection of its own."""
+"""Calls on their way at once; each has its own connection."""
 CONFIG_EVERY = 60.0
 """Seconds after which the configuration of a feed is read again."""
 

@@ -14,7 +14,11 @@ from thoonk.cli.session import MEMORY_NOTE, Command, Session, names_argument, pa
 @names_argument
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=9400, show_default=True, help="0: a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9400,
+    show_default=True,
+    help="The port to listen on; 0: a free one.",
 )
 @pass_session
 def metrics(session: Session, names: tuple[str, ...], host: str, port: int) -> None:

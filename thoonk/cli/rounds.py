@@ -25,7 +25,7 @@ class Pace:
     """How many feeds a round may have, by what the rounds before took.
 
     Attributes:
-        seconds_each: what a sample has taken of late.
+        seconds_each: how long a sample has taken recently.
     """
 
     seconds_each: float = 0.0

@@ -54,7 +54,7 @@ class Sample:
 
 
 class Sampler:
-    """Samples the feeds named, or all there are, again and again."""
+    """Samples the feeds named, or all feeds, repeatedly."""
 
     def __init__(self, session: Session, names: Iterable[str]) -> None:
         self._session = session

@@ -76,7 +76,7 @@ their claims are old.
 """
 
 NAMED = 20
-"""How many stuck jobs of a feed have a finding of their own."""
+"""How many stuck jobs of a feed have their own finding."""
 
 
 def late(state: ItemState, feed: Feed) -> Fault | None:

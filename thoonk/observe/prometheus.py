@@ -98,13 +98,13 @@ class Metrics:
         )
         self._again = Counter(
             "thoonk_jobs_taken_again",
-            "Jobs taken that had been cancelled, or had run out, before.",
+            "Jobs claimed again after a cancellation or an expired claim.",
             ["feed"],
             registry=registry,
         )
         self._lost = Counter(
             "thoonk_claims_lost",
-            "Claims that had run out when their holder wanted to extend or end them.",
+            "Claims that had expired when their holder tried to extend or end them.",
             ["feed"],
             registry=registry,
         )
@@ -254,7 +254,7 @@ class FeedCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics; ``thoonk_up`` alone, with 0, when the backend is away."""
+        """The metrics; only ``thoonk_up``, with 0, if the backend is unreachable."""
         up = GaugeMetricFamily("thoonk_up", "Whether the backend answers.")
         read = self._read()
         if read is None:
@@ -293,7 +293,7 @@ class FeedCollector(Collector):
         return counts
 
     def _read(self) -> _Read | None:
-        """What the backend says now; None: it is away, or does not say in time."""
+        """The backend's statistics; None: it is unreachable, or does not answer in time."""
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         # If the backend hangs, only one thread hangs with it, not one more for each scrape. Its
         # late answer is not used.

@@ -20,7 +20,7 @@ class Orphan:
     Attributes:
         feed: the name of its feed.
         id: its id.
-        token: the token of its claim, which holds until its time has run out.
+        token: the token of its claim, which holds until its time has expired.
         attempt: the number of the attempt; the first is 1.
         error: the name of the error's class; empty where there is none.
         reason: what has happened to it.

@@ -46,7 +46,7 @@ def _requeue_or_stall(step: Step, feed: Feed, row: Row) -> bool:
 
 
 def _expire(step: Step, feed: Feed) -> ops.MaintenanceReport:
-    """Give claims back that have run out, a thousand at most."""
+    """Give claims back that have expired, a thousand at most."""
     timeout = _claim_timeout(feed)
     if timeout == NEVER or not feed.counts[State.CLAIMED]:
         return ops.MaintenanceReport()
@@ -376,7 +376,7 @@ def read_result(step: Step, op: ops.ReadResult) -> ops.StoredResult | None:
 
 @does(ops.JobMaintain)
 def job_maintain(step: Step, op: ops.JobMaintain) -> ops.MaintenanceReport:
-    """Give claims back that have run out."""
+    """Give claims back that have expired."""
     feed = step.feed(op.feed, JOB)
     reports = [_expire(step, feed)]
     while len(reports[-1].expired) + len(reports[-1].stalled) == ops.MOST:

@@ -458,7 +458,7 @@ class AsyncJobContract(AsyncContract):
         assert [(entry.id, entry.cancelled) for entry in last.entries] == [(second, 1)]
         assert last.lost == (third,)
 
-    # --- claims that run out ----------------------------------------------------------------
+    # --- claims that expire ----------------------------------------------------------------
 
     async def test_a_claim_that_runs_out_comes_back_to_a_blocked_get(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
@@ -524,7 +524,7 @@ class AsyncJobContract(AsyncContract):
         await claim.finish()
         assert await job.get_counts() == JobCounts(0, 0, 0, 1)
 
-    @pytest.mark.parametrize("how", ["cancel", "run out"])
+    @pytest.mark.parametrize("how", ["cancel", "expire"])
     async def test_max_failures_stalls_a_job(self, thoonk: AsyncThoonk, how: str) -> None:
         config = {"max_failures": 2, "claim_timeout": 60 if how == "cancel" else 0.05}
         job = await thoonk.job("j", config)

@@ -175,11 +175,11 @@ class AsyncStatesContract(AsyncContract):
         id = await job.put("x")
         claim = await job.get()
         with pytest.raises(ZeroDivisionError) as caught:
-            raise ZeroDivisionError("by nought")
+            raise ZeroDivisionError("by zero")
         await getattr(job, how)(id, token=claim.token, reason=caught.value)
         failure = (await info_of(job, id)).failure
         assert failure is not None
-        assert (failure.error, failure.message) == ("ZeroDivisionError", "by nought")
+        assert (failure.error, failure.message) == ("ZeroDivisionError", "by zero")
         assert "test_an_exception_is_kept" in failure.traceback
 
     async def test_the_exception_of_a_block_is_kept(self, thoonk: AsyncThoonk) -> None:
@@ -187,11 +187,11 @@ class AsyncStatesContract(AsyncContract):
         id = await job.put("x")
         with pytest.raises(ZeroDivisionError):
             async with await job.get():
-                raise ZeroDivisionError("by nought")
+                raise ZeroDivisionError("by zero")
         info = await info_of(job, id)
         assert (info.state, info.failures) == (JobState.WAITING, 1)
         assert info.failure is not None
-        assert (info.failure.error, info.failure.message) == ("ZeroDivisionError", "by nought")
+        assert (info.failure.error, info.failure.message) == ("ZeroDivisionError", "by zero")
 
     async def test_the_last_reason_counts_and_stays_while_the_job_is_there(
         self, thoonk: AsyncThoonk

@@ -443,7 +443,7 @@ class JobContract(Contract):
         assert [(entry.id, entry.cancelled) for entry in last.entries] == [(second, 1)]
         assert last.lost == (third,)
 
-    # --- claims that run out ----------------------------------------------------------------
+    # --- claims that expire ----------------------------------------------------------------
 
     def test_a_claim_that_runs_out_comes_back_to_a_blocked_get(
         self, thoonk: Thoonk, other: Thoonk
@@ -505,7 +505,7 @@ class JobContract(Contract):
         claim.finish()
         assert job.get_counts() == JobCounts(0, 0, 0, 1)
 
-    @pytest.mark.parametrize("how", ["cancel", "run out"])
+    @pytest.mark.parametrize("how", ["cancel", "expire"])
     def test_max_failures_stalls_a_job(self, thoonk: Thoonk, how: str) -> None:
         config = {"max_failures": 2, "claim_timeout": 60 if how == "cancel" else 0.05}
         job = thoonk.job("j", config)

@@ -172,11 +172,11 @@ class StatesContract(Contract):
         id = job.put("x")
         claim = job.get()
         with pytest.raises(ZeroDivisionError) as caught:
-            raise ZeroDivisionError("by nought")
+            raise ZeroDivisionError("by zero")
         getattr(job, how)(id, token=claim.token, reason=caught.value)
         failure = (info_of(job, id)).failure
         assert failure is not None
-        assert (failure.error, failure.message) == ("ZeroDivisionError", "by nought")
+        assert (failure.error, failure.message) == ("ZeroDivisionError", "by zero")
         assert "test_an_exception_is_kept" in failure.traceback
 
     def test_the_exception_of_a_block_is_kept(self, thoonk: Thoonk) -> None:
@@ -184,11 +184,11 @@ class StatesContract(Contract):
         id = job.put("x")
         with pytest.raises(ZeroDivisionError):
             with job.get():
-                raise ZeroDivisionError("by nought")
+                raise ZeroDivisionError("by zero")
         info = info_of(job, id)
         assert (info.state, info.failures) == (JobState.WAITING, 1)
         assert info.failure is not None
-        assert (info.failure.error, info.failure.message) == ("ZeroDivisionError", "by nought")
+        assert (info.failure.error, info.failure.message) == ("ZeroDivisionError", "by zero")
 
     def test_the_last_reason_counts_and_stays_while_the_job_is_there(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j", {"max_failures": 2})

@@ -45,7 +45,7 @@ class AsyncPresence:
         except UnsupportedOperation:
             return  # a backend that keeps no workers
         if self._is_known:
-            # It runs out by itself.
+            # It expires by itself.
             with contextlib.suppress(ThoonkError):
                 await self._thoonk.backend.execute(RemoveWorker(self._report().id))
 

@@ -35,7 +35,7 @@ class Consumer:
 
     Attributes:
         job_feed: the feed.
-        claim_timeout: seconds; 0: claims do not run out.
+        claim_timeout: seconds; 0: claims do not expire.
         max_failures: after how many attempts a job is stalled; 0: never.
         serializer: the name of the feed's serializer.
         looked: when the configuration was read, by the monotonic clock.

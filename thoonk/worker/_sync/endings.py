@@ -194,11 +194,11 @@ class Endings:
     @staticmethod
     def _settle(job: Job, refusal: ThoonkError) -> str:
         """Leave it to the loop, where it is still the loop's, to tell the backend."""
-        becomes = "is given back with the next claim, without a delay"
+        becomes = "it is given back with the next claim, without a delay"
         if job.claim.outbox is None:
-            becomes = "comes back when its claim has run out"
+            becomes = "it is available again when its claim expires"
         job.claim.settle(failed=True)
-        return f"it {becomes} ({refusal})"
+        return f"{becomes} ({refusal})"
 
     @staticmethod
     def _give_back(job: Job, delay: float, failure: Failure | None) -> Failed | None:
@@ -227,7 +227,7 @@ class Endings:
         except (NotClaimed, FeedDoesNotExist):
             return  # it had ended before, or its claim had
         except ThoonkError as error:
-            event, becomes = "job_not_given_back", f"it comes back later ({error})"
+            event, becomes = "job_not_given_back", f"it is available again later ({error})"
         else:
             becomes = self._becomes(orphan.feed, orphan.id, failed, delay)
             if failed is Failed.STALLED:

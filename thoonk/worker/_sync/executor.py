@@ -297,7 +297,7 @@ class Executor:
             self._endings.failed(consumer, job, error, where)
             slot.clear()
         except ThoonkError as failure:
-            text = "Job %s of %r comes back when its claim has run out: %s"
+            text = "Job %s of %r is available again when its claim expires: %s"
             job.log(logging.WARNING, "job_not_given_back", text, failure)
 
     @staticmethod
