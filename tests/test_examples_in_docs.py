@@ -155,7 +155,7 @@ class Page:
             stdout=subprocess.PIPE,
             check=False,
             text=True,
-            timeout=240,
+            timeout=500,
         )
         printed = done.stdout.split(f"{PROMPT}\n")[1:]
         checker = doctest.OutputChecker()
@@ -188,7 +188,7 @@ def page_module(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Page]:
     return make
 
 
-@pytest.mark.timeout(300)  # that of the command line starts dozens of programs
+@pytest.mark.timeout(600)  # that of the command line starts dozens of programs
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_examples_of_a_page_run(
     path: Path,
@@ -222,7 +222,7 @@ def test_the_examples_of_a_page_run(
         page.run(block)
 
 
-@pytest.mark.timeout(300)  # that of the command line starts dozens of programs
+@pytest.mark.timeout(600)  # that of the command line starts dozens of programs
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_fence_says_what_it_holds(path: Path) -> None:
     """A block that is silently not run would be an untested example."""
