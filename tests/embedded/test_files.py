@@ -228,7 +228,7 @@ def test_many_clients_of_one_process_take_turns(path: Path) -> None:
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=work) for _ in range(100)]
+    threads = [threading.Thread(target=work) for _ in range(30)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -391,9 +391,10 @@ class SqliteStore(Store):
             if statement is _WRITE:
                 # The threads of one process take turns, instead of all trying again and again.
                 self._has_turn = True
-                if not self._turn.acquire(blocking=False):
-                    deadline = time.monotonic() + self.retry_for
-                    self._turn.acquire(timeout=self.retry_for)
+                deadline = time.monotonic() + self.retry_for
+                if self._turn.acquire(timeout=self.retry_for):
+                    # However late its turn comes, there is time to use it.
+                    deadline = None
             try:
                 version = self._begun(statement)
             except sqlite3.OperationalError as error:
