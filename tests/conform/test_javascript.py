@@ -126,8 +126,8 @@ CASES = {
     ),
     "the step is the same for all numbers": (
         "operations.lua",
-        "        step = step * 2\n",
-        "        break\n",
+        "    step = step * 2\n",
+        "    break\n",
         {"Order and time: the step is a larger power of two where 1/1024 makes no difference"},
     ),
     "any token will do": (
@@ -204,6 +204,7 @@ CASES = {
             "job add: several at one time stay in their order",
             "job fail: at a time, and the bell rings where nothing waits",
             "job reschedule: after a delay, and it comes first: the bell rings",
+            "restore: a scheduled job, with high priority; the bell rings",
         },
     ),
     "a job that is claimed is run twice": (

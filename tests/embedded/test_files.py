@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -318,3 +319,26 @@ bad = {{"redis", "fakeredis", "hiredis", "lupa"}} & {{*sys.modules}}
 assert not bad, bad
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_processes_that_open_and_close_one_file_at_once_do_not_lock_each_other_out(
+    tmp_path: Path,
+) -> None:
+    # The last to close removes the log, and the next to open makes it again.
+    script = """
+        import sys
+        from thoonk import Thoonk
+        for _ in range(40):
+            with Thoonk(backend=sys.argv[1]) as thoonk:
+                thoonk.queue("q").put("x")
+    """
+    url = f"sqlite:///{tmp_path / 'feeds.db'}"
+    command = [sys.executable, "-c", textwrap.dedent(script), url]
+    programs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    try:
+        assert [program.communicate(timeout=60)[1] for program in programs] == [""] * 4
+    finally:
+        for program in programs:
+            program.kill()
+    with Thoonk(backend=url) as thoonk:
+        assert len(thoonk.queue("q")) == 160

@@ -24,6 +24,15 @@ end
 
 -- --- time ------------------------------------------------------------------------------------
 
+-- The score that comes next in a feed.
+local function after(last)
+  local step = 1 / 1024
+  while last + step == last do
+    step = step * 2
+  end
+  return last + step
+end
+
 local function now()
   local time = call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -844,11 +853,7 @@ operations['feed publish'] = function(...)
     local score = now()
     local last = tonumber(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2] or '0')
     if score <= last then
-      local step = 1 / 1024
-      while last + step == last do
-        step = step * 2
-      end
-      score = last + step
+      score = after(last)
     end
     call('ZADD', ids, text(score), id)
     call('INCR', publishes)
@@ -1463,11 +1468,7 @@ local function restore_item(shape, id, item, at)
     local last = tonumber(call('ZRANGE', ids, -1, -1, 'WITHSCORES')[2] or '0')
     local score = tonumber(at) or now()
     if score <= last then
-      local step = 1 / 1024
-      while last + step == last do
-        step = step * 2
-      end
-      score = last + step
+      score = after(last)
     end
     call('ZADD', ids, text(score), id)
   elseif not before then

@@ -259,7 +259,7 @@ class SqliteStore(Store):
 
     def connect(self, *, create: bool = True) -> sqlite3.Connection:
         """A connection to the file, which may have to be there."""
-        db = sqlite3.connect(
+        return sqlite3.connect(
             self.path if create else f"{Path(self.path).as_uri()}?mode=rw",
             uri=not create,
             timeout=0,
@@ -267,11 +267,11 @@ class SqliteStore(Store):
             check_same_thread=False,
             cached_statements=256,
         )
-        db.execute("PRAGMA cache_size = -16000")
-        return db
 
     def _prepare(self) -> None:
         db = self._db
+        # Even this reads the file, which another process may have locked.
+        db.execute("PRAGMA cache_size = -16000")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if not version:
             if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
