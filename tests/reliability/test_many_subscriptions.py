@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -11,6 +12,7 @@ from conftest import World
 
 from thoonk import AccessDenied, AsyncThoonk, Empty, Thoonk
 from thoonk.backends import mailbox
+from thoonk.backends.redis import wire
 from thoonk.notices import Gap, Notice, Published
 from thoonk.testing.proxy import between
 
@@ -136,5 +138,109 @@ def test_one_that_nobody_refers_to_is_forgotten(real_world: World) -> None:
         thoonk.backend.listen("f")
         feed.publish("item")
         assert items([kept.get(20)]) == [b"item"]
-        listener = thoonk.backend._to_feeds
-        poll(lambda: len(listener._all) == 1)
+        pubsub = thoonk.backend._to_feeds
+        poll(lambda: len(pubsub._all) == 1)
+
+
+def test_subscribing_while_others_leave_misses_nothing(real_world: World) -> None:
+    failures: list[BaseException] = []
+    with Thoonk(backend=real_world.url) as thoonk:
+        feed = thoonk.feed("f")
+
+        def come_and_go(number: int) -> None:
+            try:
+                for step in range(60):
+                    subscription = thoonk.backend.listen("f")
+                    id = feed.publish(f"{number}-{step}")
+                    while getattr(subscription.get(20), "id", "") != id:
+                        pass
+                    subscription.close()
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
+def test_a_connection_that_a_balancer_forgot_costs_a_new_subscription_seconds_only(
+    real_world: World,
+) -> None:
+    assert real_world.server is not None
+    with (
+        between(real_world.server) as proxy,
+        Thoonk(backend=proxy.url) as thoonk,
+        Thoonk(backend=real_world.url) as other,
+    ):
+        feed = other.feed("f")
+        first = thoonk.backend.listen("f")
+        proxy.forget_connections()
+        second = thoonk.backend.listen("f")
+        feed.publish("item")
+        assert items([second.get(20)]) == [b"item"]
+        assert first.get(20) == Gap("f")
+        assert items([first.get(20)]) == [b"item"]
+
+
+def test_one_that_is_refused_is_tried_again_however_busy_the_others_are(
+    real_world: World,
+) -> None:
+    assert real_world.server is not None
+    channels = ("&newfeed", "&delfeed", "&conffeed", "&feed.marker:*", "&*:f")
+    rights = ("on", ">secret", "~*", "+@all", "resetchannels", *channels)
+    change = real_world.raw.execute_command
+    change("ACL", "SETUSER", "some", *rights, "&*:g")
+    over = threading.Event()
+    try:
+        url = f"redis://some:secret@127.0.0.1:{real_world.server.port}/0"
+        with Thoonk(backend=url) as thoonk:
+            busy, other = thoonk.feed("f"), thoonk.feed("g")
+            of_busy, of_other = thoonk.backend.listen("f"), thoonk.backend.listen("g")
+
+            def publish() -> None:
+                while not over.wait(0.02):
+                    busy.publish("item")
+
+            publishing = threading.Thread(target=publish)
+            publishing.start()
+            # The server hangs up on a subscriber that loses a channel.
+            change("ACL", "SETUSER", "some", *rights)
+            assert of_busy.get(20) is not None
+            with pytest.raises(Empty):
+                of_other.get(1)
+            change("ACL", "SETUSER", "some", *rights, "&*:g")
+            assert of_other.get(20) == Gap("g")
+            other.publish("heard")
+            assert items([of_other.get(20)]) == [b"heard"]
+            over.set()
+            publishing.join()
+    finally:
+        over.set()
+        change("ACL", "DELUSER", "some")
+
+
+def test_a_fault_in_reading_is_a_gap_and_ends_no_subscription(
+    real_world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = wire.read_notice
+    faults = [RuntimeError("planted")]
+
+    def faulty(channel: bytes, payload: bytes) -> Any:
+        if faults:
+            raise faults.pop()
+        return read(channel, payload)
+
+    with Thoonk(backend=real_world.url) as thoonk:
+        feed = thoonk.feed("f")
+        subscription = thoonk.backend.listen("f")
+        monkeypatch.setattr(wire, "read_notice", faulty)
+        feed.publish("lost")
+        assert subscription.get(20) == Gap("f")
+        feed.publish("heard")
+        assert items([subscription.get(20)]) == [b"heard"]
+    assert [each.__dict__["event"] for each in caplog.records if each.levelname == "ERROR"] == [
+        "notices_not_read"
+    ]

@@ -29,9 +29,9 @@ from thoonk import (
     ThoonkError,
 )
 from thoonk.backends.redis._async import backend as async_backend
-from thoonk.backends.redis._async import listener as async_listener
+from thoonk.backends.redis._async import pubsub as async_pubsub
 from thoonk.backends.redis._sync import backend as sync_backend
-from thoonk.backends.redis._sync import listener as sync_listener
+from thoonk.backends.redis._sync import pubsub as sync_pubsub
 from thoonk.exceptions import AccessDenied, BackendFull, BackendUnavailable, OutcomeUnknown
 from thoonk.notices import Gap, Published
 from thoonk.operations import Entry, QueuePut
@@ -229,14 +229,14 @@ def test_handlers_are_told_of_the_gap_a_restart_makes(server: servers.Server) ->
 @pytest.fixture
 def quick_pings(monkeypatch: pytest.MonkeyPatch) -> float:
     """Dead connections are noticed after this many seconds."""
-    for module in (sync_listener, async_listener):
+    for module in (sync_pubsub, async_pubsub):
         monkeypatch.setattr(module, "PING_AFTER", 0.3)
         monkeypatch.setattr(module, "PING_DEADLINE", 0.4)
     return 0.7
 
 
 def test_a_dead_connection_is_noticed_within_fifteen_seconds_by_default() -> None:
-    for module in (sync_listener, async_listener):
+    for module in (sync_pubsub, async_pubsub):
         assert module.PING_AFTER + module.PING_DEADLINE == 15.0
 
 
@@ -302,11 +302,11 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     for backend in (sync_backend.RedisBackend, async_backend.AsyncRedisBackend):
         count(backend, "_attempt", "attempt")
         count(backend, "wait", "wait")
-    for listener in (
-        sync_listener.Listener,
-        async_listener.AsyncListener,
+    for pubsub in (
+        sync_pubsub.PubSub,
+        async_pubsub.AsyncPubSub,
     ):
-        count(listener, "_connect", "subscribe")
+        count(pubsub, "_connect", "subscribe")
     return counts
 
 

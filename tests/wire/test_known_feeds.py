@@ -50,7 +50,7 @@ def test_a_foreign_feed_is_looked_up_once_however_many_own_feeds_there_are(
 
         subscription: Any = client.backend.listen(None)
         stack.callback(subscription.close)
-        subscription._listener._execute = Counting(client.backend).execute
+        subscription._pubsub._execute = Counting(client.backend).execute
         for _ in range(5):
             for number in range(10):
                 raw.publish(f"feed.publish:foreign-{number}", b"1\0x")

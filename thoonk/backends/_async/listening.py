@@ -72,9 +72,13 @@ class AsyncMailboxSubscription:
 
     async def close(self) -> None:
         """End it; a reader in another thread or task is woken."""
-        self._closed = True
+        self.end()
         if self._pid == os.getpid():  # else it is a copy in a forked child
             await self._leave()
+
+    def end(self) -> None:
+        """Deliver nothing more; wake readers."""
+        self._closed = True
         self._wake()
 
     async def _begin_in_child(self) -> None:

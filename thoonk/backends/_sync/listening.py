@@ -73,9 +73,13 @@ class MailboxSubscription:
 
     def close(self) -> None:
         """End it; a reader in another thread or task is woken."""
-        self._closed = True
+        self.end()
         if self._pid == os.getpid():  # else it is a copy in a forked child
             self._leave()
+
+    def end(self) -> None:
+        """Deliver nothing more; wake readers."""
+        self._closed = True
         self._wake()
 
     def _begin_in_child(self) -> None:

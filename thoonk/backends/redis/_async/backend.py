@@ -30,7 +30,7 @@ from thoonk.backends.redis._async.connection import (
     send,
     take_connection,
 )
-from thoonk.backends.redis._async.listener import AsyncListener
+from thoonk.backends.redis._async.pubsub import AsyncPubSub
 from thoonk.backends.redis._async.sessions import AsyncSessionPool, Session
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.address import Address
@@ -141,8 +141,8 @@ class AsyncRedisBackend:
         self._instance = new_instance(self._db)
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
-        self._to_feeds = AsyncListener(self._pool, self._db, self.execute)
-        self._to_all = AsyncListener(self._pool, self._db, self.execute)
+        self._to_feeds = AsyncPubSub(self._pool, self._db, self.execute)
+        self._to_all = AsyncPubSub(self._pool, self._db, self.execute)
         self._sessions = AsyncSessionPool(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
@@ -439,8 +439,8 @@ class AsyncRedisBackend:
     async def listen(self, feed: str | None = None) -> AsyncRedisSubscription:
         """Subscribe. Those to one feed share a connection, and those to all feeds another."""
         self._check_open()
-        listener = self._to_all if feed is None else self._to_feeds
-        subscription = AsyncRedisSubscription(listener, feed)
+        pubsub = self._to_all if feed is None else self._to_feeds
+        subscription = AsyncRedisSubscription(pubsub, feed)
         try:
             await subscription.open()
         except BackendUnavailable:

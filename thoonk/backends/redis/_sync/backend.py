@@ -31,7 +31,7 @@ from thoonk.backends.redis._sync.connection import (
     send,
     take_connection,
 )
-from thoonk.backends.redis._sync.listener import Listener
+from thoonk.backends.redis._sync.pubsub import PubSub
 from thoonk.backends.redis._sync.sessions import Session, SessionPool
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.address import Address
@@ -142,8 +142,8 @@ class RedisBackend:
         self._instance = new_instance(self._db)
         self._idle: deque[_Waiter] = deque()
         self._blocked: set[_Waiter] = set()
-        self._to_feeds = Listener(self._pool, self._db, self.execute)
-        self._to_all = Listener(self._pool, self._db, self.execute)
+        self._to_feeds = PubSub(self._pool, self._db, self.execute)
+        self._to_all = PubSub(self._pool, self._db, self.execute)
         self._sessions = SessionPool(self._pool, keep=self._owns_pool)
         self._reached = False
         self._closing = Event()
@@ -438,8 +438,8 @@ class RedisBackend:
     def listen(self, feed: str | None = None) -> RedisSubscription:
         """Subscribe. Those to one feed share a connection, and those to all feeds another."""
         self._check_open()
-        listener = self._to_all if feed is None else self._to_feeds
-        subscription = RedisSubscription(listener, feed)
+        pubsub = self._to_all if feed is None else self._to_feeds
+        subscription = RedisSubscription(pubsub, feed)
         try:
             subscription.open()
         except BackendUnavailable:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from thoonk.backends._sync.listening import MailboxSubscription
-from thoonk.backends.redis._sync.listener import Listener
+from thoonk.backends.redis._sync.pubsub import PubSub
 from thoonk.concurrency._sync import Event
 
 
 class RedisSubscription(MailboxSubscription):
-    """Notices of one feed or of all. The connection is the listener's.
+    """Notices of one feed or of all. The connection is that of `PubSub`.
 
     Attributes:
         feed: None: all feeds.
@@ -17,12 +17,12 @@ class RedisSubscription(MailboxSubscription):
         refusal: what the server refused it with.
     """
 
-    def __init__(self, listener: Listener, feed: str | None) -> None:
+    def __init__(self, pubsub: PubSub, feed: str | None) -> None:
         """Not yet subscribed, until it is opened."""
         super().__init__(feed)
         self.subscribed = Event()
         self.refusal: BaseException | None = None
-        self._listener = listener
+        self._pubsub = pubsub
 
     def open(self) -> None:
         """Subscribe. What happens from now on is delivered.
@@ -31,13 +31,13 @@ class RedisSubscription(MailboxSubscription):
             BackendUnavailable: there is no connection.
         """
         self._home.check()
-        self._listener.add(self)
+        self._pubsub.add(self)
 
     def _begin_in_child(self) -> None:
         # Then it is as after a lost connection: a `Gap` tells when it is subscribed again.
         self.subscribed = Event()
         self.subscribed.set()
-        self._listener.add_when_possible(self)
+        self._pubsub.add_when_possible(self)
 
     def rest(self, seconds: float) -> None:
         """Read nothing for a while. What arrives meanwhile waits, and costs less.
@@ -45,7 +45,7 @@ class RedisSubscription(MailboxSubscription):
         Five hundred notices that are read one by one as they arrive take twice as much of the
         server's processor as the same number read at once.
         """
-        self._listener.rest(seconds)
+        self._pubsub.rest(seconds)
 
     def _leave(self) -> None:
-        self._listener.remove(self)
+        self._pubsub.remove(self)
