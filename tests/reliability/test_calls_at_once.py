@@ -12,13 +12,17 @@ import attrs
 import pytest
 from conftest import World
 
-from thoonk import AsyncThoonk, Empty
+from thoonk import AsyncThoonk, BackendUnavailable, Empty
 from thoonk._async.feed import AsyncFeed
 from thoonk._async.queue import AsyncQueue
+from thoonk.backends.redis._async.connection import dedicated_connection
+from thoonk.backends.redis._async.shared import SharedConnection
+from thoonk.backends.redis.packing import pack
 from thoonk.testing.proxy import Cut, Proxy, between
 
 CALLERS = 200
 STEPS = 25
+PING = pack(b"PING")
 
 
 @attrs.define
@@ -149,3 +153,40 @@ async def test_a_late_reply_ends_its_own_call_only(real_world: World) -> None:
             assert await patient == "b"
             assert time.monotonic() - began < 2
             assert await feed.get_item("b") == "b"
+
+
+async def test_a_connection_that_gets_no_more_replies_is_closed(real_world: World) -> None:
+    assert real_world.server is not None
+    with between(real_world.server) as proxy:
+        async with AsyncThoonk(backend=proxy.url) as thoonk:
+            pool = thoonk.backend._pool
+            shared = SharedConnection(dedicated_connection(pool))
+            await shared.open()
+            proxy.hold_replies()
+            late, cancelled = shared.send(PING, 0.1), shared.send(PING, 0.3)
+            with pytest.raises(TimeoutError):
+                await late
+            assert not shared.is_open
+            cancelled.cancel()
+            deadline = time.monotonic() + 20
+            while shared._is_connected:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.01)
+
+
+async def test_nothing_was_done_over_a_connection_that_is_closed_at_once(
+    real_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def opened(shared: SharedConnection) -> None:
+        await real_open(shared)
+        shared.close()
+
+    real_open = SharedConnection.open
+    async with AsyncThoonk(backend=real_world.url, retry_for=0) as thoonk:
+        queue = await thoonk.queue("q")
+        thoonk.backend._sessions.close()
+        monkeypatch.setattr(SharedConnection, "open", opened)
+        with pytest.raises(BackendUnavailable):
+            await queue.put("x")
+        monkeypatch.undo()
+    assert real_world.raw.hlen("feed.items:q") == 0

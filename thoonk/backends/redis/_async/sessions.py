@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from thoonk.backends.redis._async.connection import (
     Connection,
     Pool,
+    connect,
     dedicated_connection,
     disconnect,
     drain,
@@ -84,10 +85,13 @@ class AsyncSessionPool:
         if size > LARGE:
             if session.own is None:
                 session.own = await take_connection(self._pool)
+            await connect(session.own)  # again, after it was lost
             return
         shared = self._shared
         if shared is None or not shared.is_open:
             shared = await self._open()
+            if not shared.is_open:
+                raise ConnectionError("the connection was closed at once")
         session.shared = shared
 
     async def _open(self) -> SharedConnection:

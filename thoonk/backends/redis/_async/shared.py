@@ -180,7 +180,7 @@ class SharedConnection(asyncio.Protocol):
         self._next_check = math.inf
         if following:
             self._check_at(min(following))
-        if late:
+        if late or self._is_retired:
             # Whatever is the matter with it, others are better off with a new one.
             self.retire()
 
