@@ -319,7 +319,7 @@ class AsyncPubSub:
             raise
 
     async def _step_or_lose(self) -> bool:
-        """`_step`. An error that nobody expects costs the connection, and not all that wait."""
+        """`_step`. An unexpected error costs the connection, but ends no subscription."""
         try:
             return await self._step()
         except Exception:
@@ -441,7 +441,7 @@ class AsyncPubSub:
         return True
 
     async def _subscribe_again(self) -> None:
-        """Try once more those that were subscribed before, and that the server has refused."""
+        """Subscribe again what the server has refused to renew."""
         self._try_again_at = math.inf
         alive = self._alive(self._all.values())
         with contextlib.suppress(*errors.CONNECTION_ERRORS):

@@ -320,7 +320,7 @@ class PubSub:
             raise
 
     def _step_or_lose(self) -> bool:
-        """`_step`. An error that nobody expects costs the connection, and not all that wait."""
+        """`_step`. An unexpected error costs the connection, but ends no subscription."""
         try:
             return self._step()
         except Exception:
@@ -442,7 +442,7 @@ class PubSub:
         return True
 
     def _subscribe_again(self) -> None:
-        """Try once more those that were subscribed before, and that the server has refused."""
+        """Subscribe again what the server has refused to renew."""
         self._try_again_at = math.inf
         alive = self._alive(self._all.values())
         with contextlib.suppress(*errors.CONNECTION_ERRORS):
