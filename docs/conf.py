@@ -81,6 +81,8 @@ nitpick_ignore_regex = [
     (r"py:.*", r"thoonk\._a?sync\.takeable\.\w+"),
     # Not public: `AsyncBackend` says what it offers.
     (r"py:.*", r"thoonk\.testing\.\w+\.observed\.\w+"),
+    # Not public: what operations and notices have in common.
+    (r"py:.*", r"thoonk\.values\.Value"),
     # Aliases for redis-py's classes, which are spelt out in the text.
     (r"py:.*", r".*\b(Client|FakeServer)"),
     # Between a loop and its claims.

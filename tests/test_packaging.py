@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -159,14 +161,47 @@ def test_without_extras_thoonk_conform_tells_what_it_needs(
     assert "Traceback" not in done.stderr
 
 
-def test_importing_it_imports_no_driver(tmp_path: Path) -> None:
-    program = """
-import sys, thoonk
-print(sorted({name.partition(".")[0] for name in sys.modules}
-             & {"click", "redis", "fakeredis", "hiredis", "lupa", "rich", "valkey"}))
-"""
+DRIVERS = {"click", "redis", "fakeredis", "hiredis", "lupa", "rich", "valkey"}
+OF_ASYNCIO = {"asyncio", "ssl", "concurrent.futures", "thoonk._async.client"}
+SLOW = {"importlib.metadata", "email", "http", "sqlite3", "xml", "urllib.request", "unittest"}
+
+
+@pytest.mark.parametrize(
+    ("program", "unwanted"),
+    [
+        ("import thoonk", DRIVERS | OF_ASYNCIO | SLOW | {"attrs", "inspect", "thoonk.operations"}),
+        ("from thoonk import Empty", DRIVERS | OF_ASYNCIO | SLOW | {"attrs", "thoonk.operations"}),
+        ("from thoonk import Thoonk", DRIVERS | OF_ASYNCIO | SLOW),
+        ("from thoonk import AsyncThoonk", DRIVERS | SLOW | {"thoonk._sync.client"}),
+        ("from thoonk import Thoonk; Thoonk().close()", DRIVERS - {"redis", "hiredis"}),
+    ],
+)
+def test_a_program_loads_only_what_it_uses(
+    program: str, unwanted: set[str], tmp_path: Path
+) -> None:
+    program += f"; import sys; print(sorted({unwanted!r} & sys.modules.keys()))"
     done = run(sys.executable, "-c", program, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_each_public_name_comes_from_where_type_checkers_look_for_it() -> None:
+    tree = ast.parse(Path(thoonk.__file__).read_text("utf-8"))
+    places = {
+        alias.name: f"{node.module}.{alias.name}" if node.module else ""
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("thoonk")
+        for alias in node.names
+    }
+    assert {*places, "Pubsub"} == {*thoonk.__all__}
+    for name, place in places.items():
+        assert getattr(thoonk, name) is pkgutil.resolve_name(place), name
+    assert thoonk.Pubsub is thoonk.Thoonk
+    assert {*thoonk.__all__} <= {*dir(thoonk)}
+
+
+def test_other_names_are_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Thonk'"):
+        getattr(thoonk, "Thonk")  # noqa: B009 - type checkers know that it is not there
 
 
 def test_without_the_redis_backend_it_still_imports(tmp_path: Path) -> None:

@@ -10,17 +10,19 @@ from typing import Generic, TypeAlias, TypeVar
 
 import attrs
 
+from thoonk.values import Value
+
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Notice:
+@attrs.frozen(eq=False, repr=False)
+class Notice(Value):
     """A change to the feed named ``feed``; the base class of all notices."""
 
     feed: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Published(Notice, Generic[T]):
     """A new item."""
 
@@ -28,7 +30,7 @@ class Published(Notice, Generic[T]):
     item: T
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Edited(Notice, Generic[T]):
     """An existing item was replaced. In a feed, it also moved to the end."""
 
@@ -36,7 +38,7 @@ class Edited(Notice, Generic[T]):
     item: T
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Retracted(Notice):
     """An item was removed, either by a retraction or because of ``max_length``.
 
@@ -46,7 +48,7 @@ class Retracted(Notice):
     id: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Moved(Notice):
     """An item of a sorted feed was inserted or moved.
 
@@ -57,7 +59,7 @@ class Moved(Notice):
     position: str
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Finished(Notice, Generic[T]):
     """A job was finished with a result."""
 
@@ -65,31 +67,33 @@ class Finished(Notice, Generic[T]):
     result: T
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobEvent(Notice):
     """A change to the job ``id`` of a feed that is configured with ``events``."""
 
     id: str
 
 
-@attrs.frozen
 class Put(JobEvent):
     """A job became available: it was put, or its scheduled time has come."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class Scheduled(JobEvent):
     """A job was scheduled for ``due``, in seconds since 1970 by the backend's clock."""
 
     due: float
 
 
-@attrs.frozen
 class Claimed(JobEvent):
     """A job was claimed."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class Progressed(JobEvent):
     """A worker reported progress: ``fraction`` is 0 to 1, ``text`` the current step."""
 
@@ -97,55 +101,64 @@ class Progressed(JobEvent):
     text: str
 
 
-@attrs.frozen
 class Ended(JobEvent):
     """A job was finished without a result. (With a result, the notice is `Finished`.)"""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Cancelled(JobEvent):
     """A job failed, or its claim expired, and the job is not stalled."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Released(JobEvent):
     """A job was given back unfinished. This does not count as a failure."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Stalled(JobEvent):
     """A job was taken out of circulation."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Retried(JobEvent):
     """A stalled job is available again."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Created(Notice):
     """The feed was created."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Deleted(Notice):
     """The feed was deleted with everything in it."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Configured(Notice):
     """The feed's configuration was changed."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class Gap(Notice):
     """The connection was interrupted, and notices may have been missed.
 
     ``feed`` is an empty string if the subscription is for all feeds.
     """
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class Marker(Notice):
     """The point among the notices at which a `ReadSnapshotPage` took effect. Internal.
 

@@ -19,6 +19,7 @@ import attrs
 from thoonk.config import FEED, JOB, KIND_OF_TYPE, QUEUE, SORTED_FEED
 from thoonk.exceptions import InvalidType, InvalidValue
 from thoonk.names import check_id, check_name
+from thoonk.values import Value
 
 R_co = TypeVar("R_co", covariant=True)
 
@@ -42,8 +43,8 @@ class Where(enum.Enum):
     AFTER = "after"
 
 
-@attrs.frozen
-class Position:
+@attrs.frozen(eq=False, repr=False)
+class Position(Value):
     """A place in a sorted feed; ``neighbour`` is an id for BEFORE and AFTER, else empty."""
 
     where: Where
@@ -220,8 +221,8 @@ def digest_of(item: bytes) -> bytes:
 # --- what operations carry and return --------------------------------------------
 
 
-@attrs.frozen
-class Entry:
+@attrs.frozen(eq=False, repr=False)
+class Entry(Value):
     """An item with its id."""
 
     id: str = attrs.field(validator=_check_id)
@@ -256,8 +257,8 @@ LATEST = 253_402_300_799.0
 """The latest time that is allowed, in seconds since 1970 (the end of the year 9999)."""
 
 
-@attrs.frozen
-class Due:
+@attrs.frozen(eq=False, repr=False)
+class Due(Value):
     """When a job becomes available, by the server's clock: either a delay or a time.
 
     Attributes:
@@ -276,8 +277,8 @@ class Due:
             raise InvalidValue(f"a time must be 0 to {LATEST:.0f} seconds, not {seconds!r:.80}")
 
 
-@attrs.frozen
-class Failure:
+@attrs.frozen(eq=False, repr=False)
+class Failure(Value):
     """Why a job failed.
 
     Attributes:
@@ -303,8 +304,8 @@ class JobState(enum.Enum):
     FINISHED = "finished"
 
 
-@attrs.frozen
-class JobInfo:
+@attrs.frozen(eq=False, repr=False)
+class JobInfo(Value):
     """The state and history of a job.
 
     Times are by the backend's clock. A time is None if it is unknown or the event has not
@@ -341,8 +342,8 @@ class JobInfo:
     progressed: dt.datetime | None = None
 
 
-@attrs.frozen
-class JobPage:
+@attrs.frozen(eq=False, repr=False)
+class JobPage(Value):
     """Answer of `ReadJobPage`.
 
     Attributes:
@@ -356,8 +357,8 @@ class JobPage:
     cursor: str
 
 
-@attrs.frozen
-class Step:
+@attrs.frozen(eq=False, repr=False)
+class Step(Value):
     """Answer of an operation that does a long task in short steps.
 
     Attributes:
@@ -369,8 +370,8 @@ class Step:
     left: int
 
 
-@attrs.frozen
-class ReportedJob:
+@attrs.frozen(eq=False, repr=False)
+class ReportedJob(Value):
     """A job that a worker is running, as part of its report.
 
     Attributes:
@@ -386,8 +387,8 @@ class ReportedJob:
     running_for: float = attrs.field(default=0.0, validator=_check_seconds)
 
 
-@attrs.frozen
-class WorkerReport:
+@attrs.frozen(eq=False, repr=False)
+class WorkerReport(Value):
     """What a worker reports about itself. It contains ages, not times: clocks can differ.
 
     Attributes:
@@ -427,8 +428,8 @@ class WorkerReport:
             )
 
 
-@attrs.frozen
-class WorkerJob:
+@attrs.frozen(eq=False, repr=False)
+class WorkerJob(Value):
     """A job that a worker is running.
 
     Attributes:
@@ -444,8 +445,8 @@ class WorkerJob:
     attempt: int = 1
 
 
-@attrs.frozen
-class WorkerInfo:
+@attrs.frozen(eq=False, repr=False)
+class WorkerInfo(Value):
     """A worker, as of its last report. Times are by the backend's clock.
 
     Attributes:
@@ -482,8 +483,8 @@ class WorkerInfo:
     age: float = 0.0
 
 
-@attrs.frozen
-class WorkerPage:
+@attrs.frozen(eq=False, repr=False)
+class WorkerPage(Value):
     """Answer of `ReadWorkers`.
 
     Attributes:
@@ -502,8 +503,8 @@ class IfMissed(enum.Enum):
     SKIP = "skip"
 
 
-@attrs.frozen
-class Schedule:
+@attrs.frozen(eq=False, repr=False)
+class Schedule(Value):
     """A job that is put periodically.
 
     Attributes:
@@ -528,8 +529,8 @@ class Schedule:
     priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
 
 
-@attrs.frozen
-class ScheduleStatus:
+@attrs.frozen(eq=False, repr=False)
+class ScheduleStatus(Value):
     """A schedule and its next times.
 
     Attributes:
@@ -556,8 +557,8 @@ class Times(enum.Enum):
     TAKEN = "taken"
 
 
-@attrs.frozen
-class IdTime:
+@attrs.frozen(eq=False, repr=False)
+class IdTime(Value):
     """An id and a time that is stored for it.
 
     Attributes:
@@ -571,8 +572,8 @@ class IdTime:
     is_high: bool = False
 
 
-@attrs.frozen
-class TimesPage:
+@attrs.frozen(eq=False, repr=False)
+class TimesPage(Value):
     """Answer of `ReadTimes`.
 
     Attributes:
@@ -595,8 +596,8 @@ class RestoreAs(enum.Enum):
     TAKEN = "taken"
 
 
-@attrs.frozen
-class Restored:
+@attrs.frozen(eq=False, repr=False)
+class Restored(Value):
     """Something to store under an id, as it was stored in another feed. See `Restore`.
 
     Times are seconds since 1970.
@@ -656,16 +657,16 @@ _RESTORED: Mapping[str, tuple[RestoreAs, ...]] = {
 """By kind of feed, what can be restored there."""
 
 
-@attrs.frozen
-class CreateResult:
+@attrs.frozen(eq=False, repr=False)
+class CreateResult(Value):
     """Answer of `CreateFeed`: whether the call created the feed, and its configuration."""
 
     created: bool
     config: Mapping[str, str]
 
 
-@attrs.frozen
-class Delivery:
+@attrs.frozen(eq=False, repr=False)
+class Delivery(Value):
     """An item that was taken. ``cancelled`` says how often its job was cancelled before."""
 
     id: str
@@ -673,8 +674,8 @@ class Delivery:
     cancelled: int = 0
 
 
-@attrs.frozen
-class Batch:
+@attrs.frozen(eq=False, repr=False)
+class Batch(Value):
     """Answer of a take: the entries, and when to try again.
 
     Attributes:
@@ -689,16 +690,16 @@ class Batch:
     lost: tuple[str, ...] = ()
 
 
-@attrs.frozen
-class ClaimRef:
+@attrs.frozen(eq=False, repr=False)
+class ClaimRef(Value):
     """A claim: a job's id and the token of the claim (empty: any claim)."""
 
     id: str = attrs.field(validator=_check_id)
     token: str = ""
 
 
-@attrs.frozen
-class Completion:
+@attrs.frozen(eq=False, repr=False)
+class Completion(Value):
     """How one job is finished.
 
     Attributes:
@@ -716,16 +717,16 @@ class Completion:
     timeout: float | None = None
 
 
-@attrs.frozen
-class StoredResult:
+@attrs.frozen(eq=False, repr=False)
+class StoredResult(Value):
     """A stored result. A ``query`` of None is unknown; a ``result`` of None is the value None."""
 
     query: bytes | None
     result: bytes | None
 
 
-@attrs.frozen
-class JobCounts:
+@attrs.frozen(eq=False, repr=False)
+class JobCounts(Value):
     """The number of jobs in each state, and of jobs finished so far."""
 
     waiting: int
@@ -735,8 +736,8 @@ class JobCounts:
     scheduled: int = 0
 
 
-@attrs.frozen
-class FeedStats:
+@attrs.frozen(eq=False, repr=False)
+class FeedStats(Value):
     """Statistics of a feed.
 
     A value is None if there is nothing to measure, or if it does not apply to the feed's
@@ -795,8 +796,8 @@ class FeedStats:
         return self.oldest_item if self.oldest_waiting is None else self.oldest_waiting
 
 
-@attrs.frozen
-class MaintenanceReport:
+@attrs.frozen(eq=False, repr=False)
+class MaintenanceReport(Value):
     """What `JobMaintain` repaired.
 
     Attributes:
@@ -823,8 +824,8 @@ class MaintenanceReport:
         )
 
 
-@attrs.frozen
-class Mended:
+@attrs.frozen(eq=False, repr=False)
+class Mended(Value):
     """Answer of `JobMend`.
 
     Attributes:
@@ -842,8 +843,8 @@ class Mended:
     looked_at: int = 0
 
 
-@attrs.frozen
-class SomeRetracted:
+@attrs.frozen(eq=False, repr=False)
+class SomeRetracted(Value):
     """Answer of `RetractSome`.
 
     Attributes:
@@ -855,8 +856,8 @@ class SomeRetracted:
     cursor: str = ""
 
 
-@attrs.frozen
-class Page:
+@attrs.frozen(eq=False, repr=False)
+class Page(Value):
     """Answer of `ReadPage`.
 
     Attributes:
@@ -870,8 +871,8 @@ class Page:
     cursor: str
 
 
-@attrs.frozen
-class SnapshotPage:
+@attrs.frozen(eq=False, repr=False)
+class SnapshotPage(Value):
     """Answer of `ReadSnapshotPage`.
 
     Attributes:
@@ -891,20 +892,21 @@ class SnapshotPage:
 # --- operations ---------------------------------------------------------------------
 
 
-@attrs.frozen
-class Operation(Generic[R_co]):
+@attrs.frozen(eq=False, repr=False)
+class Operation(Value, Generic[R_co]):
     """One row of the contract. ``R_co`` is what executing it returns."""
 
     wakes_waiters: ClassVar[bool] = False
     """Whether the operation can make an entry available to a waiting consumer."""
 
 
-@attrs.frozen
 class FeedNames(Operation[frozenset[str]]):
     """The names of all feeds."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class ReportWorker(Operation[None]):
     """Store a worker's report and replace its previous one.
 
@@ -917,50 +919,92 @@ class ReportWorker(Operation[None]):
     keep: float = attrs.field(validator=_check_keep)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RemoveWorker(Operation[bool]):
     """Remove the report of a worker that has ended. Returns whether there was one."""
 
     id: str = attrs.field(validator=_check_id)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadWorkers(Operation[WorkerPage]):
     """The workers whose reports have not expired, in pages."""
 
     cursor: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class FeedOperation(Operation[R_co]):
     """An operation on one feed. Raises `FeedDoesNotExist` if it needs the feed to exist."""
 
     feed: str = attrs.field(validator=_check_feed)
 
 
-@attrs.frozen
+# attrs compiles an ``__init__`` for each of these, and their subclasses share it.
+
+
+@attrs.frozen(eq=False, repr=False)
+class ItemOperation(FeedOperation[R_co]):
+    """An operation on one item or job."""
+
+    id: str = attrs.field(validator=_check_id)
+
+
+@attrs.frozen(eq=False, repr=False)
+class ItemsOperation(FeedOperation[R_co]):
+    """An operation on several items or jobs."""
+
+    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+
+
+@attrs.frozen(eq=False, repr=False)
+class ClaimOperation(ItemOperation[R_co]):
+    """An operation on one claim. An empty token means any claim."""
+
+    token: str = ""
+
+
+@attrs.frozen(eq=False, repr=False)
+class ClaimsOperation(FeedOperation[R_co]):
+    """An operation on several claims."""
+
+    claims: tuple[ClaimRef, ...] = attrs.field(validator=_check_many)
+
+
+@attrs.frozen(eq=False, repr=False)
+class PutOperation(FeedOperation[None]):
+    """Add entries at the end, in order."""
+
+    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
+    priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
+
+
 class RegisterFeed(FeedOperation[bool]):
     """Add the feed to the list of names and announce it. Returns whether it was new."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class UnregisterFeed(FeedOperation[bool]):
     """Remove the feed from the list of names and announce it. Returns whether it was listed."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class FeedIsRegistered(FeedOperation[bool]):
     """Whether the feed is on the list of names."""
 
+    __slots__ = ()
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, repr=False)
 class CreateFeed(FeedOperation[CreateResult]):
     """Store a configuration unless the feed already has one. ``config`` includes ``type``."""
 
     config: Mapping[str, str] = attrs.field(hash=False)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class DeleteFeed(FeedOperation[tuple[str, ...]]):
     """Remove every key of the feed.
 
@@ -973,14 +1017,14 @@ class DeleteFeed(FeedOperation[tuple[str, ...]]):
     results: tuple[str, ...] = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SetConfig(FeedOperation[tuple[str, ...]]):
     """Set fields; None removes one. A lower ``max_length`` trims at once. Returns trimmed ids."""
 
     config: Mapping[str, str | None] = attrs.field(hash=False)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class FeedTrim(FeedOperation[tuple[str, ...]]):
     """Remove the oldest items until ``length`` are left, at most 1000. Returns their ids.
 
@@ -990,19 +1034,19 @@ class FeedTrim(FeedOperation[tuple[str, ...]]):
     length: int = attrs.field(validator=_check_start)
 
 
-@attrs.frozen
 class GetConfig(FeedOperation[Mapping[str, str]]):
     """All stored fields. Empty if the feed does not exist."""
 
+    __slots__ = ()
 
-@attrs.frozen
-class ReadItem(FeedOperation[bytes | None]):
+
+class ReadItem(ItemOperation[bytes | None]):
     """The item with an id, or None. For every type of feed."""
 
-    id: str = attrs.field(validator=_check_id)
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadItems(FeedOperation[dict[str, bytes]]):
     """Items by id: those of ``ids`` that exist, or all. For every type of feed."""
 
@@ -1011,19 +1055,19 @@ class ReadItems(FeedOperation[dict[str, bytes]]):
     )
 
 
-@attrs.frozen
 class CountItems(FeedOperation[int]):
     """How many items are stored. For every type of feed."""
 
+    __slots__ = ()
 
-@attrs.frozen
-class HasItem(FeedOperation[bool]):
+
+class HasItem(ItemOperation[bool]):
     """Whether an item of that id is stored. For every type of feed."""
 
-    id: str = attrs.field(validator=_check_id)
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadStats(FeedOperation[FeedStats]):
     """Statistics of a feed, at a cost that does not grow with the feed.
 
@@ -1035,7 +1079,7 @@ class ReadStats(FeedOperation[FeedStats]):
     kind: str = attrs.field(default="", validator=attrs.validators.in_(("", *KINDS)))
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadIds(FeedOperation[tuple[str, ...]]):
     """All ids. ``kind`` is the feed's kind (`thoonk.config`) and determines their order.
 
@@ -1046,7 +1090,7 @@ class ReadIds(FeedOperation[tuple[str, ...]]):
     kind: str = attrs.field(validator=attrs.validators.in_(KINDS))
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadPage(FeedOperation[Page]):
     """A page of ids, in the order of `ReadIds` or in reverse, optionally with their items.
 
@@ -1068,7 +1112,7 @@ class ReadPage(FeedOperation[Page]):
     cursor: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadSnapshotPage(FeedOperation[SnapshotPage]):
     """A page of a feed or sorted feed, read at a known point among its notices.
 
@@ -1100,7 +1144,7 @@ class ReadSnapshotPage(FeedOperation[SnapshotPage]):
     )
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadTimes(FeedOperation[TimesPage]):
     """A page of ids with the times that are stored for them, to copy a feed.
 
@@ -1131,7 +1175,7 @@ _TIMED: Mapping[Times, tuple[str, ...]] = {
 }
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Restore(FeedOperation[tuple[Outcome, ...]]):
     """Store what was read from another feed, with its ids, times, failures and results.
 
@@ -1170,21 +1214,20 @@ class Restore(FeedOperation[tuple[Outcome, ...]]):
                 raise InvalidValue(f"a {self.kind} restores {words}, not {entry.what.value!r}")
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class FeedPublish(FeedOperation[tuple[bool, ...]]):
     """Publish entries at the end, in order. Returns for each one whether its id was new."""
 
     entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
 
 
-@attrs.frozen
-class FeedRetract(FeedOperation[tuple[bool, ...]]):
+class FeedRetract(ItemsOperation[tuple[bool, ...]]):
     """Remove items. Returns for each id whether it existed."""
 
-    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SortedInsert(FeedOperation[tuple[str, ...]]):
     """Insert items at a position, in order. Returns their new ids.
 
@@ -1195,14 +1238,14 @@ class SortedInsert(FeedOperation[tuple[str, ...]]):
     position: Position = attrs.field(default=Position(Where.END))
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SortedEdit(FeedOperation[None]):
     """Replace an item without moving it. Raises `ItemDoesNotExist` if there is no such item."""
 
     entry: Entry
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class SortedMove(FeedOperation[None]):
     """Move an item. Moving it next to itself changes nothing.
 
@@ -1213,24 +1256,21 @@ class SortedMove(FeedOperation[None]):
     position: Position
 
 
-@attrs.frozen
-class SortedRetract(FeedOperation[tuple[bool, ...]]):
+class SortedRetract(ItemsOperation[tuple[bool, ...]]):
     """Remove items. Returns for each id whether it existed."""
 
-    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+    __slots__ = ()
 
 
-@attrs.frozen
-class QueuePut(FeedOperation[None]):
+class QueuePut(PutOperation):
     """Add entries at the end, in order. Entries with high priority are taken first."""
+
+    __slots__ = ()
 
     wakes_waiters: ClassVar[bool] = True
 
-    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
-    priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
 
-
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class QueueAdd(FeedOperation[tuple[Outcome, ...]]):
     """Add entries as `QueuePut` does, with ids that may already be taken.
 
@@ -1247,7 +1287,7 @@ class QueueAdd(FeedOperation[tuple[Outcome, ...]]):
     unique_for: float = attrs.field(default=0.0, validator=_check_seconds)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class TakeOperation(FeedOperation[Batch]):
     """An operation for which a backend can wait until an entry is available.
 
@@ -1266,17 +1306,18 @@ class TakeOperation(FeedOperation[Batch]):
     recover_expired: bool = attrs.field(default=True, kw_only=True)
 
 
-@attrs.frozen
 class QueueTake(TakeOperation):
     """Take the next items. `QueueConfirm` removes them.
 
     Items that are not confirmed within `CONFIRM_WITHIN` return to the queue.
     """
 
+    __slots__ = ()
+
     wakes_waiters: ClassVar[bool] = True
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class QueueConfirm(FeedOperation[None]):
     """Confirm that items have arrived, and remove them.
 
@@ -1287,7 +1328,7 @@ class QueueConfirm(FeedOperation[None]):
     token: str = attrs.field(validator=_check_id)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class QueueReturn(FeedOperation[None]):
     """Put back items that were taken, and possibly confirmed, but that no program received."""
 
@@ -1297,7 +1338,7 @@ class QueueReturn(FeedOperation[None]):
     token: str = attrs.field(validator=_check_id)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Release(FeedOperation[tuple[str, ...]]):
     """Put back, at the front, entries that were taken under a token. Counts no failure.
 
@@ -1310,17 +1351,15 @@ class Release(FeedOperation[tuple[str, ...]]):
     ids: tuple[str, ...] = attrs.field(default=(), validator=_check_most)
 
 
-@attrs.frozen
-class JobPut(FeedOperation[None]):
+class JobPut(PutOperation):
     """Add jobs at the end, in order. Jobs with high priority are claimed first."""
+
+    __slots__ = ()
 
     wakes_waiters: ClassVar[bool] = True
 
-    entries: tuple[Entry, ...] = attrs.field(validator=_check_many)
-    priority: Priority = attrs.field(default=Priority.NORMAL, validator=_check_priority)
 
-
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobAdd(FeedOperation[tuple[Outcome, ...]]):
     """Add jobs as `JobPut` does, for a later time, or with ids that may already be taken.
 
@@ -1344,7 +1383,7 @@ class JobAdd(FeedOperation[tuple[Outcome, ...]]):
     unique_for: float = attrs.field(default=0.0, validator=_check_seconds)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobFail(FeedOperation[Failed]):
     """Give a claimed job back as `JobCancel` does, or stall it as `JobStall` does, with a reason.
 
@@ -1365,7 +1404,7 @@ class JobFail(FeedOperation[Failed]):
     failure: Failure | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobReschedule(FeedOperation[bool]):
     """Change the time of a scheduled job.
 
@@ -1379,7 +1418,7 @@ class JobReschedule(FeedOperation[bool]):
     due: Due
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobProgress(FeedOperation[None]):
     """Record the progress of a claimed job. Raises `NotClaimed` as `JobFinish` does.
 
@@ -1394,14 +1433,13 @@ class JobProgress(FeedOperation[None]):
     text: str = ""
 
 
-@attrs.frozen
-class JobHolds(FeedOperation[tuple[bool, ...]]):
+class JobHolds(ClaimsOperation[tuple[bool, ...]]):
     """Whether claims still hold. Changes nothing."""
 
-    claims: tuple[ClaimRef, ...] = attrs.field(validator=_check_many)
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadJobs(FeedOperation[Mapping[str, bytes | None]]):
     """Unfinished jobs by id, including scheduled ones.
 
@@ -1416,14 +1454,13 @@ class ReadJobs(FeedOperation[Mapping[str, bytes | None]]):
     with_items: bool = False
 
 
-@attrs.frozen
-class ReadJob(FeedOperation[JobInfo | None]):
+class ReadJob(ItemOperation[JobInfo | None]):
     """The state and history of a job. None if there is no such job and no result of it."""
 
-    id: str = attrs.field(validator=_check_id)
+    __slots__ = ()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadJobPage(FeedOperation[JobPage]):
     """A page of the jobs in one state.
 
@@ -1441,7 +1478,7 @@ class ReadJobPage(FeedOperation[JobPage]):
     cursor: str = ""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobRetryAll(FeedOperation[Step]):
     """Put back at most ``count`` stalled jobs, as `JobRetry` does."""
 
@@ -1450,7 +1487,7 @@ class JobRetryAll(FeedOperation[Step]):
     count: int = attrs.field(default=MOST, validator=_check_count)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobClear(FeedOperation[Step]):
     """Remove at most ``count`` jobs in one state, as `JobRetract` does."""
 
@@ -1458,14 +1495,14 @@ class JobClear(FeedOperation[Step]):
     count: int = attrs.field(default=MOST, validator=_check_count)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class QueueClear(FeedOperation[Step]):
     """Remove at most ``count`` waiting items of a queue, and as many that are unconfirmed."""
 
     count: int = attrs.field(default=MOST, validator=_check_count)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobSchedule(FeedOperation[bool]):
     """Create or replace a schedule. Returns whether it is new or has changed.
 
@@ -1483,7 +1520,7 @@ class JobSchedule(FeedOperation[bool]):
     times: tuple[float, ...] = attrs.field(default=(), validator=_check_most)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobSetRuns(FeedOperation[bool]):
     """Set when a schedule is next due. Returns False, and does nothing, if it has changed.
 
@@ -1498,50 +1535,53 @@ class JobSetRuns(FeedOperation[bool]):
     times: tuple[float, ...] = attrs.field(validator=_check_many)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobUnschedule(FeedOperation[bool]):
     """Remove a schedule. Returns whether there was one. Jobs that it has put remain."""
 
     name: str = attrs.field(validator=_check_id)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class ReadSchedules(FeedOperation[tuple[ScheduleStatus, ...]]):
     """The schedules of a feed: those of ``names`` that exist, or all."""
 
     names: tuple[str, ...] = attrs.field(default=(), validator=_check_most)
 
 
-@attrs.frozen
 class PauseFeed(FeedOperation[bool | None]):
     """Pause a queue or job feed. Returns whether it was running; None: repeat the operation.
 
     Puts still work, and claims can be finished. Waiting callers keep waiting.
     """
 
+    __slots__ = ()
 
-@attrs.frozen
+
 class ResumeFeed(FeedOperation[bool | None]):
     """End a pause. Returns whether the feed was paused; None: repeat the operation."""
 
+    __slots__ = ()
+
     wakes_waiters: ClassVar[bool] = True
 
 
-@attrs.frozen
 class JobClaim(TakeOperation):
     """Claim jobs. Also recovers expired claims, and makes jobs available that are due."""
 
+    __slots__ = ()
+
     wakes_waiters: ClassVar[bool] = True
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobFinish(FeedOperation[None]):
     """Finish jobs, all or none. Raises `NotClaimed` if one is not claimed under its token."""
 
     completions: tuple[Completion, ...] = attrs.field(validator=_check_many)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobNext(TakeOperation):
     """End jobs and claim the next ones, as `JobFinish`, `JobCancel` and `JobClaim` do.
 
@@ -1557,77 +1597,70 @@ class JobNext(TakeOperation):
     cancelled: tuple[ClaimRef, ...] = attrs.field(default=(), validator=_check_most)
 
 
-@attrs.frozen
-class JobExtend(FeedOperation[tuple[bool, ...]]):
+class JobExtend(ClaimsOperation[tuple[bool, ...]]):
     """Restart the timeout of claims. Returns for each one whether it still holds."""
 
-    claims: tuple[ClaimRef, ...] = attrs.field(validator=_check_many)
+    __slots__ = ()
 
 
-@attrs.frozen
-class JobCancel(FeedOperation[bool]):
+class JobCancel(ClaimOperation[bool]):
     """Give a claimed job back. Raises `NotClaimed` as `JobFinish` does.
 
     A job that has failed too often is stalled. Returns whether it was.
     """
 
+    __slots__ = ()
+
     wakes_waiters: ClassVar[bool] = True
 
-    id: str = attrs.field(validator=_check_id)
-    token: str = ""
 
-
-@attrs.frozen
-class JobStall(FeedOperation[None]):
+class JobStall(ClaimOperation[None]):
     """Stall a claimed job. Raises `NotClaimed` as `JobFinish` does."""
 
-    id: str = attrs.field(validator=_check_id)
-    token: str = ""
+    __slots__ = ()
 
 
-@attrs.frozen
-class JobRetry(FeedOperation[None]):
+class JobRetry(ItemOperation[None]):
     """Put a stalled job back. Raises `NotStalled` if it is not stalled."""
+
+    __slots__ = ()
 
     wakes_waiters: ClassVar[bool] = True
 
-    id: str = attrs.field(validator=_check_id)
 
-
-@attrs.frozen
-class JobRetract(FeedOperation[tuple[bool, ...]]):
+class JobRetract(ItemsOperation[tuple[bool, ...]]):
     """Remove jobs in any state. Returns for each id whether it existed."""
 
-    ids: tuple[str, ...] = attrs.field(validator=_check_ids)
+    __slots__ = ()
 
 
-@attrs.frozen
-class JobFailures(FeedOperation[int]):
+class JobFailures(ItemOperation[int]):
     """How often a job was cancelled since it was put or retried."""
 
-    id: str = attrs.field(validator=_check_id)
+    __slots__ = ()
 
 
-@attrs.frozen
 class CountJobs(FeedOperation[JobCounts]):
     """The number of jobs in each state."""
 
+    __slots__ = ()
 
-@attrs.frozen
-class ReadResult(FeedOperation[StoredResult | None]):
+
+class ReadResult(ItemOperation[StoredResult | None]):
     """The stored result of a job, or None if there is none."""
 
-    id: str = attrs.field(validator=_check_id)
+    __slots__ = ()
 
 
-@attrs.frozen
 class JobMaintain(FeedOperation[MaintenanceReport]):
     """Recover expired claims, and jobs that a crashed peer left in no state."""
+
+    __slots__ = ()
 
     wakes_waiters: ClassVar[bool] = True
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class JobMend(FeedOperation[Mended]):
     """One short step of `JobMaintain`, so that the backend can serve others in between.
 
@@ -1644,7 +1677,7 @@ class JobMend(FeedOperation[Mended]):
     suspects: tuple[str, ...] = attrs.field(default=(), validator=_check_most)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class RetractSome(FeedOperation[SomeRetracted]):
     """Remove jobs, or items of a sorted feed, as many as one short step can.
 

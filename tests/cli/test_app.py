@@ -69,7 +69,8 @@ try:
 finally:
     print(sorted(name for name in sys.modules if name.split(".")[0] in
         {"rich", "textual", "redis", "fakeredis", "hiredis", "lupa"}
-        or name.startswith("thoonk.cli.")))
+        or name.startswith(("thoonk.cli.", "thoonk._sync", "thoonk._async"))
+        or name in {"thoonk.operations", "thoonk.backends", "asyncio"}))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path

@@ -11,7 +11,6 @@ from conftest import World
 
 from cli.conftest import Cli
 from thoonk import JobCounts, JobResult, Thoonk
-from thoonk.cli import session
 from thoonk.cli.app import app
 from thoonk.operations import ReportedJob, ReportWorker, WorkerReport
 from thoonk.testing.proxy import Cut, between
@@ -42,7 +41,7 @@ def test_wherever_the_connection_is_cut_an_item_is_printed_or_still_there(
     assert real_world.server is not None
     codes = set()
     with between(real_world.server) as proxy, Thoonk(backend=real_world.server.url) as thoonk:
-        monkeypatch.setattr(session, "Thoonk", functools.partial(Thoonk, retry_for=0))
+        monkeypatch.setattr("thoonk.Thoonk", functools.partial(Thoonk, retry_for=0))
         thoonk.queue("q").put("other")
         runner = CliRunner()
         for number in range(12):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from thoonk import FeedConfig, ItemDoesNotExist, SortedFeed
+from thoonk import Feed, FeedConfig, ItemDoesNotExist, Job, Queue, SortedFeed
 from thoonk.cli.exit_codes import Exit
 from thoonk.cli.output import (
     item_fields,
@@ -24,7 +24,6 @@ from thoonk.cli.output import (
 from thoonk.cli.sending import insert_new, print_ids, send_new
 from thoonk.cli.session import (
     AN_ID,
-    AnyFeed,
     Command,
     Session,
     id_argument,
@@ -39,6 +38,7 @@ from thoonk.operations import Position, Where
 from thoonk.raw_items import check_item, printable
 
 T = TypeVar("T")
+AnyFeed = Feed[bytes] | SortedFeed[bytes] | Queue[bytes] | Job[bytes]
 
 
 @click.command(cls=Command)

@@ -7,17 +7,17 @@ import logging
 import math
 import os
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from thoonk import BINARY, Feed, FeedConfig, Job, Queue, SortedFeed, Thoonk, WrongFeedType
-from thoonk.backends import impatient
-from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
-from thoonk.exceptions import ThoonkError
+from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED, FeedConfig
+from thoonk.exceptions import ThoonkError, WrongFeedType
 from thoonk.names import check_name
-from thoonk.operations import ReadSchedules
+
+if TYPE_CHECKING:
+    from thoonk import Thoonk
 
 DEFAULT_URL = "redis://localhost:6379/0"
 MEMORY_NOTE = "Note: the memory backend starts empty, and is lost when this command ends"
@@ -28,7 +28,6 @@ CONNECT_WITHIN = 0.5
 COMPLETE_WITHIN = 2.0
 """Seconds that a shell waits at most for the names that it offers."""
 
-AnyFeed = Feed[bytes] | SortedFeed[bytes] | Queue[bytes] | Job[bytes]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -42,13 +41,6 @@ class Session:
         is_patient: whether calls wait for a backend that is away for a while.
     """
 
-    _classes: ClassVar[dict[str, type[AnyFeed]]] = {
-        FEED: Feed,
-        SORTED_FEED: SortedFeed,
-        QUEUE: Queue,
-        JOB: Job,
-    }
-
     def __init__(self) -> None:
         self.url = os.environ.get("THOONK_URL") or DEFAULT_URL
         self.json = False
@@ -60,8 +52,7 @@ class Session:
     def client(self) -> Thoonk:
         """The client, made when it is first needed and closed at the end of the command."""
         if self._client is None:
-            options = {} if self.is_patient else impatient(self.url, CONNECT_WITHIN)
-            self._client = Thoonk(backend=self.url, **options)
+            self._client = _open(self.url, None if self.is_patient else CONNECT_WITHIN)
             click.get_current_context().find_root().call_on_close(self._client.close)
             if self.url.partition(":")[0] == "memory":
                 click.echo(MEMORY_NOTE, err=True)
@@ -76,10 +67,26 @@ class Session:
             FeedDoesNotExist: there is none of that name.
             WrongFeedType: it is of another kind.
         """
+        from thoonk import BINARY, Feed, Job, Queue, SortedFeed
+
+        classes = {FEED: Feed, SORTED_FEED: SortedFeed, QUEUE: Queue, JOB: Job}
         config = self.client.get_config(name)
-        if config.kind is None or config.kind not in (kinds or self._classes):
+        if config.kind is None or config.kind not in (kinds or classes):
             raise WrongFeedType(name, expected=" or ".join(kinds), actual=config.type)
-        return self._classes[config.kind](name, self.client.backend, BINARY), config
+        return classes[config.kind](name, self.client.backend, BINARY), config
+
+
+def _open(
+    url: str, connect_within: float | None = None, answer_within: float | None = None
+) -> Thoonk:
+    """A client; with ``connect_within``, one that soon says that there is no server."""
+    # Slow to import, and not needed for help.
+    from thoonk import Thoonk
+    from thoonk.backends import impatient
+
+    if connect_within is None:
+        return Thoonk(backend=url)
+    return Thoonk(backend=url, **impatient(url, connect_within, answer_within))
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
@@ -178,7 +185,7 @@ def complete_name(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     """Names of feeds, for a shell. None when the server cannot say."""
     url = ctx.ensure_object(Session).url
     try:
-        with Thoonk(backend=url, **impatient(url, CONNECT_WITHIN, COMPLETE_WITHIN)) as client:
+        with _open(url, CONNECT_WITHIN, COMPLETE_WITHIN) as client:
             names = sorted(client.get_feed_names())
     except ThoonkError:
         return []
@@ -196,11 +203,13 @@ def complete_schedule(
     ctx: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
     """Names of schedules of the feed, for a shell. None when the server cannot say."""
+    from thoonk.operations import ReadSchedules
+
     feed, url = ctx.params.get("name"), ctx.ensure_object(Session).url
     if not isinstance(feed, str):
         return []
     try:
-        with Thoonk(backend=url, **impatient(url, CONNECT_WITHIN, COMPLETE_WITHIN)) as client:
+        with _open(url, CONNECT_WITHIN, COMPLETE_WITHIN) as client:
             found = client.backend.execute(ReadSchedules(feed))
     except ThoonkError:
         return []
