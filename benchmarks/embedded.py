@@ -84,11 +84,9 @@ def bare(path: Path, count: int) -> tuple[float, float]:
 
     def put() -> None:
         for number in range(1, count + 1):
-            id = new_id()
             begin()
-            execute(sqlite._OF_ID, (feed.key, id)).fetchone()  # noqa: SLF001
             key = feed.first_key + number
-            row = (key, feed.key, id, data, waiting, number, number, 0, "", 0, "", 0)
+            row = (feed.key, new_id(), data, waiting, number, number, 0, "", 0, "", 0, key)
             execute(sqlite._INSERT, row)  # noqa: SLF001
             end()
 

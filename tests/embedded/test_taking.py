@@ -11,7 +11,7 @@ from thoonk import Thoonk
 from thoonk.backends.embedded import Core, EmbeddedBackend
 from thoonk.backends.embedded.memory import MemoryStore
 from thoonk.backends.embedded.sqlite import SqliteStore
-from thoonk.operations import JobClaim, QueueTake
+from thoonk.operations import Entry, JobClaim, JobPut, QueueTake
 
 
 class Clock:
@@ -60,3 +60,25 @@ def test_a_pause_recovers_what_expires(thoonk: Thoonk, clock: Clock) -> None:
     clock.now += 60
     assert not thoonk.backend.execute(JobClaim("j", "u", 1, recover_expired=False)).entries
     assert job.get_counts().waiting == 2
+
+
+def test_a_put_under_ids_that_are_there_takes_their_place(thoonk: Thoonk) -> None:
+    job = thoonk.job("j")
+    long = [letter * 3000 for letter in "abcd"]
+
+    def put(*items: tuple[str, str]) -> None:
+        entries = tuple(Entry(id, item.encode()) for id, item in items)
+        thoonk.backend.execute(JobPut("j", entries))
+
+    put(("1", "one"), ("2", long[0]), ("3", "three"))
+    failed = job.get_nowait()
+    failed.cancel()
+    assert job.stats().failing == 1
+    put(("4", long[1]), ("2", long[2]), ("1", "again"), ("5", "five"))
+    put(("5", long[3]))
+    assert job.get_all() == {"3": "three", "4": long[1], "2": long[2], "1": "again", "5": long[3]}
+    assert job.stats().failing == 0
+    assert job.stats().publishes == 8
+    assert job.get_counts().waiting == 5
+    assert [job.get_nowait().id for _ in range(5)] == ["3", "4", "2", "1", "5"]
+    assert job.stats().oldest_claimed is not None

@@ -62,14 +62,14 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
     _feed: str
     _backend: AsyncBackend
     _codec: Codec[T]
-    ended: bool
-    lost: bool
-    outbox: AsyncOutbox | None
+    ended = False
+    lost = False
+    outbox: AsyncOutbox | None = None
     token: str
     origin: Any
-    _completion: Completion | None
+    _completion: Completion | None = None
     _pid: int
-    _progressed: float
+    _progressed = -PROGRESS_EVERY
 
     def __new__(
         cls,
@@ -86,11 +86,6 @@ class AsyncClaim(tuple[str, T, int], Generic[T]):
         self._codec = codec
         self.token = token
         self.origin = codec.origin()
-        self._completion = None
-        self.ended = False
-        self.lost = False
-        self.outbox = None
-        self._progressed = -PROGRESS_EVERY
         return self
 
     def __repr__(self) -> str:

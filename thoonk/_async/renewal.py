@@ -17,7 +17,9 @@ logger = logging.getLogger("thoonk.job")
 
 async def renew_after(backend: AsyncBackend, feed: str, entries: Iterable[Delivery]) -> None:
     """Renew the schedules of jobs that were just taken, if that is needed; log if it fails."""
-    names = {match[1] for entry in entries if (match := RUN.fullmatch(entry.id))}
+    names = {
+        match[1] for entry in entries if "@" in entry.id and (match := RUN.fullmatch(entry.id))
+    }
     if not names:
         return
     try:

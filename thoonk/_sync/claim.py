@@ -63,14 +63,14 @@ class Claim(tuple[str, T, int], Generic[T]):
     _feed: str
     _backend: Backend
     _codec: Codec[T]
-    ended: bool
-    lost: bool
-    outbox: Outbox | None
+    ended = False
+    lost = False
+    outbox: Outbox | None = None
     token: str
     origin: Any
-    _completion: Completion | None
+    _completion: Completion | None = None
     _pid: int
-    _progressed: float
+    _progressed = -PROGRESS_EVERY
 
     def __new__(
         cls,
@@ -87,11 +87,6 @@ class Claim(tuple[str, T, int], Generic[T]):
         self._codec = codec
         self.token = token
         self.origin = codec.origin()
-        self._completion = None
-        self.ended = False
-        self.lost = False
-        self.outbox = None
-        self._progressed = -PROGRESS_EVERY
         return self
 
     def __repr__(self) -> str:

@@ -18,7 +18,9 @@ logger = logging.getLogger("thoonk.job")
 
 def renew_after(backend: Backend, feed: str, entries: Iterable[Delivery]) -> None:
     """Renew the schedules of jobs that were just taken, if that is needed; log if it fails."""
-    names = {match[1] for entry in entries if (match := RUN.fullmatch(entry.id))}
+    names = {
+        match[1] for entry in entries if "@" in entry.id and (match := RUN.fullmatch(entry.id))
+    }
     if not names:
         return
     try:

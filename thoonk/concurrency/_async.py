@@ -66,8 +66,8 @@ def setter_of(event: asyncio.Event) -> Callable[[], object]:
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call what may block, in another thread."""
-    return await asyncio.to_thread(function, *args, **kwargs)
+    """Call what may block, in another thread, and wait for its end even when cancelled."""
+    return await shielded(asyncio.to_thread, function, *args, **kwargs)
 
 
 def caller() -> object:

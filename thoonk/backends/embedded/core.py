@@ -125,7 +125,7 @@ class Core:
                     if writes:
                         step.end()
                         self._clean(step)
-                        if store.shares_notices:
+                        if store.shares_notices and step.notices:
                             store.publish(step.notices)
                 if not store.shares_notices:
                     self.deliver(step.notices)

@@ -10,7 +10,7 @@ from thoonk.backends.embedded.step import NEVER, Step, does, microseconds, momen
 from thoonk.backends.embedded.store import Feed, Record, Row, Shelf, State
 from thoonk.backends.embedded.taking import due_time, recovers, schedule, take
 from thoonk.config import DEFAULT_RESULT_TIMEOUT, JOB
-from thoonk.exceptions import NotScheduled, NotStalled
+from thoonk.exceptions import NotClaimed, NotScheduled, NotStalled
 from thoonk.notices import Cancelled, Ended, Finished, Progressed, Put, Retried, Scheduled
 
 STATE_OF = {
@@ -145,10 +145,13 @@ def _end(step: Step, feed: Feed, row: Row, completion: ops.Completion) -> None:
 def job_finish(step: Step, op: ops.JobFinish) -> None:
     """Finish jobs, all or none."""
     feed = step.feed(op.feed, JOB)
-    rows = [step.claimed(feed, each.id, each.token) for each in op.completions]
-    for row, completion in zip(rows, op.completions, strict=True):
-        _end(step, feed, row, completion)
-    step.remove(feed, [*{row.id: row for row in rows}.values()])
+    found = step.store.get(feed, [each.id for each in op.completions])
+    for each in op.completions:
+        if not step.holds(found.get(each.id), each.token):
+            raise NotClaimed(feed.name, each.id)
+    for each in op.completions:
+        _end(step, feed, found[each.id], each)
+    step.remove(feed, [*found.values()])
 
 
 @does(ops.JobNext)

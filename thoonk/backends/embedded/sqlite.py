@@ -16,7 +16,6 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakValueDictionary
 
 import attrs
 
@@ -35,6 +34,7 @@ from thoonk.backends.embedded.store import (
     Store,
     Watch,
 )
+from thoonk.backends.embedded.turns import Turns, turns_of
 from thoonk.exceptions import BackendError, BackendUnavailable
 from thoonk.names import decode_name, encode_name, new_token
 from thoonk.notices import Notice
@@ -98,8 +98,8 @@ _IN_STATE = {
     for reverse in (False, True)
 }
 _INSERT = (
-    "INSERT INTO rows (key, feed, id, item, state, place, put_at, since, token, failures, note, "
-    "late) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO rows (feed, id, item, state, place, put_at, since, token, failures, note, late, "
+    "key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _UPDATE = (
     "UPDATE rows SET state = ?, place = ?, put_at = ?, since = ?, token = ?, failures = ?, "
@@ -140,6 +140,7 @@ class _Feed(Feed):
     """A feed in a file.
 
     Attributes:
+        first_key: the key of the row that has its numbers, before those of its rows.
         number: the highest number that was given to a row.
         placed, latest: the highest place and time of rows that came to wait in order.
     """
@@ -147,11 +148,11 @@ class _Feed(Feed):
     number: int = 0
     placed: int = 0
     latest: int = 0
+    first_key: int = attrs.field(init=False)
 
-    @property
-    def first_key(self) -> int:
-        """The key of the row that has its numbers, before those of its rows."""
-        return self.key << FEED_BITS
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        self.first_key = self.key << FEED_BITS
 
 
 @attrs.define(eq=False)
@@ -221,10 +222,8 @@ class SqliteStore(Store):
         self._forget()
         self._reads = _Transaction(self, "BEGIN")
         self._writes = _Transaction(self, _WRITE)
-        self._turn = threading.RLock()
-        if self.shares_notices:
-            self._turn = _TURNS.setdefault(self.log, self._turn)
-        self._has_turn = False
+        self._turns = turns_of(self.log) if self.shares_notices else Turns()
+        self._ticket, self._has_asked = threading.Lock(), False
         self._watcher: Watcher | None = None
         self._open()
         if self.shares_notices:
@@ -311,13 +310,10 @@ class SqliteStore(Store):
             # The log is removed by whichever process closes the file last.
             self._check_identity(self.path)
             self._open()
-        now = time.monotonic()
-        if now < self._look_at:
-            return
         self._look_at = 0.0
         for path in self._files:
             self._check_identity(path)
-        self._look_at = now + LOOK_AT_FILE
+        self._look_at = time.monotonic() + LOOK_AT_FILE
 
     def _check_identity(self, path: str) -> None:
         """Check that the file is the one that was opened."""
@@ -382,7 +378,7 @@ class SqliteStore(Store):
     def begin(self, statement: str) -> None:
         """Begin a transaction."""
         try:
-            if self.shares_notices:
+            if self.shares_notices and (self._is_suspended or time.monotonic() >= self._look_at):
                 self._check_file()
             if self._db.in_transaction:
                 # A second Ctrl-C may have come in the way of rolling back.
@@ -390,11 +386,12 @@ class SqliteStore(Store):
             deadline = None
             if statement is _WRITE:
                 # The threads of one process take turns, instead of all trying again and again.
-                self._has_turn = True
-                deadline = time.monotonic() + self.retry_for
-                if self._turn.acquire(timeout=self.retry_for):
-                    # However late its turn comes, there is time to use it.
-                    deadline = None
+                if self._has_asked:
+                    self._end_turn()
+                self._has_asked = True
+                if not self._turns.wait(self._ticket, self.retry_for):
+                    # Else there is time to use a turn, however late it comes.
+                    deadline = time.monotonic()
             try:
                 version = self._begun(statement)
             except sqlite3.OperationalError as error:
@@ -422,12 +419,12 @@ class SqliteStore(Store):
         """Make the transaction last."""
         try:
             self._execute("COMMIT")
+            self._end_turn()
         except BaseException as error:
             self.roll_back()
             if isinstance(error, sqlite3.Error):
                 raise sqlite_errors.translated(error, self.path) from error
             raise
-        self._end_turn()
         if self._has_room:
             self._has_room = False
             self._give_back()
@@ -448,11 +445,9 @@ class SqliteStore(Store):
         self._end_turn()
 
     def _end_turn(self) -> None:
-        if self._has_turn:
-            self._has_turn = False
-            # It may not have come.
-            with contextlib.suppress(RuntimeError):
-                self._turn.release()
+        if self._has_asked:
+            self._turns.end(self._ticket)
+            self._has_asked = False
 
     def _forget(self) -> None:
         self._feeds.clear()
@@ -523,7 +518,7 @@ class SqliteStore(Store):
     # --- rows ---------------------------------------------------------------------------
 
     @staticmethod
-    def _row(found: tuple[Any, ...]) -> Row:
+    def _row(found: tuple[Any, ...]) -> _Row:
         key, id, state, place, put_at, since, token, failures, note, item = found
         return _Row(
             id if isinstance(id, str) else _read(id),
@@ -541,20 +536,18 @@ class SqliteStore(Store):
     def get(self, feed: Feed, ids: Iterable[str]) -> dict[str, Row]:
         wanted = [*map(stored, ids)]
         if len(wanted) == 1:
-            row = self._execute(_OF_ID, (feed.key, wanted[0])).fetchone()
-            if row is None:
+            one = self._execute(_OF_ID, (feed.key, wanted[0])).fetchone()
+            if one is None:
                 return {}
-            found = [row]
-        else:
-            found = []
-            for start in range(0, len(wanted), IDS):
-                some = wanted[start : start + IDS]
-                some += some[-1:] * (IDS - len(some))
-                found += self._execute(_OF_IDS, (feed.key, *some)).fetchall()
-        if not found:
-            return {}
+            row = self._row(one)
+            return {row.id: row}
+        found = []
+        for start in range(0, len(wanted), IDS):
+            some = wanted[start : start + IDS]
+            some += some[-1:] * (IDS - len(some))
+            found += self._execute(_OF_IDS, (feed.key, *some)).fetchall()
         rows = {row.id: row for row in map(self._row, found)}
-        return {id: rows[id] for id in ids if id in rows} if len(rows) > 1 else rows
+        return {id: rows[id] for id in ids if id in rows}
 
     def held(self, feed: Feed, token: str) -> list[Row]:
         found = self._execute(_OF_TOKEN, (feed.key, stored(token)))
@@ -573,7 +566,7 @@ class SqliteStore(Store):
         found = self._execute(
             _IN_STATE[after is not None, reverse],
             (feed.key, STORED_STATES[state], *(after or ()), limit, skip),
-        )
+        ).fetchall()
         return [*map(self._row, found)]
 
     def all_rows(self, feed: Feed, *, limit: int, after: int = 0, skip: int = 0) -> list[Row]:
@@ -605,16 +598,15 @@ class SqliteStore(Store):
         return number
 
     def items(self, feed: Feed, rows: Sequence[Row]) -> list[bytes]:
-        return [self._item(row) for row in rows]
+        return [getattr(row, "item", None) or self._item(row) for row in rows]
 
     def _item(self, row: Row) -> bytes:
-        item = row.item if isinstance(row, _Row) else None
-        if item is None:
-            item = self._execute(
-                "SELECT coalesce(rows.item, items.item) FROM rows LEFT JOIN items USING (key) "
-                "WHERE key = ?",
-                (row.key,),
-            ).fetchone()[0]
+        found = self._execute(
+            "SELECT coalesce(rows.item, items.item) FROM rows LEFT JOIN items USING (key) "
+            "WHERE key = ?",
+            (row.key,),
+        )
+        item: bytes = found.fetchone()[0]
         return item
 
     def add(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
@@ -629,12 +621,30 @@ class SqliteStore(Store):
             if len(item) > INLINE:
                 self._execute("INSERT INTO items VALUES (?, ?)", (key, item))
                 kept = None
-            values.append((key, feed.key, stored(row.id), kept, *_changing(feed, row)))
+            values.append((feed.key, stored(row.id), kept, *_changing(feed, row)))
         self._each(_INSERT, values)
+
+    def add_new(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> list[Row]:
+        # Ids are hardly ever taken, and the index by id looks for them anyway.
+        feed = cast("_Feed", feed)
+        number, placed, latest = feed.number, feed.placed, feed.latest
+        try:
+            self.add(feed, rows, items)
+        except sqlite3.IntegrityError:
+            known = [*self.get(feed, [row.id for row in rows]).values()]
+            added = (feed.first_key + number + 1, feed.first_key + feed.number)
+            known = [row for row in known if row.key < added[0]]
+            if not known:
+                raise
+            for table in ("rows", "items"):
+                self._execute(f"DELETE FROM {table} WHERE key BETWEEN ? AND ?", added)
+            feed.number, feed.placed, feed.latest = number, placed, latest
+            return known
+        return []
 
     def save(self, feed: Feed, rows: Sequence[Row]) -> None:
         feed = cast("_Feed", feed)
-        self._each(_UPDATE, [(*_changing(feed, row), row.key) for row in rows])
+        self._each(_UPDATE, [_changing(feed, row) for row in rows])
 
     def set_item(self, feed: Feed, row: Row, item: bytes) -> None:
         is_long = len(item) > INLINE
@@ -649,8 +659,8 @@ class SqliteStore(Store):
 
     def remove(self, feed: Feed, rows: Sequence[Row]) -> None:
         self._each("DELETE FROM rows WHERE key = ?", [(row.key,) for row in rows])
-        long = [(row.key,) for row in rows if not isinstance(row, _Row) or row.item is None]
-        self._each("DELETE FROM items WHERE key = ?", long)
+        if long := [(row.key,) for row in rows if getattr(row, "item", None) is None]:
+            self._each("DELETE FROM items WHERE key = ?", long)
 
     def _each(self, statement: str, values: Sequence[tuple[Any, ...]]) -> None:
         if len(values) == 1:
@@ -784,9 +794,6 @@ class SqliteStore(Store):
 
 _WRITE = "BEGIN IMMEDIATE"
 
-_TURNS: WeakValueDictionary[str, threading.RLock] = WeakValueDictionary()
-"""By log, whose turn it is to write among the threads of this process."""
-
 
 def _identity(path: str) -> tuple[int, int]:
     """What a file has in common with no other."""
@@ -836,6 +843,7 @@ def _changing(feed: _Feed, row: Row) -> tuple[Any, ...]:
         row.failures,
         json.dumps(row.note) if row.note else "",
         late,
+        row.key,
     )
 
 

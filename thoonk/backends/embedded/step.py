@@ -124,12 +124,23 @@ class Step:
         self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes], *, publishes: bool = True
     ) -> None:
         """Add rows. Each counts as a publish."""
+        self.store.add(feed, rows, items)
+        self._count(feed, rows, publishes=publishes)
+
+    def put(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
+        """`add`, in place of rows that have these ids."""
+        known = self.store.add_new(feed, rows, items)
+        if known:
+            self.remove(feed, known)
+            self.store.add(feed, rows, items)
+        self._count(feed, rows, publishes=True)
+
+    def _count(self, feed: Feed, rows: Sequence[Row], *, publishes: bool) -> None:
         for row in rows:
             feed.counts[row.state] += 1
         if publishes:
             feed.publishes += len(rows)
         self.changes(feed)
-        self.store.add(feed, rows, items)
 
     def shift(self, feed: Feed, row: Row, state: State, place: int) -> None:
         """Bring a row into a state. The caller saves it."""

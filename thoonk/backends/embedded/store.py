@@ -50,6 +50,8 @@ class Feed:
         last: the highest place that was given to a row; the next row at the end gets one above.
         counts: how many rows are in each `State`.
         failing: how many rows have failed at least once.
+        kind: which of the four shapes of data it is; None for a type that is not built in.
+        is_paused: whether nothing is taken from it.
     """
 
     key: int
@@ -62,12 +64,12 @@ class Feed:
     last: int = 0
     counts: list[int] = attrs.field(factory=lambda: [0] * len(State))
     failing: int = 0
+    kind: str | None = attrs.field(init=False)
+    is_paused: bool = attrs.field(init=False)
     _settings: FeedConfig | None = None
 
-    @property
-    def kind(self) -> str | None:
-        """Which of the four shapes of data it is; None for a type that is not built in."""
-        return KIND_OF_TYPE.get(self.config["type"])
+    def __attrs_post_init__(self) -> None:
+        self.configure(self.config)
 
     @property
     def settings(self) -> FeedConfig:
@@ -76,14 +78,11 @@ class Feed:
             self._settings = FeedConfig.from_fields(self.config)
         return self._settings
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether nothing is taken from it."""
-        return self.config.get(PAUSED) == "1"
-
     def configure(self, config: dict[str, str]) -> None:
         """Replace the configuration."""
         self.config, self._settings = config, None
+        self.kind = KIND_OF_TYPE.get(config["type"])
+        self.is_paused = config.get(PAUSED) == "1"
 
 
 @attrs.define(eq=False)
@@ -280,6 +279,13 @@ class Store(ABC):
     @abstractmethod
     def add(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> None:
         """Add rows, and give them their keys, which ascend. Their ids are free."""
+
+    def add_new(self, feed: Feed, rows: Sequence[Row], items: Sequence[bytes]) -> list[Row]:
+        """`add`, whose ids should be free: else nothing is added, and these are the rows there."""
+        known = self.get(feed, [row.id for row in rows])
+        if not known:
+            self.add(feed, rows, items)
+        return [*known.values()]
 
     @abstractmethod
     def save(self, feed: Feed, rows: Sequence[Row]) -> None:

@@ -17,13 +17,10 @@ def put(step: Step, op: ops.QueuePut | ops.JobPut) -> None:
     """Add entries."""
     kind = QUEUE if isinstance(op, ops.QueuePut) else JOB
     feed = step.feed_for(op.feed, kind, (entry.item for entry in op.entries))
-    known = step.store.get(feed, [entry.id for entry in op.entries])
-    if known:
-        step.remove(feed, [*known.values()])
     # Of an id that is named twice the last item counts.
     items = {entry.id: entry.item for entry in op.entries}
     rows = [Row(id, State.WAITING, step.end_place(feed, op.priority), step.now) for id in items]
-    step.add(feed, rows, [*items.values()])
+    step.put(feed, rows, [*items.values()])
     if step.has_events(feed):
         step.notices += [Put(feed.name, row.id) for row in rows]
 
@@ -125,7 +122,9 @@ def take(step: Step, feed: Feed, op: ops.TakeOperation, time_left: int) -> ops.B
         step.store.save(feed, rows)
     if rows:
         items = step.store.items(feed, rows)
-        entries = map(ops.Delivery, (r.id for r in rows), items, (r.failures for r in rows))
+        entries = [
+            ops.Delivery(row.id, item, row.failures) for row, item in zip(rows, items, strict=True)
+        ]
         return ops.Batch(tuple(entries))
     oldest = step.earliest(feed, State.CLAIMED)
     # Without a claim, one that is made now.

@@ -11,7 +11,7 @@ from thoonk.backends._async.taking import AsyncBlockedTakes
 from thoonk.backends.embedded._async.subscription import AsyncEmbeddedSubscription
 from thoonk.backends.embedded.core import Core
 from thoonk.backends.embedded.store import Store
-from thoonk.concurrency._async import HomeLoop, in_thread, shielded
+from thoonk.concurrency._async import HomeLoop, in_thread
 from thoonk.exceptions import Closed, ThoonkError
 from thoonk.operations import Batch, Operation, Release, TakeOperation
 
@@ -48,21 +48,21 @@ class AsyncEmbeddedBackend:
         try:
             if self.core.store.is_quick:
                 return self.core.execute(operation)
-            return await shielded(in_thread, self.core.execute, operation)
+            return await in_thread(self.core.execute, operation)
         except ThoonkError:
             raise
         except BaseException:
             if isinstance(operation, TakeOperation):
                 release = Release(operation.feed, operation.token)
                 with contextlib.suppress(ThoonkError):
-                    await shielded(in_thread, self.core.execute, release)
+                    await in_thread(self.core.execute, release)
             raise
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """Take, waiting until there is something."""
         self._check_open()
         if not self.core.is_watched:
-            await shielded(in_thread, self.core.watch)
+            await in_thread(self.core.watch)
         return await self._takes.wait(operation, timeout)
 
     async def interrupt(self, operation: TakeOperation) -> None:
@@ -97,4 +97,4 @@ class AsyncEmbeddedBackend:
             # Whose event loop does not run, and has no threads.
             self.core.close()
         else:
-            await shielded(in_thread, self.core.close)
+            await in_thread(self.core.close)

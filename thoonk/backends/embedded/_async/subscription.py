@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from thoonk.backends._async.listening import AsyncMailboxSubscription
 from thoonk.backends.embedded.core import Core
-from thoonk.concurrency._async import in_thread, setter_of, shielded
+from thoonk.concurrency._async import in_thread, setter_of
 from thoonk.notices import Gap
 
 
@@ -20,7 +20,7 @@ class AsyncEmbeddedSubscription(AsyncMailboxSubscription):
         """Subscribe. What happens from now on is delivered."""
         try:
             # A file may be locked by another process.
-            await shielded(in_thread, self._core.add_listener, self.mailbox)
+            await in_thread(self._core.add_listener, self.mailbox)
         except BaseException:
             self._core.remove_listener(self.mailbox)
             raise

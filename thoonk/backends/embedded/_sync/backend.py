@@ -12,7 +12,7 @@ from thoonk.backends._sync.taking import BlockedTakes
 from thoonk.backends.embedded._sync.subscription import EmbeddedSubscription
 from thoonk.backends.embedded.core import Core
 from thoonk.backends.embedded.store import Store
-from thoonk.concurrency._sync import HomeLoop, in_thread, shielded
+from thoonk.concurrency._sync import HomeLoop, in_thread
 from thoonk.exceptions import Closed, ThoonkError
 from thoonk.operations import Batch, Operation, Release, TakeOperation
 
@@ -49,21 +49,21 @@ class EmbeddedBackend:
         try:
             if self.core.store.is_quick:
                 return self.core.execute(operation)
-            return shielded(in_thread, self.core.execute, operation)
+            return in_thread(self.core.execute, operation)
         except ThoonkError:
             raise
         except BaseException:
             if isinstance(operation, TakeOperation):
                 release = Release(operation.feed, operation.token)
                 with contextlib.suppress(ThoonkError):
-                    shielded(in_thread, self.core.execute, release)
+                    in_thread(self.core.execute, release)
             raise
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
         """Take, waiting until there is something."""
         self._check_open()
         if not self.core.is_watched:
-            shielded(in_thread, self.core.watch)
+            in_thread(self.core.watch)
         return self._takes.wait(operation, timeout)
 
     def interrupt(self, operation: TakeOperation) -> None:
@@ -98,4 +98,4 @@ class EmbeddedBackend:
             # Whose event loop does not run, and has no threads.
             self.core.close()
         else:
-            shielded(in_thread, self.core.close)
+            in_thread(self.core.close)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from thoonk.backends._sync.listening import MailboxSubscription
 from thoonk.backends.embedded.core import Core
-from thoonk.concurrency._sync import in_thread, setter_of, shielded
+from thoonk.concurrency._sync import in_thread, setter_of
 from thoonk.notices import Gap
 
 
@@ -21,7 +21,7 @@ class EmbeddedSubscription(MailboxSubscription):
         """Subscribe. What happens from now on is delivered."""
         try:
             # A file may be locked by another process.
-            shielded(in_thread, self._core.add_listener, self.mailbox)
+            in_thread(self._core.add_listener, self.mailbox)
         except BaseException:
             self._core.remove_listener(self.mailbox)
             raise
