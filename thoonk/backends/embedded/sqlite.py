@@ -151,7 +151,6 @@ class _Feed(Feed):
     first_key: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
         self.first_key = self.key << FEED_BITS
 
 

@@ -50,8 +50,6 @@ class Feed:
         last: the highest place that was given to a row; the next row at the end gets one above.
         counts: how many rows are in each `State`.
         failing: how many rows have failed at least once.
-        kind: which of the four shapes of data it is; None for a type that is not built in.
-        is_paused: whether nothing is taken from it.
     """
 
     key: int
@@ -64,12 +62,17 @@ class Feed:
     last: int = 0
     counts: list[int] = attrs.field(factory=lambda: [0] * len(State))
     failing: int = 0
-    kind: str | None = attrs.field(init=False)
-    is_paused: bool = attrs.field(init=False)
     _settings: FeedConfig | None = None
 
-    def __attrs_post_init__(self) -> None:
-        self.configure(self.config)
+    @property
+    def kind(self) -> str | None:
+        """Which of the four shapes of data it is; None for a type that is not built in."""
+        return KIND_OF_TYPE.get(self.config["type"])
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing is taken from it."""
+        return self.config.get(PAUSED) == "1"
 
     @property
     def settings(self) -> FeedConfig:
@@ -81,8 +84,6 @@ class Feed:
     def configure(self, config: dict[str, str]) -> None:
         """Replace the configuration."""
         self.config, self._settings = config, None
-        self.kind = KIND_OF_TYPE.get(config["type"])
-        self.is_paused = config.get(PAUSED) == "1"
 
 
 @attrs.define(eq=False)
