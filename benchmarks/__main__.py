@@ -4,8 +4,8 @@
     python -m benchmarks --only rates,drain    parts of it
     python -m benchmarks --publish             and show it in the documentation
 
-Needs Python, pip, and the network on the first run: each library is installed into an
-environment of its own below benchmarks/.environments.
+Needs Python, pip, Node, npm, and the network on the first run: each library is installed into
+an environment of its own below benchmarks/.environments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from benchmarks import environments
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
-PARTS = ("rates", "drain", "trips", "space", "notices", "waking", "pauses", "steps", "growth")
+PARTS = (
+    *("rates", "drain", "at_once", "trips", "space"),
+    *("notices", "waking", "pauses", "steps", "growth"),
+)
 """The modules of `benchmarks.parts`, in the order in which they are run."""
 
 

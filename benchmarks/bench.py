@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import attrs
 
@@ -26,7 +25,7 @@ class Bench:
 
     Attributes:
         server: all contestants use it, one after the other.
-        pythons: the interpreter of each environment that there is.
+        hosts: the command of a contestant's process, for each environment that there is.
         rounds: how often everything is measured.
         quick: only see that it runs.
         failures: what went wrong.
@@ -34,7 +33,7 @@ class Bench:
     """
 
     server: Server
-    pythons: dict[str, Path]
+    hosts: dict[str, list[str]]
     rounds: int
     quick: bool
     failures: list[str] = attrs.field(factory=list)
@@ -47,7 +46,7 @@ class Bench:
     def taking_part(self, contestants: Sequence[Contestant]) -> list[Contestant]:
         """Those of them who are asked for and whose environment there is."""
         asked = [c for c in contestants if not self.only or c.name in self.only]
-        return [c for c in asked if c.environment in self.pythons]
+        return [c for c in asked if c.environment in self.hosts]
 
     @contextlib.contextmanager
     def visit(self, contestant: Contestant, url: str | None = None) -> Iterator[Child]:
@@ -66,7 +65,7 @@ class Bench:
     def child(self, contestant: Contestant, url: str | None = None) -> Child:
         """A process of the contestant's, on the cores to which `pin` has bound the runner."""
         return Child(
-            self.pythons[contestant.environment],
+            self.hosts[contestant.environment],
             f"benchmarks.contestants.{contestant.target}",
             url or self.server.url,
             server=self.server.url,

@@ -22,6 +22,7 @@ class Contestant:
         workers: what its worker has: ``8 threads``, ``8 tasks``, ``1 process``; None: no worker.
         stores: whether it has its items on the server.
         jobs: how many its worker does in a measurement.
+        calls: how many calls at once it is measured with.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Contestant:
     workers: str | None = None
     stores: bool = True
     jobs: int = 3_000
+    calls: tuple[int, ...] = ()
 
 
 FLOORS = (
@@ -169,6 +171,22 @@ PEERS = (
         visits=(("put",), ("put_many",)),
         workers="8 tasks",
     ),
+    Contestant(
+        "bullmq.node",
+        "BullMQ (Node)",
+        "bullmq:Queue",
+        "bullmq.node",
+        visits=(("put",), ("put_many",)),
+        workers="8 at once",
+    ),
+    Contestant(
+        "beequeue",
+        "Bee-Queue (Node)",
+        "beequeue:Queue",
+        "beequeue",
+        visits=(("put",), ("put_many",)),
+        workers="8 at once",
+    ),
     Contestant("arq", "arq", "arq:Queue", "arq", visits=(("put",),), workers="8 tasks"),
     Contestant("arq.tuned", "arq, tuned", "arq:Tuned", "arq", workers="8 tasks"),
     Contestant(
@@ -210,6 +228,75 @@ TAKERS = (
 )
 
 SUBSCRIBERS = tuple(c for c in NOTICES if c.name in ("floor.script_listen", "thoonk.feed"))
+
+CALLS = (1, 10, 100, 1_000)
+THREADS = (1, 10, 64)
+
+_PUT, _PUBLISH, _PUT_MANY = ("put_at_once",), ("publish_at_once",), ("put_many",)
+
+AT_ONCE = (
+    Contestant(
+        "thoonk.async_job",
+        "thoonk put, asyncio",
+        "thoonk_async:Job",
+        visits=(_PUT, _PUT_MANY),
+        workers="AsyncWorker",
+        calls=CALLS,
+    ),
+    Contestant(
+        "thoonk.uvloop_job",
+        "thoonk put, uvloop",
+        "thoonk_uvloop:Job",
+        "uvloop",
+        visits=(_PUT,),
+        workers="AsyncWorker on uvloop",
+        calls=CALLS,
+    ),
+    Contestant(
+        "thoonk.job", "thoonk put, threads", "thoonk_sync:Job", visits=(_PUT,), calls=THREADS
+    ),
+    Contestant(
+        "bullmq.node",
+        "BullMQ (Node) add",
+        "bullmq:Queue",
+        "bullmq.node",
+        visits=(_PUT, _PUT_MANY),
+        workers="Worker",
+        calls=CALLS,
+    ),
+    Contestant(
+        "beequeue",
+        "Bee-Queue (Node) save",
+        "beequeue:Queue",
+        "beequeue",
+        visits=(_PUT, _PUT_MANY),
+        workers="Queue.process",
+        calls=CALLS,
+    ),
+    Contestant(
+        "thoonk.async_feed",
+        "thoonk publish, asyncio",
+        "thoonk_async:Feed",
+        visits=(_PUBLISH,),
+        calls=CALLS,
+    ),
+    Contestant(
+        "thoonk.uvloop_feed",
+        "thoonk publish, uvloop",
+        "thoonk_uvloop:Feed",
+        "uvloop",
+        visits=(_PUBLISH,),
+        calls=CALLS,
+    ),
+    Contestant(
+        "thoonk.feed",
+        "thoonk publish, threads",
+        "thoonk_sync:Feed",
+        visits=(_PUBLISH,),
+        calls=THREADS,
+    ),
+)
+"""Those who do many calls at once: of each the first visit, as often at once as ``calls`` says."""
 
 GROWTH = Contestant("thoonk", "thoonk", "thoonk_growth:Growth")
 

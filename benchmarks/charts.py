@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from benchmarks.catalogue import ALL, FLOOR_OF, NOTICES, TAKERS, Contestant
+from benchmarks.catalogue import ALL, AT_ONCE, FLOOR_OF, NOTICES, TAKERS, Contestant
 from benchmarks.results import Spread, cpu, rate, ratio, spread
 from benchmarks.tables import OPERATIONS, OURS_AND_FLOOR, SPEED
 
@@ -59,8 +59,6 @@ def draw(results: dict[str, Any], folder: Path, digest: str) -> None:
         digest: stands for the results, so that a chart tells of which it is.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.svg"):
-        old.unlink()
     with mpl.rc_context(STYLE):
         for name, figure in _figures(results["parts"]):
             path = folder / f"{name}.svg"
@@ -74,6 +72,8 @@ def _figures(parts: dict[str, Any]) -> Iterator[tuple[str, Figure]]:
         yield "ratios", _ratios(parts["rates"])
     if "rates" in parts and "drain" in parts:
         yield "speed", _speed({**parts["rates"], "drain": parts["drain"]})
+    if "at_once" in parts:
+        yield "at-once", _at_once(parts["at_once"])
     if "space" in parts:
         yield "bytes", _bytes(parts["space"])
     if "notices" in parts and "waking" in parts:
@@ -136,6 +136,31 @@ def _speed(found: dict[str, Any]) -> Figure:
         named = [attrs.evolve(c, label=what) if c.name == floor else c for c in contestants]
         _bars(axes, named, [spread(found[method][c.name], rate) for c in contestants])
         axes.set_title(SPEED[method].replace("/s", " a second"))
+    return figure
+
+
+def _at_once(found: dict[str, Any]) -> Figure:
+    figure = Figure(figsize=(7.5, 6), layout="constrained")
+    titles = {"put_at_once": "put", "publish_at_once": "publish"}
+    for axes, (method, title) in zip(figure.subplots(2, 1), titles.items(), strict=True):
+        shown = [c for c in AT_ONCE if c.name in found.get(method, {})]
+        for number, contestant in enumerate(shown):
+            by_calls = found[method][contestant.name]
+            levels = sorted(by_calls, key=int)
+            numbers = [spread(by_calls[n], rate) for n in levels]
+            is_ours = contestant.name.startswith("thoonk")
+            at, colour = [int(n) for n in levels], f"C{number}"
+            style = "-" if is_ours else "--"
+            middle = [n.median for n in numbers]
+            axes.plot(at, middle, style, marker="o", ms=4, color=colour, label=contestant.label)
+            axes.fill_between(
+                at, [n.low for n in numbers], [n.high for n in numbers], color=colour, alpha=0.12
+            )
+        _scales(axes, "calls at once", "calls a second")
+        axes.set_yscale("linear")
+        axes.yaxis.set_major_formatter(_thousands)
+        axes.set_ylim(bottom=0)
+        axes.set_title(title)
     return figure
 
 

@@ -7,11 +7,8 @@ import os
 import select
 import subprocess
 import tempfile
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-HOST = Path(__file__).resolve().parent / "host.py"
 
 REPLY_TIMEOUT = 120.0
 """Most seconds for one answer."""
@@ -35,11 +32,11 @@ class Child:
     Use it in a ``with`` block.
     """
 
-    def __init__(self, python: Path, target: str, url: str, *, server: str) -> None:
+    def __init__(self, host: list[str], target: str, url: str, *, server: str) -> None:
         """Start it.
 
         Args:
-            python: the interpreter of the environment.
+            host: the command of the process.
             target: ``MODULE:CLASS``.
             url: where the contestant finds Redis.
             server: where the server itself is, when ``url`` leads to a proxy.
@@ -48,7 +45,7 @@ class Child:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed at the end of the block
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         self._process = subprocess.Popen(
-            [str(python), str(HOST), target, url],
+            [*host, target, url],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import ALL_CORES, Bench
-from benchmarks.environments import versions
+from benchmarks.environments import NODE_PACKAGES, versions
 
 SHOWN = {"redis", "hiredis", "fakeredis", "lupa", "kombu"}
 """Packages whose versions matter beside the one that an environment is for."""
@@ -18,9 +18,9 @@ def describe(bench: Bench) -> dict[str, Any]:
     """The machine, the server, and the versions in each environment."""
     server = bench.server.info("server")
     libraries = {}
-    for name, python in bench.pythons.items():
-        installed = versions(python)
-        shown = {*SHOWN, name}
+    for name, host in bench.hosts.items():
+        installed = versions(name, host)
+        shown = {*SHOWN, name, *NODE_PACKAGES.get(name, ())}
         libraries[name] = {k: v for k, v in installed.items() if k in shown}
     return {
         "system": f"{platform.system()} {platform.machine()}",

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks import environments, machine, publish, results
 from benchmarks.bench import Bench, say
-from benchmarks.catalogue import ALL
+from benchmarks.catalogue import ALL, AT_ONCE
 from benchmarks.server import running
 from benchmarks.tables import tables
 
@@ -39,9 +39,8 @@ def run(chosen: argparse.Namespace) -> int:
 
 def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     """Measure all parts, one after the other."""
-    pythons = interpreters(chosen)
     with running() as server:
-        bench = Bench(server, pythons, chosen.rounds, chosen.quick, only=chosen.contestants)
+        bench = Bench(server, hosts(chosen), chosen.rounds, chosen.quick, only=chosen.contestants)
         found: dict[str, Any] = {
             "when": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
             "machine": machine.describe(bench),
@@ -58,18 +57,16 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def interpreters(chosen: argparse.Namespace) -> dict[str, Path]:
-    """The Python of each environment that takes part."""
-    peers = [
-        n for n in environments.PACKAGES if n not in (environments.RUNNER, environments.THOONK)
-    ]
+def hosts(chosen: argparse.Namespace) -> dict[str, list[str]]:
+    """How to start a contestant in each environment that takes part."""
+    peers = [n for n in environments.ALL if n not in (environments.RUNNER, environments.THOONK)]
     if chosen.here:
-        here = Path(sys.executable)
+        here = environments.host_of(Path(sys.executable))
         # What is not here may still be in an environment from an earlier run.
         ready = [] if chosen.no_peers else [name for name in peers if environments.is_ready(name)]
-        return {environments.THOONK: here, **{n: environments.python_of(n) for n in ready}}
+        return {environments.THOONK: here, **{n: environments.host_in(n) for n in ready}}
     wanted = [environments.THOONK, *([] if chosen.no_peers else peers)]
     if chosen.contestants:
-        wanted = [*{c.environment for c in ALL if c.name in chosen.contestants}]
+        wanted = [*{c.environment for c in (*ALL, *AT_ONCE) if c.name in chosen.contestants}]
     environments.prepare(wanted)
-    return {n: environments.python_of(n) for n in wanted if environments.is_ready(n)}
+    return {n: environments.host_in(n) for n in wanted if environments.is_ready(n)}

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks.catalogue import ALL, FLOOR_OF, NOTICES, PEERS, TAKERS, Contestant
+from benchmarks.catalogue import ALL, AT_ONCE, FLOOR_OF, NOTICES, PEERS, TAKERS, Contestant
 from benchmarks.results import Spread, cpu, rate, ratio, spread
 
 NOTHING = "–"
@@ -56,6 +56,8 @@ def tables(results: dict[str, Any]) -> Iterator[Table]:
             yield _factors(queues, peers)
     if "memory_put" in parts.get("rates", {}):
         yield _memory(parts["rates"]["memory_put"])
+    if "at_once" in parts:
+        yield from _at_once(parts["at_once"])
     if "trips" in parts or "space" in parts:
         yield _cost(parts)
     if "notices" in parts:
@@ -206,6 +208,61 @@ def _factors(found: dict[str, Any], peers: list[Contestant]) -> Table:
         ("", "fastest with ack", *(peer.label for peer in peers)),
         tuple(rows),
     )
+
+
+def _at_once(found: dict[str, Any]) -> Iterator[Table]:
+    reference = found.get("put_at_once", {}).get("bullmq.node", {})
+    rows: list[tuple[str, ...]] = []
+    levels = sorted({calls for c in AT_ONCE for calls in c.calls})
+    for contestant in AT_ONCE:
+        by_calls = found.get(contestant.visits[0][0], {}).get(contestant.name, {})
+        if by_calls:
+            cells = (_at_level(by_calls, reference, str(calls)) for calls in levels)
+            rows.append((contestant.label, *cells))
+    yield Table(
+        "at-once",
+        "Many calls at once",
+        "calls a second with so many on their way at once, median of the rounds; after it, "
+        "microseconds on the CPU per call, client and server together. In brackets: by BullMQ's "
+        "add with as many at once",
+        ("calls at once", *(f"{calls:,}" for calls in levels)),
+        tuple(rows),
+    )
+    workers, bulk = found.get("drain", {}), found.get("put_many", {})
+    yield Table(
+        "hundred",
+        "A worker with a hundred jobs at once, and bulk calls",
+        "jobs a second, until all are finished on the server, and items a second of put_many, "
+        "addBulk and saveAll; microseconds on the CPU per job or item, client and server "
+        "together. In brackets: by BullMQ (Node)",
+        ("", "jobs/s", "CPU µs", "bulk put/s", "CPU µs"),
+        tuple(
+            (
+                contestant.workers or contestant.label,
+                *_beside(workers.get(contestant.name), workers.get("bullmq.node")),
+                *_beside(bulk.get(contestant.name), bulk.get("bullmq.node")),
+            )
+            for contestant in AT_ONCE
+            if contestant.name in workers
+        ),
+    )
+
+
+def _at_level(by_calls: dict[str, Any], reference: dict[str, Any], calls: str) -> str:
+    if calls not in by_calls:
+        return NOTHING
+    samples = by_calls[calls]
+    by = _with_ratio(samples, reference.get(calls), rate)
+    return f"{by}, {spread(samples, cpu).median:.0f} µs"
+
+
+def _beside(samples: Any, reference: Any) -> tuple[str, str]:
+    if not samples:
+        return NOTHING, NOTHING
+    less = f"{spread(samples, cpu).median:.1f}"
+    if reference:
+        less += f" ({ratio(samples, reference, cpu).median:.2f})"
+    return _with_ratio(samples, reference, rate), less
 
 
 def _memory(found: dict[str, Any]) -> Table:

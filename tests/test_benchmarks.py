@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import servers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -86,6 +87,11 @@ def check_everybody_is_measured_in_everything(quick: dict[str, Any], catalogue: 
                 assert sample["client_cpu"] > 0
         if contestant.workers:
             assert parts["drain"][contestant.name][0]["seconds"] > 0
+    ours = [c for c in catalogue.AT_ONCE if c.environment == catalogue.OURS]
+    for contestant in ours:
+        by_calls = parts["at_once"][contestant.visits[0][0]][contestant.name]
+        assert by_calls.keys() == {str(calls) for calls in contestant.calls}
+    assert parts["at_once"]["drain"].keys() == {c.name for c in ours if c.workers}
     assert parts["notices"].keys() == {"floor.listen", "floor.script_listen", "thoonk.feed"}
     assert parts["waking"].keys() == {"floor.brpop", "thoonk.queue", "thoonk.job"}
     assert parts["pauses"].keys() == {c.name for c in catalogue.BULK}
@@ -126,6 +132,42 @@ def test_a_part_can_be_chosen(tmp_path: Path) -> None:
     found = json.loads(output.read_text("utf-8"))
     assert found["parts"].keys() == {"space"}
     assert 256 < found["parts"]["space"]["thoonk.job"]["queued"]["keys"] < 1000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_libraries_for_node_take_part(tmp_path: Path) -> None:
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        message = "no node or no npm on this machine"
+        if servers.servers_are_required():
+            pytest.fail(message)
+        pytest.skip(message)
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=ignore_environments)
+    names = ("bullmq.node", "beequeue")
+    prepare = f"from benchmarks import environments; environments.prepare({names!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", prepare],
+        cwd=tmp_path,
+        env={**os.environ, "npm_config_cache": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "left out" not in done.stderr
+    output = tmp_path / "results.json"
+    options = ("--quick", "--only", "rates,drain,at_once", "--contestants", ",".join(names))
+    done = benchmarks(*options, "--output", output, root=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(output.read_text("utf-8"))
+    parts = found["parts"]
+    for name in names:
+        assert parts["rates"]["put"][name][0]["client_cpu"] > 0
+        assert parts["rates"]["put_many"][name][0]["server_cpu"] > 0
+        assert parts["drain"][name][0]["seconds"] > 0
+        assert parts["at_once"]["put_at_once"][name].keys() == {"1", "10", "100", "1000"}
+        assert parts["at_once"]["drain"][name][0]["seconds"] > 0
+        assert found["machine"]["versions"][name]
+    assert "BullMQ (Node) add" in done.stdout
 
 
 def test_an_unknown_part_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from benchmarks.contestants.countdown import THREADS, FullCountdown
@@ -14,6 +16,23 @@ PREFETCH = 16
 
 CHUNK = 1000
 """Jobs that are claimed at once, where there are many."""
+
+
+def at_once(count: int, calls: int, call: Callable[[str], object]) -> Any:
+    """``count`` calls by ``calls`` threads."""
+    left = iter(range(count))  # next() of it is atomic
+
+    def lane() -> None:
+        for _ in left:
+            call(ITEM)
+
+    threads = [threading.Thread(target=lane) for _ in range(calls)]
+    with timed(count) as measured:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return measured.result
 
 
 class Feed:
@@ -30,6 +49,12 @@ class Feed:
             for _ in range(count):
                 feed.publish(ITEM)
         return measured.result
+
+    def publish_at_once(self, count: int, calls: int) -> Any:
+        """Many threads."""
+        feed = self._thoonk.feed("feed")
+        feed.retract(feed.publish(ITEM))
+        return at_once(count, calls, feed.publish)
 
     def publish_many(self, count: int) -> Any:
         """As many items as there are, in one call."""
@@ -104,6 +129,13 @@ class Job:
         return measured.result
 
     fill = put
+
+    def put_at_once(self, count: int, calls: int) -> Any:
+        """Many threads."""
+        job = self._open()
+        job.put(ITEM)
+        job.get().finish()
+        return at_once(count, calls, job.put)
 
     def claim(self, count: int) -> Any:
         """Two calls per job."""
