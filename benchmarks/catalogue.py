@@ -265,6 +265,14 @@ AT_ONCE = (
         calls=CALLS,
     ),
     Contestant(
+        "bullmq.pipelining",
+        "BullMQ (Node) add, auto-pipelining",
+        "bullmq:Pipelining",
+        "bullmq.node",
+        visits=(_PUT,),
+        calls=CALLS,
+    ),
+    Contestant(
         "beequeue",
         "Bee-Queue (Node) save",
         "beequeue:Queue",

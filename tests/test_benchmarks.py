@@ -155,7 +155,8 @@ def test_libraries_for_node_take_part(tmp_path: Path) -> None:
     )
     assert "left out" not in done.stderr
     output = tmp_path / "results.json"
-    options = ("--quick", "--only", "rates,drain,at_once", "--contestants", ",".join(names))
+    asked = ",".join((*names, "bullmq.pipelining"))
+    options = ("--quick", "--only", "rates,drain,at_once", "--contestants", asked)
     done = benchmarks(*options, "--output", output, root=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(output.read_text("utf-8"))
@@ -167,7 +168,8 @@ def test_libraries_for_node_take_part(tmp_path: Path) -> None:
         assert parts["at_once"]["put_at_once"][name].keys() == {"1", "10", "100", "1000"}
         assert parts["at_once"]["drain"][name][0]["seconds"] > 0
         assert found["machine"]["versions"][name]
-    assert "BullMQ (Node) add" in done.stdout
+    for label in ("BullMQ (Node) add", "BullMQ (Node) add, auto-pipelining"):
+        assert any(line.startswith(f"{label}  ") for line in done.stdout.splitlines())
 
 
 def test_an_unknown_part_is_refused() -> None:

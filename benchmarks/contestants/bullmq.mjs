@@ -1,13 +1,12 @@
-// BullMQ on Node, with what makes it fast: commands of one turn of the event loop are sent
-// together, and jobs that are done are removed.
+// BullMQ on Node. Jobs that are done are removed.
 
 import { CHUNK, ITEM, TASKS, atOnce, timed } from "./timing.mjs";
 
 export class Queue {
-  constructor(url, load) {
+  constructor(url, load, more = {}) {
     const { hostname: host, port } = new URL(url);
     this.bullmq = load("bullmq");
-    this.connection = { host, port: Number(port), enableAutoPipelining: true };
+    this.connection = { host, port: Number(port), ...more };
     this.options = { removeOnComplete: true };
     this.queue = new this.bullmq.Queue("benchmark", { connection: this.connection });
   }
@@ -55,5 +54,12 @@ export class Queue {
     );
     await worker.close();
     return measured;
+  }
+}
+
+/** ioredis sends the commands of one turn of the event loop together. */
+export class Pipelining extends Queue {
+  constructor(url, load) {
+    super(url, load, { enableAutoPipelining: true });
   }
 }

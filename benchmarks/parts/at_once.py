@@ -11,7 +11,7 @@ ONE_BY_ONE = 2_000
 COUNT = 10_000
 """Items per measurement, with one call at a time and with more."""
 
-JOBS = 10_000
+JOBS = 30_000
 MANY = 20_000
 
 WARM_UP = 2_000
