@@ -24,7 +24,7 @@ def everything(world: World) -> dict[bytes, Any]:
 
 
 def blocked(world: World) -> int:
-    """How many takers are blocked in ``get``."""
+    """How many consumers are blocked: on a server, one for each client and feed."""
     if world.server is None:
         memory = Memory.named(world.url.partition("://")[2])
         return sum(map(len, list(memory._waiting.values())))

@@ -196,7 +196,7 @@ def test_a_child_that_closes_its_copy_of_a_client_wakes_no_taker_of_its_parent(
         got = []
         taker = threading.Thread(target=lambda: got.append(queue.get(timeout=30)))
         taker.start()
-        until(lambda: thoonk.backend._blocked and next(iter(thoonk.backend._blocked)).unread == 2)
+        until(lambda: [each.unread for each in thoonk.backend._blocking._blocked.values()] == [2])
         child = os.fork()
         if child == 0:
             thoonk.close()

@@ -24,7 +24,11 @@ class AsyncWorlds(AsyncContract):
         return lambda: open_async_backend(world.url)[0]
 
     def blocked(self) -> int:
-        return blocked(self.world)
+        if self.world.server is None:
+            return blocked(self.world)
+        # Of the consumers of one client that wait for a feed, the first blocks for all.
+        firsts = {(each, feed) for each in self._backends for feed in each.awaited}
+        return super().blocked() if blocked(self.world) == len(firsts) else 0
 
     async def stored(self, thoonk: AsyncThoonk) -> Mapping[str, Any]:
         return {**await super().stored(thoonk), **everything(self.world)}

@@ -25,7 +25,11 @@ class Worlds(Contract):
         return lambda: open_backend(world.url)[0]
 
     def blocked(self) -> int:
-        return blocked(self.world)
+        if self.world.server is None:
+            return blocked(self.world)
+        # Of the consumers of one client that wait for a feed, the first blocks for all.
+        firsts = {(each, feed) for each in self._backends for feed in each.awaited}
+        return super().blocked() if blocked(self.world) == len(firsts) else 0
 
     def stored(self, thoonk: Thoonk) -> Mapping[str, Any]:
         return {**super().stored(thoonk), **everything(self.world)}

@@ -29,6 +29,9 @@ A balancer or a NAT that has forgotten a connection drops what is sent on it wit
 word. A new connection works, so the first one is not waited for as long.
 """
 
+REPLY_MARGIN = 5.0
+"""Seconds that a reply may be late behind the time a blocking command was given."""
+
 LARGE = 1 << 16
 SLOWEST = 1_000_000
 """A command of more bytes than the first is given time for the second a second, besides."""

@@ -29,6 +29,11 @@ class AsyncObserved(AsyncForwardingBackend):
         """How many consumers are inside `wait` now."""
         return len(self._inside)
 
+    @property
+    def awaited(self) -> set[str]:
+        """The feeds for which consumers are inside `wait` now."""
+        return {operation.feed for operation in self._inside}
+
     async def execute(self, operation: Operation[R]) -> R:
         self.sent.append(operation)
         return await super().execute(operation)
@@ -39,7 +44,7 @@ class AsyncObserved(AsyncForwardingBackend):
         try:
             return await super().wait(operation, timeout)
         finally:
-            self._inside.pop()
+            self._inside.remove(operation)
 
     async def close(self) -> None:
         self.closed += 1

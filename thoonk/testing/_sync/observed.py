@@ -30,6 +30,11 @@ class Observed(ForwardingBackend):
         """How many consumers are inside `wait` now."""
         return len(self._inside)
 
+    @property
+    def awaited(self) -> set[str]:
+        """The feeds for which consumers are inside `wait` now."""
+        return {operation.feed for operation in self._inside}
+
     def execute(self, operation: Operation[R]) -> R:
         self.sent.append(operation)
         return super().execute(operation)
@@ -40,7 +45,7 @@ class Observed(ForwardingBackend):
         try:
             return super().wait(operation, timeout)
         finally:
-            self._inside.pop()
+            self._inside.remove(operation)
 
     def close(self) -> None:
         self.closed += 1

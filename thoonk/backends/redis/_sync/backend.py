@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,28 +15,23 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._sync import limits
+from thoonk.backends.redis._sync.blocking import BlockingTakes
 from thoonk.backends.redis._sync.connection import (
     Client,
-    Connection,
     Pool,
     close_pool,
     dedicated_connection,
-    disconnect,
-    give_connection,
-    is_usable,
     open_pool,
-    read_reply,
-    send,
-    take_connection,
 )
 from thoonk.backends.redis._sync.pubsub import PubSub
 from thoonk.backends.redis._sync.sessions import Session, SessionPool
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.address import Address
-from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
+from thoonk.backends.redis.commands import Call, Command, command_for
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.scripts import Script, load
 from thoonk.backends.redis.settings import (
+    REPLY_MARGIN,
     check_db,
     check_no_decoding,
     check_retry_for,
@@ -46,7 +39,7 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._sync import Event, HomeLoop, caller, shielded, sleep, wait_event
+from thoonk.concurrency._sync import Event, HomeLoop, shielded, wait_event
 from thoonk.exceptions import (
     BackendUnavailable,
     Closed,
@@ -64,29 +57,6 @@ logger = logging.getLogger("thoonk.backends.redis")
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
 """Seconds between one attempt of a call and the next, the first and the longest."""
-
-SHORTEST_READ = 0.05
-"""Seconds that a reply is given when its time is over, but it may just have come."""
-
-REPLY_MARGIN = 5.0
-"""Seconds that a reply may be late behind the time a blocking command was given."""
-
-
-@attrs.define(eq=False)
-class _Waiter:
-    """A connection on which one caller at a time blocks.
-
-    ``unread`` counts the replies that have not been read; ``client_id`` is by what
-    the server can be asked to unblock it; ``token`` is that of the take it waits for, and
-    ``caller`` the thread or task that does.
-    """
-
-    connection: Connection
-    token: str = ""
-    caller: object = None
-    pid: int = attrs.field(factory=os.getpid)
-    client_id: int = 0
-    unread: int = 0
 
 
 class RedisBackend:
@@ -140,11 +110,12 @@ class RedisBackend:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
         self._db = check_db(self._pool.connection_kwargs.get("db"))
         self._instance = new_instance(self._db)
-        self._idle: deque[_Waiter] = deque()
-        self._blocked: set[_Waiter] = set()
         self._to_feeds = PubSub(self._pool, self._db, self.execute)
         self._to_all = PubSub(self._pool, self._db, self.execute)
         self._sessions = SessionPool(self._pool, keep=self._owns_pool)
+        self._blocking = BlockingTakes(
+            self._pool, self._instance, self.execute, self._release, self._check_open
+        )
         self._reached = False
         self._closing = Event()
         self._home = HomeLoop()
@@ -285,153 +256,16 @@ class RedisBackend:
         if self._closing.is_set():
             raise Closed("the backend has been closed")
 
-    def _unless_closed(self, batch: Batch) -> Batch:
-        """What was taken; callers without an item learn of closing."""
-        if not batch.entries:
-            self._check_open()
-        return batch
-
     # --- waiting -------------------------------------------------------------------------
 
     def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        """Block on the feed's list of ids, then take.
-
-        Both commands are sent at once, on a connection of the waiter's own: the
-        server runs the second as soon as the first is done, so nothing comes
-        between them and an item reaches its consumer within one round trip.
-        """
+        """Wait until there may be an entry, then take. Consumers of a feed share a connection."""
         self._check_open()
-        command = command_for(operation, Call(self._instance))
-        waiter = self._idle_waiter()
-        waiter.token, waiter.caller = operation.token, caller()
-        self._blocked.add(waiter)
-        try:
-            try:
-                # Closing either sees this waiter or is seen here.
-                self._check_open()
-                self._block(waiter, operation, command, timeout)
-                return self._unless_closed(command.parse(self._woken(waiter, command, timeout)))
-            except NoScriptError:
-                pass
-            except ResponseError as error:
-                refusal = errors.refused(error, command)
-                if not isinstance(refusal, BackendUnavailable):
-                    raise refusal from error
-                waiter.client_id = waiter.unread = 0
-                disconnect(waiter.connection)
-            except errors.CONNECTION_ERRORS:
-                waiter.client_id = waiter.unread = 0
-                disconnect(waiter.connection)
-        except ThoonkError:
-            raise
-        except BaseException:
-            shielded(self._abandon, waiter, operation)
-            raise
-        finally:
-            self._blocked.discard(waiter)
-            if waiter.unread or self._closing.is_set():
-                disconnect(waiter.connection)
-            else:
-                self._idle.append(waiter)
-        # The script is not known to the server, or the connection was lost. Asked again
-        # with the same token, the server answers what it may have answered already.
-        return self.execute(operation)
+        return self._blocking.wait(operation, timeout)
 
     def interrupt(self, operation: TakeOperation) -> None:
-        """Tell the server to end the wait for an operation."""
-        for waiter in list(self._blocked):
-            if waiter.token == operation.token and waiter.client_id and waiter.pid == os.getpid():
-                try:
-                    self._unblock(waiter)
-                except (*errors.CONNECTION_ERRORS, ResponseError) as error:
-                    raise errors.not_sent(error) from error
-
-    def _idle_waiter(self) -> _Waiter:
-        while self._idle:
-            waiter = self._idle.pop()
-            try:
-                if waiter.pid == os.getpid() and is_usable(waiter.connection):
-                    return waiter
-            except BaseException:
-                disconnect(waiter.connection)
-                raise
-            disconnect(waiter.connection)
-        return _Waiter(dedicated_connection(self._pool))
-
-    def _block(
-        self, waiter: _Waiter, operation: TakeOperation, command: Command[Any], timeout: float
-    ) -> None:
-        try:
-            if not waiter.client_id:
-                waiter.unread = 1
-                send(waiter.connection, REPLY_MARGIN, pack(b"CLIENT", b"ID"))
-                waiter.client_id = read_reply(waiter.connection, REPLY_MARGIN)
-                waiter.unread = 0
-        except errors.CONNECTION_ERRORS as error:
-            disconnect(waiter.connection)
-            raise errors.not_sent(error) from error
-        waiter.unread = 2
-        blocking = wait_command(operation.feed, timeout)
-        send(waiter.connection, REPLY_MARGIN, blocking + command.packed())
-
-    def _woken(self, waiter: _Waiter, command: Command[Batch], timeout: float) -> Any:
-        blocking_refused: ResponseError | None = None
-        latest = time.monotonic() + timeout + REPLY_MARGIN
-        try:
-            try:
-                read_reply(waiter.connection, timeout)
-            except TimeoutError:
-                # By itself the server ends it up to a tenth of a second later.
-                with contextlib.suppress(ResponseError, *errors.CONNECTION_ERRORS):
-                    self._unblock(waiter)
-                left = latest - time.monotonic()
-                read_reply(waiter.connection, max(SHORTEST_READ, left))
-        except ResponseError as error:
-            blocking_refused = error
-        waiter.unread = 1
-        try:
-            reply = read_reply(waiter.connection, REPLY_MARGIN)
-        except ResponseError:
-            waiter.unread = 0
-            raise
-        waiter.unread = 0
-        if blocking_refused is not None and not command.parse(reply).entries:
-            # It did not wait: asking again would be a busy loop.
-            raise blocking_refused
-        return reply
-
-    def _abandon(self, waiter: _Waiter, operation: TakeOperation) -> None:
-        """End a wait early, so that it takes nothing later and has lost nothing."""
-        deadline = time.monotonic() + REPLY_MARGIN
-        while waiter.unread > 1 and time.monotonic() < deadline:
-            try:
-                self._unblock(waiter)
-                read_reply(waiter.connection, 0.05)
-                waiter.unread = 1
-            except ResponseError:
-                waiter.unread = 1
-            except TimeoutError:
-                continue  # it was not blocked yet
-            except errors.CONNECTION_ERRORS:
-                break
-        if waiter.unread == 1:
-            with contextlib.suppress(ResponseError, *errors.CONNECTION_ERRORS):
-                read_reply(waiter.connection, REPLY_MARGIN)
-        disconnect(waiter.connection)
-        waiter.client_id = waiter.unread = 0
-        self._release(operation)
-
-    def _unblock(self, waiter: _Waiter) -> None:
-        connection = take_connection(self._pool)
-        try:
-            unblock = pack(b"CLIENT", b"UNBLOCK", waiter.client_id)
-            send(connection, REPLY_MARGIN, unblock)
-            read_reply(connection, REPLY_MARGIN)
-        except BaseException:
-            disconnect(connection)
-            raise
-        finally:
-            give_connection(self._pool, connection)
+        """End the wait for an operation."""
+        self._blocking.interrupt(operation)
 
     # --- notices and the end -----------------------------------------------------------------
 
@@ -460,28 +294,7 @@ class RedisBackend:
         self._closing.set()
         self._to_feeds.close()
         self._to_all.close()
-        self._end_waits()
-        while self._idle:
-            disconnect(self._idle.pop().connection)
+        self._blocking.close()
         self._sessions.close()
         if self._owns_pool:
             close_pool(self._pool)
-
-    def _end_waits(self) -> None:
-        """Unblock who waits, until all are out: one that has not quite begun blocks after that."""
-        deadline = time.monotonic() + REPLY_MARGIN
-        pause = 0.0
-        while time.monotonic() < deadline:
-            # In a child, the others wait in the process that this one was forked from. Who
-            # closes from a signal handler may have interrupted a wait of its own.
-            waiting = [waiter for waiter in list(self._blocked) if waiter.pid == os.getpid()]
-            for waiter in waiting:
-                try:
-                    if waiter.client_id:
-                        self._unblock(waiter)
-                except (*errors.CONNECTION_ERRORS, ResponseError):
-                    disconnect(waiter.connection)
-            if all(waiter.caller == caller() for waiter in waiting):
-                return
-            sleep(pause)
-            pause = min(0.02, pause + 0.002)
