@@ -14,6 +14,7 @@ import pytest
 from conftest import World
 
 from thoonk import AsyncThoonk, Empty, Thoonk
+from thoonk.backends.redis._sync import sessions
 from thoonk.backends.redis.lines import Lines, Place
 from thoonk.worker import AsyncWorker
 
@@ -171,3 +172,32 @@ def test_who_is_called_and_does_not_look_passes_it_on() -> None:
     lines.leave(places[3])
     lines.leave(places[3])
     assert lines.places() == []
+
+
+def test_connections_of_threads_that_became_idle_are_closed(
+    real_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = len(real_world.raw.client_list())
+    with Thoonk(backend=real_world.url) as thoonk:
+        feed = thoonk.feed("f")
+        barrier = threading.Barrier(20)
+
+        def publish() -> None:
+            for _ in range(20):
+                barrier.wait(PATIENCE)
+                feed.publish("x")
+
+        threads = [threading.Thread(target=publish) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        opened = len(real_world.raw.client_list()) - before
+        assert opened > 1
+        feed.publish("x")
+        assert len(real_world.raw.client_list()) - before == opened
+        monkeypatch.setattr(sessions, "IDLE_FOR", 0.0)
+        for _ in range(opened):
+            feed.publish("x")
+        poll(lambda: len(real_world.raw.client_list()) - before == 1)
+        assert len(feed) == 400 + 1 + opened

@@ -32,6 +32,9 @@ from thoonk.names import new_token
 SURE_FOR = 0.1
 """Seconds for which a connection that was in use is taken to be alive."""
 
+IDLE_FOR = 60.0
+"""Seconds after which a session that no call has used is dropped, and its connection closed."""
+
 
 @attrs.define(eq=False)
 class Session:
@@ -57,7 +60,7 @@ class Session:
 
 
 class SessionPool:
-    """The sessions of one backend: as many as it ever had calls under way at once."""
+    """The sessions of one backend: as many as it had calls under way at once of late."""
 
     def __init__(self, pool: Pool, *, keep: bool) -> None:
         """``keep``: sessions keep connections of this pool, which is ours alone."""
@@ -149,10 +152,23 @@ class SessionPool:
         # Callers that wait for the pool get connections that are not in use.
         while self._wanting and (connection := self._spare()) is not None:
             shielded(give_connection, self._pool, connection)
+        self._drop_idle(session.used)
 
     def close(self) -> None:
         """Close the connections of calls that end from now on. Their pool closes the others."""
         self._closed = True
+
+    def _drop_idle(self, now: float) -> None:
+        """Drop the session that was used last by the earliest call, if that is long ago."""
+        try:
+            if now - self._free[0].used <= IDLE_FOR:
+                return
+            session = self._free.popleft()
+        except IndexError:  # other threads use all of them
+            return
+        if session.connection is not None:
+            disconnect(session.connection)
+            shielded(give_connection, self._pool, session.connection)
 
     def _spare(self) -> Connection | None:
         """A connection that a free session keeps, taken from it."""
