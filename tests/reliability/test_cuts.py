@@ -76,7 +76,7 @@ def poll(condition: Callable[[], bool], seconds: float = 5) -> None:
 def _blocked_once(feed: Any) -> None:
     """Open the connection on which a taker blocks, before the cutting begins."""
     with pytest.raises(Empty):
-        feed.get(timeout=0.01)
+        feed.get(timeout=0.3)  # long enough to block after a first look, on a loaded machine, too
 
 
 def _get_while_blocked(feed: Any) -> Any:

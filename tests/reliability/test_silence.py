@@ -240,9 +240,10 @@ INTERRUPTED = """
     import sys
     import time
     from thoonk import Empty, Thoonk
-    from thoonk.backends.redis._sync import backend
+    from thoonk.backends.redis._sync import backend, blocking
 
-    backend.REPLY_MARGIN = 2.0  # longer than there are interrupts
+    # Longer than there are interrupts.
+    backend.REPLY_MARGIN = blocking.REPLY_MARGIN = 2.0
     count = 0
 
     def interrupt(*_):
