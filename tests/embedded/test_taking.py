@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,17 @@ from thoonk import Thoonk
 from thoonk.backends.embedded import Core, EmbeddedBackend
 from thoonk.backends.embedded.memory import MemoryStore
 from thoonk.backends.embedded.sqlite import SqliteStore
-from thoonk.operations import Entry, JobClaim, JobPut, QueueTake
+from thoonk.backends.embedded.store import Store
+from thoonk.operations import (
+    ClaimRef,
+    Completion,
+    Entry,
+    JobClaim,
+    JobExtend,
+    JobFinish,
+    JobPut,
+    QueueTake,
+)
 
 
 class Clock:
@@ -81,4 +92,43 @@ def test_a_put_under_ids_that_are_there_takes_their_place(thoonk: Thoonk) -> Non
     assert job.stats().publishes == 8
     assert job.get_counts().waiting == 5
     assert [job.get_nowait().id for _ in range(5)] == ["3", "4", "2", "1", "5"]
-    assert job.stats().oldest_claimed is not None
+
+
+def test_the_oldest_claim_is_the_same_as_by_looking_at_all(thoonk: Thoonk, clock: Clock) -> None:
+    job, chance = thoonk.job("j"), random.Random(1)
+    job.put_many(["x"] * 3000)
+    store, held = thoonk.backend.core.store, list[ClaimRef]()
+    for number in range(300):
+        clock.now += chance.choice((0.0, 0.0005, 3.0))
+        match chance.choice(("claim", "extend", "finish", "finish oldest")):
+            case "claim":
+                entries = thoonk.backend.execute(JobClaim("j", str(number), chance.randint(1, 30)))
+                held += [ClaimRef(entry.id, str(number)) for entry in entries.entries]
+            case "extend" if held:
+                some = tuple(chance.sample(held, chance.randint(1, len(held))))
+                assert all(thoonk.backend.execute(JobExtend("j", some)))
+            case "finish" | "finish oldest" as which if held:
+                ended = held.pop(0 if which == "finish oldest" else chance.randrange(len(held)))
+                thoonk.backend.execute(JobFinish("j", (Completion(ended.id, ended.token),)))
+        with store.lock, store.transaction(writes=False):
+            feed = store.find("j")
+            found, wanted = store.oldest_claim(feed), Store.oldest_claim(store, feed)
+        assert (found is None) == (wanted is None)
+        # Those that were claimed together are up to a millisecond apart.
+        assert found is None or 0 <= found - wanted < 1000
+
+
+def test_a_file_finds_the_oldest_claim_without_looking_at_all(tmp_path: Path) -> None:
+    with Thoonk(backend=f"sqlite:///{tmp_path / 'feeds.db'}") as thoonk:
+        job = thoonk.job("j")
+        job.put_many(["x"] * 5000)
+        held = [claim for _ in range(5) for claim in job.get_many(1000)]
+        steps = list[None]()
+        db = thoonk.backend.core.store._db
+        db.set_progress_handler(lambda: steps.append(None), 1)
+        for start in range(0, 5000, 1000):
+            some = tuple(ClaimRef(claim.id, claim.token) for claim in held[start : start + 1000])
+            thoonk.backend.execute(JobExtend("j", some))
+            steps.clear()
+            assert job.stats().oldest_claimed is not None
+            assert len(steps) < 1000
