@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -270,9 +271,11 @@ def across(folder: Path) -> None:
     )
 
 
-def _write(url: str, until: float, counts: multiprocessing.Queue[int]) -> None:
+def _write(url: str, begin: Barrier, counts: multiprocessing.Queue[int]) -> None:
     with Thoonk(backend=url) as thoonk:
         queue, count = thoonk.queue("q"), 0
+        begin.wait()
+        until = time.time() + 8
         while time.time() < until:
             queue.put(ITEM)
             count += 1
@@ -286,8 +289,8 @@ def eight(folder: Path) -> None:
         thoonk.queue("q")
     context = multiprocessing.get_context("spawn")
     counts = context.Queue()
-    until = time.time() + 8
-    writers = [context.Process(target=_write, args=(url, until, counts)) for _ in range(8)]
+    begin = context.Barrier(8)
+    writers = [context.Process(target=_write, args=(url, begin, counts)) for _ in range(8)]
     for writer in writers:
         writer.start()
     found = sorted(counts.get() for _ in writers)

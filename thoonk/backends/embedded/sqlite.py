@@ -586,8 +586,8 @@ class SqliteStore(Store):
         )
 
     def oldest_claim(self, feed: Feed) -> int | None:
-        # Of those that were not extended, the first one is the oldest. It comes first of all if it is
-        # older than each that was extended: their places are later than that.
+        # Of those that were not extended, the first one is the oldest. It comes first of all if it
+        # is older than each that was extended: their places are later than that.
         return self._number(
             "SELECT min(since) FROM (SELECT min(since) AS since FROM rows WHERE feed = ? "
             "AND since > 0 AND place > since + 999 UNION ALL SELECT * FROM (SELECT since "
