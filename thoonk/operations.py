@@ -90,7 +90,7 @@ class Position(Value):
 
 
 def _check_id(_: object, __: attrs.Attribute[str], id: str) -> None:
-    check_id(id)
+    check_name(id, "item id")
 
 
 def _check_many(_: object, attribute: attrs.Attribute[Any], values: tuple[object, ...]) -> None:

@@ -104,8 +104,8 @@ class Outbox:
             token,
             count,
             recover_expired=recover_expired,
-            finished=tuple(end for end in ended if isinstance(end, Completion)),
-            cancelled=tuple(end for end in ended if isinstance(end, ClaimRef)),
+            finished=tuple([end for end in ended if isinstance(end, Completion)]),
+            cancelled=tuple([end for end in ended if isinstance(end, ClaimRef)]),
         )
 
     def _flush_one_by_one(self, ended: Sequence[Completion | ClaimRef]) -> None:

@@ -19,7 +19,7 @@ from thoonk import operations as ops
 from thoonk.backends.redis import scripts, wire
 from thoonk.backends.redis.packing import Head, Word, pack
 from thoonk.backends.redis.wire import Keys, keys_of
-from thoonk.config import DEFAULT_RESULT_TIMEOUT, FEED, JOB, QUEUE, SORTED_FEED
+from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import (
     FeedDoesNotExist,
     ItemDoesNotExist,
@@ -56,13 +56,13 @@ R = TypeVar("R")
 Op = TypeVar("Op", bound="ops.Operation[Any]")
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Call:
     """Who calls: the client's name for announcements, and which call of which session it is.
 
     A session is used by one call at a time. A call that is repeated keeps its number, so
     that the server answers it again instead of doing it again. ``load`` finds the script of
-    a name.
+    a name. (Frozen, it would take three times as long to make, which each call does.)
     """
 
     instance: str
@@ -71,7 +71,7 @@ class Call:
     load: Callable[[str], scripts.Script] = scripts.load
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Command(Generic[R]):
     """One command and its reply.
 
@@ -180,9 +180,17 @@ def _read(
 
 
 @functools.lru_cache(maxsize=4096)
-def _head(script: scripts.Script, feed: str, count: int) -> Head:
+def _head(script: scripts.Script, feed: str, results: int) -> Head:
+    """The head of a script's commands with so many keys of results.
+
+    The key of answers is the last one: where there are results, it is not in the head.
+    """
     keys = keys_of(feed)
-    return Head((b"EVALSHA", script.sha, count, *(getattr(keys, name) for name in script.keys)))
+    own = [getattr(keys, name) for name in script.keys]
+    if script.once and not results:
+        own.append(keys.answers)
+    count = len(script.keys) + results + script.once
+    return Head((b"EVALSHA", script.sha, count, *own))
 
 
 def _script(
@@ -207,14 +215,13 @@ def _script(
     own_name, own_kind = _NAMES[type(operation)]
     script, kind = call.load(name or own_name), kind or own_kind
     feed = operation.feed if isinstance(operation, ops.FeedOperation) else ""
-    count = len(script.keys) + len(results)
-    words: list[Word]
+    words: list[Word] = [*results]
+    if script.once and results:
+        words.append(keys_of(feed).answers)
+    words += arguments
     if script.once:
-        count += 1
-        words = [*results, keys_of(feed).answers, *arguments, call.session, call.number]
-    else:
-        words = [*results, *arguments]
-    head = _head(script, feed, count)
+        words += (call.session, call.number)
+    head = _head(script, feed, len(results))
     return Command(head, words, parse, feed, kind, ids, writes, script)
 
 
@@ -661,13 +668,15 @@ def _(op: ops.SortedRetract, call: Call) -> Command[tuple[bool, ...]]:
 # --- queue --------------------------------------------------------------------------------------
 
 
-def _taken(reply: list[Any]) -> ops.Batch:
+def _taken(reply: list[Any] | bytes) -> ops.Batch:
+    if isinstance(reply, bytes):
+        # Of one job. To the server and to us, this costs less than lists with one element each.
+        id, _, item = reply.partition(b"\0")
+        return ops.Batch((ops.Delivery(decode_name(id), item),))
     left, ids, *columns = reply
     # Of items, of how often each was cancelled, and of ids that were lost; a queue has the first.
     lost = columns.pop() if len(columns) > 2 else ()  # noqa: PLR2004
-    entries = tuple(
-        ops.Delivery(decode_name(id), *values) for id, *values in zip(ids, *columns, strict=True)
-    )
+    entries = tuple(map(ops.Delivery, map(decode_name, ids), *columns))
     return ops.Batch(entries, None if left < 0 else left / 1000, _names(lost))
 
 
@@ -981,15 +990,12 @@ def _(op: ops.JobClaim, call: Call) -> Command[ops.Batch]:
 
 
 def _completion(completion: ops.Completion) -> Iterable[Word]:
-    kind = b"" if not completion.has_result else b"none" if completion.result is None else b"some"
+    id, token = encode_name(completion.id), encode_name(completion.token)
+    if not completion.has_result:
+        return (id, token, b"")
+    kind = b"none" if completion.result is None else b"some"
     keep = b"" if completion.timeout is None else completion.timeout * 1000
-    return (
-        encode_name(completion.id),
-        encode_name(completion.token),
-        kind,
-        completion.result or b"",
-        keep,
-    )
+    return (id, token, kind, completion.result or b"", keep)
 
 
 @_handles(ops.JobFinish)
@@ -999,7 +1005,7 @@ def _(op: ops.JobFinish, call: Call) -> Command[None]:
     return _script(
         op,
         call,
-        (keys.finish, DEFAULT_RESULT_TIMEOUT * 1000, *words),
+        words,
         _nothing,
         results=_result_keys(keys, op.completions),
         ids=[completion.id for completion in op.completions],
@@ -1017,8 +1023,6 @@ def _(op: ops.JobNext, call: Call) -> Command[ops.Batch]:
             op.count,
             encode_name(op.token),
             int(op.recover_expired),
-            keys.finish,
-            DEFAULT_RESULT_TIMEOUT * 1000,
             len(op.finished),
             *words,
             *_held(op.cancelled),

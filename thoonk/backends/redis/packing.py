@@ -20,12 +20,18 @@ def pack(*words: Word) -> bytes:
     return b"*%d\r\n%b" % (len(words), _packed(words))
 
 
+_SIZES = [b"$%d" % size for size in range(128)]
+"""How the length of a short word is sent."""
+
+
 def _packed(words: Iterable[Word]) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     for word in words:
         data = word if isinstance(word, bytes) else str(word).encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(parts)
+        size = len(data)
+        parts += (_SIZES[size] if size < 128 else b"$%d" % size, data)  # noqa: PLR2004
+    parts.append(b"")
+    return b"\r\n".join(parts)
 
 
 @attrs.frozen(eq=False)

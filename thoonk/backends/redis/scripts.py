@@ -15,11 +15,12 @@ _INCLUDE = re.compile(r"^--@ include (\w+)\n", re.MULTILINE)
 _KEYS = re.compile(r"^--@ keys (.+)\n", re.MULTILINE)
 _KEY = re.compile(r"\bkeys\.(\w+\[?)")
 _RESULTS = "result[]"
-_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_COMMENT = re.compile(r"^ *--(?!@ ask).*\n", re.MULTILINE)
 _PRELUDE = "local call, KEYS, ARGV = redis.call, KEYS, ARGV\n"
 """What every script begins with: looked up once, it is faster by a microsecond per ten calls."""
 
-_ASK = re.compile(r"^ *--@ ask (\w+)\n", re.MULTILINE)
+_ASK = re.compile(r"^ *--@ ask (.+)\n", re.MULTILINE)
+_ASK_REST = re.compile(r"^--@ ask rest\n", re.MULTILINE)
 
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
 _CALL = re.compile(r"\bp?call\(([^(),]*(?:\[[^]]*\][^(),]*)?)[,)]")
@@ -58,19 +59,27 @@ def commands_of(text: str) -> set[str]:
 def _without_unused(text: str) -> str:
     """Drop the functions of ``scripts/lib`` that a script has no use for."""
     uses = Counter(_WORD.findall(text))
-    for function in _FUNCTION.finditer(text):
-        if uses[function[1]] == 1:
-            return _without_unused(text.replace(function[0], ""))
+    functions = _functions(text)
+    while unused := [name for name in functions if uses[name] == 1]:
+        for name in unused:
+            function = functions.pop(name)
+            uses.subtract(_WORD.findall(function))
+            text = text.replace(function, "")
     return text
+
+
+def _functions(text: str) -> dict[str, str]:
+    """The functions that a script defines, by name."""
+    return {function[1]: function[0] for function in _FUNCTION.finditer(text)}
 
 
 def _read_at_first(text: str) -> set[str]:
     """Commands that a script always calls before it writes: these need not be asked for."""
     writing: set[str] = set()
-    for function in _FUNCTION.finditer(text):
+    for name, function in _functions(text).items():
         # They are defined before they are used.
-        if _place_of_a_write(function[0], writing) is not None:
-            writing.add(function[1])
+        if _place_of_a_write(function, writing) is not None:
+            writing.add(name)
     body = _FUNCTION.sub("", text)
     before_a_write = body[: _place_of_a_write(body, writing)]
     lines = before_a_write.splitlines()[:-1]
@@ -85,25 +94,43 @@ def _place_of_a_write(text: str, functions: Container[str]) -> int | None:
     return None
 
 
-def _with_rights(text: str, rare: Iterable[str]) -> str:
+def _with_rights(text: str) -> str:
     """Refuse who may not run one of the commands, before the script does anything.
 
-    Asking takes time. ``rare`` are functions that are called only where ``--@ ask`` (here the
-    line ``ask(NAME)``) is: what they alone call is asked for there.
+    Asking takes time. The functions named in a line ``--@ ask NAME ...`` are called only behind
+    it, and what they alone call is asked for there. Where there is a line ``--@ ask rest``, what
+    is called behind it is asked for there, and nothing at the beginning.
     """
-    always = text
-    for name in rare:
-        (function,) = (f[0] for f in _FUNCTION.finditer(text) if f[1] == name)
-        always = always.replace(function, "")
+    start, is_split, rest = _split_at_rest(text)
+    functions = _functions(text)
+    rare = {name for names in _ASK.findall(start + rest) for name in names.split()}
+    first = _read_at_first(start)
+
+    def commands_in(part: str) -> set[str]:
+        """Also those that its functions call; of rare ones, where it calls them itself."""
+        found, seen = commands_of(part), set[str]()
+        new = functions.keys() & _WORD.findall(part)
+        while new:
+            seen |= new
+            bodies = "".join(functions[name] for name in new)
+            found |= commands_of(bodies)
+            new = (functions.keys() & _WORD.findall(bodies)) - rare - seen
+        return found - first
+
+    body = _ASK.sub("", _FUNCTION.sub("", rest if is_split else start))
     # Rights to publish depend on the channel: the scripts look for themselves.
-    first = _read_at_first(text)
-    asked = commands_of(always) - first - {"PUBLISH"}
-    for name in rare:
-        (function,) = (f[0] for f in _FUNCTION.finditer(text) if f[1] == name)
-        text = text.replace(f"ask({name})\n", _asking(commands_of(function) - asked - first))
-    if not _WRITES.intersection(asked):
-        return text
-    return _MAY + _asking(asked) + text
+    asked = commands_in(body) - {"PUBLISH"}
+    asking = _asking(asked) if _WRITES & asked else ""
+    asked_before = set[str]() if is_split else asked
+    start = _ASK.sub(lambda line: _asking(commands_in(line[1]) - asked_before), start)
+    rest = _ASK.sub(lambda line: _asking(commands_in(line[1]) - asked), rest)
+    text = start + asking + rest if is_split else asking + start
+    return _MAY + text if asking or rare else text
+
+
+def _split_at_rest(text: str) -> tuple[str, bool, str]:
+    line = _ASK_REST.search(text)
+    return (text[: line.start()], True, text[line.end() :]) if line else (text, False, "")
 
 
 def _asking(commands: Iterable[str]) -> str:
@@ -170,10 +197,9 @@ def _source(name: str, instead: Mapping[str, str]) -> tuple[bytes, tuple[str, ..
 
     source = _INCLUDE.sub(include, (folder / f"{name}.lua").read_text("utf-8"))
     names = [key for line in _KEYS.findall(source) for key in line.split()]
-    rare = _ASK.findall(source)
     # Comments are for readers of the files.
-    source = _COMMENT.sub("", _ASK.sub(r"ask(\1)\n", source))
-    source = _with_rights(_with_places(_without_unused(source), names), rare)
+    source = _without_unused(_COMMENT.sub("", source))
+    source = _with_rights(_with_places(source, names))
     keys = tuple(key for key in names if key != _RESULTS)
     return (_PRELUDE + source).encode(), keys, included
 

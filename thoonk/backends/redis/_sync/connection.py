@@ -266,9 +266,8 @@ def disconnect(connection: Connection) -> None:
 def is_connected(connection: Connection) -> bool:
     """Whether it is open, as far as this side knows."""
     # Before redis-py 8 a blocking connection does not tell, but can_read() would connect it.
-    if hasattr(connection, "is_connected"):
-        return bool(connection.is_connected)
-    return getattr(connection, "_sock", None) is not None
+    is_connected: bool | None = getattr(connection, "is_connected", None)
+    return getattr(connection, "_sock", None) is not None if is_connected is None else is_connected
 
 
 def is_usable(connection: Connection) -> bool:

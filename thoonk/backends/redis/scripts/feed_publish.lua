@@ -5,6 +5,7 @@
 -- Returns 1 for each id that was new, 0 for each that was edited.
 -- Notices: for each entry retract (of what max_length pushed out), then publish or edit.
 --@ include once
+--@ include numbers
 --@ include feed
 --@ include size
 --@ include notify

@@ -5,6 +5,7 @@
 -- Returns the count of entries.
 -- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
+--@ include numbers
 --@ include feed
 --@ include size
 --@ include waiting

@@ -4,6 +4,7 @@
 -- Returns 1. A job that is not stalled is an error.
 -- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
+--@ include numbers
 --@ include feed
 --@ include waiting
 --@ include events

@@ -5,6 +5,7 @@
 -- Returns {how many are available again, how many are still stalled}.
 -- Notices: none; the push itself wakes a blocked consumer.
 --@ include once
+--@ include numbers
 --@ include feed
 --@ include waiting
 --@ include events

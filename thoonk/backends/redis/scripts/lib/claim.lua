@@ -3,6 +3,7 @@
 -- each token the ids it took (`tokens`: token -> ids, joined by NUL), so that a consumer whose
 -- answer was lost asks again and gets the same.
 --@ include clock
+--@ include numbers
 --@ include events
 
 -- Of each id the time of its claim and its holder, false where there is none.

@@ -1,29 +1,32 @@
 --@ include notify
 
--- The completions in ARGV[from] to ARGV[to], five words each: id, token, kind of result ('' none,
--- 'some', 'none' for the value None), result, ms to keep it ('' as configured, 0 for ever).
-local function completions_in(from, to)
+-- For how long results are kept where nothing else is configured, in ms.
+local ONE_DAY = 86400000
+
+-- The completions in ARGV[from] and what follows, `count` at most, and the place behind them. Three words
+-- each: id, token, kind of result ('' none, 'some', 'none' for the value None); with a result, two more:
+-- the result, ms to keep it ('' as configured, 0 for ever).
+local function completions_in(from, count)
   local completions, results = {}, 0
-  for at = from, to, 5 do
-    local completion = {
-      id = ARGV[at], token = ARGV[at + 1], kind = ARGV[at + 2], result = ARGV[at + 3],
-      keep = tonumber(ARGV[at + 4]),
-    }
+  while ARGV[from] and #completions < count do
+    local completion = {id = ARGV[from], token = ARGV[from + 1], kind = ARGV[from + 2]}
+    from = from + 3
     if completion.kind ~= '' then
       results = results + 1
       completion.key = keys.result[results]
+      completion.result, completion.keep = ARGV[from], tonumber(ARGV[from + 1])
+      from = from + 2
     end
     completions[#completions + 1] = completion
   end
-  return completions
+  return completions, from
 end
 
--- Finish the jobs of `completions`. `options` are the `channel` of the notices, how long results
--- are kept as `configured` (text in seconds, false for none) or by `default` (ms), and whether the
--- jobs are finished all `together` or not at all.
+-- Finish the jobs of `completions`, all `together` or not at all. Results are kept as `configured` (text
+-- in seconds, false for none).
 -- Returns an error reply when there is a result and the user may not publish it; else nil and the
 -- indexes, from 1, of the jobs that are not claimed under their token: nothing is done with these.
-local function finish(completions, options)
+local function finish(completions, configured, together)
   local all = {}
   for index, completion in ipairs(completions) do
     all[index] = completion.id
@@ -39,10 +42,11 @@ local function finish(completions, options)
       lost[#lost + 1] = index
     end
   end
-  if #ids == 0 or (#lost > 0 and options.together) then
+  if #ids == 0 or (#lost > 0 and together) then
     return nil, lost
   end
-  local refusal = has_result and muted(options.channel)
+  local channel = 'job.finish:' .. string.sub(keys.config, #'feed.config:' + 1)
+  local refusal = has_result and muted(channel)
   if refusal then
     return refusal
   end
@@ -56,7 +60,7 @@ local function finish(completions, options)
   call('HDEL', keys.cancelled, unpack(ids))
   call('ZREM', keys.published, unpack(ids))
   redis.pcall('INCRBY', keys.finishes, #ids) -- what is no number is left
-  local seconds, notices = seconds_in(options.configured), {}
+  local seconds, notices = seconds_in(configured), {}
   for _, completion in ipairs(done) do
     local id, key = completion.id, completion.key
     if key then
@@ -64,7 +68,7 @@ local function finish(completions, options)
       call('DEL', key)
       -- A peer's BRPOP gets the result. Three elements tell what it left from a peer's own.
       call('RPUSH', key, completion.kind, query, completion.result)
-      local keep = completion.keep or seconds and seconds * 1000 or tonumber(options.default)
+      local keep = completion.keep or seconds and seconds * 1000 or ONE_DAY
       if keep > 0 then
         -- A peer may have configured more than the server can count.
         keep = math.max(1, math.min(keep, 1e14))
@@ -96,7 +100,7 @@ local function finish(completions, options)
     end
   end
   for _, notice in ipairs(notices) do
-    call('PUBLISH', options.channel, notice)
+    call('PUBLISH', channel, notice)
   end
   return nil, lost
 end

@@ -46,7 +46,9 @@ end
 -- An answer as text: a number, a text, or a list of either.
 local function remember(answer)
   local text
-  if type(answer) == 'number' then
+  if answer == 1 then
+    text = 'n1' -- which most are
+  elseif type(answer) == 'number' then
     text = string.format('n%.0f', answer)
   elseif type(answer) == 'string' then
     text = 's' .. answer
@@ -56,9 +58,10 @@ local function remember(answer)
     text = 'S' .. table.concat(answer, '\0')
   end
   -- An entry is "time call answer".
-  local time = math.floor(now() / 1000)
+  clock = clock or call('TIME')
+  local time = clock[1]
   if call('HSET', answers, session, time .. ' ' .. call_number .. ' ' .. text) == 1 then
-    tidy(time)
+    tidy(tonumber(time))
   end
   return answer
 end

@@ -2,6 +2,7 @@
 -- (its score, or its index and the length of the list), and that id, with spaces between. Where it
 -- still stands there, the next one is next to it.
 --@ include clock
+--@ include numbers
 
 -- Up to `count` ids of a sorted set behind `cursor`; without one, `start` are left out. Returns them,
 -- their scores, and a function that makes the cursor of the one with an index.

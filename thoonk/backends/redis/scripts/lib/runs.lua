@@ -2,6 +2,7 @@
 -- NAME=VALUE, joined by NUL, `item=` the last), when it is due next (`runs`: name -> ms), and, where
 -- that does not follow from `every`, when it is due after that (`runtimes`: name -> ms, ms ...).
 --@ include clock
+--@ include numbers
 --@ include events
 
 -- From so many ms on, jobs that are late have been missed: nobody has looked for long.

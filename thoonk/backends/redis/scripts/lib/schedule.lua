@@ -3,6 +3,7 @@
 -- item (`scheduleditems`). Before it is due its item is not among the others, where a peer would
 -- find a job that is in no state.
 --@ include clock
+--@ include numbers
 --@ include waiting
 --@ include events
 

@@ -1,5 +1,6 @@
 -- Ids of the caller's choice: of a put under one that is taken something else becomes.
 --@ include clock
+--@ include numbers
 
 -- What becomes of each put of `ids`: 1 added, 2 replaced, 0 kept; or nil and an error reply, with
 -- `refuse`, of the first that is taken. An id is taken that `is_there`, or that was put with the wish
