@@ -240,7 +240,7 @@ AT_ONCE = (
         "thoonk put, asyncio",
         "thoonk_async:Job",
         visits=(_PUT, _PUT_MANY),
-        workers="AsyncWorker",
+        workers="thoonk, AsyncWorker",
         calls=CALLS,
     ),
     Contestant(
@@ -249,7 +249,7 @@ AT_ONCE = (
         "thoonk_uvloop:Job",
         "uvloop",
         visits=(_PUT,),
-        workers="AsyncWorker on uvloop",
+        workers="thoonk, AsyncWorker on uvloop",
         calls=CALLS,
     ),
     Contestant(
@@ -261,7 +261,7 @@ AT_ONCE = (
         "bullmq:Queue",
         "bullmq.node",
         visits=(_PUT, _PUT_MANY),
-        workers="Worker",
+        workers="BullMQ (Node), Worker",
         calls=CALLS,
     ),
     Contestant(
@@ -278,7 +278,7 @@ AT_ONCE = (
         "beequeue:Queue",
         "beequeue",
         visits=(_PUT, _PUT_MANY),
-        workers="Queue.process",
+        workers="Bee-Queue (Node), process",
         calls=CALLS,
     ),
     Contestant(
