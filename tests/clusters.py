@@ -1,0 +1,277 @@
+"""Clusters of Redis or Valkey for tests: real servers, which can be moved, stopped and started again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import redis
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+
+from thoonk.testing.servers import Server
+
+BUS = 10_000
+"""How far a node's port on the bus is from that for clients: redis-server 6.2 cannot change it."""
+
+NODE_TIMEOUT = 2.0
+"""Seconds of silence after which the others hold a node for dead."""
+
+FAILOVER_WITHIN = 15.0
+"""Seconds for a replica to take over on a loaded machine. It takes 3 to 4 on an idle one."""
+
+_OPTIONS = {
+    "cluster-enabled": "yes",
+    "cluster-node-timeout": f"{NODE_TIMEOUT * 1000:.0f}",
+    "cluster-replica-validity-factor": "0",
+    "repl-diskless-sync-delay": "0",
+    "repl-ping-replica-period": "1",
+}
+
+
+def becomes_true(condition: Callable[[], Any], timeout: float = 30.0) -> Any:
+    """Poll until the condition is true, and return what it is. Errors of servers count as no."""
+    deadline = time.monotonic() + timeout
+    while True:
+        with contextlib.suppress(redis.RedisError, StopIteration):
+            if value := condition():
+                return value
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {timeout:g} s: {condition}")
+        time.sleep(0.02)
+
+
+def _free_pair() -> int:
+    """A port that is free, as is that of the bus. Below those that the system gives to clients."""
+    while True:
+        port = random.randrange(10_000, 22_000)
+        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + BUS))
+            return port
+
+
+class Node:
+    """One server of a cluster.
+
+    Attributes:
+        server: the process.
+        id: by which the others know it.
+    """
+
+    def __init__(self, binary: str) -> None:
+        options = [word for name, value in _OPTIONS.items() for word in (f"--{name}", value)]
+        self.server = Server(binary, *options)
+        self.id = ""
+        self._client: redis.Redis | None = None
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    def start(self) -> None:
+        """Start it. Another program may take its port first."""
+        for _ in range(5):
+            self.server.port = _free_pair()
+            try:
+                self.server.start()
+            except RuntimeError:
+                continue
+            self.id = self.call("CLUSTER", "MYID").decode()
+            return
+        raise RuntimeError("found no free ports for a node")
+
+    def call(self, *words: Any) -> Any:
+        """The reply to a command, from this node and no other."""
+        if self._client is None:
+            self._client = self.server.client(socket_timeout=10)
+        # Not execute_command: redis-py parses replies of some.
+        connection: Any = self._client.connection_pool.get_connection()
+        try:
+            connection.send_command(*words)
+            return connection.read_response()
+        finally:
+            self._client.connection_pool.release(connection)
+
+    def info(self, section: str) -> dict[str, str]:
+        """A part of what INFO tells."""
+        lines = self.call("INFO", section).decode().splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def is_master(self) -> bool:
+        return self.info("replication")["role"] == "master"
+
+    def cluster_info(self) -> dict[str, str]:
+        lines = self.call("CLUSTER", "INFO").decode().splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def stop(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        self.server.stop()
+
+
+class Cluster:
+    """Three masters with a replica each.
+
+    Attributes:
+        nodes: all of them, at first the masters first.
+    """
+
+    def __init__(self, binary: str, *, masters: int = 3) -> None:
+        self._masters = masters
+        self.nodes = [Node(binary) for _ in range(2 * masters)]
+
+    def start(self) -> None:
+        """Start it, and wait until all agree."""
+        for node in self.nodes:
+            node.start()
+        first, masters = self.nodes[0], self.nodes[: self._masters]
+        for number, node in enumerate(masters):
+            node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            share = range(number, REDIS_CLUSTER_HASH_SLOTS, self._masters)
+            node.call("CLUSTER", "ADDSLOTS", *share)
+        for node in self.nodes[1:]:
+            node.call("CLUSTER", "MEET", "127.0.0.1", first.port)
+        count = str(len(self.nodes))
+        becomes_true(
+            lambda: all(n.cluster_info()["cluster_known_nodes"] == count for n in self.nodes)
+        )
+        for master, replica in zip(masters, self.nodes[self._masters :], strict=True):
+            becomes_true(lambda m=master, r=replica: r.call("CLUSTER", "REPLICATE", m.id))
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until each node is up, all agree on who has which slots, and replicas are complete."""
+        becomes_true(self._is_settled, 60)
+
+    def _is_settled(self) -> bool:
+        tables = set()
+        for node in self.nodes:
+            if node.cluster_info()["cluster_state"] != "ok":
+                return False
+            facts = node.info("replication")
+            if facts["role"] != "master" and facts["master_link_status"] != "up":
+                return False
+            if facts["role"] == "master" and facts["connected_slaves"] == "0":
+                return False
+            lines = [line.split() for line in node.call("CLUSTER", "NODES").decode().splitlines()]
+            if any("fail" in line[2] or "handshake" in line[2] for line in lines):
+                return False
+            roles = {(line[0], "master" in line[2], line[3]) for line in lines}
+            owners = {(start, end, port) for start, end, _, port in self._slots(node)}
+            tables.add((frozenset(roles), frozenset(owners)))
+        return len(tables) == 1
+
+    def _slots(self, node: Node) -> Iterator[tuple[int, int, str, int]]:
+        for start, end, (host, port, *_), *_ in node.call("CLUSTER", "SLOTS"):
+            yield start, end, host, port
+
+    @property
+    def url(self) -> str:
+        places = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes[:2])
+        return f"redis+cluster://{places}"
+
+    def masters(self) -> list[Node]:
+        """Those that have slots, by the word of any that runs."""
+        return [node for node in self.nodes if self._runs(node) and node.is_master()]
+
+    def _runs(self, node: Node) -> bool:
+        return node.server.process is not None and node.server.process.poll() is None
+
+    def owner(self, key: str | bytes) -> Node:
+        """The master of a key, or of the feed of that name, by the word of its own."""
+        slot = slot_of(key)
+        for node in self.masters():
+            for start, end, _, port in self._slots(node):
+                if start <= slot <= end and port == node.port:
+                    return node
+        raise LookupError(f"no node has slot {slot}")
+
+    def replica_of(self, master: Node) -> Node:
+        lines = master.call("CLUSTER", "REPLICAS", master.id)
+        ids = {line.split()[0].decode() for line in lines}
+        return next(node for node in self.nodes if node.id in ids)
+
+    def other_master(self, node: Node) -> Node:
+        return next(other for other in self.masters() if other is not node)
+
+    def client(self) -> redis.RedisCluster:
+        """A plain redis-py client of the cluster."""
+        return redis.RedisCluster(host="127.0.0.1", port=self.nodes[0].port, protocol=2)
+
+    def empty(self) -> None:
+        """Remove all that tests have left."""
+        for node in self.masters():
+            node.call("FLUSHALL")
+            node.call("SCRIPT", "FLUSH")
+
+    # --- what happens to clusters -----------------------------------------------------------
+
+    def begin_to_move(self, slot: int, target: Node) -> Node:
+        """Mark a slot as on its way, and move no key yet. Returns the node that has it."""
+        source = next(n for n in self.masters() for s, e, _, p in self._slots(n)
+                      if s <= slot <= e and p == n.port)  # fmt: skip
+        target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+        source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+        return source
+
+    def move_keys(self, slot: int, source: Node, target: Node, count: int = 0) -> None:
+        """Move the keys of a slot that is on its way, or as many as said, one by one."""
+        left = count
+        while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, 1):
+            source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            left -= 1
+            if not left:
+                return
+
+    def end_move(self, slot: int, source: Node, target: Node) -> None:
+        """Give the slot to the target."""
+        for node in (target, source, *(n for n in self.masters() if n not in (target, source))):
+            node.call("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+
+    def move(self, slot: int, target: Node) -> None:
+        """Move a slot and its keys."""
+        source = self.begin_to_move(slot, target)
+        self.move_keys(slot, source, target)
+        self.end_move(slot, source, target)
+
+    def fail_over(self, master: Node) -> Node:
+        """Let the replica take over in good order. Returns it."""
+        replica = self.replica_of(master)
+        replica.call("CLUSTER", "FAILOVER")
+        becomes_true(replica.is_master, FAILOVER_WITHIN)
+        return replica
+
+    def kill(self, node: Node) -> None:
+        """End it with SIGKILL."""
+        node.server.kill()
+
+    def restart(self, node: Node) -> None:
+        """Start one that was killed, with what it knows of the cluster."""
+        node.server.start()
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                node.stop()
+
+
+def slot_of(key: str | bytes) -> int:
+    """The slot of a key, or of a feed's name in braces."""
+    return key_slot(key.encode() if isinstance(key, str) else key)
+
+
+@contextlib.contextmanager
+def running_cluster(binary: str) -> Iterator[Cluster]:
+    """Run a cluster while a block runs."""
+    cluster = Cluster(binary)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
