@@ -1,4 +1,4 @@
-"""Clusters of Redis or Valkey for tests: real servers, which can be moved, stopped and started again."""
+"""Clusters of Redis or Valkey for tests: servers to move slots of, to stop and to start again."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Cluster:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until each node is up, all agree on who has which slots, and replicas are complete."""
+        """Wait until all are up and agree on who has which slots, and replicas are complete."""
         becomes_true(self._is_settled, 60)
 
     def _is_settled(self) -> bool:

@@ -33,7 +33,7 @@ FOLDERS = [
 BY_HAND = {
     "thoonk/_async/dialect.py",
     "thoonk/backends/redis/_async/connection.py",
-    "thoonk/backends/redis/_async/sessions.py",
+    "thoonk/backends/redis/_async/links.py",
     "thoonk/backends/redis/_async/shared.py",
     "thoonk/testing/_async/contract.py",
     "thoonk/testing/_async/helpers.py",

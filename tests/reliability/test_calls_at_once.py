@@ -184,7 +184,7 @@ async def test_nothing_was_done_over_a_connection_that_is_closed_at_once(
     real_open = SharedConnection.open
     async with AsyncThoonk(backend=real_world.url, retry_for=0) as thoonk:
         queue = await thoonk.queue("q")
-        thoonk.backend._sessions.close()
+        thoonk.backend._server.close()
         monkeypatch.setattr(SharedConnection, "open", opened)
         with pytest.raises(BackendUnavailable):
             await queue.put("x")

@@ -14,7 +14,7 @@ import pytest
 from conftest import World
 
 from thoonk import AsyncThoonk, Empty, Thoonk
-from thoonk.backends.redis._sync import sessions
+from thoonk.backends.redis._sync import links
 from thoonk.backends.redis.lines import Lines, Place
 from thoonk.worker import AsyncWorker
 
@@ -196,7 +196,7 @@ def test_connections_of_threads_that_became_idle_are_closed(
         assert opened > 1
         feed.publish("x")
         assert len(real_world.raw.client_list()) - before == opened
-        monkeypatch.setattr(sessions, "IDLE_FOR", 0.0)
+        monkeypatch.setattr(links, "IDLE_FOR", 0.0)
         for _ in range(opened):
             feed.publish("x")
         poll(lambda: len(real_world.raw.client_list()) - before == 1)

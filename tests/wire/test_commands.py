@@ -226,7 +226,7 @@ def other_node(cluster_server: servers.Server) -> Iterator[servers.Server]:
         node.stop()
 
 
-CLUSTER = "this server is part of a cluster, and Thoonk does not support clusters yet"
+CLUSTER = "this server is part of a cluster: use a backend redis[+]cluster://HOST:PORT"
 
 
 def told_of_a_cluster(url: str, name: str) -> None:

@@ -58,8 +58,8 @@ def told(reply: str) -> ThoonkError:
         ("NOAUTH Authentication required.", AccessDenied),
         ("WRONGPASS invalid username-password pair or user is disabled.", AccessDenied),
         ("NOPERM this user has no permissions to run the 'evalsha' command", AccessDenied),
-        ("MOVED 15495 127.0.0.1:7103", BackendError),
-        ("ASK 15495 127.0.0.1:7103", BackendError),
+        ("MOVED 15495 127.0.0.1:7103", errors.Elsewhere),
+        ("ASK 15495 127.0.0.1:7103", errors.Elsewhere),
         ("CROSSSLOT Keys in request don't hash to the same slot", BackendError),
     ],
 )

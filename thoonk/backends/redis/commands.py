@@ -100,6 +100,11 @@ class Command(Generic[R]):
         """What to send."""
         return self.head.followed_by(self.words)
 
+    @property
+    def key(self) -> Word:
+        """The first of its keys. On a cluster all are in the same slot."""
+        return (self.head.words or self.words)[1 if self.script is None else 3]
+
     def largest(self) -> int:
         """Bytes of its largest word."""
         return max((len(word) for word in self.words if isinstance(word, bytes | str)), default=0)

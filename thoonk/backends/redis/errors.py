@@ -53,8 +53,22 @@ BULK = "proto-max-bulk-len"
 BULK_REFUSED = "invalid bulk length"
 """In what a server says before it closes the connection, for that setting."""
 
-_OF_A_CLUSTER = (driver.MovedError, driver.AskError, driver.ClusterCrossSlotError)
-_OF_A_CLUSTER_CODES = {"MOVED", "ASK", "CROSSSLOT"}
+
+class Elsewhere(BackendError):
+    """The server is a node of a cluster, and another node has the key. Nothing was done.
+
+    Attributes:
+        slot: that of the key.
+        place: host and port of the other node. No host: the same as that of this one.
+        asking: whether that is so for this call only, which ASKING has to go before.
+    """
+
+    def __init__(self, message: str, slot: int, place: tuple[str, int], *, asking: bool) -> None:
+        super().__init__(message)
+        self.slot = slot
+        self.place = place
+        self.asking = asking
+
 
 _DENIED = (driver.AuthenticationError, driver.AuthorizationError, driver.NoPermissionError)
 # "ACL failure in script: User ..." is what a script meets.
@@ -119,11 +133,16 @@ def too_large(command: Command[Any], setting: str, allowed: int | None) -> Thoon
 def of_server(error: driver.ResponseError) -> ThoonkError:
     """The server answered with an error of its own."""
     code, _ = _code_of(error)
-    if isinstance(error, _OF_A_CLUSTER) or code in _OF_A_CLUSTER_CODES:
-        return BackendError(
-            "this server is part of a cluster, and Thoonk does not support clusters yet; "
-            f"nothing was done ({type(error).__name__}: {error})"
-        )
+    of_a_cluster = (
+        "this server is part of a cluster: use a backend redis+cluster://HOST:PORT; "
+        f"nothing was done ({type(error).__name__}: {error})"
+    )
+    if isinstance(error, driver.AskError):
+        # redis-py has MOVED as a kind of ASK.
+        asking = not isinstance(error, driver.MovedError)
+        return Elsewhere(of_a_cluster, error.slot_id, (error.host, error.port), asking=asking)
+    if isinstance(error, driver.ClusterCrossSlotError) or code == "CROSSSLOT":
+        return BackendError(of_a_cluster)
     if isinstance(error, _TRANSIENT_ERRORS) or code in _TRANSIENT:
         return BackendUnavailable(f"Redis cannot do this now, nothing was done: {error}")
     if isinstance(error, driver.OutOfMemoryError) or code == "OOM":

@@ -8,8 +8,7 @@ from thoonk.backends._async.taking import AsyncBlockedTakes
 from thoonk.backends.memory.client import AsyncClient
 from thoonk.backends.memory.world import World
 from thoonk.backends.redis import AsyncRedisBackend, errors
-from thoonk.backends.redis._async.sessions import AsyncSessionPool
-from thoonk.backends.redis.commands import Command
+from thoonk.backends.redis._async.server import AsyncServer
 from thoonk.backends.redis.scripts import load_for_fake
 from thoonk.exceptions import ThoonkError
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -26,11 +25,17 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=AsyncClient(self.world.server))
-        self._sessions = AsyncSessionPool(self._pool, keep=True)
         self._takes = AsyncBlockedTakes(self.world, self.execute)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {id(self.world):#x}>"
+
+    def _server_of(self, pool: Any, longest: float | None) -> AsyncServer:
+        # A fake server that is not connected does nothing.
+        def cut_off(error: BaseException, _: object) -> ThoonkError:
+            return errors.not_sent(error)
+
+        return AsyncServer(pool, longest, keep=True, cut_off=cut_off)
 
     async def execute(self, operation: Operation[R]) -> R:
         """Do one operation, then wake who waits for what it left."""
@@ -42,9 +47,6 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         """Wait for a wake-up, then take."""
         self._check_open()
         return await self._takes.wait(operation, timeout)
-
-    def _cut_off(self, error: BaseException, _: Command[Any]) -> ThoonkError:
-        return errors.not_sent(error)  # a fake server that is not connected does nothing
 
     async def interrupt(self, operation: TakeOperation) -> None:
         """End the wait for an operation."""

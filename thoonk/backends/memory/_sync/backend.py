@@ -9,8 +9,7 @@ from thoonk.backends._sync.taking import BlockedTakes
 from thoonk.backends.memory.client import Client
 from thoonk.backends.memory.world import World
 from thoonk.backends.redis import RedisBackend, errors
-from thoonk.backends.redis._sync.sessions import SessionPool
-from thoonk.backends.redis.commands import Command
+from thoonk.backends.redis._sync.server import Server
 from thoonk.backends.redis.scripts import load_for_fake
 from thoonk.exceptions import ThoonkError
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -27,11 +26,17 @@ class MemoryBackend(RedisBackend):
         """Use ``world``, or a new one of its own."""
         self.world = world or World()
         super().__init__(client=Client(self.world.server))
-        self._sessions = SessionPool(self._pool, keep=True)
         self._takes = BlockedTakes(self.world, self.execute)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {id(self.world):#x}>"
+
+    def _server_of(self, pool: Any, longest: float | None) -> Server:
+        # A fake server that is not connected does nothing.
+        def cut_off(error: BaseException, _: object) -> ThoonkError:
+            return errors.not_sent(error)
+
+        return Server(pool, longest, keep=True, cut_off=cut_off)
 
     def execute(self, operation: Operation[R]) -> R:
         """Do one operation, then wake who waits for what it left."""
@@ -43,9 +48,6 @@ class MemoryBackend(RedisBackend):
         """Wait for a wake-up, then take."""
         self._check_open()
         return self._takes.wait(operation, timeout)
-
-    def _cut_off(self, error: BaseException, _: Command[Any]) -> ThoonkError:
-        return errors.not_sent(error)  # a fake server that is not connected does nothing
 
     def interrupt(self, operation: TakeOperation) -> None:
         """End the wait for an operation."""

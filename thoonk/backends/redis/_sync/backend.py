@@ -3,19 +3,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import random
-import time
-from collections.abc import Callable
 from typing import Any, TypeVar
 
-import attrs
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError
 
-from thoonk.backends.redis import errors
-from thoonk.backends.redis._sync import limits
 from thoonk.backends.redis._sync.blocking import BlockingTakes
+from thoonk.backends.redis._sync.calls import Calls
 from thoonk.backends.redis._sync.connection import (
     Client,
     Pool,
@@ -24,45 +18,27 @@ from thoonk.backends.redis._sync.connection import (
     open_pool,
 )
 from thoonk.backends.redis._sync.pubsub import PubSub
-from thoonk.backends.redis._sync.sessions import Session, SessionPool
+from thoonk.backends.redis._sync.server import Server
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.address import Address
-from thoonk.backends.redis.commands import Call, Command, command_for
-from thoonk.backends.redis.packing import pack
-from thoonk.backends.redis.scripts import Script, load
+from thoonk.backends.redis.commands import Command
+from thoonk.backends.redis.sessions import Session
 from thoonk.backends.redis.settings import (
-    REPLY_MARGIN,
     check_db,
     check_no_decoding,
-    check_retry_for,
-    reply_timeout,
     with_defaults,
 )
-from thoonk.backends.redis.wire import new_instance
-from thoonk.concurrency._sync import Event, HomeLoop, shielded, wait_event
 from thoonk.exceptions import (
     BackendUnavailable,
-    Closed,
     InvalidValue,
-    ItemTooLarge,
-    OutcomeUnknown,
-    ThoonkError,
 )
-from thoonk.operations import Batch, Operation, Release, TakeOperation
+from thoonk.operations import Batch, Operation, TakeOperation
 
 R = TypeVar("R")
 
-logger = logging.getLogger("thoonk.backends.redis")
 
-FIRST_PAUSE = 0.02
-LONGEST_PAUSE = 1.0
-"""Seconds between one attempt of a call and the next, the first and the longest."""
-
-
-class RedisBackend:
+class RedisBackend(Calls):
     """Feeds on a Redis or Valkey server."""
-
-    _load: Callable[[str], Script] = staticmethod(load)
 
     def __init__(
         self,
@@ -92,34 +68,32 @@ class RedisBackend:
         """
         self._owns_pool = client is None
         self._pool: Pool
-        self._reply_timeout: float | None = None
+        reply_timeout: float | None = None
         if client is None:
             address = Address.parse(url)
             settings = {**options, **address.options}
             retry_for = settings.pop("retry_for", retry_for)
-            self._pool, self._reply_timeout = open_pool(address, with_defaults(settings))
+            self._pool, reply_timeout = open_pool(address, with_defaults(settings))
         else:
             self._pool = client.connection_pool
-            self._reply_timeout = self._pool.connection_kwargs.get("socket_timeout")
-        self._retry_for = check_retry_for(retry_for)
+            reply_timeout = self._pool.connection_kwargs.get("socket_timeout")
         check_no_decoding(self._pool.connection_kwargs)
         try:
             # Creates an object and does not connect: a misspelled option is found here.
             dedicated_connection(self._pool)
         except (TypeError, ValueError, RedisError) as error:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
-        self._db = check_db(self._pool.connection_kwargs.get("db"))
-        self._instance = new_instance(self._db)
+        super().__init__(check_db(self._pool.connection_kwargs.get("db")), retry_for)
+        self._server = self._server_of(self._pool, reply_timeout)
         self._to_feeds = PubSub(self._pool, self._db, self.execute)
         self._to_all = PubSub(self._pool, self._db, self.execute)
-        self._sessions = SessionPool(self._pool, keep=self._owns_pool)
         self._blocking = BlockingTakes(
             self._pool, self._instance, self.execute, self._release, self._check_open
         )
-        self._reached = False
-        self._closing = Event()
-        self._home = HomeLoop()
         self._pid = os.getpid()
+
+    def _server_of(self, pool: Pool, longest: float | None) -> Server:
+        return Server(pool, longest, keep=self._owns_pool)
 
     def __repr__(self) -> str:
         settings = self._pool.connection_kwargs
@@ -128,133 +102,10 @@ class RedisBackend:
         where = service or settings.get("path") or f"{host}:{port}"
         return f"<{type(self).__name__} {where} db {self._db}>"
 
-    # --- one operation ----------------------------------------------------------------
-
-    def execute(self, operation: Operation[R]) -> R:
-        """Do one operation: one command, one round trip, one effect.
-
-        When the connection is lost the command is sent again, for as long as
-        ``retry_for`` says. The server knows a call that it has answered before.
-        """
-        session = self._sessions.take()
-        try:
-            try:
-                call = Call(self._instance, session.id, session.sequence, self._load)
-                command = command_for(operation, call)
-                reply, attempts = self._until_answered(session, operation, command)
-            finally:
-                self._sessions.give(session)
-        except ThoonkError:
-            raise
-        except BaseException:
-            if isinstance(operation, TakeOperation):
-                shielded(self._release, operation)
-            raise
-        answer = command.parse(reply)
-        if attempts > 1 and isinstance(answer, Batch) and answer.lost:
-            # An earlier attempt may have ended them.
-            return attrs.evolve(answer, lost=())
-        return answer
-
-    def _until_answered(
-        self, session: Session, operation: Operation[Any], command: Command[Any]
-    ) -> tuple[Any, int]:
-        """The reply, and how many attempts it took."""
-        deadline = time.monotonic() + self._retry_for
-        pause = FIRST_PAUSE
-        may_be_done = False
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                reply = self._attempt(session, operation, command, attempt)
-            except (BackendUnavailable, OutcomeUnknown) as error:
-                may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
-                if not may_be_done and self._closing.is_set():
-                    # Its connection was closed by ourselves.
-                    raise Closed("the backend has been closed") from error
-                is_over = attempt > 1 and time.monotonic() >= deadline
-                # What was never reached is more likely to be a wrong address.
-                if not (self._reached and self._retry_for) or self._closing.is_set() or is_over:
-                    if may_be_done and isinstance(error, BackendUnavailable):
-                        raise errors.answer_lost(error, command) from error.__cause__
-                    raise
-            else:
-                self._reached = True
-                return reply, attempt
-            wait_event(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
-            pause = min(2 * pause, LONGEST_PAUSE)
-
     def _attempt(
-        self, session: Session, operation: Operation[Any], command: Command[Any], attempt: int
+        self, session: Session, operation: Operation[Any], command: Command[Any], number: int
     ) -> Any:
-        self._check_open()
-        data = command.packed()
-        try:
-            self._sessions.connect(session, len(data))
-        except (*errors.CONNECTION_ERRORS, ResponseError) as error:
-            raise errors.not_sent(error) from error
-        try:
-            try:
-                return self._exchange(session, data, attempt)
-            except NoScriptError:
-                # The server has not run it: it does not have the script (any more).
-                if command.script is not None and command.script.before:
-                    before = pack(b"EVAL", command.script.before, 0)
-                    self._exchange(session, before, attempt)
-                return self._exchange(session, pack(*command.with_text()), attempt)
-        except ResponseError as error:
-            raise self._refusal(session, error, command) from error
-        except errors.CONNECTION_ERRORS as error:
-            self._sessions.hang_up(session)
-            too_large = limits.exceeded(self._pool, command)
-            raise too_large or self._cut_off(error, command) from error
-        except BaseException:
-            # Cancelled or interrupted: a take must not go on behind our back. What is
-            # unread after that, perhaps for another interrupt, closes the connection.
-            if isinstance(operation, TakeOperation):
-                shielded(self._sessions.settle, session, REPLY_MARGIN)
-            raise
-
-    def _exchange(self, session: Session, data: bytes, attempt: int) -> Any:
-        """Send a command and read its reply."""
-        repeats = self._reached and self._retry_for > 0
-        seconds = reply_timeout(self._reply_timeout, attempt, len(data), repeats=repeats)
-        return self._sessions.exchange(session, data, seconds)
-
-    def _refusal(
-        self, session: Session, error: ResponseError, command: Command[Any]
-    ) -> ThoonkError:
-        """What an error reply means."""
-        refusal = errors.refused(error, command)
-        if isinstance(refusal, BackendUnavailable):
-            # It may no longer be the master: let the next attempt look it up again.
-            self._sessions.hang_up(session)
-        elif isinstance(refusal, ItemTooLarge) and refusal.setting:
-            self._sessions.hang_up(session)  # which the server does, too
-            refusal = limits.exceeded(self._pool, command) or refusal
-        return refusal
-
-    def _cut_off(self, error: BaseException, command: Command[Any]) -> ThoonkError:
-        """What it means that the connection failed during a command."""
-        return errors.answer_lost(error, command)
-
-    def _release(self, operation: TakeOperation) -> None:
-        """Put back what an interrupted take may have taken."""
-        try:
-            self.execute(Release(operation.feed, operation.token))
-        except ThoonkError as error:
-            extra = {"event": "take_not_released", "feed": operation.feed}
-            logger.warning(
-                "Items of an interrupted get not released; they may stay claimed: %s",
-                error,
-                extra=extra,
-            )
-
-    def _check_open(self) -> None:
-        self._home.check()
-        if self._closing.is_set():
-            raise Closed("the backend has been closed")
+        return self._server.attempt(session, operation, command, number, repeats=self._repeats)
 
     # --- waiting -------------------------------------------------------------------------
 
@@ -295,6 +146,6 @@ class RedisBackend:
         self._to_feeds.close()
         self._to_all.close()
         self._blocking.close()
-        self._sessions.close()
+        self._server.close()
         if self._owns_pool:
             close_pool(self._pool)

@@ -1,4 +1,4 @@
-"""Sessions: each numbers its calls, so that one can be repeated.
+"""Links: what calls go over to one server.
 
 Written by hand, as is its twin in ``_sync``: calls of an event loop share a connection, and
 those of threads do not.
@@ -7,8 +7,8 @@ those of threads do not.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections import deque
 from typing import Any
 
 import attrs
@@ -30,69 +30,63 @@ from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.settings import LARGE
 from thoonk.concurrency._async import shielded
-from thoonk.names import new_token
+
+
+def _forget(reply: asyncio.Future[Any]) -> None:
+    """Take note of what nobody asks for: asyncio complains of errors that nobody has seen."""
+    if not reply.cancelled():
+        reply.exception()
 
 
 @attrs.define(eq=False)
-class Session:
-    """What tells a repeated call from a new one, and the connection that its call uses.
-
-    One call at a time uses a session. The server keeps the answer to its last call.
+class Link:
+    """What one call at a time goes over.
 
     Attributes:
-        id: tells the server which session it is.
-        sequence: the number of its last call; a repetition keeps it.
+        links: those of its server.
         shared: the connection that the present attempt shares with others.
         own: one from the pool, for a large command: small ones do not wait behind it.
         unread: whether a reply is outstanding on ``own``.
     """
 
-    id: str = attrs.field(factory=lambda: new_token()[:12])
-    sequence: int = 0
+    links: AsyncLinks
     shared: SharedConnection | None = None
     own: Connection | None = None
     unread: bool = False
 
 
-class AsyncSessionPool:
-    """The sessions of one backend: as many as it ever had calls under way at once."""
+class AsyncLinks:
+    """The links to one server."""
 
     def __init__(self, pool: Pool, *, keep: bool) -> None:  # noqa: ARG002 - the twin uses it
-        """``keep``: for threads, whose sessions may keep connections of the pool."""
+        """``keep``: for threads, whose links may keep connections of the pool."""
         self._pool = pool
         self._pid = os.getpid()
-        self._free: deque[Session] = deque()
         self._shared: SharedConnection | None = None
         self._opening: asyncio.Task[SharedConnection] | None = None
         self._closed = False
 
-    def take(self) -> Session:
-        """A session that no other call uses, for its next call."""
+    def take(self) -> Link:
+        """A link that no other call uses."""
         if self._pid != os.getpid():
             # After a fork the parent goes on with what it has.
             self._pid = os.getpid()
-            self._free = deque()
             self._shared = self._opening = None
-        try:
-            session = self._free.pop()
-        except IndexError:
-            session = Session()
-        session.sequence += 1
-        return session
+        return Link(self)
 
-    async def connect(self, session: Session, size: int) -> None:
+    async def connect(self, link: Link, size: int) -> None:
         """Open what a command of ``size`` bytes goes over. Raises what the driver raises."""
         if size > LARGE:
-            if session.own is None:
-                session.own = await take_connection(self._pool)
-            await connect(session.own)  # again, after it was lost
+            if link.own is None:
+                link.own = await take_connection(self._pool)
+            await connect(link.own)  # again, after it was lost
             return
         shared = self._shared
         if shared is None or not shared.is_open:
             shared = await self._open()
             if not shared.is_open:
                 raise ConnectionError("the connection was closed at once")
-        session.shared = shared
+        link.shared = shared
 
     async def _open(self) -> SharedConnection:
         """One attempt to open the shared connection, for all who want it now."""
@@ -115,58 +109,63 @@ class AsyncSessionPool:
         if not task.cancelled():
             task.exception()  # perhaps all who waited for it were cancelled
 
-    async def exchange(self, session: Session, data: bytes, timeout: float) -> Any:
+    async def exchange(self, link: Link, data: bytes, timeout: float, *, ahead: bytes = b"") -> Any:
         """Send a command, packed, and wait for its reply.
 
         Args:
             timeout: seconds for both.
+            ahead: another command, packed, that is to come right before it. Its reply is dropped.
         """
-        if session.own is None:
-            assert session.shared is not None  # noqa: S101 - it was connected before
-            return await session.shared.send(data, timeout)
-        session.unread = True
+        if link.own is None:
+            assert link.shared is not None  # noqa: S101 - it was connected before
+            if ahead:
+                link.shared.send(ahead, timeout).add_done_callback(_forget)
+            return await link.shared.send(data, timeout)
+        link.unread = True
+        if ahead:
+            with contextlib.suppress(ResponseError):
+                await exchange(link.own, timeout, ahead)
         try:
-            reply = await exchange(session.own, timeout, data)
+            reply = await exchange(link.own, timeout, data)
         except ResponseError:
-            session.unread = False
+            link.unread = False
             raise
-        session.unread = False
+        link.unread = False
         return reply
 
-    async def hang_up(self, session: Session) -> None:
+    async def hang_up(self, link: Link) -> None:
         """Use its connection for no other call."""
-        if session.own is not None:
-            await disconnect(session.own)
-            session.unread = False
-        elif session.shared is not None:
-            session.shared.retire()
+        if link.own is not None:
+            await disconnect(link.own)
+            link.unread = False
+        elif link.shared is not None:
+            link.shared.retire()
 
-    async def settle(self, session: Session, timeout: float) -> None:
+    async def settle(self, link: Link, timeout: float) -> None:
         """Wait until the server has done what an interrupted caller sent.
 
         Args:
             timeout: seconds, at most.
         """
         try:
-            if session.own is not None:
-                await drain(session.own, timeout)
-                session.unread = False
-            elif session.shared is not None:
+            if link.own is not None:
+                await drain(link.own, timeout)
+                link.unread = False
+            elif link.shared is not None:
                 # The reply to this comes behind the other, which nobody waits for any more.
-                await session.shared.send(pack(b"PING"), timeout)
+                await link.shared.send(pack(b"PING"), timeout)
         except CONNECTION_ERRORS:
-            await self.hang_up(session)
+            await self.hang_up(link)
 
-    async def give(self, session: Session) -> None:
+    async def give(self, link: Link) -> None:
         """The call is over."""
-        if session.own is not None:
-            own, session.own = session.own, None
-            if session.unread or self._closed:
+        if link.own is not None:
+            own, link.own = link.own, None
+            if link.unread or self._closed:
                 await shielded(disconnect, own)
-                session.unread = False
+                link.unread = False
             await shielded(give_connection, self._pool, own)
-        session.shared = None
-        self._free.append(session)
+        link.shared = None
 
     def close(self) -> None:
         """Close the shared connection, now or when it is open. Calls without a reply fail."""

@@ -1,0 +1,136 @@
+"""The way to one server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from thoonk.backends.redis import errors
+from thoonk.backends.redis._async import limits
+from thoonk.backends.redis._async.connection import Pool
+from thoonk.backends.redis._async.links import AsyncLinks, Link
+from thoonk.backends.redis.commands import Command
+from thoonk.backends.redis.packing import pack
+from thoonk.backends.redis.sessions import Session
+from thoonk.backends.redis.settings import REPLY_MARGIN, reply_timeout
+from thoonk.concurrency._async import shielded
+from thoonk.exceptions import BackendUnavailable, ItemTooLarge, ThoonkError
+from thoonk.operations import Operation, TakeOperation
+
+ASKING = pack(b"ASKING")
+"""What a node wants to hear before a command on a slot that it does not have yet."""
+
+
+class AsyncServer:
+    """Sends commands to one server, once each, and says what became of them."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        longest: float | None,
+        *,
+        keep: bool,
+        cut_off: Callable[[BaseException, Command[Any]], ThoonkError] = errors.answer_lost,
+    ) -> None:
+        """Nothing is connected before it is used.
+
+        Args:
+            pool: its connections.
+            longest: seconds for a reply, as configured; None: the default.
+            keep: the pool is ours alone.
+            cut_off: what it means that the connection failed during a command.
+        """
+        self.pool = pool
+        self._links = AsyncLinks(pool, keep=keep)
+        self._longest = longest
+        self._cut_off = cut_off
+
+    async def attempt(
+        self,
+        session: Session,
+        operation: Operation[Any],
+        command: Command[Any],
+        number: int,
+        *,
+        repeats: bool,
+        asking: bool = False,
+    ) -> Any:
+        """Send the command of an operation, and return its reply.
+
+        The session keeps the link for its next attempt. `end` is to be called after the last.
+
+        Args:
+            number: which attempt it is, from 1.
+            repeats: whether the call is repeated when no reply comes.
+            asking: whether to say so to a node of a cluster before.
+
+        Raises:
+            ThoonkError: it was refused, or the connection failed.
+        """
+        link = await self._link_of(session)
+        data = command.packed()
+        try:
+            await self._links.connect(link, len(data))
+        except (*errors.CONNECTION_ERRORS, ResponseError) as error:
+            raise errors.not_sent(error) from error
+
+        async def exchange(packed: bytes) -> Any:
+            seconds = reply_timeout(self._longest, number, len(packed), repeats=repeats)
+            ahead = ASKING if asking else b""
+            return await self._links.exchange(link, packed, seconds, ahead=ahead)
+
+        try:
+            try:
+                return await exchange(data)
+            except NoScriptError:
+                # The server has not run it: it does not have the script (any more).
+                if command.script is not None and command.script.before:
+                    await exchange(pack(b"EVAL", command.script.before, 0))
+                return await exchange(pack(*command.with_text()))
+        except ResponseError as error:
+            raise await self._refusal(link, error, command) from error
+        except errors.CONNECTION_ERRORS as error:
+            await self._links.hang_up(link)
+            too_large = await limits.exceeded(self.pool, command)
+            raise too_large or self._cut_off(error, command) from error
+        except BaseException:
+            # Cancelled or interrupted: a take must not go on behind our back. What is
+            # unread after that, perhaps for another interrupt, closes the connection.
+            if isinstance(operation, TakeOperation):
+                await shielded(self._links.settle, link, REPLY_MARGIN)
+            raise
+
+    async def _link_of(self, session: Session) -> Link:
+        link: Link | None = session.link
+        if link is None or link.links is not self._links:
+            # The call was sent to another server before.
+            await end(session)
+            session.link = link = self._links.take()
+        return link
+
+    async def _refusal(
+        self, link: Link, error: ResponseError, command: Command[Any]
+    ) -> ThoonkError:
+        """What an error reply means."""
+        refusal = errors.refused(error, command)
+        if isinstance(refusal, BackendUnavailable):
+            # It may no longer be the master: let the next attempt look it up again.
+            await self._links.hang_up(link)
+        elif isinstance(refusal, ItemTooLarge) and refusal.setting:
+            await self._links.hang_up(link)  # which the server does, too
+            refusal = await limits.exceeded(self.pool, command) or refusal
+        return refusal
+
+    def close(self) -> None:
+        """Close what calls go over, now or when they end. The pool stays."""
+        self._links.close()
+
+
+async def end(session: Session) -> None:
+    """A call is over: give its link back."""
+    link: Link | None = session.link
+    if link is not None:
+        session.link = None
+        await link.links.give(link)
