@@ -36,7 +36,7 @@ def settings(url: str, **options: Any) -> dict[str, Any]:
         return {
             "retry_for": backend._retry_for,
             **backend._pool.connection_kwargs,
-            "socket_timeout": backend._reply_timeout,
+            "socket_timeout": backend._server.longest,
             "class": backend._pool.connection_class.__name__,
         }
 

@@ -40,10 +40,13 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 _REDIS = ("redis", "rediss", "unix", "valkey", "valkeys")
 _SENTINEL = tuple(f"{scheme}+sentinel" for scheme in _REDIS if scheme != "unix")
+_CLUSTER = tuple(f"{scheme}+cluster" for scheme in _REDIS if scheme != "unix")
 _BUILT_IN = {
     "memory": ("thoonk.backends.memory", how_to_install("memory")),
     **dict.fromkeys(("embedded", "sqlite"), ("thoonk.backends.embedded", "")),
-    **dict.fromkeys((*_REDIS, *_SENTINEL), ("thoonk.backends.redis", "pip install redis hiredis")),
+    **dict.fromkeys(
+        (*_REDIS, *_SENTINEL, *_CLUSTER), ("thoonk.backends.redis", "pip install redis hiredis")
+    ),
 }
 
 
@@ -57,7 +60,7 @@ def impatient(
         connect_within: seconds to connect.
         answer_within: seconds for an answer. None: the default.
     """
-    if url.partition("://")[0].lower() not in (*_REDIS, *_SENTINEL):
+    if url.partition("://")[0].lower() not in (*_REDIS, *_SENTINEL, *_CLUSTER):
         return {}
     options: dict[str, Any] = {"socket_connect_timeout": connect_within, "retry_for": 0}
     return options if answer_within is None else {**options, "socket_timeout": answer_within}
@@ -98,7 +101,7 @@ def _opener_for(target: object) -> Opener:
                 f"known schemes: {', '.join(_BUILT_IN)}"
             )
         return _opener_of(scheme.lower())
-    if hasattr(target, "connection_pool"):
+    if hasattr(target, "connection_pool") or hasattr(target, "nodes_manager"):
         return _opener_of("redis")
     raise InvalidType(
         f"backend must be a name, a URL, a redis-py client or an object with execute, wait, "

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 Event = asyncio.Event
 Lock = asyncio.Lock
+Turn = asyncio.Lock
+"""A lock for what a signal handler may do, too, in the middle of it."""
 sleep = asyncio.sleep
 
 

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 Event = threading.Event
 Lock = threading.Lock
+Turn = threading.RLock
+"""A lock for what a signal handler may do, too, in the middle of it."""
 sleep = time.sleep
 
 

@@ -7,13 +7,22 @@ from typing import Any
 from redis import Redis
 
 from thoonk.backends.redis._async.backend import AsyncRedisBackend
+from thoonk.backends.redis._async.cluster import AsyncClusterBackend
 from thoonk.backends.redis._sync.backend import RedisBackend
+from thoonk.backends.redis._sync.cluster import ClusterBackend
 from thoonk.backends.redis._sync.connection import open_plain_pool
-from thoonk.backends.redis.address import SCHEMES, Address
+from thoonk.backends.redis.address import CLUSTER_SCHEMES, SCHEMES, Address
 from thoonk.backends.redis.settings import with_defaults
 from thoonk.exceptions import InvalidType, InvalidValue
 
-__all__ = ["AsyncRedisBackend", "RedisBackend", "open_client", "opener"]
+__all__ = [
+    "AsyncClusterBackend",
+    "AsyncRedisBackend",
+    "ClusterBackend",
+    "RedisBackend",
+    "open_client",
+    "opener",
+]
 
 
 def open_client(url: str, **options: Any) -> Redis:
@@ -25,25 +34,42 @@ def open_client(url: str, **options: Any) -> Redis:
         InvalidValue: no such URL, or an option makes no sense.
     """
     address = Address.parse(url)
+    if address.nodes:
+        raise InvalidValue("this is for one server: pass the URL of a node of the cluster")
     settings = {**options, **address.options}
     settings.pop("retry_for", None)
     return Redis.from_pool(open_plain_pool(address, with_defaults(settings)))
 
 
 class _Opener:
-    """Opens ``redis``, ``redis://…``, ``rediss://…``, ``unix://…`` and redis-py clients."""
+    """Opens ``redis``, ``redis://…``, ``redis+cluster://…`` and the like, and redis-py clients."""
 
-    def open(self, url: Any, **options: Any) -> RedisBackend:
-        if isinstance(url, str):
-            return RedisBackend(_url_of(url), **options)
-        _check_client(url, options, asynchronous=False)
-        return RedisBackend(client=url, **options)
+    def open(self, url: Any, **options: Any) -> RedisBackend | ClusterBackend:
+        if not isinstance(url, str):
+            _check_client(url, options, asynchronous=False)
+            if _is_of_cluster(url):
+                return ClusterBackend(client=url, **options)
+            return RedisBackend(client=url, **options)
+        if _is_of_cluster(url):
+            return ClusterBackend(url, **options)
+        return RedisBackend(_url_of(url), **options)
 
-    def open_async(self, url: Any, **options: Any) -> AsyncRedisBackend:
-        if isinstance(url, str):
-            return AsyncRedisBackend(_url_of(url), **options)
-        _check_client(url, options, asynchronous=True)
-        return AsyncRedisBackend(client=url, **options)
+    def open_async(self, url: Any, **options: Any) -> AsyncRedisBackend | AsyncClusterBackend:
+        if not isinstance(url, str):
+            _check_client(url, options, asynchronous=True)
+            if _is_of_cluster(url):
+                return AsyncClusterBackend(client=url, **options)
+            return AsyncRedisBackend(client=url, **options)
+        if _is_of_cluster(url):
+            return AsyncClusterBackend(url, **options)
+        return AsyncRedisBackend(_url_of(url), **options)
+
+
+def _is_of_cluster(target: Any) -> bool:
+    """Whether a URL, or a client, is one of a cluster."""
+    if isinstance(target, str):
+        return target.partition("://")[0].lower() in CLUSTER_SCHEMES
+    return hasattr(target, "nodes_manager")
 
 
 def _url_of(name: str) -> str | None:
@@ -57,8 +83,12 @@ def _check_client(client: Any, options: dict[str, Any], *, asynchronous: bool) -
             f"options cannot be combined with your own client, which has its own settings: "
             f"{', '.join(ignored)}"
         )
-    wanted = "redis.asyncio.Redis" if asynchronous else "redis.Redis"
-    module = type(client.connection_pool).__module__
+    if _is_of_cluster(client):
+        wanted = "redis.asyncio.RedisCluster" if asynchronous else "redis.RedisCluster"
+        module = type(client).__module__
+    else:
+        wanted = "redis.asyncio.Redis" if asynchronous else "redis.Redis"
+        module = type(client.connection_pool).__module__
     if module.partition(".")[0] == "valkey":
         raise InvalidType(
             f"this client needs a {wanted}, not a client of the package valkey; "

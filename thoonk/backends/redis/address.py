@@ -1,4 +1,4 @@
-"""Where a server is: URLs of Redis, Valkey and Sentinel, taken apart strictly.
+"""Where servers are: URLs of Redis, Valkey, Sentinel and clusters, taken apart strictly.
 
 A URL may hold a password, and one that was not percent-encoded ends up in whatever
 part the parser makes of it. So no message shows anything of a URL before its
@@ -23,6 +23,7 @@ SCHEMES = ("redis", "valkey")
 _TLS = {"rediss", "valkeys"}
 _PLAIN = {*SCHEMES, *_TLS}
 _SENTINEL = {f"{scheme}+sentinel" for scheme in _PLAIN}
+CLUSTER_SCHEMES = tuple(f"{scheme}+cluster" for scheme in sorted(_PLAIN))
 
 _ENCODING = (
     "special characters in a user name or password are percent-encoded "
@@ -32,6 +33,10 @@ _FORM = f"a Redis URL is redis://[[USER]:PASSWORD@]HOST[:PORT][/DB][?OPTION=VALU
 _UNIX_FORM = f"a URL of a Unix socket is unix://[[USER]:PASSWORD@]/PATH[?db=DB]; {_ENCODING}"
 _SENTINEL_FORM = (
     "a Sentinel URL is redis+sentinel://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]...]/SERVICE[/DB]"
+    f"[?OPTION=VALUE]; {_ENCODING}"
+)
+_CLUSTER_FORM = (
+    "a URL of a cluster is redis+cluster://[[USER]:PASSWORD@]HOST[:PORT][,HOST[:PORT]...][/DB]"
     f"[?OPTION=VALUE]; {_ENCODING}"
 )
 _NOT_IN_A_HOST = re.compile(r"[\s@/?#\\]")
@@ -95,7 +100,7 @@ _SENTINEL_PREFIX = "sentinel_"
 
 @attrs.frozen
 class Address:
-    """A server, or the Sentinels that know it.
+    """A server, or the Sentinels that know it, or some nodes of a cluster.
 
     Attributes:
         options: settings of connections to the server, as redis-py names them, and
@@ -103,12 +108,14 @@ class Address:
         sentinels: host and port of each Sentinel; none: the server is reached directly.
         service: the name by which Sentinels know the master.
         sentinel_options: settings of connections to the Sentinels.
+        nodes: host and port of some nodes of a cluster.
     """
 
     options: dict[str, Any] = attrs.field(factory=dict)
     sentinels: tuple[tuple[str, int], ...] = ()
     service: str = ""
     sentinel_options: dict[str, Any] = attrs.field(factory=dict)
+    nodes: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def parse(cls, url: str | None) -> Address:
@@ -128,6 +135,8 @@ class Address:
             return _unix(url)
         if scheme in _SENTINEL:
             return _sentinel(url)
+        if scheme in CLUSTER_SCHEMES:
+            return _cluster(url)
         if scheme in _PLAIN:
             return _direct(url)
         raise InvalidValue(_FORM)
@@ -263,3 +272,19 @@ def _sentinel(url: str) -> Address:
     if parts.scheme.removesuffix("+sentinel") in _TLS:
         options["ssl"] = True
     return Address(options, sentinels, unquote(service), _read(of_sentinels))
+
+
+def _cluster(url: str) -> Address:
+    parts = _split(url, _CLUSTER_FORM)
+    places = parts.netloc.rpartition("@")[2].split(",")
+    nodes = tuple(_place(place, PORT, _CLUSTER_FORM) for place in places)
+    if not all(host for host, _ in nodes):
+        raise InvalidValue(_CLUSTER_FORM)
+    options = {
+        **_db(parts.path.removeprefix("/"), _CLUSTER_FORM),
+        **_credentials(parts),
+        **_read(_query(parts, _CLUSTER_FORM)),
+    }
+    if parts.scheme.removesuffix("+cluster") in _TLS:
+        options["ssl"] = True
+    return Address(options, nodes=nodes)

@@ -64,7 +64,8 @@ class AsyncCalls:
                 reply, attempts = await self._until_answered(session, operation, command)
             finally:
                 try:
-                    await server.end(session)
+                    if session.link is not None and session.link.is_worth_giving:
+                        await server.end(session)
                 finally:
                     self._sessions.give(session)
         except ThoonkError:

@@ -54,6 +54,11 @@ class Link:
     own: Connection | None = None
     unread: bool = False
 
+    @property
+    def is_worth_giving(self) -> bool:
+        """Whether it has something that another call could use. The session keeps it if not."""
+        return self.own is not None
+
 
 class AsyncLinks:
     """The links to one server."""
@@ -109,7 +114,7 @@ class AsyncLinks:
         if not task.cancelled():
             task.exception()  # perhaps all who waited for it were cancelled
 
-    async def exchange(self, link: Link, data: bytes, timeout: float, *, ahead: bytes = b"") -> Any:
+    async def exchange(self, link: Link, data: bytes, timeout: float, ahead: bytes = b"") -> Any:
         """Send a command, packed, and wait for its reply.
 
         Args:
@@ -159,13 +164,11 @@ class AsyncLinks:
 
     async def give(self, link: Link) -> None:
         """The call is over."""
-        if link.own is not None:
-            own, link.own = link.own, None
-            if link.unread or self._closed:
-                await shielded(disconnect, own)
-                link.unread = False
-            await shielded(give_connection, self._pool, own)
-        link.shared = None
+        own, link.own = link.own, None
+        if link.unread or self._closed:
+            await shielded(disconnect, own)
+            link.unread = False
+        await shielded(give_connection, self._pool, own)
 
     def close(self) -> None:
         """Close the shared connection, now or when it is open. Calls without a reply fail."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError, TryAgainError
 
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._async import limits
@@ -44,7 +44,7 @@ class AsyncServer:
         """
         self.pool = pool
         self._links = AsyncLinks(pool, keep=keep)
-        self._longest = longest
+        self.longest = longest
         self._cut_off = cut_off
 
     async def attempt(
@@ -59,7 +59,7 @@ class AsyncServer:
     ) -> Any:
         """Send the command of an operation, and return its reply.
 
-        The session keeps the link for its next attempt. `end` is to be called after the last.
+        The session keeps the link for its next attempt. `end` gives it back.
 
         Args:
             number: which attempt it is, from 1.
@@ -76,19 +76,19 @@ class AsyncServer:
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
 
-        async def exchange(packed: bytes) -> Any:
-            seconds = reply_timeout(self._longest, number, len(packed), repeats=repeats)
-            ahead = ASKING if asking else b""
-            return await self._links.exchange(link, packed, seconds, ahead=ahead)
-
+        ahead = ASKING if asking else b""
+        seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
         try:
             try:
-                return await exchange(data)
+                return await self._links.exchange(link, data, seconds, ahead)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
                 if command.script is not None and command.script.before:
-                    await exchange(pack(b"EVAL", command.script.before, 0))
-                return await exchange(pack(*command.with_text()))
+                    before = pack(b"EVAL", command.script.before, 0)
+                    await self._links.exchange(link, before, seconds, ahead)
+                data = pack(*command.with_text())
+                seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
+                return await self._links.exchange(link, data, seconds, ahead)
         except ResponseError as error:
             raise await self._refusal(link, error, command) from error
         except errors.CONNECTION_ERRORS as error:
@@ -115,7 +115,7 @@ class AsyncServer:
     ) -> ThoonkError:
         """What an error reply means."""
         refusal = errors.refused(error, command)
-        if isinstance(refusal, BackendUnavailable):
+        if isinstance(refusal, BackendUnavailable) and not isinstance(error, TryAgainError):
             # It may no longer be the master: let the next attempt look it up again.
             await self._links.hang_up(link)
         elif isinstance(refusal, ItemTooLarge) and refusal.setting:
@@ -129,8 +129,8 @@ class AsyncServer:
 
 
 async def end(session: Session) -> None:
-    """A call is over: give its link back."""
+    """A call is over, or goes on elsewhere: give its link back, where others can use it."""
     link: Link | None = session.link
-    if link is not None:
+    if link is not None and link.is_worth_giving:
         session.link = None
         await link.links.give(link)

@@ -65,7 +65,8 @@ class Calls:
                 reply, attempts = self._until_answered(session, operation, command)
             finally:
                 try:
-                    server.end(session)
+                    if session.link is not None and session.link.is_worth_giving:
+                        server.end(session)
                 finally:
                     self._sessions.give(session)
         except ThoonkError:

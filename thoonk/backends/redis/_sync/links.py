@@ -10,7 +10,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 from redis.exceptions import ResponseError
@@ -54,6 +54,7 @@ class Link:
     connection: Connection | None = None
     unread: bool = False
     used: float = 0.0
+    is_worth_giving: ClassVar[bool] = True
 
 
 class Links:
@@ -100,7 +101,7 @@ class Links:
         # Here, and not as a part of sending: when it fails nothing was sent.
         connect(connection)
 
-    def exchange(self, link: Link, data: bytes, timeout: float, *, ahead: bytes = b"") -> Any:
+    def exchange(self, link: Link, data: bytes, timeout: float, ahead: bytes = b"") -> Any:
         """Send a command, packed, and wait for its reply.
 
         Args:

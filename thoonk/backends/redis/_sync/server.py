@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError, TryAgainError
 
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._sync import limits
@@ -45,7 +45,7 @@ class Server:
         """
         self.pool = pool
         self._links = Links(pool, keep=keep)
-        self._longest = longest
+        self.longest = longest
         self._cut_off = cut_off
 
     def attempt(
@@ -60,7 +60,7 @@ class Server:
     ) -> Any:
         """Send the command of an operation, and return its reply.
 
-        The session keeps the link for its next attempt. `end` is to be called after the last.
+        The session keeps the link for its next attempt. `end` gives it back.
 
         Args:
             number: which attempt it is, from 1.
@@ -77,19 +77,19 @@ class Server:
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
 
-        def exchange(packed: bytes) -> Any:
-            seconds = reply_timeout(self._longest, number, len(packed), repeats=repeats)
-            ahead = ASKING if asking else b""
-            return self._links.exchange(link, packed, seconds, ahead=ahead)
-
+        ahead = ASKING if asking else b""
+        seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
         try:
             try:
-                return exchange(data)
+                return self._links.exchange(link, data, seconds, ahead)
             except NoScriptError:
                 # The server has not run it: it does not have the script (any more).
                 if command.script is not None and command.script.before:
-                    exchange(pack(b"EVAL", command.script.before, 0))
-                return exchange(pack(*command.with_text()))
+                    before = pack(b"EVAL", command.script.before, 0)
+                    self._links.exchange(link, before, seconds, ahead)
+                data = pack(*command.with_text())
+                seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
+                return self._links.exchange(link, data, seconds, ahead)
         except ResponseError as error:
             raise self._refusal(link, error, command) from error
         except errors.CONNECTION_ERRORS as error:
@@ -114,7 +114,7 @@ class Server:
     def _refusal(self, link: Link, error: ResponseError, command: Command[Any]) -> ThoonkError:
         """What an error reply means."""
         refusal = errors.refused(error, command)
-        if isinstance(refusal, BackendUnavailable):
+        if isinstance(refusal, BackendUnavailable) and not isinstance(error, TryAgainError):
             # It may no longer be the master: let the next attempt look it up again.
             self._links.hang_up(link)
         elif isinstance(refusal, ItemTooLarge) and refusal.setting:
@@ -128,8 +128,8 @@ class Server:
 
 
 def end(session: Session) -> None:
-    """A call is over: give its link back."""
+    """A call is over, or goes on elsewhere: give its link back, where others can use it."""
     link: Link | None = session.link
-    if link is not None:
+    if link is not None and link.is_worth_giving:
         session.link = None
         link.links.give(link)
