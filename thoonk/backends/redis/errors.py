@@ -96,6 +96,16 @@ def not_sent(error: BaseException) -> ThoonkError:
     return BackendUnavailable(f"Redis cannot be reached, nothing was done: {text_of(error)}")
 
 
+class NotBegun(BackendUnavailable):
+    """There is no connection on which to wait."""
+
+
+def not_begun(error: BaseException) -> ThoonkError:
+    """No connection to wait on: nothing can have happened."""
+    refusal = not_sent(error)
+    return NotBegun(str(refusal)) if isinstance(refusal, BackendUnavailable) else refusal
+
+
 REPLIES = (driver.BusyLoadingError, driver.AuthenticationError, driver.AuthorizationError)
 """What redis-py takes for errors of the connection, but is a reply."""
 

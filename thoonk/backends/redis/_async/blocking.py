@@ -220,7 +220,7 @@ class AsyncBlockingTakes:
                 blocked.unread = 0
         except errors.CONNECTION_ERRORS as error:
             await self._hang_up(blocked)
-            raise errors.not_sent(error) from error
+            raise errors.not_begun(error) from error
         data = wait_command(operation.feed, timeout) + command.packed()
         if self._lines.is_alone(place):
             blocked.unread = 2

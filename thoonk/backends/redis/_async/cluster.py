@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError, TryAgainError
 
 from thoonk.backends.redis import errors
-from thoonk.backends.redis._async.calls import AsyncCalls
+from thoonk.backends.redis._async.blocking import AsyncBlockingTakes
+from thoonk.backends.redis._async.calls import FIRST_PAUSE, AsyncCalls
 from thoonk.backends.redis._async.connection import (
     Client,
     close_pool,
@@ -23,6 +24,8 @@ from thoonk.backends.redis.handed_over import address_of
 from thoonk.backends.redis.sessions import Session
 from thoonk.backends.redis.settings import check_db, with_defaults
 from thoonk.backends.redis.slots import Place, check_tagged, slot_of
+from thoonk.backends.redis.wire import keys_of
+from thoonk.concurrency._async import wait_event
 from thoonk.exceptions import BackendUnavailable, InvalidValue, OutcomeUnknown, UnsupportedOperation
 from thoonk.operations import Batch, FeedOperation, Operation, TakeOperation
 
@@ -69,18 +72,21 @@ class AsyncClusterBackend(AsyncCalls):
         retry_for = settings.pop("retry_for", retry_for)
         self._settings = with_defaults(settings)
         super().__init__(check_db(settings.get("db")), retry_for)
-        self._nodes = AsyncNodes(address.nodes, self._open_server)
+        self._nodes = AsyncNodes(address.nodes, self._open_node)
         try:
             # Creates an object and does not connect: a misspelled option is found here.
-            dedicated_connection(self._open_server(address.nodes[0]).pool)
+            dedicated_connection(self._open_node(address.nodes[0]).server.pool)
         except (TypeError, ValueError, RedisError) as error:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
         self._pid = os.getpid()
 
-    def _open_server(self, place: Place) -> AsyncServer:
+    def _open_node(self, place: Place) -> AsyncNode:
         host, port = place
         pool, longest = open_pool(Address(), {**self._settings, "host": host, "port": port})
-        return AsyncServer(pool, longest, keep=True)
+        blocking = AsyncBlockingTakes(
+            pool, self._instance, self.execute, self._release, self._check_open
+        )
+        return AsyncNode(place, AsyncServer(pool, longest, keep=True), blocking)
 
     def __repr__(self) -> str:
         nodes = ",".join(f"{host}:{port}" for host, port in self._nodes.seeds)
@@ -139,9 +145,26 @@ class AsyncClusterBackend(AsyncCalls):
         """
         self._check_open()
         check_tagged(operation.feed)
-        raise NotImplementedError
+        try:
+            node = await self._nodes.owner(slot_of(keys_of(operation.feed).ids))
+        except BackendUnavailable:
+            return await self.execute(operation)
+        try:
+            return await node.blocking.wait(operation, timeout)
+        except errors.Elsewhere as error:
+            self._follow(error, node)
+        except errors.NotBegun:
+            self._nodes.doubt(node)
+            # Where nothing but waiting fails, asking again at once would be a busy loop.
+            await wait_event(self._closing, min(FIRST_PAUSE * 5, timeout))
+        return await self.execute(operation)
 
-    async def listen(self, feed: str | None = None) -> Any:
+    async def interrupt(self, operation: TakeOperation) -> None:
+        """End the wait for an operation."""
+        for node in self._nodes:
+            await node.blocking.interrupt(operation)
+
+    async def listen(self, feed: str | None = None) -> Any:  # noqa: ARG002
         """Refused: a cluster has no notices that can be relied on yet."""
         self._check_open()
         raise UnsupportedOperation("Thoonk does not support notices on a cluster yet")
@@ -154,5 +177,6 @@ class AsyncClusterBackend(AsyncCalls):
             self._home.check()
         self._closing.set()
         for node in self._nodes:
+            await node.blocking.close()
             node.server.close()
             await close_pool(node.server.pool)

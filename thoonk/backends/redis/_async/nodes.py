@@ -10,6 +10,7 @@ import attrs
 from redis.exceptions import ResponseError
 
 from thoonk.backends.redis import errors
+from thoonk.backends.redis._async.blocking import AsyncBlockingTakes
 from thoonk.backends.redis._async.connection import (
     dedicated_connection,
     disconnect,
@@ -32,10 +33,11 @@ NO_CLUSTER = "cluster support disabled"
 
 @attrs.frozen(eq=False)
 class AsyncNode:
-    """A node: where it is, and the way to it."""
+    """A node: where it is, the way to it, and the takes that wait there."""
 
     place: Place
     server: AsyncServer
+    blocking: AsyncBlockingTakes
 
 
 class AsyncNodes:
@@ -44,16 +46,16 @@ class AsyncNodes:
     def __init__(
         self,
         places: Iterable[Place],
-        open_server: Callable[[Place], AsyncServer],
+        open_node: Callable[[Place], AsyncNode],
     ) -> None:
         """Nothing is connected before it is needed.
 
         Args:
             places: of some nodes.
-            open_server: makes the server of a place.
+            open_node: makes the node at a place.
         """
         self.seeds = tuple(places)
-        self._open_server = open_server
+        self._open_node = open_node
         self._nodes: dict[Place, AsyncNode] = {}
         self._owners: list[AsyncNode | None] = [None] * SLOTS
         # In the order in which they are to be asked.
@@ -108,8 +110,7 @@ class AsyncNodes:
     def _node(self, place: Place) -> AsyncNode:
         node = self._nodes.get(place)
         if node is None:
-            fresh = AsyncNode(place, self._open_server(place))
-            node = self._nodes.setdefault(place, fresh)
+            node = self._nodes.setdefault(place, self._open_node(place))
         return node
 
     # --- asking ---------------------------------------------------------------------------

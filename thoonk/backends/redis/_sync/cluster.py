@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from redis.exceptions import RedisError, TryAgainError
 
 from thoonk.backends.redis import errors
-from thoonk.backends.redis._sync.calls import Calls
+from thoonk.backends.redis._sync.blocking import BlockingTakes
+from thoonk.backends.redis._sync.calls import FIRST_PAUSE, Calls
 from thoonk.backends.redis._sync.connection import (
     Client,
     close_pool,
@@ -24,6 +25,8 @@ from thoonk.backends.redis.handed_over import address_of
 from thoonk.backends.redis.sessions import Session
 from thoonk.backends.redis.settings import check_db, with_defaults
 from thoonk.backends.redis.slots import Place, check_tagged, slot_of
+from thoonk.backends.redis.wire import keys_of
+from thoonk.concurrency._sync import wait_event
 from thoonk.exceptions import BackendUnavailable, InvalidValue, OutcomeUnknown, UnsupportedOperation
 from thoonk.operations import Batch, FeedOperation, Operation, TakeOperation
 
@@ -70,18 +73,21 @@ class ClusterBackend(Calls):
         retry_for = settings.pop("retry_for", retry_for)
         self._settings = with_defaults(settings)
         super().__init__(check_db(settings.get("db")), retry_for)
-        self._nodes = Nodes(address.nodes, self._open_server)
+        self._nodes = Nodes(address.nodes, self._open_node)
         try:
             # Creates an object and does not connect: a misspelled option is found here.
-            dedicated_connection(self._open_server(address.nodes[0]).pool)
+            dedicated_connection(self._open_node(address.nodes[0]).server.pool)
         except (TypeError, ValueError, RedisError) as error:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
         self._pid = os.getpid()
 
-    def _open_server(self, place: Place) -> Server:
+    def _open_node(self, place: Place) -> Node:
         host, port = place
         pool, longest = open_pool(Address(), {**self._settings, "host": host, "port": port})
-        return Server(pool, longest, keep=True)
+        blocking = BlockingTakes(
+            pool, self._instance, self.execute, self._release, self._check_open
+        )
+        return Node(place, Server(pool, longest, keep=True), blocking)
 
     def __repr__(self) -> str:
         nodes = ",".join(f"{host}:{port}" for host, port in self._nodes.seeds)
@@ -140,9 +146,26 @@ class ClusterBackend(Calls):
         """
         self._check_open()
         check_tagged(operation.feed)
-        raise NotImplementedError
+        try:
+            node = self._nodes.owner(slot_of(keys_of(operation.feed).ids))
+        except BackendUnavailable:
+            return self.execute(operation)
+        try:
+            return node.blocking.wait(operation, timeout)
+        except errors.Elsewhere as error:
+            self._follow(error, node)
+        except errors.NotBegun:
+            self._nodes.doubt(node)
+            # Where nothing but waiting fails, asking again at once would be a busy loop.
+            wait_event(self._closing, min(FIRST_PAUSE * 5, timeout))
+        return self.execute(operation)
 
-    def listen(self, feed: str | None = None) -> Any:
+    def interrupt(self, operation: TakeOperation) -> None:
+        """End the wait for an operation."""
+        for node in self._nodes:
+            node.blocking.interrupt(operation)
+
+    def listen(self, feed: str | None = None) -> Any:  # noqa: ARG002
         """Refused: a cluster has no notices that can be relied on yet."""
         self._check_open()
         raise UnsupportedOperation("Thoonk does not support notices on a cluster yet")
@@ -155,5 +178,6 @@ class ClusterBackend(Calls):
             self._home.check()
         self._closing.set()
         for node in self._nodes:
+            node.blocking.close()
             node.server.close()
             close_pool(node.server.pool)

@@ -11,6 +11,7 @@ import attrs
 from redis.exceptions import ResponseError
 
 from thoonk.backends.redis import errors
+from thoonk.backends.redis._sync.blocking import BlockingTakes
 from thoonk.backends.redis._sync.connection import (
     dedicated_connection,
     disconnect,
@@ -33,10 +34,11 @@ NO_CLUSTER = "cluster support disabled"
 
 @attrs.frozen(eq=False)
 class Node:
-    """A node: where it is, and the way to it."""
+    """A node: where it is, the way to it, and the takes that wait there."""
 
     place: Place
     server: Server
+    blocking: BlockingTakes
 
 
 class Nodes:
@@ -45,16 +47,16 @@ class Nodes:
     def __init__(
         self,
         places: Iterable[Place],
-        open_server: Callable[[Place], Server],
+        open_node: Callable[[Place], Node],
     ) -> None:
         """Nothing is connected before it is needed.
 
         Args:
             places: of some nodes.
-            open_server: makes the server of a place.
+            open_node: makes the node at a place.
         """
         self.seeds = tuple(places)
-        self._open_server = open_server
+        self._open_node = open_node
         self._nodes: dict[Place, Node] = {}
         self._owners: list[Node | None] = [None] * SLOTS
         # In the order in which they are to be asked.
@@ -109,8 +111,7 @@ class Nodes:
     def _node(self, place: Place) -> Node:
         node = self._nodes.get(place)
         if node is None:
-            fresh = Node(place, self._open_server(place))
-            node = self._nodes.setdefault(place, fresh)
+            node = self._nodes.setdefault(place, self._open_node(place))
         return node
 
     # --- asking ---------------------------------------------------------------------------
