@@ -11,39 +11,50 @@ from thoonk.exceptions import FeedError
 from thoonk.operations import WorkerInfo, WorkerReport
 
 
-def own_name(name: str, prefix: str) -> str | None:
-    """The name without its prefix; None when it has another one and belongs to another test."""
-    return name[len(prefix) :] if name.startswith(prefix) else None
+@attrs.frozen
+class Naming:
+    """How feeds are called on a shared server: what comes before and behind the name of each."""
 
+    prefix: str
+    suffix: str = ""
 
-def forget_prefix(error: FeedError, prefix: str) -> None:
-    """Let the error speak of the feed by the name that its user knows."""
-    error.feed = error.feed.removeprefix(prefix)
-    error.args = tuple(str(argument).replace(prefix, "") for argument in error.args)
+    def outer(self, name: str) -> str:
+        """What the server knows the feed as."""
+        return self.prefix + name + self.suffix
 
+    def inner(self, name: str) -> str | None:
+        """What its user knows it as; None: it has another form, and belongs to another test."""
+        if not (name.startswith(self.prefix) and name.endswith(self.suffix)):
+            return None
+        return name.removeprefix(self.prefix).removesuffix(self.suffix)
 
-def with_prefix(report: WorkerReport, prefix: str) -> WorkerReport:
-    """A worker's report with a prefix before the names of its feeds."""
-    return attrs.evolve(
-        report,
-        feeds=tuple(prefix + feed for feed in report.feeds),
-        jobs=tuple(attrs.evolve(job, feed=prefix + job.feed) for job in report.jobs),
-    )
+    def forget(self, error: FeedError) -> None:
+        """Let the error speak of the feed by the name that its user knows."""
+        outer, inner = error.feed, self.inner(error.feed) or error.feed
+        error.feed = inner
+        error.args = tuple(str(argument).replace(outer, inner) for argument in error.args)
 
-
-def own_workers(workers: Iterable[WorkerInfo], prefix: str) -> tuple[WorkerInfo, ...]:
-    """The workers on feeds with the prefix, without it."""
-    found = []
-    for worker in workers:
-        feeds = tuple(name for feed in worker.feeds if (name := own_name(feed, prefix)))
-        jobs = tuple(
-            attrs.evolve(job, feed=name)
-            for job in worker.jobs
-            if (name := own_name(job.feed, prefix))
+    def of_report(self, report: WorkerReport) -> WorkerReport:
+        """A worker's report, as the server is to know it."""
+        return attrs.evolve(
+            report,
+            feeds=tuple(self.outer(feed) for feed in report.feeds),
+            jobs=tuple(attrs.evolve(job, feed=self.outer(job.feed)) for job in report.jobs),
         )
-        if feeds:
-            found.append(attrs.evolve(worker, feeds=feeds, jobs=jobs))
-    return tuple(found)
+
+    def own_workers(self, workers: Iterable[WorkerInfo]) -> tuple[WorkerInfo, ...]:
+        """The workers on feeds whose names have this form, as their user knows them."""
+        found = []
+        for worker in workers:
+            feeds = tuple(name for feed in worker.feeds if (name := self.inner(feed)))
+            jobs = tuple(
+                attrs.evolve(job, feed=name)
+                for job in worker.jobs
+                if (name := self.inner(job.feed))
+            )
+            if feeds:
+                found.append(attrs.evolve(worker, feeds=feeds, jobs=jobs))
+        return tuple(found)
 
 
 def without_password(world: str) -> str:

@@ -30,7 +30,7 @@ from thoonk.testing._sync.owner import Owner
 from thoonk.testing._sync.prefixed import Prefixed
 from thoonk.testing.clock import rewind, rewind_workers
 from thoonk.testing.faults import Faults
-from thoonk.testing.naming import own_name, without_password
+from thoonk.testing.naming import Naming, without_password
 from thoonk.testing.servers import ANY, FINDERS, Servers
 
 MEMORY, EMBEDDED = "memory", "embedded"
@@ -146,7 +146,7 @@ class ServerWorld(World):
 
     def _names(self) -> set[str]:
         found: Any = self._server.smembers("feeds")
-        own = (own_name(name.decode(), self.prefix) for name in found)
+        own = (Naming(self.prefix).inner(name.decode()) for name in found)
         return {name for name in own if name is not None}
 
     def _wake(self, name: str) -> None:

@@ -37,7 +37,7 @@ def check_tagged(feed: str) -> None:
     if not (opened and closed and tag):
         plain = feed.replace("{", "").replace("}", "") or "feed"
         raise InvalidValue(
-            "on a cluster, a part of a feed's name is in braces and decides where the feed is stored: "
+            "on a cluster, a part of a feed's name is in braces and decides where the feed is: "
             f"use {'{' + plain + '}'!r:.80} instead of {feed!r:.80}"
         )
 

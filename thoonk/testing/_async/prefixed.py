@@ -1,4 +1,4 @@
-"""A separate world on a shared server: all names get a prefix."""
+"""A separate world on a shared server: all names get a prefix, and perhaps a suffix."""
 
 from __future__ import annotations
 
@@ -19,64 +19,68 @@ from thoonk.operations import (
     ReportWorker,
     TakeOperation,
 )
-from thoonk.testing.naming import forget_prefix, own_name, own_workers, with_prefix
+from thoonk.testing.naming import Naming
 
 R = TypeVar("R")
 
 
 class AsyncPrefixed(AsyncForwardingBackend):
-    """Passes operations on with a prefix before their feed's name, and takes it off again."""
+    """Passes operations on with a prefix before their feed's name, and takes it off again.
 
-    def __init__(self, backend: AsyncBackend, prefix: str) -> None:
+    On a cluster, where names need a part in braces, the prefix ends in one and the suffix is the
+    other.
+    """
+
+    def __init__(self, backend: AsyncBackend, prefix: str, suffix: str = "") -> None:
         super().__init__(backend)
-        self._prefix = prefix
+        self._naming = Naming(prefix, suffix)
 
     def __repr__(self) -> str:
-        return f"<{self._prefix!r} on {self._backend!r}>"
+        return f"<{self._naming.outer('…')!r} on {self._backend!r}>"
 
     async def execute(self, operation: Operation[R]) -> R:
         prefixed: Any = operation
         if isinstance(operation, FeedOperation):
-            prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
+            prefixed = attrs.evolve(operation, feed=self._naming.outer(operation.feed))
         if isinstance(operation, ReportWorker):
-            report = with_prefix(operation.worker, self._prefix)
+            report = self._naming.of_report(operation.worker)
             prefixed = attrs.evolve(operation, worker=report)
         try:
             answer: Any = await super().execute(prefixed)
         except FeedError as error:
-            forget_prefix(error, self._prefix)
+            self._naming.forget(error)
             raise
         if isinstance(operation, FeedNames):
-            own = [own_name(name, self._prefix) for name in answer]
+            own = [self._naming.inner(name) for name in answer]
             answer = frozenset(name for name in own if name is not None)
         if isinstance(operation, ReadWorkers):
-            workers = own_workers(answer.workers, self._prefix)
+            workers = self._naming.own_workers(answer.workers)
             answer = attrs.evolve(answer, workers=workers)
         result: R = answer
         return result
 
     async def wait(self, operation: TakeOperation, timeout: float) -> Batch:
-        prefixed = attrs.evolve(operation, feed=self._prefix + operation.feed)
+        prefixed = attrs.evolve(operation, feed=self._naming.outer(operation.feed))
         try:
             return await super().wait(prefixed, timeout)
         except FeedError as error:
-            forget_prefix(error, self._prefix)
+            self._naming.forget(error)
             raise
 
     async def interrupt(self, operation: TakeOperation) -> None:
-        await super().interrupt(attrs.evolve(operation, feed=self._prefix + operation.feed))
+        await super().interrupt(attrs.evolve(operation, feed=self._naming.outer(operation.feed)))
 
     async def listen(self, feed: str | None = None) -> AsyncPrefixedSubscription:
-        prefixed = None if feed is None else self._prefix + feed
-        return AsyncPrefixedSubscription(await super().listen(prefixed), self._prefix)
+        prefixed = None if feed is None else self._naming.outer(feed)
+        return AsyncPrefixedSubscription(await super().listen(prefixed), self._naming)
 
 
 class AsyncPrefixedSubscription:
-    """The notices of feeds with the prefix, without it."""
+    """The notices of feeds whose names have that form, without it."""
 
-    def __init__(self, subscription: AsyncSubscription, prefix: str) -> None:
+    def __init__(self, subscription: AsyncSubscription, naming: Naming) -> None:
         self._subscription = subscription
-        self._prefix = prefix
+        self._naming = naming
 
     @property
     def marker(self) -> str:
@@ -89,7 +93,7 @@ class AsyncPrefixedSubscription:
             if left is not None and left < 0:
                 raise Empty("no notice within the timeout")
             notice = await self._subscription.get(left)
-            name = own_name(notice.feed, self._prefix)
+            name = self._naming.inner(notice.feed)
             if name is not None:
                 return attrs.evolve(notice, feed=name)
             if isinstance(notice, Gap):

@@ -26,14 +26,14 @@ R = TypeVar("R")
 logger = logging.getLogger("thoonk.backends.redis")
 
 FIRST_PAUSE = 0.02
-LONGEST_PAUSE = 1.0
-"""Seconds between one attempt of a call and the next, the first and the longest."""
+"""Seconds between the first attempt of a call and the second. Pauses grow."""
 
 
 class AsyncCalls:
     """What a backend on one server and one on many have in common."""
 
     _load: Callable[[str], Script] = staticmethod(load)
+    _longest_pause = 1.0
 
     def __init__(self, db: int, retry_for: float) -> None:
         """Calls on the feeds in a db; those without an answer are repeated for so many seconds."""
@@ -107,7 +107,7 @@ class AsyncCalls:
                 self._reached = True
                 return reply, attempt
             await wait_event(self._closing, pause * random.uniform(0.5, 1))  # noqa: S311
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, self._longest_pause)
 
     async def _attempt(
         self, session: Session, operation: Operation[Any], command: Command[Any], number: int

@@ -42,6 +42,8 @@ CONNECT_TIMEOUT = 2.0
 class ClusterBackend(Calls):
     """Feeds on a cluster of Redis or Valkey servers."""
 
+    _longest_pause = 0.3  # the other nodes are there, and one of them takes over
+
     def __init__(
         self,
         url: str | None = None,
