@@ -67,6 +67,7 @@ SECRETS = [
     "valkey://:SECRET/cd@localhost",
     "unix://:SECRET/cd@/tmp/socket",
     "redis+sentinel://:SECRET/cd@localhost/master",
+    "redis+cluster://:SECRET/cd@localhost,h2",
     "redis+sentinel://:SECRET#cd@localhost/master",
     "redis+sentinel://:SECRET＃cd@localhost/master",
     "redis+sentinel://:SECRET@localhost/",
@@ -179,10 +180,37 @@ def test_sentinels_of_a_url_are_reached_as_it_says() -> None:
     assert [(each["password"], each["socket_timeout"]) for each in reached] == [("p", 3.0)] * 2
 
 
+@pytest.mark.parametrize(
+    ("url", "nodes", "wanted"),
+    [
+        ("redis+cluster://h", [("h", 6379)], {"socket_connect_timeout": 2.0}),
+        ("redis+cluster://[::1]:1,h2/4", [("::1", 1), ("h2", 6379)], {"db": 4}),
+        ("valkey+cluster://u:p@h:7?socket_timeout=3", [("h", 7)], {"username": "u"}),
+        ("rediss+cluster://h?ssl_cert_reqs=none", [("h", 6379)], {"ssl_cert_reqs": "none"}),
+    ],
+)
+def test_nodes_of_a_url_are_reached_as_it_says(
+    url: str, nodes: list[tuple[str, int]], wanted: dict[str, Any]
+) -> None:
+    with Thoonk(backend=url) as thoonk:
+        backend: Any = thoonk.backend
+        assert list(backend._nodes.seeds) == nodes
+        assert backend._retry_for == 30
+        (node,) = backend._nodes
+        pool = node.server.pool
+        assert (pool.connection_kwargs["host"], pool.connection_kwargs["port"]) == nodes[0]
+        assert {name: pool.connection_kwargs[name] for name in wanted} == wanted
+        assert ("SSL" in pool.connection_class.__name__) == url.startswith("rediss")
+
+
 @CLIENTS
 @pytest.mark.parametrize(
     ("url", "message"),
     [
+        ("redis+cluster://", "a URL of a cluster is"),
+        ("redis+cluster://h,:7", "a URL of a cluster is"),
+        ("redis+cluster://h/x", "a URL of a cluster is"),
+        ("redis+cluster://h?nonsense=1", "unknown option 'nonsense'"),
         ("redis:localhost:6380", "://"),
         ("localhost:6379", "://"),
         ("memory:jobs", "://"),

@@ -1,0 +1,47 @@
+"""Clusters for the tests of this folder: one of each kind of server, started when it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import clusters
+import pytest
+from conftest import _binary
+
+from thoonk.exceptions import UnsupportedOperation
+
+
+@pytest.fixture(scope="session")
+def running_clusters() -> Iterator[Callable[[str], clusters.Cluster]]:
+    """Clusters by the name of their server."""
+    with contextlib.ExitStack() as stack:
+        started: dict[str, clusters.Cluster] = {}
+
+        def get(name: str) -> clusters.Cluster:
+            if name not in started:
+                started[name] = stack.enter_context(clusters.running_cluster(_binary(name)))
+            return started[name]
+
+        yield get
+
+
+@pytest.fixture(params=["valkey-8.1", "redis-path"])
+def cluster(
+    request: pytest.FixtureRequest, running_clusters: Callable[[str], clusters.Cluster]
+) -> clusters.Cluster:
+    """A cluster, empty."""
+    found = running_clusters(request.param)
+    found.empty()
+    return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Iterator[None]:
+    """Skip what needs notices: a cluster has none yet."""
+    try:
+        return (yield)
+    except UnsupportedOperation as error:
+        if "notices" not in str(error):
+            raise
+        pytest.skip(str(error))

@@ -1,0 +1,73 @@
+"""The contract classes of `thoonk.testing`, on a cluster: each feed is in a slot of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from clusters import Cluster
+
+from thoonk import testing
+from thoonk.backends import AsyncBackend, Backend, open_async_backend, open_backend
+from thoonk.testing import AsyncContract, Contract
+from thoonk.testing._async.prefixed import AsyncPrefixed
+from thoonk.testing._sync.prefixed import Prefixed
+from thoonk.testing.clock import rewind, rewind_workers
+
+
+def pass_time(cluster: Cluster, seconds: float) -> None:
+    with contextlib.closing(cluster.client()) as raw:
+        client: Any = raw
+        for name in client.smembers("feeds"):
+            rewind(client, name.decode(), seconds)
+        rewind_workers(client, seconds)
+
+
+class AsyncOnCluster(AsyncContract):
+    """A contract class that stands behind this one runs on a cluster."""
+
+    @pytest.fixture
+    def open_async_backend(self, cluster: Cluster) -> Callable[[], AsyncBackend]:
+        self.cluster = cluster
+        return lambda: AsyncPrefixed(open_async_backend(cluster.url)[0], "{", "}")
+
+    async def pass_time(self, seconds: float) -> None:
+        pass_time(self.cluster, seconds)
+
+
+class OnCluster(Contract):
+    """A contract class that stands behind this one runs on a cluster."""
+
+    @pytest.fixture
+    def open_backend(self, cluster: Cluster) -> Callable[[], Backend]:
+        self.cluster = cluster
+        return lambda: Prefixed(open_backend(cluster.url)[0], "{", "}")
+
+    def pass_time(self, seconds: float) -> None:
+        pass_time(self.cluster, seconds)
+
+
+# The others run when all are asked for: the scripts are the same on one server.
+OFTEN = {
+    testing.AsyncBackendContract,
+    testing.AsyncCancellationContract,
+    testing.AsyncClaimsContract,
+    testing.AsyncJobContract,
+    testing.AsyncQueueContract,
+    testing.AsyncWorkersContract,
+    testing.BulkContract,
+    testing.FeedContract,
+    testing.PauseContract,
+    testing.StatsContract,
+    testing.ThreadContract,
+}
+
+for name in testing.__all__:
+    if name.endswith("Contract") and name not in ("Contract", "AsyncContract"):
+        base = getattr(testing, name)
+        on = AsyncOnCluster if name.startswith("Async") else OnCluster
+        marks = [] if base in OFTEN else [pytest.mark.slow]
+        here = {"__module__": __name__, "pytestmark": marks}
+        globals()["Test" + name] = type("Test" + name, (on, base), here)
