@@ -196,7 +196,7 @@ def test_nodes_of_a_url_are_reached_as_it_says(
         backend: Any = thoonk.backend
         assert list(backend._nodes.seeds) == nodes
         assert backend._retry_for == 30
-        (node,) = backend._nodes
+        node = backend._open_node(nodes[0])
         pool = node.server.pool
         assert (pool.connection_kwargs["host"], pool.connection_kwargs["port"]) == nodes[0]
         assert {name: pool.connection_kwargs[name] for name in wanted} == wanted

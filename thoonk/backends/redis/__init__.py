@@ -42,7 +42,7 @@ def open_client(url: str, **options: Any) -> Redis:
 
 
 class _Opener:
-    """Opens ``redis``, ``redis://…``, ``redis+cluster://…`` and the like, and redis-py clients."""
+    """Opens ``redis``, ``redis://…``, ``redis+cluster://…``, their variants, and clients."""
 
     def open(self, url: Any, **options: Any) -> RedisBackend | ClusterBackend:
         if not isinstance(url, str):

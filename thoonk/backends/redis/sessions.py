@@ -15,7 +15,7 @@ from thoonk.names import new_token
 class Session:
     """What tells a repeated call from a new one.
 
-    One call at a time uses a session. The server keeps the answer to its last call, beside the
+    One call at a time uses a session. The server keeps the answer to its last call, with the
     feed: where the feed moves to another node of a cluster, the answer moves with it.
 
     Attributes:

@@ -36,7 +36,7 @@ class AsyncCalls:
     _longest_pause = 1.0
 
     def __init__(self, db: int, retry_for: float) -> None:
-        """Calls on the feeds in a db; those without an answer are repeated for so many seconds."""
+        """Calls on the feeds in a db, repeated without an answer for ``retry_for`` seconds."""
         self._db = db
         self._instance = new_instance(db)
         self._retry_for = check_retry_for(retry_for)

@@ -33,7 +33,7 @@ from thoonk.concurrency._async import shielded
 
 
 def _forget(reply: asyncio.Future[Any]) -> None:
-    """Take note of what nobody asks for: asyncio complains of errors that nobody has seen."""
+    """Look at a reply that is not used: asyncio complains of errors that were not looked at."""
     if not reply.cancelled():
         reply.exception()
 

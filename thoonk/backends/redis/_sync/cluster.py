@@ -36,7 +36,7 @@ MOST_REDIRECTIONS = 5
 """How often a call is sent on from node to node at once. Then there is a pause."""
 
 CONNECT_TIMEOUT = 2.0
-"""Seconds to connect to a node. Another can answer for one that is gone."""
+"""Seconds to connect to a node. Another can answer for one that is down."""
 
 
 class ClusterBackend(Calls):

@@ -65,7 +65,7 @@ class Server:
         Args:
             number: which attempt it is, from 1.
             repeats: whether the call is repeated when no reply comes.
-            asking: whether to say so to a node of a cluster before.
+            asking: whether to send ASKING, to a node of a cluster, right before.
 
         Raises:
             ThoonkError: it was refused, or the connection failed.
@@ -128,7 +128,7 @@ class Server:
 
 
 def end(session: Session) -> None:
-    """A call is over, or goes on elsewhere: give its link back, where others can use it."""
+    """A call is over, or continues elsewhere: give its link back, where others can use it."""
     link: Link | None = session.link
     if link is not None and link.is_worth_giving:
         session.link = None
