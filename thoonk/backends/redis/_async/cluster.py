@@ -59,7 +59,7 @@ class AsyncClusterBackend(AsyncCalls):
                 are used; its connections are not.
             retry_for: seconds for which a call is repeated whose connection was lost, or whose
                 feed is on its way to another node. It still takes effect once.
-            options: as of `AsyncRedisBackend`. Each node has a pool of its own.
+            options: as of `AsyncRedisBackend`. Each node has its own pool.
 
         Raises:
             InvalidValue: the URL or an option makes no sense.
