@@ -227,7 +227,7 @@ _WHERE = {
         "AccessDenied BackendError BackendFull BackendNotInstalled BackendUnavailable Closed "
         "Empty FeedDoesNotExist FeedExists InvalidType InvalidValue ItemDoesNotExist ItemExists "
         "ItemTooLarge JobFailed JobRetracted NoResult NotClaimed NotListening NotScheduled "
-        "NotStalled OutcomeUnknown SerializerError ThoonkError UnsupportedOperation "
+        "NotReplicated NotStalled OutcomeUnknown SerializerError ThoonkError UnsupportedOperation "
         "WrongEventLoop WrongFeedType"
     ),
     "thoonk.notices": (

@@ -253,6 +253,23 @@ class OutcomeUnknown(BackendError):
         return self.items[0] if self.items else None
 
 
+class NotReplicated(BackendError):
+    """The operation was done, but too few replicas confirmed it in time (``wait_replicas``).
+
+    Do not repeat it. If the server that did it is lost before a replica has the change, the change
+    is lost, too.
+
+    Attributes:
+        confirmed: how many replicas confirmed it.
+        wanted: how many were wanted.
+    """
+
+    def __init__(self, message: str, confirmed: int = 0, wanted: int = 0) -> None:
+        super().__init__(message)
+        self.confirmed = confirmed
+        self.wanted = wanted
+
+
 class BackendNotInstalled(BackendError, ImportError):
     """A package that the backend needs is missing. The message says what to install."""
 

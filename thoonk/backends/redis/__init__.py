@@ -78,7 +78,7 @@ def _url_of(name: str) -> str | None:
 
 
 def _check_client(client: Any, options: dict[str, Any], *, asynchronous: bool) -> None:
-    if ignored := options.keys() - {"retry_for"}:
+    if ignored := options.keys() - {"retry_for", "wait_replicas", "wait_timeout"}:
         raise InvalidValue(
             f"options cannot be combined with your own client, which has its own settings: "
             f"{', '.join(ignored)}"

@@ -92,6 +92,8 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     "ssl_password": str,
     "timeout": _number,
     "username": str,
+    "wait_replicas": _whole,
+    "wait_timeout": _number,
 }
 """What may follow the question mark, and how its text is read."""
 

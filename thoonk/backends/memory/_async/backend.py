@@ -9,6 +9,7 @@ from thoonk.backends.memory.client import AsyncClient
 from thoonk.backends.memory.world import World
 from thoonk.backends.redis import AsyncRedisBackend, errors
 from thoonk.backends.redis._async.server import AsyncServer
+from thoonk.backends.redis.replication import Replication
 from thoonk.backends.redis.scripts import load_for_fake
 from thoonk.exceptions import ThoonkError
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -35,7 +36,7 @@ class AsyncMemoryBackend(AsyncRedisBackend):
         def cut_off(error: BaseException, _: object) -> ThoonkError:
             return errors.not_sent(error)
 
-        return AsyncServer(pool, longest, keep=True, cut_off=cut_off)
+        return AsyncServer(pool, longest, keep=True, replication=Replication(), cut_off=cut_off)
 
     async def execute(self, operation: Operation[R]) -> R:
         """Do one operation, then wake who waits for what it left."""

@@ -10,6 +10,7 @@ from thoonk.backends.memory.client import Client
 from thoonk.backends.memory.world import World
 from thoonk.backends.redis import RedisBackend, errors
 from thoonk.backends.redis._sync.server import Server
+from thoonk.backends.redis.replication import Replication
 from thoonk.backends.redis.scripts import load_for_fake
 from thoonk.exceptions import ThoonkError
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -36,7 +37,7 @@ class MemoryBackend(RedisBackend):
         def cut_off(error: BaseException, _: object) -> ThoonkError:
             return errors.not_sent(error)
 
-        return Server(pool, longest, keep=True, cut_off=cut_off)
+        return Server(pool, longest, keep=True, replication=Replication(), cut_off=cut_off)
 
     def execute(self, operation: Operation[R]) -> R:
         """Do one operation, then wake who waits for what it left."""

@@ -21,6 +21,7 @@ from thoonk.backends.redis._async.server import AsyncServer
 from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.commands import Command
+from thoonk.backends.redis.replication import Replication
 from thoonk.backends.redis.sessions import Session
 from thoonk.backends.redis.settings import (
     check_db,
@@ -45,6 +46,8 @@ class AsyncRedisBackend(AsyncCalls):
         *,
         client: Client | None = None,
         retry_for: float = 10.0,
+        wait_replicas: int = 0,
+        wait_timeout: float = 1.0,
         **options: Any,
     ) -> None:
         """Connections are opened when they are needed.
@@ -57,6 +60,8 @@ class AsyncRedisBackend(AsyncCalls):
             retry_for: seconds for which a call whose connection was lost is repeated; it
                 still takes effect once. A server that was never reached is not
                 waited for.
+            wait_replicas: how many replicas must have a change before its call returns.
+            wait_timeout: seconds for them to get it. Then the call raises `NotReplicated`.
             options: settings of redis-py's connections (``host``, ``port``, ``db``,
                 ``username``, ``password``, ``ssl`` …) and of its `BlockingConnectionPool`
                 (``max_connections``, ``timeout``).
@@ -72,10 +77,13 @@ class AsyncRedisBackend(AsyncCalls):
             address = Address.parse(url)
             settings = {**options, **address.options}
             retry_for = settings.pop("retry_for", retry_for)
+            wait_replicas = settings.pop("wait_replicas", wait_replicas)
+            wait_timeout = settings.pop("wait_timeout", wait_timeout)
             self._pool, reply_timeout = open_pool(address, with_defaults(settings))
         else:
             self._pool = client.connection_pool
             reply_timeout = self._pool.connection_kwargs.get("socket_timeout")
+        self._replication = Replication.check(wait_replicas, wait_timeout)
         check_no_decoding(self._pool.connection_kwargs)
         try:
             # Creates an object and does not connect: a misspelled option is found here.
@@ -92,7 +100,7 @@ class AsyncRedisBackend(AsyncCalls):
         self._pid = os.getpid()
 
     def _server_of(self, pool: Pool, longest: float | None) -> AsyncServer:
-        return AsyncServer(pool, longest, keep=self._owns_pool)
+        return AsyncServer(pool, longest, keep=self._owns_pool, replication=self._replication)
 
     def __repr__(self) -> str:
         settings = self._pool.connection_kwargs

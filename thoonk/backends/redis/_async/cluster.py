@@ -21,6 +21,7 @@ from thoonk.backends.redis._async.server import AsyncServer
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.commands import Command
 from thoonk.backends.redis.handed_over import address_of
+from thoonk.backends.redis.replication import Replication
 from thoonk.backends.redis.sessions import Session
 from thoonk.backends.redis.settings import check_db, with_defaults
 from thoonk.backends.redis.slots import Place, check_tagged, slot_of
@@ -49,6 +50,8 @@ class AsyncClusterBackend(AsyncCalls):
         *,
         client: Client | None = None,
         retry_for: float = 30.0,
+        wait_replicas: int = 0,
+        wait_timeout: float = 1.0,
         **options: Any,
     ) -> None:
         """Connections are opened when they are needed.
@@ -59,6 +62,8 @@ class AsyncClusterBackend(AsyncCalls):
                 are used; its connections are not.
             retry_for: seconds for which a call is repeated whose connection was lost, or whose
                 feed is on its way to another node. It still takes effect once.
+            wait_replicas: how many replicas must have a change before its call returns.
+            wait_timeout: seconds for them to get it. Then the call raises `NotReplicated`.
             options: as of `AsyncRedisBackend`. Each node has its own pool.
 
         Raises:
@@ -72,6 +77,9 @@ class AsyncClusterBackend(AsyncCalls):
             )
         settings = {"socket_connect_timeout": CONNECT_TIMEOUT, **options, **address.options}
         retry_for = settings.pop("retry_for", retry_for)
+        wait_replicas = settings.pop("wait_replicas", wait_replicas)
+        wait_timeout = settings.pop("wait_timeout", wait_timeout)
+        self._replication = Replication.check(wait_replicas, wait_timeout)
         self._settings = with_defaults(settings)
         super().__init__(check_db(settings.get("db")), retry_for)
         self._nodes = AsyncNodes(address.nodes, self._open_node)
@@ -88,7 +96,8 @@ class AsyncClusterBackend(AsyncCalls):
         blocking = AsyncBlockingTakes(
             pool, self._instance, self.execute, self._release, self._check_open
         )
-        return AsyncNode(place, AsyncServer(pool, longest, keep=True), blocking)
+        server = AsyncServer(pool, longest, keep=True, replication=self._replication)
+        return AsyncNode(place, server, blocking)
 
     def __repr__(self) -> str:
         nodes = ",".join(f"{host}:{port}" for host, port in self._nodes.seeds)

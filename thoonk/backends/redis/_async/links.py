@@ -69,6 +69,7 @@ class AsyncLinks:
         self._pid = os.getpid()
         self._shared: SharedConnection | None = None
         self._opening: asyncio.Task[SharedConnection] | None = None
+        self._wait: tuple[SharedConnection, asyncio.Future[Any]] | None = None
         self._closed = False
 
     def take(self) -> Link:
@@ -137,6 +138,23 @@ class AsyncLinks:
             raise
         link.unread = False
         return reply
+
+    async def wait(self, link: Link, data: bytes, timeout: float) -> Any:
+        """Send a WAIT, packed, behind what the link has sent. Calls of one turn share it.
+
+        Args:
+            timeout: seconds.
+        """
+        if link.shared is None:
+            return await self.exchange(link, data, timeout)
+        if self._wait is None or self._wait[0] is not link.shared:
+            # While it blocks, what is sent behind it waits as well, and is confirmed together.
+            self._wait = link.shared, link.shared.send(data, timeout)
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return await asyncio.shield(self._wait[1])
+
+    def _end_turn(self) -> None:
+        self._wait = None
 
     async def hang_up(self, link: Link) -> None:
         """Use its connection for no other call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +14,14 @@ from thoonk.backends.redis._async.connection import Pool
 from thoonk.backends.redis._async.links import AsyncLinks, Link
 from thoonk.backends.redis.commands import Command
 from thoonk.backends.redis.packing import pack
+from thoonk.backends.redis.replication import TOUCH, Replication
 from thoonk.backends.redis.sessions import Session
 from thoonk.backends.redis.settings import REPLY_MARGIN, reply_timeout
 from thoonk.concurrency._async import shielded
 from thoonk.exceptions import BackendUnavailable, ItemTooLarge, ThoonkError
 from thoonk.operations import Operation, TakeOperation
+
+logger = logging.getLogger("thoonk.backends.redis")
 
 ASKING = pack(b"ASKING")
 """What a node wants to hear before a command on a slot that it does not have yet."""
@@ -32,6 +36,7 @@ class AsyncServer:
         longest: float | None,
         *,
         keep: bool,
+        replication: Replication,
         cut_off: Callable[[BaseException, Command[Any]], ThoonkError] = errors.answer_lost,
     ) -> None:
         """Nothing is connected before it is used.
@@ -40,11 +45,13 @@ class AsyncServer:
             pool: its connections.
             longest: seconds for a reply, as configured; None: the default.
             keep: the pool is ours alone.
+            replication: how many replicas must have a change.
             cut_off: what it means that the connection failed during a command.
         """
         self.pool = pool
         self._links = AsyncLinks(pool, keep=keep)
         self.longest = longest
+        self._replication = replication
         self._cut_off = cut_off
 
     async def attempt(
@@ -70,25 +77,13 @@ class AsyncServer:
             ThoonkError: it was refused, or the connection failed.
         """
         link = await self._link_of(session)
-        data = command.packed()
         try:
-            await self._links.connect(link, len(data))
+            await self._links.connect(link, len(command.packed()))
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
 
-        ahead = ASKING if asking else b""
-        seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
         try:
-            try:
-                return await self._links.exchange(link, data, seconds, ahead)
-            except NoScriptError:
-                # The server has not run it: it does not have the script (any more).
-                if command.script is not None and command.script.before:
-                    before = pack(b"EVAL", command.script.before, 0)
-                    await self._links.exchange(link, before, seconds, ahead)
-                data = pack(*command.with_text())
-                seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
-                return await self._links.exchange(link, data, seconds, ahead)
+            return await self._run(link, operation, command, number, repeats=repeats, asking=asking)
         except ResponseError as error:
             raise await self._refusal(link, error, command) from error
         except errors.CONNECTION_ERRORS as error:
@@ -101,6 +96,55 @@ class AsyncServer:
             if isinstance(operation, TakeOperation):
                 await shielded(self._links.settle, link, REPLY_MARGIN)
             raise
+
+    async def _run(
+        self,
+        link: Link,
+        operation: Operation[Any],
+        command: Command[Any],
+        number: int,
+        *,
+        repeats: bool,
+        asking: bool,
+    ) -> Any:
+        ahead = ASKING if asking else b""
+        data = command.packed()
+        seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
+        try:
+            reply = await self._links.exchange(link, data, seconds, ahead)
+        except NoScriptError:
+            # The server has not run it: it does not have the script (any more).
+            if command.script is not None and command.script.before:
+                before = pack(b"EVAL", command.script.before, 0)
+                await self._links.exchange(link, before, seconds, ahead)
+            data = pack(*command.with_text())
+            seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
+            reply = await self._links.exchange(link, data, seconds, ahead)
+        if self._replication.concerns(operation, command):
+            await self._replicate(link, operation, number)
+        return reply
+
+    async def _replicate(self, link: Link, operation: Operation[Any], number: int) -> None:
+        """Wait until enough replicas have what the link has written.
+
+        Raises:
+            NotReplicated: they do not, and the caller loses nothing by the error.
+        """
+        wanted = self._replication
+        seconds = wanted.timeout + REPLY_MARGIN
+        reason = ""
+        try:
+            if number > 1:
+                await self._links.exchange(link, TOUCH, seconds)
+            count = await self._links.wait(link, wanted.command, seconds)
+        except ResponseError as refusal:
+            count, reason = 0, f" ({refusal})"
+        error = wanted.shortfall(count, operation, reason)
+        if error is not None and not wanted.hands_over(operation):
+            raise error
+        if error is not None:
+            extra = {"event": "not_replicated"}
+            logger.warning("Replicas do not confirm a change in time: %s", error, extra=extra)
 
     async def _link_of(self, session: Session) -> Link:
         link: Link | None = session.link

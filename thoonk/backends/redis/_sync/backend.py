@@ -22,6 +22,7 @@ from thoonk.backends.redis._sync.server import Server
 from thoonk.backends.redis._sync.subscription import RedisSubscription
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.commands import Command
+from thoonk.backends.redis.replication import Replication
 from thoonk.backends.redis.sessions import Session
 from thoonk.backends.redis.settings import (
     check_db,
@@ -46,6 +47,8 @@ class RedisBackend(Calls):
         *,
         client: Client | None = None,
         retry_for: float = 10.0,
+        wait_replicas: int = 0,
+        wait_timeout: float = 1.0,
         **options: Any,
     ) -> None:
         """Connections are opened when they are needed.
@@ -58,6 +61,8 @@ class RedisBackend(Calls):
             retry_for: seconds for which a call whose connection was lost is repeated; it
                 still takes effect once. A server that was never reached is not
                 waited for.
+            wait_replicas: how many replicas must have a change before its call returns.
+            wait_timeout: seconds for them to get it. Then the call raises `NotReplicated`.
             options: settings of redis-py's connections (``host``, ``port``, ``db``,
                 ``username``, ``password``, ``ssl`` …) and of its `BlockingConnectionPool`
                 (``max_connections``, ``timeout``).
@@ -73,10 +78,13 @@ class RedisBackend(Calls):
             address = Address.parse(url)
             settings = {**options, **address.options}
             retry_for = settings.pop("retry_for", retry_for)
+            wait_replicas = settings.pop("wait_replicas", wait_replicas)
+            wait_timeout = settings.pop("wait_timeout", wait_timeout)
             self._pool, reply_timeout = open_pool(address, with_defaults(settings))
         else:
             self._pool = client.connection_pool
             reply_timeout = self._pool.connection_kwargs.get("socket_timeout")
+        self._replication = Replication.check(wait_replicas, wait_timeout)
         check_no_decoding(self._pool.connection_kwargs)
         try:
             # Creates an object and does not connect: a misspelled option is found here.
@@ -93,7 +101,7 @@ class RedisBackend(Calls):
         self._pid = os.getpid()
 
     def _server_of(self, pool: Pool, longest: float | None) -> Server:
-        return Server(pool, longest, keep=self._owns_pool)
+        return Server(pool, longest, keep=self._owns_pool, replication=self._replication)
 
     def __repr__(self) -> str:
         settings = self._pool.connection_kwargs

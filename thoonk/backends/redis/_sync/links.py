@@ -120,6 +120,14 @@ class Links:
         link.unread = False
         return reply
 
+    def wait(self, link: Link, data: bytes, timeout: float) -> Any:
+        """Send a WAIT, packed, behind what the link has sent.
+
+        Args:
+            timeout: seconds.
+        """
+        return self.exchange(link, data, timeout)
+
     def hang_up(self, link: Link) -> None:
         """Close its connection."""
         disconnect(link.connection)
