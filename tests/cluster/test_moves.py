@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import threading
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from redis.exceptions import ConnectionError as Cut
 from thoonk import AsyncThoonk, Thoonk
 from thoonk.backends.redis._async.links import AsyncLinks
 from thoonk.backends.redis._sync.links import Links
-from thoonk.exceptions import BackendUnavailable, Empty, ThoonkError
+from thoonk.exceptions import BackendUnavailable, Empty, NotReplicated, ThoonkError
 from thoonk.operations import ReadItems
 
 
@@ -127,6 +128,33 @@ def test_a_master_that_is_killed_is_replaced_without_an_error(cluster: Cluster) 
         finally:
             cluster.restart(master)
             cluster.settle()
+
+
+def test_what_a_replica_has_confirmed_survives_its_master(cluster: Cluster) -> None:
+    before = [f"{number}" for number in range(50)]
+    with Thoonk(backend=cluster.url, wait_replicas=1, wait_timeout=4.0) as thoonk:
+        queue = thoonk.queue("{q}")
+        master = cluster.owner("{q}")
+        replica = cluster.replica_of(master)
+        queue.put_many(before)
+        replica.server.kill(signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                # It is at the master alone, and so it is not acknowledged.
+                call = pool.submit(queue.put, "last")
+                becomes_true(lambda: master.call("LLEN", "feed.ids:{q}") == 51)
+                assert not call.done()
+                cluster.kill(master)
+            finally:
+                replica.server.kill(signal.SIGCONT)
+            try:
+                # The new master does it, and has no replica now.
+                with pytest.raises(NotReplicated):
+                    call.result(60)
+                assert queue.get_many(100, timeout=30) == [*before, "last"]
+            finally:
+                cluster.restart(master)
+                cluster.settle()
 
 
 @contextlib.contextmanager
