@@ -1,19 +1,23 @@
 """Finds what contradicts the contract on a live Redis or Valkey server, and repairs it on demand.
 
-There it reads the keys themselves. Of other backends it examines what they store in, if they offer
-that (`thoonk.backends.checkups`), and then the feeds, through operations.
+There it reads the keys themselves. Of a cluster it examines the nodes and how they hang together,
+and of other backends what they store in, if they offer that (`thoonk.backends.checkups`); then the
+feeds, through operations.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping
 
 import redis
 
 from thoonk.backends import checkable, open_backend
 from thoonk.backends.checkups import Checkable
-from thoonk.backends.redis import open_client
+from thoonk.backends.redis import is_of_cluster, open_client
 from thoonk.backends.redis.errors import CONNECTION_ERRORS, not_sent, of_server
+from thoonk.doctor.cluster import CHECKS as CLUSTER_CHECKS
+from thoonk.doctor.cluster_examination import ClusterExamination
 from thoonk.doctor.contents import Contents
 from thoonk.doctor.examination import CHECKS as SERVER_CHECKS
 from thoonk.doctor.examination import Examination
@@ -27,6 +31,7 @@ _FILES = checkable("sqlite://")
 
 CHECKS: Mapping[str, Check] = {
     **SERVER_CHECKS,
+    **CLUSTER_CHECKS,
     **{check.name: check for check in (_FILES.checks if _FILES else ())},
 }
 """All there are, by name."""
@@ -40,11 +45,11 @@ def examine(
     ignore: Collection[str] = (),
     stuck_after: float | None = None,
 ) -> Report:
-    """Examine a server, in small steps, or a file.
+    """Examine a server or a cluster, in small steps, or a file.
 
     Args:
         url: any URL that the Redis backend takes, or ``sqlite:///FILE``.
-        repair: repair what can be repaired without loss.
+        repair: repair what can be repaired without loss; on one server only.
         patience: seconds for which something has to be wrong, without a change, to count.
         ignore: names of checks to leave out.
         stuck_after: for how many seconds a job may be claimed before it is reported as stuck.
@@ -66,18 +71,17 @@ def examine(
         return _without_server(checker, url, ignore, stuck_after)
     if url.partition(":")[0].lower() == "memory":
         raise InvalidValue("the memory backend keeps nothing that could be examined")
-    client = open_client(url)
     try:
-        examination = Examination(
-            client, repair=repair, patience=patience, ignore=ignore, stuck_after=stuck_after
-        )
-        return examination.run()
+        if is_of_cluster(url):
+            return ClusterExamination(url, patience, ignore, stuck_after).run()
+        with contextlib.closing(open_client(url)) as client:
+            return Examination(
+                client, repair=repair, patience=patience, ignore=ignore, stuck_after=stuck_after
+            ).run()
     except (*CONNECTION_ERRORS, redis.exceptions.NoPermissionError) as error:
         raise not_sent(error) from error
     except redis.exceptions.ResponseError as error:
         raise of_server(error) from error
-    finally:
-        client.close()
 
 
 def _without_server(
@@ -85,7 +89,7 @@ def _without_server(
 ) -> Report:
     """Examine a file, and then its feeds unless it is damaged."""
     checkup = checker.check_up(url)
-    findings, sizes, count = [*checkup.findings], list[Size](), 0
+    findings, sizes, count = [*checkup.findings], tuple[Size, ...](), 0
     if checkup.can_be_opened:
         backend, _ = open_backend(url)
         try:
@@ -95,4 +99,4 @@ def _without_server(
         finally:
             backend.close()
     wanted = (finding for finding in findings if finding.check.name not in ignore)
-    return Report(checkup.name, in_order(wanted), tuple(sizes), count)
+    return Report(checkup.name, in_order(wanted), sizes, count)

@@ -69,7 +69,7 @@ def doctor(
     stuck_after: float | None,
     top: int,
 ) -> None:
-    """Examine a Redis or Valkey server and the feeds on it, or an SQLite file.
+    """Examine a Redis or Valkey server or cluster and the feeds on it, or an SQLite file.
 
     Default URL: THOONK_URL, or redis://localhost:6379/0. You can run it on a busy server: it
     reads in small steps, and does not report what seems wrong only for a moment.

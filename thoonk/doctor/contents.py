@@ -35,7 +35,6 @@ class Contents:
 
     Attributes:
         operations: how many operations were executed.
-        sizes: the feeds, the largest first.
     """
 
     def __init__(
@@ -47,7 +46,12 @@ class Contents:
         self._stuck_after = None if stuck_after is None else stuck_after * 1000
         self._workers: list[WorkerInfo] | None = None
         self.operations = 0
-        self.sizes: list[Size] = []
+        self._sizes: list[Size] = []
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """Those of the feeds that were examined, the largest first."""
+        return tuple(sorted(self._sizes, key=lambda size: -size.bytes))
 
     def execute(self, operation: Operation[R]) -> R:
         """The answer to an operation."""
@@ -56,26 +60,32 @@ class Contents:
 
     def findings(self) -> Iterator[Finding]:
         """What is wrong with feeds."""
-        for name in sorted(self.execute(FeedNames())):
-            fields = dict(self.execute(GetConfig(name)))
-            if not fields:
-                # A creation or deletion may be under way: then it is neither the second time.
-                if not self.execute(GetConfig(name)) and name in self.execute(FeedNames()):
-                    yield Finding(catalogue.HALF_DELETED, "there is only its name", name)
-                continue
-            count = self.execute(CountItems(name))
-            self.sizes.append(Size(name, self._bytes_of.get(name, 0), count))
-            for fault in catalogue.faulty_settings(fields).values():
-                yield Finding(fault.check, fault.says, name)
-            kind = KIND_OF_TYPE.get(fields["type"])
-            if kind is None:
-                yield Finding(catalogue.OWN_TYPE, f"its type is {fields['type']!r:.80}", name)
-            elif kind == JOB:
-                now = time.time() * 1000
-                feed = Feed(name, kind, keys_of(name), catalogue.sensible(fields), now)
-                yield from self._of_claims(feed)
-                yield from self._of_schedules(name)
-        self.sizes.sort(key=lambda size: -size.bytes)
+        for name in self.names():
+            yield from self.of_feed(name)
+
+    def names(self) -> list[str]:
+        """Which feeds there are."""
+        return sorted(self.execute(FeedNames()))
+
+    def of_feed(self, name: str) -> Iterator[Finding]:
+        """What is wrong with one of them."""
+        fields = dict(self.execute(GetConfig(name)))
+        if not fields:
+            # A creation or deletion may be under way: then it is neither the second time.
+            if not self.execute(GetConfig(name)) and name in self.names():
+                yield Finding(catalogue.HALF_DELETED, "there is only its name", name)
+            return
+        self._sizes.append(Size(name, self._bytes_of.get(name, 0), self.execute(CountItems(name))))
+        for fault in catalogue.faulty_settings(fields).values():
+            yield Finding(fault.check, fault.says, name)
+        kind = KIND_OF_TYPE.get(fields["type"])
+        if kind is None:
+            yield Finding(catalogue.OWN_TYPE, f"its type is {fields['type']!r:.80}", name)
+        elif kind == JOB:
+            now = time.time() * 1000
+            feed = Feed(name, kind, keys_of(name), catalogue.sensible(fields), now)
+            yield from self._of_claims(feed)
+            yield from self._of_schedules(name)
 
     def _of_claims(self, feed: Feed) -> Iterator[Finding]:
         since = dict(self._claimed(feed.name))

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import redis
 
@@ -88,7 +88,7 @@ class Examination:
 
     def run(self) -> Report:
         """Do it all."""
-        facts = self._server()
+        facts = ServerFacts.read(self._client, self._probe)
         outcome: Outcome = {}
         for _ in range(ROUNDS if self._repair else 1):
             found = self._round()
@@ -106,25 +106,6 @@ class Examination:
             ),
             commands=self._probe.commands,
         )
-
-    def _server(self) -> ServerFacts:
-        info: dict[str, Any] = {}
-        save = None
-        with contextlib.suppress(redis.exceptions.ResponseError):
-            info = self._client.info()
-        with contextlib.suppress(redis.exceptions.ResponseError):
-            save = self._client.config_get("save").get("save")
-        ahead = []
-        for _ in range(3):
-            before = time.time()
-            now = self._now() / 1000
-            after = time.time()
-            ahead.append(max(0.0, now - after) - max(0.0, before - now))
-        return ServerFacts(info, save, min(ahead, key=abs))
-
-    def _now(self) -> float:
-        seconds, micro = self._probe.ask("TIME")
-        return float(int(seconds) * 1000 + int(micro) // 1000)
 
     # --- one round ------------------------------------------------------------------------
 
@@ -152,7 +133,7 @@ class Examination:
         """Look at each; those with which something is wrong."""
         wrong = []
         for batch in batches(looked_at, STEP):
-            now = self._now()
+            now = self._probe.now()
             walk = max(candidate.comparisons for candidate in batch)
             looks = self._probe.look([candidate.reads for candidate in batch], walk)
             for candidate, replies in zip(batch, looks, strict=True):
@@ -258,7 +239,7 @@ class Examination:
         elif not wrong_types:
             config = catalogue.sensible(fields)
             is_paused = fields.get("paused") == catalogue.PAUSED
-            feed = Feed(name, kind, keys_of(name), config, self._now(), is_paused)
+            feed = Feed(name, kind, keys_of(name), config, self._probe.now(), is_paused)
             try:
                 yield from [
                     *self._of_items(feed, found),

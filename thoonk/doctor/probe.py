@@ -75,6 +75,11 @@ class Probe:
         self.commands += 1
         return self._client.execute_command(*parts)
 
+    def now(self) -> float:
+        """The server's time, in ms."""
+        seconds, micro = self.ask("TIME")
+        return float(int(seconds) * 1000 + int(micro) // 1000)
+
     def ask_each(self, commands: Iterable[Words]) -> Iterator[Reply]:
         """The replies to many commands, in their order; an error stands for itself."""
         for batch in batches(commands, BATCH):

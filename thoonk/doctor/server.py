@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import attrs
+import redis
 
 from thoonk.doctor.findings import Check, Finding, Severity
+from thoonk.doctor.probe import Probe
 
 OLDEST = (6, 2)
 CLOCK_TOLERANCE = 1.0
@@ -83,6 +87,23 @@ class ServerFacts:
     info: Mapping[str, Any]
     save: str | None
     clock: float
+
+    @classmethod
+    def read(cls, client: redis.Redis, probe: Probe) -> ServerFacts:
+        """Ask the server. What is refused is left out."""
+        info: dict[str, Any] = {}
+        save = None
+        with contextlib.suppress(redis.exceptions.ResponseError):
+            info = client.info()
+        with contextlib.suppress(redis.exceptions.ResponseError):
+            save = client.config_get("save").get("save")
+        ahead = []
+        for _ in range(3):
+            before = time.time()
+            now = probe.now() / 1000
+            after = time.time()
+            ahead.append(max(0.0, now - after) - max(0.0, before - now))
+        return cls(info, save, min(ahead, key=abs))
 
     @property
     def name(self) -> str:

@@ -54,6 +54,10 @@ BULK_REFUSED = "invalid bulk length"
 """In what a server says before it closes the connection, for that setting."""
 
 
+NO_CLUSTER = "cluster support disabled"
+"""In what a server says that is asked about its cluster, and is part of none."""
+
+
 class Elsewhere(BackendError):
     """The server is a node of a cluster, and another node has the key. Nothing was done.
 
@@ -151,6 +155,8 @@ def of_server(error: driver.ResponseError) -> ThoonkError:
         # redis-py has MOVED as a kind of ASK.
         asking = not isinstance(error, driver.MovedError)
         return Elsewhere(of_a_cluster, error.slot_id, (error.host, error.port), asking=asking)
+    if NO_CLUSTER in str(error):
+        return BackendError("this server is not part of a cluster: use a backend redis://HOST:PORT")
     if isinstance(error, driver.ClusterCrossSlotError) or code == "CROSSSLOT":
         return BackendError(of_a_cluster)
     if isinstance(error, _TRANSIENT_ERRORS) or code in _TRANSIENT:

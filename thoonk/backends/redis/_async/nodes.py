@@ -21,14 +21,12 @@ from thoonk.backends.redis._async.server import AsyncServer
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.slots import SLOTS, Layout, Place
 from thoonk.concurrency._async import Turn
-from thoonk.exceptions import BackendError, BackendUnavailable
+from thoonk.exceptions import BackendUnavailable
 
 ASK = pack(b"CLUSTER", b"INFO") + pack(b"CLUSTER", b"SLOTS")
 
 ASK_TIMEOUT = 2.0
 """Seconds for a node to say who has which slot. Then another is asked."""
-
-NO_CLUSTER = "cluster support disabled"
 
 
 @attrs.frozen(eq=False)
@@ -131,10 +129,8 @@ class AsyncNodes:
             try:
                 layout = await self._layout(self._node(place))
             except (*errors.CONNECTION_ERRORS, ResponseError) as error:
-                if NO_CLUSTER in str(error):
-                    raise BackendError(
-                        "this server is not part of a cluster: use a backend redis://HOST:PORT"
-                    ) from error
+                if isinstance(error, ResponseError) and errors.NO_CLUSTER in str(error):
+                    raise errors.of_server(error) from error
                 failure = error
                 self._put_last(place)
                 continue

@@ -22,14 +22,12 @@ from thoonk.backends.redis._sync.server import Server
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.slots import SLOTS, Layout, Place
 from thoonk.concurrency._sync import Turn
-from thoonk.exceptions import BackendError, BackendUnavailable
+from thoonk.exceptions import BackendUnavailable
 
 ASK = pack(b"CLUSTER", b"INFO") + pack(b"CLUSTER", b"SLOTS")
 
 ASK_TIMEOUT = 2.0
 """Seconds for a node to say who has which slot. Then another is asked."""
-
-NO_CLUSTER = "cluster support disabled"
 
 
 @attrs.frozen(eq=False)
@@ -132,10 +130,8 @@ class Nodes:
             try:
                 layout = self._layout(self._node(place))
             except (*errors.CONNECTION_ERRORS, ResponseError) as error:
-                if NO_CLUSTER in str(error):
-                    raise BackendError(
-                        "this server is not part of a cluster: use a backend redis://HOST:PORT"
-                    ) from error
+                if isinstance(error, ResponseError) and errors.NO_CLUSTER in str(error):
+                    raise errors.of_server(error) from error
                 failure = error
                 self._put_last(place)
                 continue
