@@ -4,7 +4,7 @@
 
 Orders of one customer have to be done one after another; those of different customers
 need not. So customers are spread over shards by a hash of their name, and each shard is a feed
-of its own.
+of its own. On a cluster, they are on all of its nodes, by the part of their names in braces.
 
 Who may work on a shard? There is a job feed with one job for each shard, and whoever has
 claimed it holds a lease. It works off the feed from its beginning, retracting each order
@@ -17,14 +17,18 @@ from __future__ import annotations
 
 import argparse
 import random
+import time
 import zlib
 
 from side_by_side import Processes, main, names_of_our_own, parser, vanish
 
-from thoonk import JSON, Empty, Feed, Job, Published, Thoonk
+from thoonk import JSON, Empty, Feed, Job, Thoonk
 
 LEASE = 1.0
 """Seconds after which the lease of a worker that died is free again."""
+
+IDLE = 0.1
+"""Seconds for which nobody looks at a shard that had no orders."""
 
 TURN = 20
 """How many orders are done before the lease goes to whoever is next in line."""
@@ -39,33 +43,34 @@ def shard_of(customer: str, shards: int) -> int:
 
 def orders_of(thoonk: Thoonk, prefix: str, shard: int) -> Feed[dict[str, int | str]]:
     """The orders of a shard, the oldest first."""
-    return thoonk.feed(f"{prefix}orders-{shard}", serializer=JSON)
+    return thoonk.feed(f"{prefix}orders-{{{shard}}}", serializer=JSON)
 
 
 def leases_of(thoonk: Thoonk, prefix: str) -> Job[int]:
     """One job for each shard."""
-    return thoonk.job(prefix + "leases", {"claim_timeout": LEASE}, serializer=JSON)
+    return thoonk.job(prefix + "{leases}", {"claim_timeout": LEASE}, serializer=JSON)
+
+
+def done_of(thoonk: Thoonk, prefix: str) -> Feed[dict[str, int | str]]:
+    """The orders that are done, in that order."""
+    return thoonk.feed(prefix + "{done}", serializer=JSON)
 
 
 def work(backend: str, prefix: str, name: str, unlucky: bool) -> None:
     """Take a lease, have a turn, give it back, and so on until the work is over."""
     with Thoonk(backend=backend) as thoonk:
         leases = leases_of(thoonk, prefix)
-        done = thoonk.feed(prefix + "done", serializer=JSON)
-        while not thoonk.feed(prefix + "over").count():
+        done = done_of(thoonk, prefix)
+        while not thoonk.feed(prefix + "{over}").count():
             try:
                 lease = leases.get(timeout=0.5)
             except Empty:
                 continue
             orders = orders_of(thoonk, prefix, lease.item)
-            with orders.subscribe() as news, lease.heartbeat() as heartbeat:
-                if not orders.count():
-                    # Whatever comes wakes us; else the shard is left to another.
-                    try:
-                        news.get(timeout=0.1)
-                    except Empty:
-                        lease.cancel()
-                        continue
+            if not orders.count():
+                lease.cancel(delay=IDLE)
+                continue
+            with lease.heartbeat() as heartbeat:
                 for id, order in orders.items(stop=TURN):
                     if heartbeat.lost:
                         break  # we were too slow: the shard is somebody else's by now
@@ -78,6 +83,15 @@ def work(backend: str, prefix: str, name: str, unlucky: bool) -> None:
                 lease.cancel()
 
 
+def wait_for(done: Feed[dict[str, int | str]], count: int) -> None:
+    """Wait until so many orders are done. A cluster has no notices that could say so."""
+    deadline = time.monotonic() + TIMEOUT
+    while done.count() < count:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{count} orders are not done within {TIMEOUT:g} seconds")
+        time.sleep(IDLE)
+
+
 def run(arguments: argparse.Namespace) -> bool:
     """Returns whether each order was done, and those of each customer in their order."""
     customers = ["Ann", "Bob", "Cleo", "Dora", "Emil", "Fritz", "Gina", "Hugo"]
@@ -86,23 +100,19 @@ def run(arguments: argparse.Namespace) -> bool:
         names_of_our_own(thoonk) as prefix,
         Processes(arguments.backend) as processes,
     ):
-        done = thoonk.feed(prefix + "done", serializer=JSON)
-        with done.subscribe(resync=True) as notices:
-            leases_of(thoonk, prefix).put_many(range(arguments.shards))
-            for number in range(arguments.orders):
-                customer = random.choice(customers)
-                orders = orders_of(thoonk, prefix, shard_of(customer, arguments.shards))
-                orders.publish({"customer": customer, "number": number})
-            processes.start(work, prefix, "worker-1", True)
-            seen: list[dict[str, int | str]] = []
-            while len(seen) < arguments.orders:
-                match notices.get(timeout=TIMEOUT):
-                    case Published(item=order):
-                        seen.append(order)
-                        if len(seen) == 1:  # by the unlucky one, which is dead by now
-                            for other in range(2, 5):
-                                processes.start(work, prefix, f"worker-{other}", False)
-            thoonk.feed(prefix + "over").publish("that was all")
+        done = done_of(thoonk, prefix)
+        leases_of(thoonk, prefix).put_many(range(arguments.shards))
+        for number in range(arguments.orders):
+            customer = random.choice(customers)
+            orders = orders_of(thoonk, prefix, shard_of(customer, arguments.shards))
+            orders.publish({"customer": customer, "number": number})
+        processes.start(work, prefix, "worker-1", True)
+        wait_for(done, 1)  # by the unlucky one, which is dead by now
+        for other in range(2, 5):
+            processes.start(work, prefix, f"worker-{other}", False)
+        wait_for(done, arguments.orders)
+        seen = [order for _, order in done.items()]
+        thoonk.feed(prefix + "{over}").publish("that was all")
     fine = True
     for customer in customers:
         numbers = [int(order["number"]) for order in seen if order["customer"] == customer]

@@ -107,7 +107,7 @@ def parser(text: str) -> argparse.ArgumentParser:
         "--backend",
         default=f"memory://{uuid.uuid4().hex}",
         metavar="URL",
-        help="redis://HOST:PORT/DB; without it, memory, where threads play the processes",
+        help="such as redis://HOST:PORT/DB; without it, memory, where threads play the processes",
     )
     return made
 

@@ -141,7 +141,10 @@ class FeedCopy:
         self._place, self.name, self.new_name = place, name, new_name
         self._options = options
         self.config = dict(self._from(GetConfig(name)))
-        self._there = dict(self._to(GetConfig(new_name)))
+        try:
+            self._there = dict(self._to(GetConfig(new_name)))
+        except InvalidValue as error:
+            raise InvalidValue(f"{error}; copy it by itself, with --as NAME") from error
         self._mark = Mark.read(self._there.get(COPYING))
         self._continues = self._mark is not None
         self.kind = KIND_OF_TYPE.get((self.config or self._there).get("type", ""), "")

@@ -534,12 +534,15 @@ def job_result(session: Session, name: str, id: str, timeout: float | None, no_w
     """
     feed, config = session.open(name, JOB)
 
-    found: JobResult[bytes] = waiting_for(
-        f"the result of {printable(id)}",
-        lambda: feed.get_result_nowait(id),
-        lambda: feed.get_result(id, timeout=timeout),
-        no_wait=no_wait,
-    )
+    try:
+        found: JobResult[bytes] = waiting_for(
+            f"the result of {printable(id)}",
+            lambda: feed.get_result_nowait(id),
+            lambda: feed.get_result(id, timeout=timeout),
+            no_wait=no_wait,
+        )
+    except UnsupportedOperation as error:
+        raise UnsupportedOperation(f"{error}; ask again with --no-wait") from error
     if session.json:
         query = item_fields(found.query, "query")
         write_json({"id": id, **query, **item_fields(found.result, "result")})

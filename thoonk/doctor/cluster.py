@@ -49,7 +49,7 @@ UNTAGGED = Check(
     "untagged",
     Severity.WARNING,
     "on a cluster only feeds with a part of their name in braces can be used",
-    "Copy it from the old server under such a name (thoonk export), and remove this one",
+    "Copy it from the old server under such a name (thoonk copy --as), and remove this one",
 )
 UNREAD = Check(
     "unread",

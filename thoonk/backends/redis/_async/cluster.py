@@ -178,7 +178,10 @@ class AsyncClusterBackend(AsyncCalls):
     async def listen(self, feed: str | None = None) -> Any:  # noqa: ARG002
         """Refused: a cluster has no notices that can be relied on yet."""
         self._check_open()
-        raise UnsupportedOperation("Thoonk does not support notices on a cluster yet")
+        raise UnsupportedOperation(
+            "there are no notices on a cluster yet: subscriptions, handlers and waiting for "
+            "results do not work there"
+        )
 
     async def close(self) -> None:
         """Close what was opened here; wake blocked callers."""
