@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from click.testing import CliRunner
 from clusters import Cluster, slot_of
@@ -147,11 +148,10 @@ def test_a_replica_that_is_not_there_is_told(cluster: Cluster) -> None:
         cluster.restart(replica)
         cluster.settle()
     says = {name: [finding.says for finding in found[name]] for name in found}
-    assert says.pop("node-down") in (
-        [f"the replica 127.0.0.1:{replica.port} does not answer here"],
-        [f"the replica 127.0.0.1:{replica.port} is down"],
-    )
-    assert says == {"no-replica": [f"127.0.0.1:{master.port} has no replica that is up"]}
+    assert says == {
+        "node-down": [f"the replica 127.0.0.1:{replica.port} does not answer"],
+        "no-replica": [f"127.0.0.1:{master.port} has no replica that is up"],
+    }
 
 
 def node(name: str, slots: range, *, master: str = "", down: bool = False) -> ClusterNode:
@@ -164,10 +164,18 @@ def test_a_master_that_is_down_has_its_slots_told() -> None:
     nodes.append(node("c", range(0), master="b"))
     assert [finding.line.partition(";")[0] for finding in examine_cluster(nodes)] == [
         "a:7000, which is down, has slots 0-7999",
-        "the master a:7000 is down",
+        "the master a:7000 does not answer",
         "a:7000 has no replica",
     ]
     assert gone(nodes) == {"a:7000": {*range(8000)}}
+
+
+def test_a_node_is_the_same_fault_before_and_after_the_others_notice() -> None:
+    silent = attrs.evolve(node("a", range(16384), down=True), is_down=False)
+    noticed = attrs.evolve(silent, is_down=True)
+    assert [*examine_cluster([silent])] == [*examine_cluster([noticed])]
+    (*_, cut_off, _) = examine_cluster([attrs.evolve(noticed, answers=True)])
+    assert cut_off.says == "the master a:7000 is down, according to other nodes"
 
 
 def test_of_many_slots_some_are_named() -> None:

@@ -163,10 +163,11 @@ def examine_cluster(nodes: Collection[ClusterNode]) -> Iterator[Finding]:
         yield Finding(SLOTS_GONE, f"{holder} has {_ranges(slots)}")
     for node in nodes:
         kind = "replica" if node.master else "master"
-        if node.is_down:
-            yield Finding(NODE_DOWN, f"the {kind} {node.name} is down")
-        elif not node.answers:
-            yield Finding(NODE_DOWN, f"the {kind} {node.name} does not answer here")
+        # One text, whether or not the other nodes have found out: it is the same fault.
+        if not node.answers:
+            yield Finding(NODE_DOWN, f"the {kind} {node.name} does not answer")
+        elif node.is_down:
+            yield Finding(NODE_DOWN, f"the {kind} {node.name} is down, according to other nodes")
         if node.slots and not any(n.master == node.id and n.is_there for n in nodes):
             some = any(n.master == node.id for n in nodes)
             yield Finding(NO_REPLICA, f"{node.name} has no replica{' that is up' if some else ''}")
