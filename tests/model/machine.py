@@ -12,7 +12,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from model.arena import Arena
-from model.model import Mirror, Model, Periodic, SortedMirror
+from model.model import Mirror, Model, Periodic, Saved, SortedMirror
 
 from thoonk.config import FEED, JOB, QUEUE, SORTED_FEED
 from thoonk.exceptions import Empty, FeedDoesNotExist, JobFailed, NoResult, ThoonkError
@@ -53,8 +53,12 @@ from thoonk.operations import (
     QueueTake,
     ReadResult,
     Release,
+    Restore,
+    RestoreAs,
+    Restored,
     ResumeFeed,
     Schedule,
+    ScheduleStatus,
     SortedInsert,
     SortedRetract,
     Step,
@@ -83,9 +87,10 @@ COMPLETIONS = st.sampled_from(
 DELAYS = st.sampled_from([0.0, 3.0, 13.0, 38.0])
 SCHEDULES = st.sampled_from(["tick", "tock"])
 WAYS = st.sampled_from([*IfExists])
-OWN_IDS = st.lists(
-    st.sampled_from(["own 1", "own 2", "own 3"]), min_size=1, max_size=2, unique=True
-)
+OWN_ID = st.sampled_from(["own 1", "own 2", "own 3"])
+OWN_IDS = st.lists(OWN_ID, min_size=1, max_size=2, unique=True)
+AGO = st.sampled_from([None, -1000.0, 0.0, 1000.0])
+"""When an item that is restored was published, in seconds from now."""
 LIMITS = st.sampled_from([1, 2, 3, 5, 0, None])
 LATE = 1000
 """Milliseconds that a step may take: well below the least difference that times make."""
@@ -453,6 +458,33 @@ class Machine(RuleBasedStateMachine):
         operation = FeedRetract(name, tuple(ids))
         self.operation(who, operation, lambda _: tuple(self.model[name].retract(ids)))
 
+    @plays("plain", "bounded", "sorted")
+    @rule(
+        who=WHO,
+        label=st.sampled_from(["plain", "bounded", "sorted"]),
+        ids=st.lists(IDS, min_size=1, max_size=4),
+        number=NUMBERS,
+        ago=AGO,
+        again=st.booleans(),
+    )
+    def restore_items(self, who, label, ids, number, ago, again):
+        """Items of another feed, some of which may be here as they are there."""
+        if label not in self.labels:
+            label = self.labels[0] if KINDS[self.labels[0]] == FEED else "sorted"
+        name = self.names[label]
+        if label == "sorted":
+            # What is here, and numbers that may be given already, or are given next.
+            ids = [self.sorted_id(number), *(str(number + 3 * n) for n in range(len(ids)))]
+        model = self.model.feeds.get(name)
+        items = model.items if model and again else {}
+        saved = [Saved("item", id, items.get(id, self.number())) for id in ids]
+        at = None if ago is None else self.clock.now() / 1000 + ago
+        entries = tuple(
+            Restored(RestoreAs.ITEM, each.id, each.item.encode(), at=at) for each in saved
+        )
+        operation = Restore(name, KINDS[label], entries)
+        self.operation(who, operation, lambda _: tuple(self.model[name].restore(saved)))
+
     # --- the sorted feed --------------------------------------------------------------------
 
     def sorted_id(self, number: int) -> str:
@@ -591,6 +623,75 @@ class Machine(RuleBasedStateMachine):
             wishes["delay"] = delay
             self.jobs += ids
         self.operation(who, operation, lambda _: tuple(self.model[name].add(items, **wishes)))
+
+    @plays("queue")
+    @rule(
+        who=WHO,
+        entries=st.lists(
+            st.tuples(st.sampled_from(["waiting", "taken"]), OWN_ID), min_size=1, max_size=3
+        ),
+        delay=DELAYS,
+    )
+    def restore_queue(self, who, entries, delay):
+        saved = [(what, id, False, 0, "x") for what, id in entries]
+        self.restore_to(who, "queue", saved, delay)
+
+    def restore_to(self, who, label, entries, delay, *, schedule=None, step=0):
+        """What of a queue or job feed is saved with a time has ``delay``, and later ones more."""
+        name, kind = self.names[label], KINDS[label]
+        self.tick()
+        begin, now = self.clock.now(), self.model.now
+        saved, restored = list[Saved](), list[Restored]()
+        for index, (what, id, high, failures, result) in enumerate(entries):
+            after = int((delay + 25 * index) * 1000)
+            is_result, is_timed = what == "result", what in ("scheduled", "taken", "result")
+            forever = not is_timed or (is_result and high)
+            item = None if is_result and failures else self.number()
+            each = Saved(
+                what,
+                id,
+                None if what == "taken" else item,
+                None if forever else now + after,
+                high and not is_result,
+                0 if is_result or what == "taken" else failures,
+                result if is_result else None,
+            )
+            saved.append(each)
+            restored.append(
+                Restored(
+                    RestoreAs(what),
+                    id,
+                    None if each.item is None else each.item.encode(),
+                    at=None if forever else (begin + after) / 1000,
+                    put=begin / 1000 - 100 if high and not is_result else None,
+                    is_high=each.high,
+                    failures=each.failures,
+                    failure=Failure("why") if each.failures else None,
+                    result=None if each.result is None else each.result.encode(),
+                )
+            )
+        schedules: tuple[ScheduleStatus, ...] = ()
+        delays = [int((delay + number * step) * 1000) for number in range(1, 4)]
+        if schedule is not None:
+            times = [(begin + each) / 1000 for each in delays]
+            schedules = (ScheduleStatus(Schedule(schedule, b"r"), times[0], tuple(times[1:])),)
+        if label == "job":
+            self.jobs += [each.id for each in saved]
+
+        def expected(_):
+            outcomes = self.model[name].restore(saved)
+            if schedule is not None:
+                periodic = Periodic(
+                    "r",
+                    high=False,
+                    skip=False,
+                    times=[now + each for each in delays],
+                    names=[begin + each for each in delays],
+                )
+                outcomes.append(self.model[name].restore_schedule(schedule, periodic))
+            return tuple(outcomes)
+
+        self.operation(who, Restore(name, kind, tuple(restored), schedules), expected)
 
     @plays("queue", "job")
     @rule(who=WHO, label=st.sampled_from(["queue", "job"]), ends=st.booleans())
@@ -943,6 +1044,28 @@ class Machine(RuleBasedStateMachine):
             return self.model[name].schedule(schedule, Periodic(text, high, skip, times, names))
 
         self.operation(who, operation, expected)
+
+    @plays("job")
+    @rule(
+        who=WHO,
+        entries=st.lists(
+            st.tuples(
+                st.sampled_from(["waiting", "scheduled", "stalled", "result", "taken"]),
+                OWN_ID,
+                st.booleans(),
+                st.integers(0, 2),
+                st.sampled_from(["", "r", "a\0b"]),
+            ),
+            min_size=1,
+            max_size=4,
+        ),
+        delay=DELAYS,
+        schedule=st.none() | SCHEDULES,
+        step=st.sampled_from([10, 25]),
+    )
+    def restore_jobs(self, who, entries, delay, schedule, step):
+        """In any state, with failures; results; and a schedule, unless there is one."""
+        self.restore_to(who, "job", entries, delay, schedule=schedule, step=step)
 
     @plays("job")
     @rule(who=WHO, schedule=SCHEDULES)

@@ -58,11 +58,28 @@ class Hold:
     index: int = 0
 
 
+@attrs.frozen
+class Saved:
+    """Something to restore. ``at``: when a job is due, or until when it stays; None: forever."""
+
+    what: str
+    id: str
+    item: str | None = None
+    at: int | None = None
+    high: bool = False
+    failures: int = 0
+    result: str | None = None
+
+
+KEPT, ADDED, REPLACED = range(3)
+"""What becomes of something that is put or restored."""
+
+
 @attrs.define
 class Result:
-    """A stored result; ``until`` is when it goes, None: never."""
+    """A stored result; ``until`` is when it goes, None: never. The query may be unknown."""
 
-    query: str
+    query: str | None
     value: str | None
     until: int | None
 
@@ -125,6 +142,22 @@ class ModelFeed:
                 self.tell(Retracted(self.name, id))
         return was_there
 
+    def restore(self, saved: Iterable[Saved]) -> list[int]:
+        """Whenever they were published: all come last."""
+        outcomes = [self._restore(each) for each in saved]
+        self.trim(0)
+        return outcomes
+
+    def _restore(self, saved: Saved) -> int:
+        item = saved.item or ""
+        before = self.items.get(saved.id)
+        if before == item:
+            return KEPT
+        self.items.pop(saved.id, None)
+        self.items[saved.id] = item
+        self.tell((Published if before is None else Edited)(self.name, saved.id, item))
+        return ADDED if before is None else REPLACED
+
     def configured(self) -> None:
         """The configuration has changed."""
         self.trim(0)
@@ -173,6 +206,19 @@ class ModelSortedFeed(ModelFeed):
         was_there = super().retract(ids)
         self.order = [id for id in self.order if id in self.items]
         return was_there
+
+    def restore(self, saved: Iterable[Saved]) -> list[int]:
+        """At the end, or where it is already. Ids that are numbers are not given again."""
+        return [self._restore(each) for each in saved]
+
+    def _restore(self, saved: Saved) -> int:
+        outcome = super()._restore(saved)
+        if outcome == ADDED:
+            self._place(saved.id, ":end")
+            if saved.id.isdecimal():
+                self.last_id = max(self.last_id, int(saved.id))
+            self.tell(Moved(self.name, saved.id, ":end"))
+        return outcome
 
     def _place(self, id: str, position: str) -> None:
         neighbour = neighbour_of(position)
@@ -250,6 +296,24 @@ class _Taking(ModelFeed):
     def keep_taken(self, id: str, seconds: float) -> None:
         if seconds:
             self.taken_until[id] = self.model.now + int(seconds * 1000)
+
+    def restore(self, saved: Iterable[Saved]) -> list[int]:
+        """A job or item that is there, in whatever state, is kept."""
+        return [self._restore(each) for each in saved]
+
+    def _restore(self, saved: Saved) -> int:
+        if saved.what == "taken":
+            until = saved.at or 0
+            if until <= max(self.model.now, self.taken_until.get(saved.id, 0)):
+                return KEPT
+            self.taken_until[saved.id] = until
+            return ADDED
+        if saved.id in self.items:
+            return KEPT
+        self.items[saved.id] = saved.item or ""
+        if saved.what == "waiting":
+            self.waiting.append(saved.id)
+        return ADDED
 
     def bring_in(self) -> None:
         """What has come back, or has become due, waits."""
@@ -509,6 +573,35 @@ class ModelJob(_Taking):
         self.schedules[name] = wanted
         return True
 
+    def restore_schedule(self, name: str, saved: Periodic) -> int:
+        """One that is there is kept, whatever it is like."""
+        if name in self.schedules:
+            return KEPT
+        self.schedules[name] = saved
+        return ADDED
+
+    def _restore(self, saved: Saved) -> int:
+        if saved.what == "result":
+            return self._restore_result(saved)
+        outcome = super()._restore(saved)
+        if outcome == ADDED and saved.what != "taken":
+            if saved.what == "scheduled":
+                self.scheduled[saved.id] = saved.at or 0, saved.high
+            elif saved.what == "stalled":
+                self.stalled.add(saved.id)
+            if saved.failures:
+                self.failures[saved.id] = saved.failures
+        return outcome
+
+    def _restore_result(self, saved: Saved) -> int:
+        """For the rest of its time, and not in place of another."""
+        is_past = saved.at is not None and saved.at <= self.model.now
+        if is_past or self.result(saved.id) is not None:
+            return KEPT
+        self.results[saved.id] = Result(saved.item, saved.result, saved.at)
+        self.tell(Finished(self.name, saved.id, saved.result or ""))
+        return ADDED
+
     def unschedule(self, name: str) -> bool:
         return self.schedules.pop(name, None) is not None
 
@@ -589,7 +682,7 @@ class ModelJob(_Taking):
         until = self.model.now + keep if keep else None
         self.results[id] = Result(self.items[id], value, until)
 
-    def result(self, id: str) -> tuple[str, str | None] | None:
+    def result(self, id: str) -> tuple[str | None, str | None] | None:
         stored = self.results.get(id)
         if stored is None or (stored.until is not None and self.model.now >= stored.until):
             return None

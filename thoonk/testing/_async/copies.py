@@ -207,6 +207,19 @@ class AsyncCopiesContract(AsyncContract):
         await job.run_now("s")
         assert (await job.get(timeout=1)).id == "s"
 
+    async def test_of_one_id_the_first_job_is_stored(self, thoonk: AsyncThoonk) -> None:
+        job = await thoonk.job("j")
+        due = time.time() + 600
+        for id, (first, second) in {
+            "a": (RestoreAs.SCHEDULED, RestoreAs.WAITING),
+            "b": (RestoreAs.SCHEDULED, RestoreAs.STALLED),
+            "c": (RestoreAs.WAITING, RestoreAs.SCHEDULED),
+        }.items():
+            entries = (Restored(first, id, b"1", at=due), Restored(second, id, b"2", at=due))
+            assert await self._do(thoonk, Restore("j", JOB, entries)) == (ADDED, KEPT)
+        assert await job.get_counts() == JobCounts(1, 0, 0, 0, 2)
+        assert await job.get_all() == dict.fromkeys("abc", "1")
+
     async def test_results_are_kept_for_the_rest_of_their_time(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
         for id, timeout in (("a", 600), ("b", 0)):

@@ -204,6 +204,19 @@ class CopiesContract(Contract):
         job.run_now("s")
         assert (job.get(timeout=1)).id == "s"
 
+    def test_of_one_id_the_first_job_is_stored(self, thoonk: Thoonk) -> None:
+        job = thoonk.job("j")
+        due = time.time() + 600
+        for id, (first, second) in {
+            "a": (RestoreAs.SCHEDULED, RestoreAs.WAITING),
+            "b": (RestoreAs.SCHEDULED, RestoreAs.STALLED),
+            "c": (RestoreAs.WAITING, RestoreAs.SCHEDULED),
+        }.items():
+            entries = (Restored(first, id, b"1", at=due), Restored(second, id, b"2", at=due))
+            assert self._do(thoonk, Restore("j", JOB, entries)) == (ADDED, KEPT)
+        assert job.get_counts() == JobCounts(1, 0, 0, 0, 2)
+        assert job.get_all() == dict.fromkeys("abc", "1")
+
     def test_results_are_kept_for_the_rest_of_their_time(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
         for id, timeout in (("a", 600), ("b", 0)):

@@ -128,14 +128,12 @@ local function restore_taken(id, at)
 end
 
 local function restore_job(at, id)
-  if call('HEXISTS', keys.items, id) == 1 or kind == 'job' and call('ZSCORE', keys.scheduled, id) then
+  if is_later[id] or call('HEXISTS', keys.items, id) == 1
+    or kind == 'job' and call('ZSCORE', keys.scheduled, id) then
     return 0
   end
   local what, item, due, put, failures = ARGV[at], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 6]
   if what == 'scheduled' then
-    if is_later[id] then
-      return 0
-    end
     is_later[id] = true
     later[#later + 1], later_items[#later_items + 1] = id, item
     dues[#dues + 1] = math.floor(due) + (ARGV[at + 5] == '1' and 0.5 or 0) + #dues / 4096
