@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from thoonk import Thoonk
 from thoonk.backends.embedded import Core, EmbeddedBackend
 from thoonk.backends.embedded.memory import MemoryStore
 from thoonk.backends.embedded.sqlite import SqliteStore
-from thoonk.backends.embedded.store import Store
+from thoonk.backends.embedded.store import Row, Store
 from thoonk.operations import (
     ClaimRef,
     Completion,
@@ -116,6 +117,25 @@ def test_the_oldest_claim_is_the_same_as_by_looking_at_all(thoonk: Thoonk, clock
         assert (found is None) == (wanted is None)
         # Those that were claimed together are up to a millisecond apart.
         assert found is None or 0 <= found - wanted < 1000
+
+
+def test_memory_finds_the_oldest_claim_without_looking_at_all() -> None:
+    with Thoonk(backend=EmbeddedBackend(Core(MemoryStore()))) as thoonk:
+        job = thoonk.job("j")
+        job.put_many(["x"] * 2000)
+        held = [claim for _ in range(2) for claim in job.get_many(1000)]
+        some = tuple(ClaimRef(claim.id, claim.token) for claim in held[:1000])
+        thoonk.backend.execute(JobExtend("j", some))
+        store, limits = thoonk.backend.core.store, [0]
+        rows = store.rows
+
+        def counted(*args: Any, limit: int, **more: Any) -> list[Row]:
+            limits.append(limit)
+            return rows(*args, limit=limit, **more)
+
+        store.rows = counted
+        assert job.stats().oldest_claimed is not None
+        assert max(limits) < 1000
 
 
 def test_a_file_finds_the_oldest_claim_without_looking_at_all(tmp_path: Path) -> None:

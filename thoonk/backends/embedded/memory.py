@@ -107,6 +107,7 @@ class _Contents:
         parts: the rows by the number of their key, in parts of `KEYS`.
         tokens: the rows that were claimed under each token.
         puts: when rows that wait were put, and some that do not wait any more.
+        extended: when claims were made that were extended, and some that have ended.
         shelves: records by their names.
     """
 
@@ -115,6 +116,7 @@ class _Contents:
     parts: dict[int, dict[int, Row]] = attrs.field(factory=dict)
     tokens: dict[str, list[Row]] = attrs.field(factory=dict)
     puts: list[tuple[int, int, Row]] = attrs.field(factory=list)
+    extended: list[tuple[int, int, Row]] = attrs.field(factory=list)
     shelves: defaultdict[Shelf, dict[str, Record]] = attrs.field(factory=lambda: defaultdict(dict))
 
 
@@ -138,6 +140,17 @@ def _kept(row: Row, item: bytes) -> _Kept:
     return _Kept(
         row, item, row.state, row.place, row.token, row.put_at, row.since, row.failures, note
     )
+
+
+def _is_extended(row: Row) -> bool:
+    """Whether a claim was extended: its place is when it was made or extended last."""
+    return row.place > row.since + 999
+
+
+def _extended(states: Sequence[Ordered]) -> list[tuple[int, int, Row]]:
+    extended = [(row.since, row.key, row) for row in states[State.CLAIMED] if _is_extended(row)]
+    heapq.heapify(extended)
+    return extended
 
 
 Numbers: TypeAlias = tuple[dict[str, str], int, int, int, int, int, int, list[int]]
@@ -285,6 +298,7 @@ class MemoryStore(Store):
         heapq.heapify(puts)
         contents.states, contents.parts = states, parts
         contents.tokens, contents.puts = tokens, puts
+        contents.extended = _extended(states)
 
     def _replace(self, kept: dict[Any, Any], key: Any) -> None:
         """Note what is there before it is replaced or removed."""
@@ -360,6 +374,22 @@ class MemoryStore(Store):
             heapq.heappop(puts)
         return None
 
+    def oldest_claim(self, feed: Feed) -> int | None:
+        # Of those that were not extended, the first one is the oldest. It comes first of all if it
+        # is older than each that was extended: their places are later than that.
+        contents = self._contents[feed.key]
+        first = next(iter(contents.states[State.CLAIMED]), None)
+        if first is None:
+            return None
+        extended, rows = contents.extended, contents.rows
+        while extended:
+            since, _, row = extended[0]
+            kept = rows.get(row.id)
+            if kept and kept.row is row and row.state is State.CLAIMED and row.since == since:
+                return min(since, first.since)
+            heapq.heappop(extended)
+        return first.since
+
     def items(self, feed: Feed, rows: Sequence[Row]) -> list[bytes]:
         kept = self._contents[feed.key].rows
         return [kept[row.id].item for row in rows]
@@ -413,6 +443,11 @@ class MemoryStore(Store):
                 heapq.heapify(puts)
             else:
                 heapq.heappush(puts, (row.put_at, row.key, row))
+        elif kept.state is State.CLAIMED and _is_extended(row):
+            if len(contents.extended) > 2 * len(contents.rows) + KEYS:
+                contents.extended = _extended(contents.states)
+            else:
+                heapq.heappush(contents.extended, (row.since, row.key, row))
 
     @staticmethod
     def _leave(contents: _Contents, kept: _Kept) -> None:
