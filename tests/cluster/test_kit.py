@@ -49,20 +49,19 @@ class OnCluster(Contract):
         pass_time(self.cluster, seconds)
 
 
-# The others run when all are asked for: the scripts are the same on one server.
-OFTEN = {
+# The scripts are the same on one server: these are the ones that ask the most of how they are sent.
+ON_CLUSTERS = (
     testing.AsyncBackendContract,
     testing.AsyncCancellationContract,
     testing.AsyncClaimsContract,
     testing.AsyncJobContract,
     testing.AsyncQueueContract,
-    testing.AsyncWorkersContract,
     testing.BulkContract,
     testing.FeedContract,
     testing.PauseContract,
     testing.StatsContract,
     testing.ThreadContract,
-}
+)
 
 WAITING_FOR_RESULTS = dict.fromkeys(
     (
@@ -72,12 +71,10 @@ WAITING_FOR_RESULTS = dict.fromkeys(
     "a cluster has no notices yet",
 )
 
-for name in testing.__all__:
-    if name.endswith("Contract") and name not in ("Contract", "AsyncContract"):
-        base = getattr(testing, name)
-        on = AsyncOnCluster if name.startswith("Async") else OnCluster
-        marks = [] if base in OFTEN else [pytest.mark.slow]
-        here: dict[str, Any] = {"__module__": __name__, "pytestmark": marks}
-        if name.endswith("JobContract"):
-            here["deviations"] = WAITING_FOR_RESULTS
-        globals()["Test" + name] = type("Test" + name, (on, base), here)
+for base in ON_CLUSTERS:
+    name = base.__name__
+    on = AsyncOnCluster if name.startswith("Async") else OnCluster
+    here: dict[str, Any] = {"__module__": __name__}
+    if name.endswith("JobContract"):
+        here["deviations"] = WAITING_FOR_RESULTS
+    globals()["Test" + name] = type("Test" + name, (on, base), here)

@@ -103,7 +103,8 @@ def test_a_slot_that_nobody_has_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_server_that_is_no_cluster_is_told_as_what_it_is(real_world: World) -> None:
-    url = real_world.url.replace("redis://", "redis+cluster://")
+    assert real_world.server is not None
+    url = real_world.server.url.replace("redis://", "redis+cluster://")
     with (
         Thoonk(backend=url) as thoonk,
         pytest.raises(BackendError, match="not part of a cluster: use a backend redis://"),
