@@ -17,7 +17,7 @@ from thoonk import Thoonk
 from thoonk.backends.embedded import checkup
 from thoonk.backends.redis.wire import Keys
 from thoonk.config import FEED
-from thoonk.doctor import CHECKS, Check, Finding, Report, Severity, examine, server
+from thoonk.doctor import CHECKS, Check, Finding, Report, Severity, cluster, examine, server
 from thoonk.doctor.catalogue import KeyName, type_of
 from thoonk.doctor.probe import Probe
 
@@ -849,11 +849,13 @@ def test_what_is_broken_again_at_once_is_told_and_repaired_once(
 
 def test_every_check_has_a_planted_fault_or_a_test_of_its_own() -> None:
     """A check that nobody has seen find something is not to be trusted."""
-    # Those of files have tests in test_files.py.
+    # Those of files have tests in test_files.py, those of clusters in tests/cluster/test_doctor.py.
     of_files = {check.name for check in checkup.CHECKS}
+    of_clusters = set(cluster.CHECKS)
     of_server = {value.name for value in vars(server).values() if isinstance(value, Check)}
     notes = {name for name, check in CHECKS.items() if check.severity is Severity.NOTE}
-    assert CHECKS.keys() - of_files - of_server - notes == {case.check for case in CASES}
+    planted = {case.check for case in CASES}
+    assert CHECKS.keys() - of_files - of_clusters - of_server - notes == planted
 
 
 def test_it_knows_every_key_of_a_feed() -> None:

@@ -104,7 +104,8 @@ class BlockingTakes:
                 if batch.retry_after is not None:
                     deadline = min(deadline, time.monotonic() + batch.retry_after)
             place.is_called = False  # blocking sees what there is
-            answer = self._block(place, operation, deadline - time.monotonic())
+            left = max(0.0, deadline - time.monotonic())
+            answer = self._block(place, operation, left)
         finally:
             self._lines.leave(place)
         # Where the connection was lost: asked again with the same token, the server answers what
