@@ -58,6 +58,9 @@ NO_CLUSTER = "cluster support disabled"
 """In what a server says that is asked about its cluster, and is part of none."""
 
 
+_ELSEWHERE = re.compile(r"(?P<code>MOVED|ASK) (?P<slot>\d+) (?P<host>\S*):(?P<port>\d+)")
+
+
 class Elsewhere(BackendError):
     """The server is a node of a cluster, and another node has the key. Nothing was done.
 
@@ -155,8 +158,10 @@ def of_server(error: driver.ResponseError) -> ThoonkError:
         # redis-py has MOVED as a kind of ASK.
         asking = not isinstance(error, driver.MovedError)
         return Elsewhere(of_a_cluster, error.slot_id, (error.host, error.port), asking=asking)
-    if NO_CLUSTER in str(error):
-        return BackendError("this server is not part of a cluster: use a backend redis://HOST:PORT")
+    if found := _ELSEWHERE.fullmatch(str(error)):
+        # Before redis-py 6 they have no classes outside its client of a cluster.
+        place = found["host"], int(found["port"])
+        return Elsewhere(of_a_cluster, int(found["slot"]), place, asking=found["code"] == "ASK")
     if isinstance(error, driver.ClusterCrossSlotError) or code == "CROSSSLOT":
         return BackendError(of_a_cluster)
     if isinstance(error, _TRANSIENT_ERRORS) or code in _TRANSIENT:
