@@ -162,6 +162,8 @@ def of_server(error: driver.ResponseError) -> ThoonkError:
         # Before redis-py 6 they have no classes outside its client of a cluster.
         place = found["host"], int(found["port"])
         return Elsewhere(of_a_cluster, int(found["slot"]), place, asking=found["code"] == "ASK")
+    if NO_CLUSTER in str(error):
+        return BackendError("this server is not part of a cluster: use a backend redis://HOST:PORT")
     if isinstance(error, driver.ClusterCrossSlotError) or code == "CROSSSLOT":
         return BackendError(of_a_cluster)
     if isinstance(error, _TRANSIENT_ERRORS) or code in _TRANSIENT:
