@@ -24,7 +24,7 @@ from thoonk.operations import Operation, TakeOperation
 logger = logging.getLogger("thoonk.backends.redis")
 
 ASKING = pack(b"ASKING")
-"""What a node wants to hear before a command on a slot that it does not have yet."""
+"""Goes before a command on a slot that is still moving to the node."""
 
 
 class AsyncServer:
@@ -77,13 +77,17 @@ class AsyncServer:
             ThoonkError: it was refused, or the connection failed.
         """
         link = await self._link_of(session)
+        data = command.packed()
         try:
-            await self._links.connect(link, len(command.packed()))
+            await self._links.connect(link, len(data))
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
 
         try:
-            return await self._run(link, operation, command, number, repeats=repeats, asking=asking)
+            ahead = ASKING if asking else b""
+            reply = await self._run(link, command, data, number, ahead, repeats=repeats)
+            if self._replication.concerns(operation, command):
+                await self._replicate(link, operation, number)
         except ResponseError as error:
             raise await self._refusal(link, error, command) from error
         except errors.CONNECTION_ERRORS as error:
@@ -96,22 +100,21 @@ class AsyncServer:
             if isinstance(operation, TakeOperation):
                 await shielded(self._links.settle, link, REPLY_MARGIN)
             raise
+        return reply
 
     async def _run(
         self,
         link: Link,
-        operation: Operation[Any],
         command: Command[Any],
+        data: bytes,
         number: int,
+        ahead: bytes,
         *,
         repeats: bool,
-        asking: bool,
     ) -> Any:
-        ahead = ASKING if asking else b""
-        data = command.packed()
         seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
         try:
-            reply = await self._links.exchange(link, data, seconds, ahead)
+            return await self._links.exchange(link, data, seconds, ahead)
         except NoScriptError:
             # The server has not run it: it does not have the script (any more).
             if command.script is not None and command.script.before:
@@ -119,10 +122,7 @@ class AsyncServer:
                 await self._links.exchange(link, before, seconds, ahead)
             data = pack(*command.with_text())
             seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
-            reply = await self._links.exchange(link, data, seconds, ahead)
-        if self._replication.concerns(operation, command):
-            await self._replicate(link, operation, number)
-        return reply
+            return await self._links.exchange(link, data, seconds, ahead)
 
     async def _replicate(self, link: Link, operation: Operation[Any], number: int) -> None:
         """Wait until enough replicas have what the link has written.

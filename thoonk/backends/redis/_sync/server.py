@@ -25,7 +25,7 @@ from thoonk.operations import Operation, TakeOperation
 logger = logging.getLogger("thoonk.backends.redis")
 
 ASKING = pack(b"ASKING")
-"""What a node wants to hear before a command on a slot that it does not have yet."""
+"""Goes before a command on a slot that is still moving to the node."""
 
 
 class Server:
@@ -78,13 +78,17 @@ class Server:
             ThoonkError: it was refused, or the connection failed.
         """
         link = self._link_of(session)
+        data = command.packed()
         try:
-            self._links.connect(link, len(command.packed()))
+            self._links.connect(link, len(data))
         except (*errors.CONNECTION_ERRORS, ResponseError) as error:
             raise errors.not_sent(error) from error
 
         try:
-            return self._run(link, operation, command, number, repeats=repeats, asking=asking)
+            ahead = ASKING if asking else b""
+            reply = self._run(link, command, data, number, ahead, repeats=repeats)
+            if self._replication.concerns(operation, command):
+                self._replicate(link, operation, number)
         except ResponseError as error:
             raise self._refusal(link, error, command) from error
         except errors.CONNECTION_ERRORS as error:
@@ -97,22 +101,21 @@ class Server:
             if isinstance(operation, TakeOperation):
                 shielded(self._links.settle, link, REPLY_MARGIN)
             raise
+        return reply
 
     def _run(
         self,
         link: Link,
-        operation: Operation[Any],
         command: Command[Any],
+        data: bytes,
         number: int,
+        ahead: bytes,
         *,
         repeats: bool,
-        asking: bool,
     ) -> Any:
-        ahead = ASKING if asking else b""
-        data = command.packed()
         seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
         try:
-            reply = self._links.exchange(link, data, seconds, ahead)
+            return self._links.exchange(link, data, seconds, ahead)
         except NoScriptError:
             # The server has not run it: it does not have the script (any more).
             if command.script is not None and command.script.before:
@@ -120,10 +123,7 @@ class Server:
                 self._links.exchange(link, before, seconds, ahead)
             data = pack(*command.with_text())
             seconds = reply_timeout(self.longest, number, len(data), repeats=repeats)
-            reply = self._links.exchange(link, data, seconds, ahead)
-        if self._replication.concerns(operation, command):
-            self._replicate(link, operation, number)
-        return reply
+            return self._links.exchange(link, data, seconds, ahead)
 
     def _replicate(self, link: Link, operation: Operation[Any], number: int) -> None:
         """Wait until enough replicas have what the link has written.
