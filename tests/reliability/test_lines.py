@@ -161,15 +161,15 @@ def test_who_is_called_and_does_not_look_passes_it_on() -> None:
     places = [place(name) for name in "abcd"]
     for each in places:
         lines.enter(each)
-    assert [each.is_first for each in places] == [True, False, False, False]
+    assert [lines.is_first(each) for each in places] == [True, False, False, False]
     lines.call("f", 1)
     assert woken == ["b"]
     lines.leave(places[1])
     assert woken == ["b", "c"]
     lines.leave(places[0])
-    assert (woken, places[2].is_first) == (["b", "c", "c"], True)
+    assert (woken, lines.is_first(places[2])) == (["b", "c", "c"], True)
     lines.leave(places[2])
-    assert (woken, places[3].is_first) == (["b", "c", "c", "d"], True)
+    assert (woken, lines.is_first(places[3])) == (["b", "c", "c", "d"], True)
     lines.leave(places[3])
     lines.leave(places[3])
     assert lines.places() == []

@@ -7,6 +7,7 @@ because there is something for them, too.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -25,7 +26,6 @@ class Place:
         token: that of its take.
         wake: wakes the consumer, which then looks at the attributes below.
         caller: its thread or task.
-        is_first: whether it is to block for all.
         is_called: whether it is to look, for there may be something.
         is_interrupted: whether it is to stop waiting.
     """
@@ -34,7 +34,6 @@ class Place:
     token: str
     wake: Callable[[], object]
     caller: object
-    is_first: bool = False
     is_called: bool = False
     is_interrupted: bool = False
 
@@ -62,9 +61,13 @@ class Lines:
     def enter(self, place: Place) -> None:
         """Go to the end of the line."""
         with self._lock:
-            line = self._lines.setdefault(place.feed, deque())
-            line.append(place)
-            place.is_first = line[0] is place
+            self._lines.setdefault(place.feed, deque()).append(place)
+
+    def is_first(self, place: Place) -> bool:
+        """Whether the consumer is to block for all."""
+        with self._lock:
+            line = self._lines.get(place.feed)
+            return line is not None and line[0] is place
 
     def leave(self, place: Place) -> None:
         """Leave the line, and wake the consumer that is the first then.
@@ -75,22 +78,22 @@ class Lines:
             line = self._lines.get(place.feed)
             if line is None or place not in line:
                 return
+            was_first = line[0] is place
             line.remove(place)
             if not line:
                 del self._lines[place.feed]
                 return
-            first = line[0]
-        if not first.is_first:
-            first.is_first = True
-            first.wake()
+            if was_first:
+                line[0].wake()
         if place.is_called:
             self.call(place.feed, 1)
 
     def call(self, feed: str, count: int) -> None:
         """Let up to ``count`` consumers look. The first is not meant: it will see by itself."""
         with self._lock:
-            waiting = [each for each in self._lines.get(feed, ()) if not each.is_called]
-        for place in waiting[1 : 1 + count]:
+            others = itertools.islice(self._lines.get(feed, ()), 1, None)
+            waiting = [each for each in others if not each.is_called]
+        for place in waiting[:count]:
             place.is_called = True
             place.wake()
 

@@ -91,7 +91,7 @@ class AsyncBlockingTakes:
             self._lines.enter(place)
             # Closing either sees this consumer or is seen here.
             self._check_open()
-            while not place.is_first:
+            while not self._lines.is_first(place):
                 is_over = not await wait_event(woken, deadline - time.monotonic())
                 woken.clear()
                 if not (is_over or place.is_called or place.is_interrupted):

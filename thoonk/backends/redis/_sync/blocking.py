@@ -92,7 +92,7 @@ class BlockingTakes:
             self._lines.enter(place)
             # Closing either sees this consumer or is seen here.
             self._check_open()
-            while not place.is_first:
+            while not self._lines.is_first(place):
                 is_over = not wait_event(woken, deadline - time.monotonic())
                 woken.clear()
                 if not (is_over or place.is_called or place.is_interrupted):
