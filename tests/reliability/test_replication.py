@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
 import pytest
 import servers
+from either import entered, settle
 
 from thoonk import AsyncThoonk, InvalidType, InvalidValue, NotReplicated, Thoonk
 from thoonk.testing.proxy import Cut, between
 
 PATIENCE = 30.0
-
-
-async def settle(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
-
-
-@contextlib.asynccontextmanager
-async def entered(manager: Any) -> AsyncIterator[Any]:
-    if hasattr(manager, "__aenter__"):
-        async with manager as value:
-            yield value
-    else:
-        with manager as value:
-            yield value
 
 
 @pytest.fixture(params=[Thoonk, AsyncThoonk], ids=["sync", "async"])
@@ -137,6 +123,20 @@ async def test_a_repeated_call_is_not_taken_for_replicated(
                     await settle(queue.put("x"))
                 assert proxy.done == [Cut.AFTER]
             assert await settle(queue.count()) == 2
+
+
+async def test_a_user_who_may_not_wait_hears_that_the_change_is_made(
+    pair: Pair, client: Callable[..., Any]
+) -> None:
+    pair.raw.execute_command("ACL", "SETUSER", "u", "on", ">p", "~*", "&*", "+@all", "-wait")
+    url = f"redis://u:p@127.0.0.1:{pair.master.port}?wait_replicas=1&wait_timeout=20"
+    async with entered(client(backend=url)) as thoonk:
+        with pytest.raises(NotReplicated, match="permission"):
+            await settle(thoonk.queue("q"))
+        pair.raw.execute_command("ACL", "SETUSER", "u", "+wait")
+        queue = await settle(thoonk.queue("q"))
+        await settle(queue.put("x"))
+        assert await settle(queue.count()) == 1
 
 
 async def test_many_calls_at_once_share_the_wait(pair: Pair) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 import redis
 import servers
 from conftest import World, _binary
+from either import entered, settle
 
 from thoonk import (
     AsyncThoonk,
@@ -54,21 +54,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
 def client(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Opens a client of either kind; `settle` takes the answers of both."""
     return {"sync": Thoonk, "async": AsyncThoonk}[request.param]
-
-
-async def settle(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
-
-
-@contextlib.asynccontextmanager
-async def entered(manager: Any):
-    """Enter a context manager of either kind."""
-    if hasattr(manager, "__aenter__"):
-        async with manager as value:
-            yield value
-    else:
-        with manager as value:
-            yield value
 
 
 def poll(condition: Callable[[], Any], seconds: float = 10) -> Any:

@@ -18,16 +18,18 @@ from thoonk.operations import (
     QueueConfirm,
     QueueReturn,
     Release,
+    RemoveWorker,
     ReportWorker,
     TakeOperation,
 )
 
 MOST_REPLICAS = 100
 
-# Lost with a master, these are made up for: a job is claimed again, a heartbeat comes again.
-_MADE_UP_FOR = (TakeOperation, JobExtend, JobProgress, QueueReturn, Release, ReportWorker)
-
-_READS = ("read_", "count_", "job_holds")
+# Lost with a master, these are made up for: a job is claimed again, a worker reports again.
+_MADE_UP_FOR = (
+    *(TakeOperation, JobExtend, JobProgress, QueueReturn, Release),
+    *(ReportWorker, RemoveWorker),
+)
 
 TOUCH = pack(b"PUBLISH", b"feed.marker:replicated", b"")
 """What goes to all replicas, on a channel without subscribers. WAIT counts those that have what its
@@ -66,13 +68,11 @@ class Replication:
 
     def concerns(self, operation: Operation[Any], command: Command[Any]) -> bool:
         """Whether a change by this operation has to be on replicas."""
-        if not self.replicas or command.script is None:
-            return False  # what needs no script only reads
+        if not (self.replicas and command.writes):
+            return False
         if isinstance(operation, JobNext):
             return bool(operation.finished or operation.cancelled)
-        return not isinstance(operation, _MADE_UP_FOR) and not command.script.name.startswith(
-            _READS
-        )
+        return not isinstance(operation, _MADE_UP_FOR)
 
     @property
     def command(self) -> bytes:
