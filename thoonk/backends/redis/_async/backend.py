@@ -56,7 +56,7 @@ class AsyncRedisBackend(AsyncCalls):
             url: ``redis://``, ``rediss://`` (TLS), ``unix://``, ``redis+sentinel://``; also
                 ``valkey://`` and ``valkeys://``. Its query holds options.
             client: a redis-py client whose pool is used, and not closed. Its
-                its owner decides on connection settings.
+                owner decides on connection settings.
             retry_for: seconds for which a call whose connection was lost is repeated; it
                 still takes effect once. A server that was never reached is not
                 waited for.

@@ -167,7 +167,7 @@ class Links:
         self._closed = True
 
     def _drop_idle(self, now: float) -> None:
-        """Drop the link that was used last by the earliest call, if that is long ago."""
+        """Drop the link that has been idle for longest, if that is longer than `IDLE_FOR`."""
         try:
             if now - self._free[0].used <= IDLE_FOR:
                 return

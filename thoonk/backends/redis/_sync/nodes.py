@@ -98,11 +98,11 @@ class Nodes:
             self._places.append(place)
 
     def moved(self, slot: int, node: Node) -> None:
-        """A node is said to have the slot."""
+        """According to another node, this one has the slot."""
         self._owners[slot] = node
 
     def at(self, place: Place, told_by: Node) -> Node:
-        """The node that another speaks of. Without a host it has the same."""
+        """The node at a place that another node has named. No host: it is on the same one."""
         host, port = place
         return self._node((host or told_by.place[0], port))
 
