@@ -185,8 +185,9 @@ def test_of_many_slots_some_are_named() -> None:
 
 
 def test_one_server_is_told_to_be_one(real_world: World) -> None:
+    assert real_world.server is not None
     with pytest.raises(BackendError, match="not part of a cluster: use a backend redis://"):
-        examine(real_world.url.replace("redis://", "redis+cluster://"))
+        examine(real_world.server.url.replace("redis://", "redis+cluster://"))
 
 
 def test_nodes_that_are_not_there_are_an_error() -> None:

@@ -143,6 +143,8 @@ def _slots(line: Mapping[str, Any]) -> Iterator[int]:
 
 
 def _moving(id: str, line: Mapping[str, Any]) -> Iterator[tuple[int, str, str]]:
+    if line["master_id"] != "-":
+        return  # a replica of Valkey repeats what its master says, as its own
     for move in line["migrations"]:
         other = move["node_id"]
         way = (id, other) if move["state"] == "migrating" else (other, id)
