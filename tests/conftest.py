@@ -32,6 +32,7 @@ RESTRICTED = "valkey-8.1"
 
 ALIKE = (
     "tests/cli/",
+    "tests/cluster/test_kit.py",
     "tests/conform/",
     "tests/contract/test_",
     "tests/contract/_sync/",

@@ -26,7 +26,7 @@ def running_clusters() -> Iterator[Callable[[str], clusters.Cluster]]:
         yield get
 
 
-@pytest.fixture(params=["valkey-8.1", "redis-path"])
+@pytest.fixture(params=["redis-6.2", "valkey-8.1", "redis-path"])
 def cluster(
     request: pytest.FixtureRequest, running_clusters: Callable[[str], clusters.Cluster]
 ) -> clusters.Cluster:
