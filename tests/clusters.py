@@ -197,6 +197,20 @@ class Cluster:
         ids = {line.split()[0].decode() for line in lines}
         return next(node for node in self.nodes if node.id in ids)
 
+    def replicate(self, master: Node) -> None:
+        """Wait until its replica has all that it has."""
+        replica = self.replica_of(master)
+
+        def is_level() -> bool:
+            facts = replica.info("replication")
+            level: bool = (
+                facts["master_link_status"] == "up"
+                and facts["slave_repl_offset"] == master.info("replication")["master_repl_offset"]
+            )
+            return level
+
+        becomes_true(is_level)
+
     def other_master(self, node: Node) -> Node:
         return next(other for other in self.masters() if other is not node)
 
@@ -243,13 +257,23 @@ class Cluster:
     def fail_over(self, master: Node) -> Node:
         """Let the replica take over in good order. Returns it."""
         replica = self.replica_of(master)
-        replica.call("CLUSTER", "FAILOVER")
+        for _ in range(3):
+            replica.call("CLUSTER", "FAILOVER")
+            # Servers give up after five seconds, and redis-server 6.2 does for no good reason.
+            with contextlib.suppress(TimeoutError):
+                becomes_true(replica.is_master, 6)
+                break
         becomes_true(replica.is_master, FAILOVER_WITHIN)
         return replica
 
     def kill(self, node: Node) -> None:
         """End it with SIGKILL."""
         node.server.kill()
+
+    def crashed(self) -> list[str]:
+        """The logs of servers that ended by a fault of theirs, or of ours."""
+        logs = [(node.server.folder / "server.log").read_text() for node in self.nodes]
+        return [log for log in logs if "BUG REPORT START" in log]
 
     def restart(self, node: Node) -> None:
         """Start one that was killed, with what it knows of the cluster."""

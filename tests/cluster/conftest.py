@@ -29,11 +29,12 @@ def running_clusters() -> Iterator[Callable[[str], clusters.Cluster]]:
 @pytest.fixture(params=["redis-6.2", "valkey-8.1", "redis-path"])
 def cluster(
     request: pytest.FixtureRequest, running_clusters: Callable[[str], clusters.Cluster]
-) -> clusters.Cluster:
+) -> Iterator[clusters.Cluster]:
     """A cluster, empty."""
     found = running_clusters(request.param)
     found.empty()
-    return found
+    yield found
+    assert not found.crashed(), found.crashed()[0]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -114,7 +114,7 @@ def test_a_master_that_is_killed_is_replaced_without_an_error(cluster: Cluster) 
         queue.put("before")
         master = cluster.owner("{q}")
         replica = cluster.replica_of(master)
-        becomes_true(lambda: replica.call("DBSIZE") == master.call("DBSIZE"))
+        cluster.replicate(master)
         cluster.kill(master)
         try:
             with ThreadPoolExecutor(1) as pool:

@@ -30,6 +30,7 @@ CONNECTION_ERRORS = (
 _CODE = re.compile(r"^(?:.*?@user_script: ?\d+: ?|-)?(?:-)?([A-Z]+)\b ?(.*)", re.DOTALL)
 
 
+_UNBLOCKED = "UNBLOCKED"
 _TRANSIENT = {
     "BUSY",
     "READONLY",
@@ -37,7 +38,7 @@ _TRANSIENT = {
     "MASTERDOWN",
     "CLUSTERDOWN",
     "TRYAGAIN",
-    "UNBLOCKED",
+    _UNBLOCKED,
     "NOREPLICAS",
     "MISCONF",
 }
@@ -115,6 +116,11 @@ def not_begun(error: BaseException) -> ThoonkError:
 
 REPLIES = (driver.BusyLoadingError, driver.AuthenticationError, driver.AuthorizationError)
 """What redis-py takes for errors of the connection, but is a reply."""
+
+
+def is_unblocked(error: driver.ResponseError) -> bool:
+    """Whether it is what a wait is answered with that CLIENT UNBLOCK has ended."""
+    return _code_of(error)[0] == _UNBLOCKED
 
 
 def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:

@@ -232,14 +232,19 @@ class BlockingTakes:
         count = pack(b"LLEN", keys_of(operation.feed).ids)
         send(blocked.connection, REPLY_MARGIN, count + data)
         left = -operation.count
-        with contextlib.suppress(ResponseError):  # what blocks is refused, too, and says so
+        try:
             left += read_reply(blocked.connection, REPLY_MARGIN)
+        except ResponseError as error:
+            if errors.is_unblocked(error):
+                raise  # its own answer may follow
+            # What blocks is refused, too, and says so.
         blocked.unread = 2
         if left > 0:
             self._lines.call(operation.feed, -(-left // operation.count))
 
     def _woken(self, blocked: _Blocked, command: Command[Batch], timeout: float) -> Any:
         blocking_refused: ResponseError | None = None
+        unblocked = False
         latest = time.monotonic() + timeout + REPLY_MARGIN
         try:
             try:
@@ -251,13 +256,18 @@ class BlockingTakes:
                 left = latest - time.monotonic()
                 read_reply(blocked.connection, max(SHORTEST_READ, left))
         except ResponseError as error:
-            blocking_refused = error
+            unblocked = errors.is_unblocked(error)
+            if not unblocked:
+                blocking_refused = error
         blocked.unread = 1
         try:
             reply = read_reply(blocked.connection, REPLY_MARGIN)
         except ResponseError:
             blocked.unread = 0
             raise
+        if unblocked and not isinstance(reply, list):
+            # A server that held the command back does it afterwards all the same.
+            raise ConnectionError("the answer may be that of the command before it")
         blocked.unread = 0
         if blocking_refused is not None and not command.parse(reply).entries:
             # It did not wait: asking again would be a busy loop.
@@ -289,9 +299,14 @@ class BlockingTakes:
         disconnect(blocked.connection)
 
     def _unblock(self, blocked: _Blocked) -> None:
+        """End what it waits for, which is then answered by an error.
+
+        Without ERROR, servers from 6.2 until the summer of 2025 crash if they hold the command
+        back at that moment (CLIENT PAUSE, a failover).
+        """
         connection = take_connection(self._pool)
         try:
-            unblock = pack(b"CLIENT", b"UNBLOCK", blocked.client_id)
+            unblock = pack(b"CLIENT", b"UNBLOCK", blocked.client_id, b"ERROR")
             send(connection, REPLY_MARGIN, unblock)
             read_reply(connection, REPLY_MARGIN)
         except BaseException:

@@ -67,6 +67,8 @@ class Links:
         self._pid = os.getpid()
         self._free: deque[Link] = deque()
         self._wanting: deque[None] = deque()
+        # As many as links have of the pool's connections: a deque counts without a lock.
+        self._taken: deque[None] = deque()
         self._closed = False
 
     def take(self) -> Link:
@@ -76,6 +78,7 @@ class Links:
             self._pid = os.getpid()
             self._free = deque()
             self._wanting = deque()
+            self._taken = deque()
         try:
             return self._free.pop()
         except IndexError:
@@ -92,7 +95,7 @@ class Links:
             self._wanting.append(None)
             try:
                 # One may have become free since `take` looked.
-                connection = self._spare() or take_connection(self._pool)
+                connection = self._spare() or self._take_connection()
             finally:
                 self._wanting.pop()
             link.connection = connection
@@ -154,12 +157,17 @@ class Links:
             link.unread = False
         if connection is not None and not self._keep:
             link.connection = None
-            shielded(give_connection, self._pool, connection)
+            self._give_connection(connection)
         link.used = time.monotonic()
         self._free.append(link)
-        # Callers that wait for the pool get connections that are not in use.
-        while self._wanting and (connection := self._spare()) is not None:
-            shielded(give_connection, self._pool, connection)
+        # Callers that wait for the pool get connections that are not in use. While it has some
+        # left they do not wait, and what is given back to it stays open.
+        while (
+            self._wanting
+            and len(self._taken) >= self._pool.max_connections
+            and (connection := self._spare()) is not None
+        ):
+            self._give_connection(connection)
         self._drop_idle(link.used)
 
     def close(self) -> None:
@@ -176,7 +184,17 @@ class Links:
             return
         if link.connection is not None:
             disconnect(link.connection)
-            shielded(give_connection, self._pool, link.connection)
+            self._give_connection(link.connection)
+
+    def _take_connection(self) -> Connection:
+        connection = take_connection(self._pool)
+        self._taken.append(None)
+        return connection
+
+    def _give_connection(self, connection: Connection) -> None:
+        with contextlib.suppress(IndexError):  # it was forked in between
+            self._taken.pop()
+        shielded(give_connection, self._pool, connection)
 
     def _spare(self) -> Connection | None:
         """A connection that a free link keeps, taken from it."""
