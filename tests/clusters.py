@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import socket
 import subprocess
@@ -218,6 +219,11 @@ class Cluster:
         """A plain redis-py client of the cluster."""
         return redis.RedisCluster(host="127.0.0.1", port=self.nodes[0].port, protocol=2)
 
+    @functools.cached_property
+    def raw(self) -> Any:
+        """One that is kept until the end: connecting takes it a while."""
+        return self.client()
+
     def empty(self) -> None:
         """Remove all that tests have left."""
         for node in self.masters():
@@ -271,8 +277,9 @@ class Cluster:
         node.server.kill()
 
     def crashed(self) -> list[str]:
-        """The logs of servers that ended by a fault of theirs, or of ours."""
-        logs = [(node.server.folder / "server.log").read_text() for node in self.nodes]
+        """The logs of servers that are gone by a fault of theirs, or of ours."""
+        gone = [node for node in self.nodes if not self._runs(node)]
+        logs = [(node.server.folder / "server.log").read_text() for node in gone]
         return [log for log in logs if "BUG REPORT START" in log]
 
     def restart(self, node: Node) -> None:
@@ -280,6 +287,8 @@ class Cluster:
         node.server.start()
 
     def stop(self) -> None:
+        if "raw" in vars(self):
+            self.raw.close()
         for node in self.nodes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 node.stop()

@@ -9,8 +9,6 @@ import clusters
 import pytest
 from conftest import _binary
 
-from thoonk.exceptions import UnsupportedOperation
-
 
 @pytest.fixture(scope="session")
 def running_clusters() -> Iterator[Callable[[str], clusters.Cluster]]:
@@ -35,14 +33,3 @@ def cluster(
     found.empty()
     yield found
     assert not found.crashed(), found.crashed()[0]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call() -> Iterator[None]:
-    """Skip what needs notices: a cluster has none yet."""
-    try:
-        return (yield)
-    except UnsupportedOperation as error:
-        if "notices" not in str(error):
-            raise
-        pytest.skip(str(error))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from clusters import Cluster
@@ -16,17 +14,25 @@ from thoonk.testing._async.prefixed import AsyncPrefixed
 from thoonk.testing._sync.prefixed import Prefixed
 from thoonk.testing.clock import rewind, rewind_workers
 
+ORDER = dict.fromkeys(
+    (
+        "test_a_feed_tells_of_its_configuration_and_its_end",
+        "test_nothing_is_lost_between_a_feeds_creation_and_its_first_publish",
+    ),
+    "notices of different nodes have no order: of a feed, and of the names of all feeds",
+)
+
 
 def pass_time(cluster: Cluster, seconds: float) -> None:
-    with contextlib.closing(cluster.client()) as raw:
-        client: Any = raw
-        for name in client.smembers("feeds"):
-            rewind(client, name.decode(), seconds)
-        rewind_workers(client, seconds)
+    for name in cluster.raw.smembers("feeds"):
+        rewind(cluster.raw, name.decode(), seconds)
+    rewind_workers(cluster.raw, seconds)
 
 
 class AsyncOnCluster(AsyncContract):
     """A contract class that stands behind this one runs on a cluster."""
+
+    deviations = ORDER
 
     @pytest.fixture
     def open_async_backend(self, cluster: Cluster) -> Callable[[], AsyncBackend]:
@@ -40,6 +46,8 @@ class AsyncOnCluster(AsyncContract):
 class OnCluster(Contract):
     """A contract class that stands behind this one runs on a cluster."""
 
+    deviations = ORDER
+
     @pytest.fixture
     def open_backend(self, cluster: Cluster) -> Callable[[], Backend]:
         self.cluster = cluster
@@ -49,32 +57,10 @@ class OnCluster(Contract):
         pass_time(self.cluster, seconds)
 
 
-# The scripts are the same on one server: these are the ones that ask the most of how they are sent.
-ON_CLUSTERS = (
-    testing.AsyncBackendContract,
-    testing.AsyncCancellationContract,
-    testing.AsyncClaimsContract,
-    testing.AsyncJobContract,
-    testing.AsyncQueueContract,
-    testing.BulkContract,
-    testing.FeedContract,
-    testing.PauseContract,
-    testing.StatsContract,
-    testing.ThreadContract,
-)
-
-WAITING_FOR_RESULTS = dict.fromkeys(
-    (
-        "test_a_result_that_comes_after_one_asks",
-        "test_another_jobs_result_is_not_ones_own",
-    ),
-    "a cluster has no notices yet",
-)
-
-for base in ON_CLUSTERS:
-    name = base.__name__
-    on = AsyncOnCluster if name.startswith("Async") else OnCluster
-    here: dict[str, Any] = {"__module__": __name__}
-    if name.endswith("JobContract"):
-        here["deviations"] = WAITING_FOR_RESULTS
-    globals()["Test" + name] = type("Test" + name, (on, base), here)
+for name in testing.__all__:
+    base = getattr(testing, name)
+    if isinstance(base, type) and issubclass(base, (AsyncContract, Contract)):
+        if base in (AsyncContract, Contract):
+            continue
+        on = AsyncOnCluster if issubclass(base, AsyncContract) else OnCluster
+        globals()["Test" + name] = type("Test" + name, (on, base), {"__module__": __name__})

@@ -56,6 +56,22 @@ def test_many_subscriptions_need_one_connection(real_world: World) -> None:
         poll(lambda: listening(real_world) == 0)
 
 
+async def test_one_that_begins_while_the_last_one_ends_goes_on(real_world: World) -> None:
+    async with AsyncThoonk(backend=real_world.url) as thoonk:
+        feed = await thoonk.feed("f")
+        for number in range(30):
+            last = await thoonk.backend.listen("f")
+
+            async def begin(later: float) -> Any:
+                await asyncio.sleep(later)
+                return await thoonk.backend.listen("f")
+
+            _, subscription = await asyncio.gather(last.close(), begin(number % 5 * 0.0002))
+            await feed.publish("x")
+            assert items([await subscription.get(20)]) == [b"x"]
+            await subscription.close()
+
+
 async def test_many_async_subscriptions_need_two_connections(real_world: World) -> None:
     async with AsyncThoonk(backend=real_world.url) as thoonk:
         feed = await thoonk.feed("f")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, ParamSpec, TypeVar
 
@@ -151,6 +152,10 @@ class _Sturdy(Coroutine[Any, Any, None]):
         self._coroutine.close()
 
 
+NEEDED_AGAIN = 0.02
+"""Seconds after which who waits for the end of something looks whether it is needed."""
+
+
 class Background:
     """Work that lasts until its function returns."""
 
@@ -160,13 +165,20 @@ class Background:
 
         self._task = asyncio.create_task(_Sturdy(run()), name=name)
 
-    async def join(self, timeout: float) -> None:
-        """Wait until it has ended; cancel it after ``timeout`` seconds."""
+    async def join(self, timeout: float, is_needed: Callable[[], object] = lambda: False) -> None:
+        """Wait until it has ended; cancel it after ``timeout`` seconds.
+
+        Neither is done any more once ``is_needed`` is true: somebody else needs it.
+        """
         if not is_loop_running():
             return  # in a forked child: the task is the parent's
         if asyncio.current_task() is self._task:
             return  # a handler closes its own client
-        await asyncio.wait([self._task], timeout=timeout)
-        if not self._task.done():
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        deadline = time.monotonic() + timeout
+        while not self._task.done() and not is_needed():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+            else:
+                await asyncio.wait([self._task], timeout=min(left, NEEDED_AGAIN))

@@ -63,6 +63,10 @@ class HomeLoop:
         """Nothing to check."""
 
 
+NEEDED_AGAIN = 0.02
+"""Seconds after which who waits for the end of something looks whether it is needed."""
+
+
 class Background:
     """Work that lasts until its function returns."""
 
@@ -71,7 +75,16 @@ class Background:
         self._thread = threading.Thread(target=function, name=name, daemon=True)
         self._thread.start()
 
-    def join(self, timeout: float) -> None:
-        """Wait until it has ended, ``timeout`` seconds at most."""
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout)
+    def join(self, timeout: float, is_needed: Callable[[], object] = lambda: False) -> None:
+        """Wait until it has ended, ``timeout`` seconds at most.
+
+        That is not done any more once ``is_needed`` is true: somebody else needs it.
+        """
+        if threading.current_thread() is self._thread:
+            return
+        deadline = time.monotonic() + timeout
+        while self._thread.is_alive() and not is_needed():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            self._thread.join(min(left, NEEDED_AGAIN))

@@ -123,6 +123,11 @@ def is_unblocked(error: driver.ResponseError) -> bool:
     return _code_of(error)[0] == _UNBLOCKED
 
 
+def is_passing(error: driver.ResponseError) -> bool:
+    """Whether what was refused may be done in a while, or by another server."""
+    return isinstance(of_server(error), (Elsewhere, BackendUnavailable))
+
+
 def answer_lost(error: BaseException, command: Command[Any]) -> ThoonkError:
     """The connection failed between sending and the reply."""
     text = text_of(error)

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
+from thoonk.backends.redis import wire
 from thoonk.backends.redis.packing import Word
 from thoonk.exceptions import InvalidValue
 
@@ -23,6 +24,10 @@ def slot_of(key: Word) -> int:
     """The slot of a key."""
     slot: int = key_slot(key if isinstance(key, bytes) else str(key).encode())
     return slot
+
+
+CATALOGUE_SLOT = slot_of(wire.FEEDS)
+"""Where the names of all feeds are."""
 
 
 @functools.lru_cache(maxsize=4096)

@@ -120,6 +120,11 @@ def marker_channel(token: str) -> bytes:
     return b"feed.marker:" + encode_name(token)
 
 
+def alarm_of(feed: str) -> bytes:
+    """A channel in the slot of a feed's keys, on which nobody publishes."""
+    return b"feed.alarm:" + encode_name(feed)
+
+
 @functools.lru_cache(maxsize=4096)
 def keys_of(feed: str) -> Keys:
     """The keys and channels of the feed of that name."""

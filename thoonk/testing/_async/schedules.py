@@ -117,7 +117,7 @@ class AsyncSchedulesContract(AsyncContract):
         job = await thoonk.job("j")
         for name, every in (("c", 1.5), ("a", 1.2), ("b", 1.4)):
             await job.schedule(name, name, every=every)
-        await self.pass_time(2)
+        await self.pass_time(1.55)
         assert [(await job.get(timeout=5)).item for _ in range(3)] == [*"abc"]
 
     async def test_a_job_of_high_priority_is_claimed_before_all_that_waits(

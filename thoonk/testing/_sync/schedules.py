@@ -116,7 +116,7 @@ class SchedulesContract(Contract):
         job = thoonk.job("j")
         for name, every in (("c", 1.5), ("a", 1.2), ("b", 1.4)):
             job.schedule(name, name, every=every)
-        self.pass_time(2)
+        self.pass_time(1.55)
         assert [(job.get(timeout=5)).item for _ in range(3)] == [*"abc"]
 
     def test_a_job_of_high_priority_is_claimed_before_all_that_waits(self, thoonk: Thoonk) -> None:

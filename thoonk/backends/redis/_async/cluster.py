@@ -10,13 +10,15 @@ from redis.exceptions import RedisError, TryAgainError
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._async.blocking import AsyncBlockingTakes
 from thoonk.backends.redis._async.calls import FIRST_PAUSE, AsyncCalls
+from thoonk.backends.redis._async.cluster_notices import AsyncClusterNotices
+from thoonk.backends.redis._async.cluster_subscription import AsyncClusterSubscription
 from thoonk.backends.redis._async.connection import (
     Client,
     close_pool,
     dedicated_connection,
     open_pool,
 )
-from thoonk.backends.redis._async.nodes import AsyncNode, AsyncNodes
+from thoonk.backends.redis._async.nodes import MOST_REDIRECTIONS, AsyncNode, AsyncNodes
 from thoonk.backends.redis._async.server import AsyncServer
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.commands import Command
@@ -27,13 +29,10 @@ from thoonk.backends.redis.settings import check_db, with_defaults
 from thoonk.backends.redis.slots import Place, check_tagged, slot_of
 from thoonk.backends.redis.wire import keys_of
 from thoonk.concurrency._async import wait_event
-from thoonk.exceptions import BackendUnavailable, InvalidValue, OutcomeUnknown, UnsupportedOperation
+from thoonk.exceptions import BackendUnavailable, InvalidValue, OutcomeUnknown
 from thoonk.operations import Batch, FeedOperation, Operation, TakeOperation
 
 R = TypeVar("R")
-
-MOST_REDIRECTIONS = 5
-"""How often a call is sent on from node to node at once. Then there is a pause."""
 
 CONNECT_TIMEOUT = 2.0
 """Seconds to connect to a node. Another can answer for one that is down."""
@@ -88,6 +87,9 @@ class AsyncClusterBackend(AsyncCalls):
             dedicated_connection(self._open_node(address.nodes[0]).server.pool)
         except (TypeError, ValueError, RedisError) as error:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
+        self._notices = AsyncClusterNotices(
+            self._nodes, self._db, self.execute, lambda: self._retry_for if self._reached else 0.0
+        )
         self._pid = os.getpid()
 
     def _open_node(self, place: Place) -> AsyncNode:
@@ -175,13 +177,28 @@ class AsyncClusterBackend(AsyncCalls):
         for node in self._nodes:
             await node.blocking.interrupt(operation)
 
-    async def listen(self, feed: str | None = None) -> Any:  # noqa: ARG002
-        """Refused: a cluster has no notices that can be relied on yet."""
+    async def listen(self, feed: str | None = None) -> AsyncClusterSubscription:
+        """Subscribe at the node that has the feed, or at each master.
+
+        Between feeds of different nodes, notices have no order.
+
+        Raises:
+            InvalidValue: the feed's name has no part in braces.
+        """
         self._check_open()
-        raise UnsupportedOperation(
-            "there are no notices on a cluster yet: subscriptions, handlers and waiting for "
-            "results do not work there"
-        )
+        if feed is not None:
+            check_tagged(feed)
+        subscription = AsyncClusterSubscription(self._notices, feed)
+        try:
+            await subscription.open()
+        except BackendUnavailable:
+            self._check_open()
+            raise
+        if self._closing.is_set():
+            # Closing may not have seen it.
+            await subscription.close()
+            self._check_open()
+        return subscription
 
     async def close(self) -> None:
         """Close what was opened here; wake blocked callers."""
@@ -190,6 +207,7 @@ class AsyncClusterBackend(AsyncCalls):
         if self._pid == os.getpid():
             self._home.check()
         self._closing.set()
+        await self._notices.close()
         for node in self._nodes:
             await node.blocking.close()
             node.server.close()

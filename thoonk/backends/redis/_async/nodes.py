@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 from redis.exceptions import ResponseError
@@ -12,10 +12,11 @@ from redis.exceptions import ResponseError
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._async.blocking import AsyncBlockingTakes
 from thoonk.backends.redis._async.connection import (
-    dedicated_connection,
     disconnect,
+    give_connection,
     read_reply,
     send,
+    take_connection,
 )
 from thoonk.backends.redis._async.server import AsyncServer
 from thoonk.backends.redis.packing import pack
@@ -24,6 +25,9 @@ from thoonk.concurrency._async import Turn
 from thoonk.exceptions import BackendUnavailable
 
 ASK = pack(b"CLUSTER", b"INFO") + pack(b"CLUSTER", b"SLOTS")
+
+MOST_REDIRECTIONS = 5
+"""How often one is sent on from node to node at once. Then there is a pause."""
 
 ASK_TIMEOUT = 2.0
 """Seconds for a node to say who has which slot. Then another is asked."""
@@ -86,6 +90,32 @@ class AsyncNodes:
             raise BackendUnavailable(f"no node of the cluster has slot {slot}; nothing was done")
         return node
 
+    @property
+    def owners(self) -> Sequence[AsyncNode | None]:
+        """The masters of all slots, as far as is known. None: nobody has the slot."""
+        return self._owners
+
+    async def look(self) -> None:
+        """Ask one node whether anything has changed: each time another one.
+
+        Raises:
+            BackendUnavailable: no node can be reached.
+            AccessDenied: the nodes do not let us in.
+        """
+        if not self._is_doubtful:
+            place = self._places[0]
+            self._put_last(place)
+            try:
+                layout = await self._layout(self._node(place))
+            except (*errors.CONNECTION_ERRORS, ResponseError):
+                self._is_doubtful = True
+            else:
+                # One that is cut off from the others knows less than they.
+                if layout.epoch >= self._epoch and layout.shards:
+                    self._use(layout)
+        if self._is_doubtful:
+            await self._learn()
+
     def doubt(self, node: AsyncNode) -> None:
         """The node is not there, or cannot do it: ask another who has its slots now."""
         self._is_doubtful = True
@@ -144,13 +174,16 @@ class AsyncNodes:
         return best
 
     async def _layout(self, node: AsyncNode) -> Layout:
-        connection = dedicated_connection(node.server.pool)
+        connection = await take_connection(node.server.pool)
         try:
             await send(connection, ASK_TIMEOUT, ASK)
             info = await read_reply(connection, ASK_TIMEOUT)
             slots = await read_reply(connection, ASK_TIMEOUT)
-        finally:
+        except BaseException:
             await disconnect(connection)
+            raise
+        finally:
+            await give_connection(node.server.pool, connection)
         return Layout.read(info, slots, node.place[0])
 
     def _use(self, layout: Layout) -> None:

@@ -1,4 +1,4 @@
-"""Notices from Redis' pub/sub channels: the subscriptions of a backend share a connection."""
+"""Notices from Redis' pub/sub channels: the listeners of a backend share a connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -25,16 +25,14 @@ from thoonk.backends.redis._async.connection import (
     send,
     unread,
 )
+from thoonk.backends.redis._async.listener import AsyncListener
 from thoonk.backends.redis.known_feeds import KnownFeeds
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.settings import FIRST_REPLY_TIMEOUT
 from thoonk.concurrency._async import Background, Event, Lock, shielded, sleep, wait_event
 from thoonk.exceptions import AccessDenied, ThoonkError
-from thoonk.notices import Created, Deleted, Gap, Marker
+from thoonk.notices import Created, Deleted, Marker
 from thoonk.operations import FeedIsRegistered, FeedNames, Operation
-
-if TYPE_CHECKING:
-    from thoonk.backends.redis._async.subscription import AsyncRedisSubscription
 
 logger = logging.getLogger("thoonk.notices")
 
@@ -53,11 +51,13 @@ LONGEST_PAUSE = 2.0
 ENDS_WITHIN = 1.0
 """Seconds for the connection to end in good order."""
 
+_CONFIRMATIONS = (b"subscribe", b"psubscribe", b"ssubscribe", b"sunsubscribe")
+
 
 class AsyncPubSub:
-    """One connection to pub/sub, what reads it, and the subscriptions that get what it reads.
+    """One connection to pub/sub, what reads it, and the listeners that get what it reads.
 
-    It exists while there is a subscription. One that is no longer referenced is forgotten.
+    It exists while there is a listener. One that is no longer referenced is forgotten.
     """
 
     def __init__(
@@ -65,7 +65,21 @@ class AsyncPubSub:
         pool: Pool,
         db: int,
         execute: Callable[[Operation[Any]], Coroutine[Any, Any, Any]],
+        on_loss: Callable[[], object] = lambda: None,
+        *,
+        has_dbs: bool = True,
     ) -> None:
+        """It connects when there is a listener.
+
+        Args:
+            pool: settings of the connection.
+            db: which notices are for the listeners.
+            execute: asks the backend which feeds there are.
+            on_loss: called when the connection is lost, and when another cannot be had.
+            has_dbs: whether the server has other dbs, which use the same channels.
+        """
+        self._has_dbs = has_dbs
+        self._on_loss = on_loss
         self._pool = pool
         self._db = db
         self._execute = execute
@@ -78,10 +92,11 @@ class AsyncPubSub:
         self._sending = Lock()
         # By feed ("": all) and marker; and all of them by marker. They change only while nothing is
         # sent, so what the server is told last is what holds.
-        self._of_feed: dict[str, dict[str, weakref.ref[AsyncRedisSubscription]]] = {}
-        self._all: dict[str, weakref.ref[AsyncRedisSubscription]] = {}
-        # What the server has yet to confirm: the last channel of each command.
-        self._unconfirmed: deque[tuple[bytes, AsyncRedisSubscription]] = deque()
+        self._of_feed: dict[str, dict[str, weakref.ref[AsyncListener]]] = {}
+        self._all: dict[str, weakref.ref[AsyncListener]] = {}
+        # What the server has yet to confirm: the last channel of each command. None: an end.
+        self._unconfirmed: deque[tuple[bytes, AsyncListener | None]] = deque()
+        self._alarms: set[bytes] = set()
         self._connection: Connection = None
         self._is_connected = False
         self._reading: Background | None = None
@@ -101,7 +116,7 @@ class AsyncPubSub:
 
     # --- subscriptions --------------------------------------------------------------------
 
-    async def add(self, subscription: AsyncRedisSubscription) -> None:
+    async def add(self, subscription: AsyncListener) -> None:
         """Subscribe. What happens after it has returned is delivered.
 
         Raises:
@@ -117,7 +132,7 @@ class AsyncPubSub:
                 raise errors.not_sent(error) from error
             raise
 
-    async def _begin_to_deliver(self, subscription: AsyncRedisSubscription) -> None:
+    async def _begin_to_deliver(self, subscription: AsyncListener) -> None:
         async with self._changing:
             await self._remember(subscription)
             if self._is_connected:
@@ -135,7 +150,7 @@ class AsyncPubSub:
         if subscription.refusal is not None:
             raise subscription.refusal
 
-    async def add_when_possible(self, subscription: AsyncRedisSubscription) -> None:
+    async def add_when_possible(self, subscription: AsyncListener) -> None:
         """Subscribe, now or later: it gets a `Gap` when it is done."""
         self._check_process()
         async with self._changing:
@@ -146,29 +161,35 @@ class AsyncPubSub:
                     await self._subscribe([subscription])
             self._read_on()
 
-    async def remove(self, subscription: AsyncRedisSubscription) -> None:
+    async def remove(self, subscription: AsyncListener) -> None:
         """Unsubscribe. The last one ends the connection."""
         self._check_process()
         async with self._sending:
             if self._all.pop(subscription.marker, None) is None:
                 return
             channels = [wire.marker_channel(subscription.marker)]
+            commands = []
             members = self._of_feed[subscription.feed or ""]
             members.pop(subscription.marker, None)
             if not members:
                 del self._of_feed[subscription.feed or ""]
-                if subscription.feed is not None:
-                    channels += wire.channels_of(subscription.feed)
+                channels += subscription.channels
+                if subscription.alarm in self._alarms:
+                    self._alarms.discard(subscription.alarm)
+                    # The server refuses it if the slot has left by now.
+                    self._unconfirmed.append((subscription.alarm, None))
+                    commands.append(pack(b"SUNSUBSCRIBE", subscription.alarm))
+            commands.append(pack(b"UNSUBSCRIBE", *channels))
             self._changed.set()
             if self._is_connected and self._connection is not None:
                 # Its confirmation wakes what reads.
                 with contextlib.suppress(*errors.CONNECTION_ERRORS):
-                    await send(self._connection, PING_DEADLINE, pack(b"UNSUBSCRIBE", *channels))
+                    await send(self._connection, PING_DEADLINE, b"".join(commands))
         reading = self._reading
         if not self._all and reading is not None:
-            await reading.join(ENDS_WITHIN)
+            await reading.join(ENDS_WITHIN, lambda: self._all)
 
-    async def _remember(self, subscription: AsyncRedisSubscription) -> None:
+    async def _remember(self, subscription: AsyncListener) -> None:
         marker, feed = subscription.marker, subscription.feed or ""
 
         def forget(_: object) -> None:
@@ -182,9 +203,7 @@ class AsyncPubSub:
         if feed:
             self._known.remember(feed, own=True)
 
-    def _alive(
-        self, references: Iterable[weakref.ref[AsyncRedisSubscription]]
-    ) -> list[AsyncRedisSubscription]:
+    def _alive(self, references: Iterable[weakref.ref[AsyncListener]]) -> list[AsyncListener]:
         found = [reference() for reference in tuple(references)]
         return [subscription for subscription in found if subscription is not None]
 
@@ -230,6 +249,7 @@ class AsyncPubSub:
         try:
             self._early.clear()
             self._unconfirmed.clear()
+            self._alarms.clear()
             self._try_again_at = math.inf
             subscriptions = self._alive(self._all.values())
             await self._subscribe(subscriptions)
@@ -241,7 +261,7 @@ class AsyncPubSub:
                     self._early.append(message)
             feeds = tuple(self._of_feed)
             self._known = KnownFeeds(filter(None, feeds))
-            if "" in feeds:
+            if "" in feeds and self._has_dbs:
                 for feed in await self._execute(FeedNames()):
                     self._known.remember(feed, own=True)
         except BaseException:
@@ -250,19 +270,19 @@ class AsyncPubSub:
         self._is_connected = True
         self._changed.set()
 
-    async def _subscribe(self, subscriptions: Iterable[AsyncRedisSubscription]) -> None:
+    async def _subscribe(self, subscriptions: Iterable[AsyncListener]) -> None:
         commands = []
         for subscription in subscriptions:
             subscription.refusal = None
             marker = wire.marker_channel(subscription.marker)
-            if subscription.feed is None:
-                patterns = tuple(wire.patterns())
-                self._unconfirmed.append((patterns[-1], subscription))
-                commands.append(pack(b"PSUBSCRIBE", *patterns))
-                channels = [*wire.CATALOGUE_CHANNELS, marker]
-            else:
-                channels = [*wire.CATALOGUE_CHANNELS, *wire.channels_of(subscription.feed), marker]
+            if subscription.alarm is not None:
+                self._unconfirmed.append((subscription.alarm, subscription))
+                commands.append(pack(b"SSUBSCRIBE", subscription.alarm))
+            if subscription.patterns:
+                self._unconfirmed.append((subscription.patterns[-1], subscription))
+                commands.append(pack(b"PSUBSCRIBE", *subscription.patterns))
             self._unconfirmed.append((marker, subscription))
+            channels = [*subscription.catalogue, *subscription.channels, marker]
             commands.append(pack(b"SUBSCRIBE", *channels))
         await self._send(b"".join(commands))
 
@@ -273,27 +293,39 @@ class AsyncPubSub:
         except ResponseError as error:
             if not self._unconfirmed:
                 raise
-            _, subscription = self._unconfirmed.popleft()
-            subscription.refusal = error
-            if subscription.subscribed.is_set():
-                self._try_again_at = time.monotonic() + LONGEST_PAUSE
-                self._tell(error)
-            subscription.subscribed.set()
+            channel, subscription = self._unconfirmed.popleft()
+            if subscription is not None:
+                self._refused(channel, subscription, error)
             return None
         return message
 
+    def _refused(self, channel: bytes, subscription: AsyncListener, error: ResponseError) -> None:
+        if channel == subscription.alarm and not errors.is_passing(error):
+            subscription.alarm = None  # the server has no such thing, or not for this user
+            return
+        subscription.refusal = error
+        if subscription.refused(error):
+            pass
+        elif subscription.subscribed.is_set():
+            self._try_again_at = time.monotonic() + LONGEST_PAUSE
+            self._tell(error)
+        subscription.subscribed.set()
+
     def _confirms(self, message: list[Any]) -> bool:
         """Whether it is a confirmation, of which a subscription learns if it was the last."""
-        if message[0] not in (b"subscribe", b"psubscribe"):
+        if message[0] not in _CONFIRMATIONS:
             return False
         if not self._unconfirmed or message[1] != self._unconfirmed[0][0]:
-            return True
+            # An alarm that nobody has ended is ended by the server.
+            is_alarm: bool = message[0] == b"sunsubscribe"
+            return not is_alarm
         channel, subscription = self._unconfirmed.popleft()
-        is_last = channel == wire.marker_channel(subscription.marker)
-        if is_last and subscription.refusal is None:
-            if subscription.subscribed.is_set():
-                # It was subscribed before, and may have missed something.
-                subscription.mailbox.hear(Gap(subscription.feed or ""))
+        if subscription is None:
+            return True
+        if channel == subscription.alarm:
+            self._alarms.add(channel)
+        elif channel == wire.marker_channel(subscription.marker) and subscription.refusal is None:
+            subscription.confirmed()
             subscription.subscribed.set()
         return True
 
@@ -349,7 +381,16 @@ class AsyncPubSub:
             received = self._understand(message)
             if received is not None:
                 await self._deliver(received)
+            elif message[0] == b"sunsubscribe":
+                await self._alarmed(message[1])
         return True
+
+    async def _alarmed(self, alarm: bytes) -> None:
+        """The node is not the one to listen to any more, and says so to who asks again."""
+        self._alarms.discard(alarm)
+        alive = self._alive(self._all.values())
+        with contextlib.suppress(*errors.CONNECTION_ERRORS):
+            await self._subscribe(each for each in alive if each.alarm == alarm)
 
     async def _drop(self) -> None:
         self._is_connected = False
@@ -371,6 +412,7 @@ class AsyncPubSub:
             except (*errors.CONNECTION_ERRORS, ResponseError, ThoonkError) as error:
                 self._tell(error)
                 self._pause = self._longer_pause()
+                self._on_loss()
                 return
         self._pause = 0.0
         if self._try_again_at == math.inf:
@@ -431,6 +473,8 @@ class AsyncPubSub:
                         extra={"event": "notices_connection_lost", "feed": self._feed},
                     )
             await self._drop()
+            if self._all and not self._is_closed:
+                self._on_loss()
             return None
 
     async def _ping(self) -> bool:
@@ -467,10 +511,12 @@ class AsyncPubSub:
                 return
             references = [reference for some in members for reference in tuple(some.values())]
         for subscription in self._alive(references):
-            subscription.mailbox.hear(notice)
+            subscription.hear(notice)
 
     async def _is_ours(self, received: wire.Received) -> bool:
         """Whether the notice is of this db: channels are shared by all dbs of a server."""
+        if not self._has_dbs:
+            return True
         notice = received.notice
         feed = notice.feed
         if received.db is not None:

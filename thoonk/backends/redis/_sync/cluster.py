@@ -11,13 +11,15 @@ from redis.exceptions import RedisError, TryAgainError
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._sync.blocking import BlockingTakes
 from thoonk.backends.redis._sync.calls import FIRST_PAUSE, Calls
+from thoonk.backends.redis._sync.cluster_notices import ClusterNotices
+from thoonk.backends.redis._sync.cluster_subscription import ClusterSubscription
 from thoonk.backends.redis._sync.connection import (
     Client,
     close_pool,
     dedicated_connection,
     open_pool,
 )
-from thoonk.backends.redis._sync.nodes import Node, Nodes
+from thoonk.backends.redis._sync.nodes import MOST_REDIRECTIONS, Node, Nodes
 from thoonk.backends.redis._sync.server import Server
 from thoonk.backends.redis.address import Address
 from thoonk.backends.redis.commands import Command
@@ -28,13 +30,10 @@ from thoonk.backends.redis.settings import check_db, with_defaults
 from thoonk.backends.redis.slots import Place, check_tagged, slot_of
 from thoonk.backends.redis.wire import keys_of
 from thoonk.concurrency._sync import wait_event
-from thoonk.exceptions import BackendUnavailable, InvalidValue, OutcomeUnknown, UnsupportedOperation
+from thoonk.exceptions import BackendUnavailable, InvalidValue, OutcomeUnknown
 from thoonk.operations import Batch, FeedOperation, Operation, TakeOperation
 
 R = TypeVar("R")
-
-MOST_REDIRECTIONS = 5
-"""How often a call is sent on from node to node at once. Then there is a pause."""
 
 CONNECT_TIMEOUT = 2.0
 """Seconds to connect to a node. Another can answer for one that is down."""
@@ -89,6 +88,9 @@ class ClusterBackend(Calls):
             dedicated_connection(self._open_node(address.nodes[0]).server.pool)
         except (TypeError, ValueError, RedisError) as error:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
+        self._notices = ClusterNotices(
+            self._nodes, self._db, self.execute, lambda: self._retry_for if self._reached else 0.0
+        )
         self._pid = os.getpid()
 
     def _open_node(self, place: Place) -> Node:
@@ -176,13 +178,28 @@ class ClusterBackend(Calls):
         for node in self._nodes:
             node.blocking.interrupt(operation)
 
-    def listen(self, feed: str | None = None) -> Any:  # noqa: ARG002
-        """Refused: a cluster has no notices that can be relied on yet."""
+    def listen(self, feed: str | None = None) -> ClusterSubscription:
+        """Subscribe at the node that has the feed, or at each master.
+
+        Between feeds of different nodes, notices have no order.
+
+        Raises:
+            InvalidValue: the feed's name has no part in braces.
+        """
         self._check_open()
-        raise UnsupportedOperation(
-            "there are no notices on a cluster yet: subscriptions, handlers and waiting for "
-            "results do not work there"
-        )
+        if feed is not None:
+            check_tagged(feed)
+        subscription = ClusterSubscription(self._notices, feed)
+        try:
+            subscription.open()
+        except BackendUnavailable:
+            self._check_open()
+            raise
+        if self._closing.is_set():
+            # Closing may not have seen it.
+            subscription.close()
+            self._check_open()
+        return subscription
 
     def close(self) -> None:
         """Close what was opened here; wake blocked callers."""
@@ -191,6 +208,7 @@ class ClusterBackend(Calls):
         if self._pid == os.getpid():
             self._home.check()
         self._closing.set()
+        self._notices.close()
         for node in self._nodes:
             node.blocking.close()
             node.server.close()

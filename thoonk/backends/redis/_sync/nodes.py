@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 from redis.exceptions import ResponseError
@@ -13,10 +13,11 @@ from redis.exceptions import ResponseError
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._sync.blocking import BlockingTakes
 from thoonk.backends.redis._sync.connection import (
-    dedicated_connection,
     disconnect,
+    give_connection,
     read_reply,
     send,
+    take_connection,
 )
 from thoonk.backends.redis._sync.server import Server
 from thoonk.backends.redis.packing import pack
@@ -25,6 +26,9 @@ from thoonk.concurrency._sync import Turn
 from thoonk.exceptions import BackendUnavailable
 
 ASK = pack(b"CLUSTER", b"INFO") + pack(b"CLUSTER", b"SLOTS")
+
+MOST_REDIRECTIONS = 5
+"""How often one is sent on from node to node at once. Then there is a pause."""
 
 ASK_TIMEOUT = 2.0
 """Seconds for a node to say who has which slot. Then another is asked."""
@@ -87,6 +91,32 @@ class Nodes:
             raise BackendUnavailable(f"no node of the cluster has slot {slot}; nothing was done")
         return node
 
+    @property
+    def owners(self) -> Sequence[Node | None]:
+        """The masters of all slots, as far as is known. None: nobody has the slot."""
+        return self._owners
+
+    def look(self) -> None:
+        """Ask one node whether anything has changed: each time another one.
+
+        Raises:
+            BackendUnavailable: no node can be reached.
+            AccessDenied: the nodes do not let us in.
+        """
+        if not self._is_doubtful:
+            place = self._places[0]
+            self._put_last(place)
+            try:
+                layout = self._layout(self._node(place))
+            except (*errors.CONNECTION_ERRORS, ResponseError):
+                self._is_doubtful = True
+            else:
+                # One that is cut off from the others knows less than they.
+                if layout.epoch >= self._epoch and layout.shards:
+                    self._use(layout)
+        if self._is_doubtful:
+            self._learn()
+
     def doubt(self, node: Node) -> None:
         """The node is not there, or cannot do it: ask another who has its slots now."""
         self._is_doubtful = True
@@ -145,13 +175,16 @@ class Nodes:
         return best
 
     def _layout(self, node: Node) -> Layout:
-        connection = dedicated_connection(node.server.pool)
+        connection = take_connection(node.server.pool)
         try:
             send(connection, ASK_TIMEOUT, ASK)
             info = read_reply(connection, ASK_TIMEOUT)
             slots = read_reply(connection, ASK_TIMEOUT)
-        finally:
+        except BaseException:
             disconnect(connection)
+            raise
+        finally:
+            give_connection(node.server.pool, connection)
         return Layout.read(info, slots, node.place[0])
 
     def _use(self, layout: Layout) -> None:

@@ -3,25 +3,28 @@
 
 from __future__ import annotations
 
+from redis.exceptions import ResponseError
+
 from thoonk.backends._sync.listening import MailboxSubscription
+from thoonk.backends.redis import wire
+from thoonk.backends.redis._sync.listener import Listener
 from thoonk.backends.redis._sync.pubsub import PubSub
 from thoonk.concurrency._sync import Event
+from thoonk.notices import Gap, Notice
 
 
-class RedisSubscription(MailboxSubscription):
-    """Notices of one feed or of all. The connection is that of `PubSub`.
-
-    Attributes:
-        feed: None: all feeds.
-        subscribed: set when the server has confirmed it, or has refused it.
-        refusal: what the server refused it with.
-    """
+class RedisSubscription(MailboxSubscription, Listener):
+    """Notices of one feed or of all. The connection is that of `PubSub`."""
 
     def __init__(self, pubsub: PubSub, feed: str | None) -> None:
         """Not yet subscribed, until it is opened."""
         super().__init__(feed)
+        self.channels = () if feed is None else tuple(wire.channels_of(feed))
+        self.catalogue = wire.CATALOGUE_CHANNELS
+        self.patterns = tuple(wire.patterns()) if feed is None else ()
+        self.alarm = None
         self.subscribed = Event()
-        self.refusal: BaseException | None = None
+        self.refusal = None
         self._pubsub = pubsub
 
     def open(self) -> None:
@@ -32,6 +35,19 @@ class RedisSubscription(MailboxSubscription):
         """
         self._home.check()
         self._pubsub.add(self)
+
+    def hear(self, notice: Notice) -> None:
+        """Deliver it."""
+        self.mailbox.hear(notice)
+
+    def confirmed(self) -> None:
+        """Subscribed, or subscribed again: then something may have been missed."""
+        if self.subscribed.is_set():
+            self.hear(Gap(self.feed or ""))
+
+    def refused(self, error: ResponseError) -> bool:  # noqa: ARG002
+        """A single server may allow it later."""
+        return False
 
     def _begin_in_child(self) -> None:
         # Then it is as after a lost connection: a `Gap` tells when it is subscribed again.
