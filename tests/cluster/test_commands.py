@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from clusters import Cluster
+from clusters import Cluster, becomes_true
 
 from thoonk import Thoonk
 from thoonk.cli.app import app
 
 ROOT = Path(__file__).parents[2]
-NO_NOTICES = (
-    "Error: there are no notices on a cluster yet: subscriptions, handlers and waiting for results "
-    "do not work there"
-)
 
 
 def run(cluster: Cluster, *arguments: str, code: int = 0) -> Result:
@@ -71,15 +69,38 @@ def test_names_without_braces_are_refused_with_the_right_one(
     assert run(cluster, *words, code=2).stderr.endswith("use '{x}' instead of 'x'\n")
 
 
-def test_what_needs_notices_says_so(cluster: Cluster) -> None:
+def test_a_result_is_waited_for(cluster: Cluster) -> None:
     run(cluster, "create", "{jobs}", "--type", "job")
     run(cluster, "job", "put", "{jobs}", "x", "--id", "a")
-    assert run(cluster, "watch", code=1).stderr == NO_NOTICES + "\n"
-    says = run(cluster, "job", "result", "{jobs}", "a", code=1).stderr
-    assert says == NO_NOTICES + "; ask again with --no-wait\n"
-    assert (
-        "no result yet" in run(cluster, "job", "result", "{jobs}", "a", "--no-wait", code=3).stderr
-    )
+    says = run(cluster, "job", "result", "{jobs}", "a", "--no-wait", code=3).stderr
+    assert "no result yet" in says
+    with Thoonk(backend=cluster.url) as thoonk, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(run, cluster, "job", "result", "{jobs}", "a")
+        owner = cluster.owner("{jobs}")
+        becomes_true(lambda: owner.call("PUBSUB", "NUMSUB", "job.finish:{jobs}")[1] == 1)
+        thoonk.job("{jobs}").get(timeout=10).finish("done")
+        assert asked.result(30).stdout == "done"
+
+
+def test_all_feeds_are_watched(cluster: Cluster) -> None:
+    command = [sys.executable, "-m", "thoonk.cli", "--backend", cluster.url, "--json", "watch"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            becomes_true(
+                lambda: all(node.call("PUBSUB", "NUMPAT") == 6 for node in cluster.masters())
+            )
+            with Thoonk(backend=cluster.url) as thoonk:
+                for number in range(6):
+                    thoonk.feed(f"{{{number}}}").publish("x", id="1")
+            assert process.stdout is not None
+            heard = set()
+            while len(heard) < 6:
+                notice = json.loads(process.stdout.readline())
+                if notice["event"] == "publish":
+                    heard.add(notice["feed"])
+            assert heard == {f"{{{number}}}" for number in range(6)}
+        finally:
+            process.terminate()
 
 
 def test_feeds_are_copied_to_a_cluster_under_another_name(cluster: Cluster, tmp_path: Path) -> None:

@@ -338,7 +338,7 @@ async def test_how_jobs_of_tasks_ended_that_were_lost_or_released(world: World) 
             worker = AsyncWorker(thoonk, grace=0.1)
             started: list[str] = []
 
-            @worker.handles("jobs", claim_timeout=1)
+            @worker.handles("jobs", claim_timeout=3)
             async def work(item: str) -> None:
                 started.append(item)
                 await asyncio.sleep(600)
@@ -352,7 +352,7 @@ async def test_how_jobs_of_tasks_ended_that_were_lost_or_released(world: World) 
                     await asyncio.sleep(0.01)
                 await job.retract("is lost")
                 value = functools.partial(registry.get_sample_value, "thoonk_jobs_ended_total")
-                while value({"feed": "jobs", "outcome": "stopped"}) != 1:
+                while not value({"feed": "jobs", "outcome": "stopped"}):
                     await asyncio.sleep(0.01)
                 worker.stop()
                 await serving
