@@ -168,7 +168,7 @@ class Background:
     async def join(self, timeout: float, is_needed: Callable[[], object] = lambda: False) -> None:
         """Wait until it has ended; cancel it after ``timeout`` seconds.
 
-        Neither is done any more once ``is_needed`` is true: somebody else needs it.
+        Neither is done any more once ``is_needed`` is true: another caller needs it.
         """
         if not is_loop_running():
             return  # in a forked child: the task is the parent's

@@ -78,7 +78,7 @@ class Background:
     def join(self, timeout: float, is_needed: Callable[[], object] = lambda: False) -> None:
         """Wait until it has ended, ``timeout`` seconds at most.
 
-        That is not done any more once ``is_needed`` is true: somebody else needs it.
+        That is not done any more once ``is_needed`` is true: another caller needs it.
         """
         if threading.current_thread() is self._thread:
             return

@@ -121,7 +121,7 @@ def marker_channel(token: str) -> bytes:
 
 
 def alarm_of(feed: str) -> bytes:
-    """A channel in the slot of a feed's keys, on which nobody publishes."""
+    """A channel in the slot of a feed's keys, on which nothing is published."""
     return b"feed.alarm:" + encode_name(feed)
 
 

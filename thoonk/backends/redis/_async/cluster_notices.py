@@ -32,7 +32,7 @@ LOOK_EVERY = 2.0
 """Seconds from one look at who has which slot to the next, while there are subscriptions."""
 
 PAUSE = 0.3
-"""Seconds from one attempt to the next while a cluster has nobody for a slot."""
+"""Seconds from one attempt to the next while no node has a slot."""
 
 
 def _is_elsewhere(error: BackendUnavailable) -> bool:
@@ -47,9 +47,9 @@ class AsyncClusterNotices:
     """The subscriptions of a client of a cluster, and what keeps them where their feeds are.
 
     A subscription listens at the node that has the feed, because only that node passes on a
-    notice before it answers the call. It goes on when the node says that the feed has left, when
-    the connection is lost, and when the table of slots says so, which is looked at from time to
-    time: a node that is cut off from the others says nothing.
+    notice before it answers the call. It moves when the node reports that the feed has left, when
+    the connection is lost, and when the table of slots has changed, which is read from time to
+    time: a node that is cut off from the others reports nothing.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class AsyncClusterNotices:
         pubsub = self._pubsubs.get(post)
         if pubsub is None:
             pool = post.node.server.pool
-            # Of clusters only those of Valkey 9 have more than db 0, and hardly anybody uses it.
+            # Of clusters only those of Valkey 9 have more than db 0, and few use it.
             # To ask whether a feed is in db 0 is no help if the feed was deleted right away.
             has_dbs = self._db != 0
             made = AsyncPubSub(pool, self._db, self._execute, on_loss, has_dbs=has_dbs)
@@ -224,7 +224,7 @@ class AsyncClusterNotices:
             raise
 
     async def _look(self) -> bool:
-        """Look once, after a while. False: nobody listens any more."""
+        """Look once, after a while. False: no subscription is left."""
         async with self._changing:
             if self._is_closed or not self._subscriptions:
                 self._following = None

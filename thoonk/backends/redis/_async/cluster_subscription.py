@@ -77,7 +77,7 @@ class AsyncClusterSubscription(AsyncMailboxSubscription):
         return self._closed
 
     def wanted(self, owners: Sequence[AsyncNode | None]) -> dict[Post, tuple[int, ...]]:
-        """Where it should listen, and for which slots. Slots that nobody has are left out."""
+        """Where it should listen, and for which slots. Slots that no node has are left out."""
         posts: dict[Post, list[int]] = {}
         if self.slot is None:
             for slot, node in enumerate(owners):

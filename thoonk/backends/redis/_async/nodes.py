@@ -92,7 +92,7 @@ class AsyncNodes:
 
     @property
     def owners(self) -> Sequence[AsyncNode | None]:
-        """The masters of all slots, as far as is known. None: nobody has the slot."""
+        """The masters of all slots, as far as is known. None: no node has the slot."""
         return self._owners
 
     async def look(self) -> None:

@@ -386,7 +386,7 @@ class AsyncPubSub:
         return True
 
     async def _alarmed(self, alarm: bytes) -> None:
-        """The node is not the one to listen to any more, and says so to who asks again."""
+        """The node is not the one to listen to any more, and names the other when asked again."""
         self._alarms.discard(alarm)
         alive = self._alive(self._all.values())
         with contextlib.suppress(*errors.CONNECTION_ERRORS):

@@ -33,7 +33,7 @@ LOOK_EVERY = 2.0
 """Seconds from one look at who has which slot to the next, while there are subscriptions."""
 
 PAUSE = 0.3
-"""Seconds from one attempt to the next while a cluster has nobody for a slot."""
+"""Seconds from one attempt to the next while no node has a slot."""
 
 
 def _is_elsewhere(error: BackendUnavailable) -> bool:
@@ -48,9 +48,9 @@ class ClusterNotices:
     """The subscriptions of a client of a cluster, and what keeps them where their feeds are.
 
     A subscription listens at the node that has the feed, because only that node passes on a
-    notice before it answers the call. It goes on when the node says that the feed has left, when
-    the connection is lost, and when the table of slots says so, which is looked at from time to
-    time: a node that is cut off from the others says nothing.
+    notice before it answers the call. It moves when the node reports that the feed has left, when
+    the connection is lost, and when the table of slots has changed, which is read from time to
+    time: a node that is cut off from the others reports nothing.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class ClusterNotices:
         pubsub = self._pubsubs.get(post)
         if pubsub is None:
             pool = post.node.server.pool
-            # Of clusters only those of Valkey 9 have more than db 0, and hardly anybody uses it.
+            # Of clusters only those of Valkey 9 have more than db 0, and few use it.
             # To ask whether a feed is in db 0 is no help if the feed was deleted right away.
             has_dbs = self._db != 0
             made = PubSub(pool, self._db, self._execute, on_loss, has_dbs=has_dbs)
@@ -225,7 +225,7 @@ class ClusterNotices:
             raise
 
     def _look(self) -> bool:
-        """Look once, after a while. False: nobody listens any more."""
+        """Look once, after a while. False: no subscription is left."""
         with self._changing:
             if self._is_closed or not self._subscriptions:
                 self._following = None

@@ -93,7 +93,7 @@ class Nodes:
 
     @property
     def owners(self) -> Sequence[Node | None]:
-        """The masters of all slots, as far as is known. None: nobody has the slot."""
+        """The masters of all slots, as far as is known. None: no node has the slot."""
         return self._owners
 
     def look(self) -> None:

@@ -387,7 +387,7 @@ class PubSub:
         return True
 
     def _alarmed(self, alarm: bytes) -> None:
-        """The node is not the one to listen to any more, and says so to who asks again."""
+        """The node is not the one to listen to any more, and names the other when asked again."""
         self._alarms.discard(alarm)
         alive = self._alive(self._all.values())
         with contextlib.suppress(*errors.CONNECTION_ERRORS):
