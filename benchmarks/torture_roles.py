@@ -27,11 +27,12 @@ if clock := os.environ.get("THOONK_TORTURE_CLOCK"):
 
 from thoonk import AsyncThoonk, Empty, NotClaimed, Thoonk, ThoonkError, operations
 from thoonk.backends import open_async_backend, open_backend
-from thoonk.exceptions import OutcomeUnknown
+from thoonk.exceptions import NotReplicated, OutcomeUnknown
 
 T = TypeVar("T")
 
-JOBS, QUEUE, FEED = "jobs", "queue", "feed"
+JOBS, QUEUE, FEED = "{jobs}", "{queue}", "{feed}"
+"""In braces: on a cluster, that decides where they are."""
 THE_END = "the end"
 TASKS = 3
 """How many an async process does at once."""
@@ -163,7 +164,8 @@ class Role:
                 try:
                     id = await settle(call(item))
                 except ThoonkError as error:
-                    kind = "unknown" if isinstance(error, OutcomeUnknown) else "refused"
+                    is_unknown = isinstance(error, (OutcomeUnknown, NotReplicated))
+                    kind = "unknown" if is_unknown else "refused"
                     self.journal.write(kind, feed, item)
                     self.journal.write("error", type(error).__name__)
                 else:

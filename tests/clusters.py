@@ -64,9 +64,9 @@ class Node:
         id: by which the others know it.
     """
 
-    def __init__(self, binary: str) -> None:
+    def __init__(self, binary: str, *more: str) -> None:
         options = [word for name, value in _OPTIONS.items() for word in (f"--{name}", value)]
-        self.server = Server(binary, *options)
+        self.server = Server(binary, *options, *more)
         self.id = ""
         self._client: redis.Redis | None = None
 
@@ -123,9 +123,9 @@ class Cluster:
         nodes: all of them, at first the masters first.
     """
 
-    def __init__(self, binary: str, *, masters: int = 3) -> None:
+    def __init__(self, binary: str, *options: str, masters: int = 3) -> None:
         self._masters = masters
-        self.nodes = [Node(binary) for _ in range(2 * masters)]
+        self.nodes = [Node(binary, *options) for _ in range(2 * masters)]
 
     def start(self) -> None:
         """Start it, and wait until all agree."""
@@ -300,9 +300,9 @@ def slot_of(key: str | bytes) -> int:
 
 
 @contextlib.contextmanager
-def running_cluster(binary: str) -> Iterator[Cluster]:
-    """Run a cluster while a block runs."""
-    cluster = Cluster(binary)
+def running_cluster(binary: str, *options: str) -> Iterator[Cluster]:
+    """Run a cluster while a block runs. ``options`` are those of its servers."""
+    cluster = Cluster(binary, *options)
     try:
         cluster.start()
         yield cluster
