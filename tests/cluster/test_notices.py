@@ -302,6 +302,37 @@ def test_a_user_who_may_not_use_alarms_hears_by_looking(cluster: Cluster) -> Non
     cluster.move(slot_of("{f}"), source)
 
 
+def test_subscriptions_that_come_and_go_at_once_hear_what_they_should(cluster: Cluster) -> None:
+    names = [feed_at(cluster, node) for node in cluster.masters()]
+    with Thoonk(backend=cluster.url) as thoonk, Thoonk(backend=cluster.url) as listener:
+        for name in names:
+            thoonk.feed(name)
+
+        def come_and_go(number: int) -> None:
+            name = names[number % len(names)]
+            for turn in range(15):
+                subscription = listener.backend.listen(name)
+                id = f"{number} {turn}"
+                thoonk.feed(name).publish("x", id=id)
+                while getattr(subscription.get(20), "id", "") != id:
+                    pass
+                subscription.close()
+
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(come_and_go, number) for number in range(8)]:
+                done.result(120)
+        # Nothing is left of them.
+        becomes_true(
+            lambda: (
+                not any(
+                    node.call("PUBSUB", "NUMSUB", f"feed.publish:{name}")[1]
+                    for node in cluster.masters()
+                    for name in names
+                )
+            )
+        )
+
+
 def test_names_without_braces_are_refused(cluster: Cluster) -> None:
     with Thoonk(backend=cluster.url) as thoonk, pytest.raises(InvalidValue, match="in braces"):
         thoonk.backend.listen("f")

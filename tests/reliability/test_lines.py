@@ -175,6 +175,28 @@ def test_who_is_called_and_does_not_look_passes_it_on() -> None:
     assert lines.places() == []
 
 
+def test_a_wait_ends_in_time_though_calls_keep_all_connections(real_world: World) -> None:
+    with Thoonk(backend=real_world.url, max_connections=4) as thoonk:
+        feed, queue = thoonk.feed("f"), thoonk.queue("q")
+        barrier = threading.Barrier(12)
+
+        def publish() -> None:
+            for _ in range(20):
+                barrier.wait(PATIENCE)
+                feed.publish("x")
+
+        threads = [threading.Thread(target=publish) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        began = time.monotonic()
+        with pytest.raises(Empty):
+            queue.get(timeout=0.2)
+        # The pool would be waited for for 20 seconds.
+        assert time.monotonic() - began < 15
+
+
 def test_connections_of_threads_that_became_idle_are_closed(
     real_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

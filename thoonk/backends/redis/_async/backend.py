@@ -95,7 +95,7 @@ class AsyncRedisBackend(AsyncCalls):
         self._to_feeds = AsyncPubSub(self._pool, self._db, self.execute)
         self._to_all = AsyncPubSub(self._pool, self._db, self.execute)
         self._blocking = AsyncBlockingTakes(
-            self._pool, self._instance, self.execute, self._release, self._check_open
+            self._server, self._instance, self.execute, self._release, self._check_open
         )
         self._pid = os.getpid()
 

@@ -15,15 +15,13 @@ from redis.exceptions import NoScriptError, ResponseError
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._async.connection import (
     Connection,
-    Pool,
     dedicated_connection,
     disconnect,
-    give_connection,
     is_usable,
     read_reply,
     send,
-    take_connection,
 )
+from thoonk.backends.redis._async.server import AsyncServer
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
 from thoonk.backends.redis.lines import Lines, Place
 from thoonk.backends.redis.packing import pack
@@ -57,7 +55,7 @@ class AsyncBlockingTakes:
 
     def __init__(
         self,
-        pool: Pool,
+        server: AsyncServer,
         instance: str,
         execute: Callable[[TakeOperation], Coroutine[Any, Any, Batch]],
         release: Callable[[TakeOperation], Coroutine[Any, Any, None]],
@@ -66,13 +64,13 @@ class AsyncBlockingTakes:
         """It connects when the first consumer waits.
 
         Args:
-            pool: settings of the connections, and one to unblock others from.
+            server: where they wait.
             instance: the sender that the server knows.
             execute: takes what there is.
             release: puts back what a take may have taken.
             check_open: raises `Closed` once the backend is closed.
         """
-        self._pool = pool
+        self._server = server
         self._instance = instance
         self._execute = execute
         self._release = release
@@ -202,7 +200,7 @@ class AsyncBlockingTakes:
                 await disconnect(blocked.connection)
                 raise
             await disconnect(blocked.connection)
-        return _Blocked(dedicated_connection(self._pool))
+        return _Blocked(dedicated_connection(self._server.pool))
 
     async def _send(
         self,
@@ -303,13 +301,5 @@ class AsyncBlockingTakes:
         Without ERROR, servers from 6.2 until the summer of 2025 crash if they hold the command
         back at that moment (CLIENT PAUSE, a failover).
         """
-        connection = await take_connection(self._pool)
-        try:
-            unblock = pack(b"CLIENT", b"UNBLOCK", blocked.client_id, b"ERROR")
-            await send(connection, REPLY_MARGIN, unblock)
-            await read_reply(connection, REPLY_MARGIN)
-        except BaseException:
-            await disconnect(connection)
-            raise
-        finally:
-            await give_connection(self._pool, connection)
+        unblock = pack(b"CLIENT", b"UNBLOCK", blocked.client_id, b"ERROR")
+        await self._server.ask(unblock, timeout=REPLY_MARGIN)

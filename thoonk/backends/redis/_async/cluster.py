@@ -95,10 +95,10 @@ class AsyncClusterBackend(AsyncCalls):
     def _open_node(self, place: Place) -> AsyncNode:
         host, port = place
         pool, longest = open_pool(Address(), {**self._settings, "host": host, "port": port})
-        blocking = AsyncBlockingTakes(
-            pool, self._instance, self.execute, self._release, self._check_open
-        )
         server = AsyncServer(pool, longest, keep=True, replication=self._replication)
+        blocking = AsyncBlockingTakes(
+            server, self._instance, self.execute, self._release, self._check_open
+        )
         return AsyncNode(place, server, blocking)
 
     def __repr__(self) -> str:

@@ -80,7 +80,7 @@ class AsyncLinks:
             self._shared = self._opening = None
         return Link(self)
 
-    async def connect(self, link: Link, size: int) -> None:
+    async def connect(self, link: Link, size: float) -> None:
         """Open what a command of ``size`` bytes goes over. Raises what the driver raises."""
         if size > LARGE:
             if link.own is None:

@@ -11,20 +11,13 @@ from redis.exceptions import ResponseError
 
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._async.blocking import AsyncBlockingTakes
-from thoonk.backends.redis._async.connection import (
-    disconnect,
-    give_connection,
-    read_reply,
-    send,
-    take_connection,
-)
 from thoonk.backends.redis._async.server import AsyncServer
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.slots import SLOTS, Layout, Place
 from thoonk.concurrency._async import Turn
 from thoonk.exceptions import BackendUnavailable
 
-ASK = pack(b"CLUSTER", b"INFO") + pack(b"CLUSTER", b"SLOTS")
+ASK = pack(b"CLUSTER", b"INFO"), pack(b"CLUSTER", b"SLOTS")
 
 MOST_REDIRECTIONS = 5
 """How often one is sent on from node to node at once. Then there is a pause."""
@@ -174,16 +167,7 @@ class AsyncNodes:
         return best
 
     async def _layout(self, node: AsyncNode) -> Layout:
-        connection = await take_connection(node.server.pool)
-        try:
-            await send(connection, ASK_TIMEOUT, ASK)
-            info = await read_reply(connection, ASK_TIMEOUT)
-            slots = await read_reply(connection, ASK_TIMEOUT)
-        except BaseException:
-            await disconnect(connection)
-            raise
-        finally:
-            await give_connection(node.server.pool, connection)
+        info, slots = await node.server.ask(*ASK, timeout=ASK_TIMEOUT)
         return Layout.read(info, slots, node.place[0])
 
     def _use(self, layout: Layout) -> None:

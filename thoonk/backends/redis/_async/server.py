@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -101,6 +102,30 @@ class AsyncServer:
                 await shielded(self._links.settle, link, REPLY_MARGIN)
             raise
         return reply
+
+    async def ask(self, *commands: bytes, timeout: float) -> list[Any]:
+        """The replies to some commands, packed, behind no other call.
+
+        The server may hold back what other calls have sent. And calls of threads may keep all
+        connections of the pool.
+
+        Args:
+            timeout: seconds for each reply.
+
+        Raises:
+            redis.exceptions.RedisError: the connection failed, or one was refused.
+        """
+        link = self._links.take()
+        try:
+            await self._links.connect(link, math.inf)  # as a large command: on one of its own
+            try:
+                return [await self._links.exchange(link, command, timeout) for command in commands]
+            except errors.CONNECTION_ERRORS:
+                await self._links.hang_up(link)
+                raise
+        finally:
+            if link.is_worth_giving:
+                await self._links.give(link)
 
     async def _run(
         self,

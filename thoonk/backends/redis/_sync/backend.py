@@ -96,7 +96,7 @@ class RedisBackend(Calls):
         self._to_feeds = PubSub(self._pool, self._db, self.execute)
         self._to_all = PubSub(self._pool, self._db, self.execute)
         self._blocking = BlockingTakes(
-            self._pool, self._instance, self.execute, self._release, self._check_open
+            self._server, self._instance, self.execute, self._release, self._check_open
         )
         self._pid = os.getpid()
 

@@ -16,15 +16,13 @@ from redis.exceptions import NoScriptError, ResponseError
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._sync.connection import (
     Connection,
-    Pool,
     dedicated_connection,
     disconnect,
-    give_connection,
     is_usable,
     read_reply,
     send,
-    take_connection,
 )
+from thoonk.backends.redis._sync.server import Server
 from thoonk.backends.redis.commands import Call, Command, command_for, wait_command
 from thoonk.backends.redis.lines import Lines, Place
 from thoonk.backends.redis.packing import pack
@@ -58,7 +56,7 @@ class BlockingTakes:
 
     def __init__(
         self,
-        pool: Pool,
+        server: Server,
         instance: str,
         execute: Callable[[TakeOperation], Batch],
         release: Callable[[TakeOperation], None],
@@ -67,13 +65,13 @@ class BlockingTakes:
         """It connects when the first consumer waits.
 
         Args:
-            pool: settings of the connections, and one to unblock others from.
+            server: where they wait.
             instance: the sender that the server knows.
             execute: takes what there is.
             release: puts back what a take may have taken.
             check_open: raises `Closed` once the backend is closed.
         """
-        self._pool = pool
+        self._server = server
         self._instance = instance
         self._execute = execute
         self._release = release
@@ -203,7 +201,7 @@ class BlockingTakes:
                 disconnect(blocked.connection)
                 raise
             disconnect(blocked.connection)
-        return _Blocked(dedicated_connection(self._pool))
+        return _Blocked(dedicated_connection(self._server.pool))
 
     def _send(
         self,
@@ -304,13 +302,5 @@ class BlockingTakes:
         Without ERROR, servers from 6.2 until the summer of 2025 crash if they hold the command
         back at that moment (CLIENT PAUSE, a failover).
         """
-        connection = take_connection(self._pool)
-        try:
-            unblock = pack(b"CLIENT", b"UNBLOCK", blocked.client_id, b"ERROR")
-            send(connection, REPLY_MARGIN, unblock)
-            read_reply(connection, REPLY_MARGIN)
-        except BaseException:
-            disconnect(connection)
-            raise
-        finally:
-            give_connection(self._pool, connection)
+        unblock = pack(b"CLIENT", b"UNBLOCK", blocked.client_id, b"ERROR")
+        self._server.ask(unblock, timeout=REPLY_MARGIN)

@@ -96,10 +96,10 @@ class ClusterBackend(Calls):
     def _open_node(self, place: Place) -> Node:
         host, port = place
         pool, longest = open_pool(Address(), {**self._settings, "host": host, "port": port})
-        blocking = BlockingTakes(
-            pool, self._instance, self.execute, self._release, self._check_open
-        )
         server = Server(pool, longest, keep=True, replication=self._replication)
+        blocking = BlockingTakes(
+            server, self._instance, self.execute, self._release, self._check_open
+        )
         return Node(place, server, blocking)
 
     def __repr__(self) -> str:

@@ -84,7 +84,7 @@ class Links:
         except IndexError:
             return Link(self)
 
-    def connect(self, link: Link, size: int) -> None:  # noqa: ARG002 - the twin uses it
+    def connect(self, link: Link, size: float) -> None:  # noqa: ARG002 - the twin uses it
         """Open the link's connection, or one from the pool. Raises what the driver raises.
 
         Args:

@@ -12,20 +12,13 @@ from redis.exceptions import ResponseError
 
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._sync.blocking import BlockingTakes
-from thoonk.backends.redis._sync.connection import (
-    disconnect,
-    give_connection,
-    read_reply,
-    send,
-    take_connection,
-)
 from thoonk.backends.redis._sync.server import Server
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.slots import SLOTS, Layout, Place
 from thoonk.concurrency._sync import Turn
 from thoonk.exceptions import BackendUnavailable
 
-ASK = pack(b"CLUSTER", b"INFO") + pack(b"CLUSTER", b"SLOTS")
+ASK = pack(b"CLUSTER", b"INFO"), pack(b"CLUSTER", b"SLOTS")
 
 MOST_REDIRECTIONS = 5
 """How often one is sent on from node to node at once. Then there is a pause."""
@@ -175,16 +168,7 @@ class Nodes:
         return best
 
     def _layout(self, node: Node) -> Layout:
-        connection = take_connection(node.server.pool)
-        try:
-            send(connection, ASK_TIMEOUT, ASK)
-            info = read_reply(connection, ASK_TIMEOUT)
-            slots = read_reply(connection, ASK_TIMEOUT)
-        except BaseException:
-            disconnect(connection)
-            raise
-        finally:
-            give_connection(node.server.pool, connection)
+        info, slots = node.server.ask(*ASK, timeout=ASK_TIMEOUT)
         return Layout.read(info, slots, node.place[0])
 
     def _use(self, layout: Layout) -> None:

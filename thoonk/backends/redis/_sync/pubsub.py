@@ -273,19 +273,23 @@ class PubSub:
 
     def _subscribe(self, subscriptions: Iterable[Listener]) -> None:
         commands = []
+        unconfirmed: list[tuple[bytes, Listener]] = []
         for subscription in subscriptions:
             subscription.refusal = None
             marker = wire.marker_channel(subscription.marker)
             if subscription.alarm is not None:
-                self._unconfirmed.append((subscription.alarm, subscription))
+                unconfirmed.append((subscription.alarm, subscription))
                 commands.append(pack(b"SSUBSCRIBE", subscription.alarm))
             if subscription.patterns:
-                self._unconfirmed.append((subscription.patterns[-1], subscription))
+                unconfirmed.append((subscription.patterns[-1], subscription))
                 commands.append(pack(b"PSUBSCRIBE", *subscription.patterns))
-            self._unconfirmed.append((marker, subscription))
+            unconfirmed.append((marker, subscription))
             channels = [*subscription.catalogue, *subscription.channels, marker]
             commands.append(pack(b"SUBSCRIBE", *channels))
-        self._send(b"".join(commands))
+        with self._sending:
+            # In the order in which they are sent.
+            self._unconfirmed.extend(unconfirmed)
+            send(self._open_connection(), PING_DEADLINE, b"".join(commands))
 
     def _next_message(self, timeout: float) -> list[Any] | None:
         """What comes next. None: it was the refusal of a subscription, which now knows."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,30 @@ class Server:
                 shielded(self._links.settle, link, REPLY_MARGIN)
             raise
         return reply
+
+    def ask(self, *commands: bytes, timeout: float) -> list[Any]:
+        """The replies to some commands, packed, behind no other call.
+
+        The server may hold back what other calls have sent. And calls of threads may keep all
+        connections of the pool.
+
+        Args:
+            timeout: seconds for each reply.
+
+        Raises:
+            redis.exceptions.RedisError: the connection failed, or one was refused.
+        """
+        link = self._links.take()
+        try:
+            self._links.connect(link, math.inf)  # as a large command: on one of its own
+            try:
+                return [self._links.exchange(link, command, timeout) for command in commands]
+            except errors.CONNECTION_ERRORS:
+                self._links.hang_up(link)
+                raise
+        finally:
+            if link.is_worth_giving:
+                self._links.give(link)
 
     def _run(
         self,
