@@ -74,7 +74,7 @@ nitpick_ignore_regex = [
     # Type variables stand for a type; there is nothing to link to.
     (r"py:.*", r"(.*\.)?(T|R|C|R_co|Function)"),
     # Not public: `Subscription` and `AsyncSubscription` say what they offer.
-    (r"py:.*", r"thoonk\.backends\.redis\.\w+\.subscription\.\w+"),
+    (r"py:.*", r"thoonk\.backends\.redis\.\w+\.(cluster_)?subscription\.\w+"),
     # Of packages that the extras bring.
     (r"py:.*", r"(opentelemetry|prometheus_client)\..*"),
     # Not public: what queues and job feeds have in common.

@@ -384,6 +384,30 @@ def worker_job() -> Drawing:
     return p
 
 
+def cluster() -> Drawing:
+    """Who talks to which node of a cluster."""
+    p = Drawing(760, 330, "Programs, and the nodes of a cluster that they use")
+    p.box(20, 60, 170, 62, "program\nputs into {orders}", "plain")
+    p.box(20, 145, 170, 62, "worker\nwaits for {orders}", "plain")
+    p.box(20, 230, 170, 62, "subscriber\nto {news}", "plain")
+    p.frame(330, 20, 410, 290, "cluster")
+    for y, name, feed in (
+        (52, "master A", "{orders}"),
+        (138, "master B", "{news}"),
+        (224, "master C", "feeds"),
+    ):
+        p.box(360, y, 150, 62, f"{name}\n{feed}", "data")
+        p.box(590, y, 130, 62, "its replica\ntakes over", "good")
+        p.arrow((510, y + 31), (587, y + 31), dashed=True)
+    p.arrow((190, 85), (357, 75))
+    p.arrow((357, 100), (240, 100), (240, 176), (193, 176))
+    p.arrow((357, 169), (275, 169), (275, 250), (193, 250))
+    p.arrow((357, 255), (310, 255), (310, 276), (193, 276))
+    p.text(253, 64, "calls", soft=True)
+    p.text(212, 312, "created, deleted", anchor="start", soft=True)
+    return p
+
+
 PICTURES = {
     "job-states": job_states,
     "notice-way": notice_way,
@@ -391,6 +415,7 @@ PICTURES = {
     "create-and-delete": create_and_delete,
     "queue-take": queue_take,
     "worker-job": worker_job,
+    "cluster": cluster,
 }
 
 
