@@ -21,7 +21,7 @@ from thoonk.backends.redis._async.cluster_subscription import (
 )
 from thoonk.backends.redis._async.nodes import MOST_REDIRECTIONS, AsyncNode, AsyncNodes
 from thoonk.backends.redis._async.pubsub import ENDS_WITHIN, AsyncPubSub
-from thoonk.concurrency._async import Background, Event, Lock, shielded, wait_event
+from thoonk.concurrency._async import Background, Event, Lock, shielded, sleep, wait_event
 from thoonk.exceptions import BackendUnavailable, ThoonkError
 from thoonk.notices import Deleted
 from thoonk.operations import FeedIsRegistered, Operation
@@ -125,8 +125,7 @@ class AsyncClusterNotices:
                         continue
                     if self._is_closed or time.monotonic() >= deadline:
                         raise
-                await wait_event(self._due, PAUSE * random.uniform(0.5, 1))  # noqa: S311
-                self._due.clear()
+                await sleep(PAUSE * random.uniform(0.5, 1))  # noqa: S311
         except BaseException:
             # Also when the caller is cancelled: nobody else will close it.
             await shielded(self.remove, subscription)
@@ -140,6 +139,8 @@ class AsyncClusterNotices:
         for post in [post for post in subscription.listeners if post not in wanted]:
             await self._leave(post, subscription.listeners.pop(post))
         for post, slots in wanted.items():
+            if subscription.hears(post, slots):
+                continue  # since an attempt that failed elsewhere
             listener = AsyncNodeListener(subscription, post, is_first=True)
             listener.slots = slots
             subscription.listeners[post] = listener

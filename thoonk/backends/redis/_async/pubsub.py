@@ -192,9 +192,11 @@ class AsyncPubSub:
     async def _remember(self, subscription: AsyncListener) -> None:
         marker, feed = subscription.marker, subscription.feed or ""
 
-        def forget(_: object) -> None:
-            self._all.pop(marker, None)
-            self._of_feed.get(feed, {}).pop(marker, None)
+        def forget(dead: object) -> None:
+            # Another listener of the same subscription may have its place by now.
+            if self._all.get(marker) is dead:
+                self._all.pop(marker, None)
+                self._of_feed.get(feed, {}).pop(marker, None)
 
         reference = weakref.ref(subscription, forget)
         async with self._sending:

@@ -22,7 +22,7 @@ from thoonk.backends.redis._sync.cluster_subscription import (
 )
 from thoonk.backends.redis._sync.nodes import MOST_REDIRECTIONS, Node, Nodes
 from thoonk.backends.redis._sync.pubsub import ENDS_WITHIN, PubSub
-from thoonk.concurrency._sync import Background, Event, Lock, shielded, wait_event
+from thoonk.concurrency._sync import Background, Event, Lock, shielded, sleep, wait_event
 from thoonk.exceptions import BackendUnavailable, ThoonkError
 from thoonk.notices import Deleted
 from thoonk.operations import FeedIsRegistered, Operation
@@ -126,8 +126,7 @@ class ClusterNotices:
                         continue
                     if self._is_closed or time.monotonic() >= deadline:
                         raise
-                wait_event(self._due, PAUSE * random.uniform(0.5, 1))  # noqa: S311
-                self._due.clear()
+                sleep(PAUSE * random.uniform(0.5, 1))  # noqa: S311
         except BaseException:
             # Also when the caller is cancelled: nobody else will close it.
             shielded(self.remove, subscription)
@@ -141,6 +140,8 @@ class ClusterNotices:
         for post in [post for post in subscription.listeners if post not in wanted]:
             self._leave(post, subscription.listeners.pop(post))
         for post, slots in wanted.items():
+            if subscription.hears(post, slots):
+                continue  # since an attempt that failed elsewhere
             listener = NodeListener(subscription, post, is_first=True)
             listener.slots = slots
             subscription.listeners[post] = listener

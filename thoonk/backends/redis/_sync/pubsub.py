@@ -193,9 +193,11 @@ class PubSub:
     def _remember(self, subscription: Listener) -> None:
         marker, feed = subscription.marker, subscription.feed or ""
 
-        def forget(_: object) -> None:
-            self._all.pop(marker, None)
-            self._of_feed.get(feed, {}).pop(marker, None)
+        def forget(dead: object) -> None:
+            # Another listener of the same subscription may have its place by now.
+            if self._all.get(marker) is dead:
+                self._all.pop(marker, None)
+                self._of_feed.get(feed, {}).pop(marker, None)
 
         reference = weakref.ref(subscription, forget)
         with self._sending:
