@@ -127,7 +127,7 @@ async def test_what_was_published_before_is_not_heard(cluster: Cluster) -> None:
     with Thoonk(backend=cluster.url) as thoonk, Thoonk(backend=cluster.url) as listener:
         for name in (feed_at(cluster, node) for node in cluster.masters()):
             publisher = Publisher(thoonk, name)
-            for _ in range(20):
+            for _ in range(6):
                 for _ in range(10):
                     publisher.publish()
                 one, all = listener.backend.listen(name), listener.backend.listen()

@@ -87,9 +87,7 @@ class AsyncClusterBackend(AsyncCalls):
             dedicated_connection(self._open_node(address.nodes[0]).server.pool)
         except (TypeError, ValueError, RedisError) as error:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
-        self._notices = AsyncClusterNotices(
-            self._nodes, self._db, self.execute, lambda: self._retry_for if self._reached else 0.0
-        )
+        self._notices = AsyncClusterNotices(self._nodes, self._db, self.execute, self._retry_for)
         self._pid = os.getpid()
 
     def _open_node(self, place: Place) -> AsyncNode:

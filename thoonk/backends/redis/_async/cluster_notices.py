@@ -57,7 +57,7 @@ class AsyncClusterNotices:
         nodes: AsyncNodes,
         db: int,
         execute: Callable[[Operation[Any]], Coroutine[Any, Any, Any]],
-        retry_for: Callable[[], float],
+        retry_for: float,
     ) -> None:
         """Nothing is connected before there is a subscription.
 
@@ -65,7 +65,7 @@ class AsyncClusterNotices:
             nodes: those of the cluster.
             db: which notices are for the subscriptions.
             execute: asks the backend.
-            retry_for: says for how many seconds to try to subscribe.
+            retry_for: seconds for which to try to subscribe, once a node has answered.
         """
         self._retry_for = retry_for
         self._nodes = nodes
@@ -112,7 +112,7 @@ class AsyncClusterNotices:
             BackendUnavailable: a node that it has to listen at cannot be reached.
         """
         self._check_process()
-        deadline = time.monotonic() + self._retry_for()
+        deadline = time.monotonic() + self._retry_for
         redirections = 0
         try:
             while True:
@@ -123,7 +123,8 @@ class AsyncClusterNotices:
                     if _is_elsewhere(error) and redirections < MOST_REDIRECTIONS:
                         redirections += 1
                         continue
-                    if self._is_closed or time.monotonic() >= deadline:
+                    is_over = self._is_closed or time.monotonic() >= deadline
+                    if is_over or not self._nodes.is_reached:
                         raise
                 await sleep(PAUSE * random.uniform(0.5, 1))  # noqa: S311
         except BaseException:

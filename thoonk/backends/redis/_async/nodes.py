@@ -36,7 +36,12 @@ class AsyncNode:
 
 
 class AsyncNodes:
-    """Finds the server of a slot. It asks the cluster when it does not know, or may be wrong."""
+    """Finds the server of a slot. It asks the cluster when it does not know, or may be wrong.
+
+    Attributes:
+        seeds: the places that it was given.
+        is_reached: whether any node has ever said who has which slot.
+    """
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class AsyncNodes:
         self._places: list[Place] = random.sample(self.seeds, len(self.seeds))
         self._epoch = 0
         self._is_doubtful = True
+        self.is_reached = False
         self._begin()
 
     def _begin(self) -> None:
@@ -179,6 +185,7 @@ class AsyncNodes:
             owners[shard.first : shard.last + 1] = [self._node(shard.master)] * count
         self._owners = owners
         self._epoch = max(self._epoch, layout.epoch)
+        self.is_reached = True
         self._places = [place for place in self._places if place in known]
         self._places += known.difference(self._places)
         self._is_doubtful = False

@@ -88,9 +88,7 @@ class ClusterBackend(Calls):
             dedicated_connection(self._open_node(address.nodes[0]).server.pool)
         except (TypeError, ValueError, RedisError) as error:
             raise InvalidValue(f"redis-py does not accept an option: {error}") from error
-        self._notices = ClusterNotices(
-            self._nodes, self._db, self.execute, lambda: self._retry_for if self._reached else 0.0
-        )
+        self._notices = ClusterNotices(self._nodes, self._db, self.execute, self._retry_for)
         self._pid = os.getpid()
 
     def _open_node(self, place: Place) -> Node:
