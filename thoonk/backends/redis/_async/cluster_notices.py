@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
 import time
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -23,7 +24,7 @@ from thoonk.backends.redis._async.nodes import MOST_REDIRECTIONS, AsyncNode, Asy
 from thoonk.backends.redis._async.pubsub import ENDS_WITHIN, AsyncPubSub
 from thoonk.concurrency._async import Background, Event, Lock, shielded, sleep, wait_event
 from thoonk.exceptions import BackendUnavailable, ThoonkError
-from thoonk.notices import Deleted
+from thoonk.notices import Created, Deleted
 from thoonk.operations import FeedIsRegistered, Operation
 
 logger = logging.getLogger("thoonk.notices")
@@ -41,6 +42,15 @@ def _is_elsewhere(error: BackendUnavailable) -> bool:
     return isinstance(cause, ResponseError) and isinstance(
         errors.of_server(cause), errors.Elsewhere
     )
+
+
+def _shares(owners: Sequence[AsyncNode | None]) -> dict[AsyncNode, tuple[int, ...]]:
+    """The slots of each node. Slots that no node has are left out."""
+    shares: dict[AsyncNode, list[int]] = {}
+    for slot, node in enumerate(owners):
+        if node is not None:
+            shares.setdefault(node, []).append(slot)
+    return {node: tuple(slots) for node, slots in shares.items()}
 
 
 class AsyncClusterNotices:
@@ -118,6 +128,8 @@ class AsyncClusterNotices:
             while True:
                 try:
                     await self._begin_to_hear(subscription)
+                    await self._follow(subscription)
+                    await self._see(subscription)
                     break
                 except BackendUnavailable as error:
                     if _is_elsewhere(error) and redirections < MOST_REDIRECTIONS:
@@ -131,12 +143,11 @@ class AsyncClusterNotices:
             # Also when the caller is cancelled: nobody else will close it.
             await shielded(self.remove, subscription)
             raise
-        await self._follow(subscription)
 
     async def _begin_to_hear(self, subscription: AsyncClusterSubscription) -> None:
         """Listen where it has to be done, and nowhere else."""
         await self._nodes.owner(subscription.slot or 0)
-        wanted = subscription.wanted(self._nodes.owners)
+        wanted = subscription.wanted(self._nodes.owners, _shares(self._nodes.owners))
         for post in [post for post in subscription.listeners if post not in wanted]:
             await self._leave(post, subscription.listeners.pop(post))
         for post, slots in wanted.items():
@@ -152,6 +163,15 @@ class AsyncClusterNotices:
                     self._nodes.doubt(post.node)
                 raise
 
+    async def _see(self, subscription: AsyncClusterSubscription) -> None:
+        """Learn whether its feed exists, to know later whether that has changed."""
+        if subscription.feed is not None:
+            with contextlib.suppress(ThoonkError):
+                exists = await self._execute(FeedIsRegistered(subscription.feed))
+                # Else it has heard of it meanwhile.
+                if subscription.exists is None:
+                    subscription.exists = exists
+
     async def add_when_possible(self, subscription: AsyncClusterSubscription) -> None:
         """Subscribe, now or later: it gets a `Gap` when it is done."""
         self._check_process()
@@ -163,7 +183,7 @@ class AsyncClusterNotices:
         self._check_process()
         self._subscriptions.pop(id(subscription), None)
         listeners, subscription.listeners = subscription.listeners, {}
-        for post, listener in listeners.items():
+        for post, listener in list(listeners.items()):
             await self._leave(post, listener)
         following = self._following
         if not self._subscriptions and following is not None:
@@ -235,8 +255,9 @@ class AsyncClusterNotices:
         self._due.clear()
         try:
             await self._nodes.look()
+            shares = _shares(self._nodes.owners)
             for subscription in self._alive():
-                await self._move(subscription)
+                await self._move(subscription, shares)
             await self._check()
         except ThoonkError as error:
             logger.debug(
@@ -248,31 +269,42 @@ class AsyncClusterNotices:
             logger.exception("Following feeds failed", extra={"event": "slots_not_followed"})
         if is_due and not self._is_closed:
             # What made it due may come again at once.
-            await wait_event(self._due, PAUSE * random.uniform(0.2, 0.4))  # noqa: S311
+            await sleep(PAUSE * random.uniform(0.2, 0.4))  # noqa: S311
         return True
 
-    async def _move(self, subscription: AsyncClusterSubscription) -> None:
+    async def _move(
+        self, subscription: AsyncClusterSubscription, shares: Mapping[AsyncNode, tuple[int, ...]]
+    ) -> None:
         """Listen where it has to be done by now. The connections that were left go last."""
-        wanted = subscription.wanted(self._nodes.owners)
+        wanted = subscription.wanted(self._nodes.owners, shares)
+        for post, old in list(subscription.listeners.items()):
+            old.is_wanted = post in wanted
+        asked = []
         for post, slots in wanted.items():
             listener = subscription.listeners.get(post)
             if listener is None:
                 listener = AsyncNodeListener(subscription, post, is_first=False)
                 subscription.listeners[post] = listener
                 self._tell_of(subscription, post)
-            elif subscription.hears(post, slots) or listener.is_asked(slots):
+            elif (listener.is_confirmed and subscription.hears(post, slots)) or listener.is_asked(
+                slots
+            ):
                 listener.slots = slots
                 continue
             listener.slots = slots
             listener.is_confirmed = False
             subscription.leave(post, slots)
+            asked.append((post, listener))
             await self._pubsub(post).add_when_possible(listener)
         listeners = subscription.listeners
         if all(listeners[post].is_confirmed for post in wanted if post in listeners):
             for post in [post for post in listeners if post not in wanted]:
-                await self._leave(post, listeners.pop(post))
+                if (gone := listeners.pop(post, None)) is not None:
+                    await self._leave(post, gone)
         if subscription.is_closed:
             # It was closed meanwhile, and what was added since has to go, too.
+            for post, listener in asked:
+                await self._leave(post, listener)
             await self.remove(subscription)
 
     def _tell_of(self, subscription: AsyncClusterSubscription, post: Post) -> None:
@@ -295,6 +327,9 @@ class AsyncClusterNotices:
                 except ThoonkError:
                     self._unchecked += unchecked
                     raise
-                if not exists:
+                before, subscription.exists = subscription.exists, exists
+                if before and not exists:
                     subscription.mailbox.hear(Deleted(feed))
+                elif exists and before is False:
+                    subscription.mailbox.hear(Created(feed))
             unchecked.pop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -52,6 +52,7 @@ class AsyncClusterSubscription(AsyncMailboxSubscription):
     Attributes:
         slot: that of the feed; None: it hears all feeds.
         listeners: by where they listen.
+        exists: whether there was such a feed when that was last seen; None: that was never seen.
     """
 
     def __init__(self, notices: AsyncClusterNotices, feed: str | None) -> None:
@@ -59,6 +60,7 @@ class AsyncClusterSubscription(AsyncMailboxSubscription):
         super().__init__(feed)
         self.slot = None if feed is None else slot_of(wire.keys_of(feed).ids)
         self.listeners: dict[Post, AsyncNodeListener] = {}
+        self.exists: bool | None = None
         self._heard_at: dict[int, AsyncNode] = {}
         self._notices = notices
 
@@ -76,19 +78,21 @@ class AsyncClusterSubscription(AsyncMailboxSubscription):
         """Whether it hears no more."""
         return self._closed
 
-    def wanted(self, owners: Sequence[AsyncNode | None]) -> dict[Post, tuple[int, ...]]:
-        """Where it should listen, and for which slots. Slots that no node has are left out."""
-        posts: dict[Post, list[int]] = {}
+    def wanted(
+        self, owners: Sequence[AsyncNode | None], shares: Mapping[AsyncNode, tuple[int, ...]]
+    ) -> dict[Post, tuple[int, ...]]:
+        """Where it should listen, and for which slots.
+
+        Args:
+            owners: the masters of all slots.
+            shares: the slots of all masters.
+        """
         if self.slot is None:
-            for slot, node in enumerate(owners):
-                if node is not None:
-                    posts.setdefault(Post(Part.ALL, node), []).append(slot)
-        else:
-            for part, slot in ((Part.FEED, self.slot), (Part.CATALOGUE, CATALOGUE_SLOT)):
-                node = owners[slot]
-                if node is not None:
-                    posts[Post(part, node)] = [slot]
-        return {post: tuple(slots) for post, slots in posts.items()}
+            return {Post(Part.ALL, node): slots for node, slots in shares.items()}
+        parts = ((Part.FEED, self.slot), (Part.CATALOGUE, CATALOGUE_SLOT))
+        return {
+            Post(part, node): (slot,) for part, slot in parts if (node := owners[slot]) is not None
+        }
 
     def hear(self, post: Post, notice: Notice) -> None:
         """Deliver a notice, if it was heard where it counts."""
@@ -101,6 +105,8 @@ class AsyncClusterSubscription(AsyncMailboxSubscription):
             return
         elif post.part is Part.CATALOGUE and not isinstance(notice, (Created, Deleted)):
             return  # a marker, which counts at the feed's own node
+        if isinstance(notice, (Created, Deleted)):
+            self.exists = isinstance(notice, Created)
         self.mailbox.hear(notice)
 
     def hears(self, post: Post, slots: tuple[int, ...]) -> bool:
@@ -160,6 +166,7 @@ class AsyncNodeListener(AsyncListener):
     Attributes:
         slots: for which it is to be heard.
         is_confirmed: whether the node has confirmed that.
+        is_wanted: whether it is where its feed is.
     """
 
     def __init__(
@@ -189,6 +196,7 @@ class AsyncNodeListener(AsyncListener):
         self.refusal = None
         self.slots: tuple[int, ...] = ()
         self.is_confirmed = False
+        self.is_wanted = True
         self._marker = subscription.marker
         self._post = post
         self._subscription = weakref.ref(subscription)
@@ -211,7 +219,10 @@ class AsyncNodeListener(AsyncListener):
     def confirmed(self) -> None:
         """The node has confirmed it, perhaps again."""
         self.is_confirmed = True
-        if (subscription := self._subscription()) is not None:
+        subscription = self._subscription()
+        # One that is about to leave does not count any more.
+        is_in_place = subscription is not None and subscription.listeners.get(self._post) is self
+        if subscription is not None and is_in_place and self.is_wanted:
             again = self.subscribed.is_set()
             subscription.confirmed(self._post, self.slots, again=again)
 
@@ -224,6 +235,11 @@ class AsyncNodeListener(AsyncListener):
             return False
         subscription.moved(elsewhere, self._post.node)
         return True
+
+    def alarmed(self) -> None:
+        """Ask again, there or elsewhere."""
+        self.is_confirmed = False
+        self.refusal = ConnectionError("the slot has left")
 
     async def close(self) -> None:
         """The subscription ends with the backend."""

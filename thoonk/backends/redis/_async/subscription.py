@@ -48,6 +48,9 @@ class AsyncRedisSubscription(AsyncMailboxSubscription, AsyncListener):
         """A single server may allow it later."""
         return False
 
+    def alarmed(self) -> None:
+        """A single server has no alarms."""
+
     async def _begin_in_child(self) -> None:
         # Then it is as after a lost connection: a `Gap` tells when it is subscribed again.
         self.subscribed = Event()

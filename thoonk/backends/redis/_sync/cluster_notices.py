@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -24,7 +25,7 @@ from thoonk.backends.redis._sync.nodes import MOST_REDIRECTIONS, Node, Nodes
 from thoonk.backends.redis._sync.pubsub import ENDS_WITHIN, PubSub
 from thoonk.concurrency._sync import Background, Event, Lock, shielded, sleep, wait_event
 from thoonk.exceptions import BackendUnavailable, ThoonkError
-from thoonk.notices import Deleted
+from thoonk.notices import Created, Deleted
 from thoonk.operations import FeedIsRegistered, Operation
 
 logger = logging.getLogger("thoonk.notices")
@@ -42,6 +43,15 @@ def _is_elsewhere(error: BackendUnavailable) -> bool:
     return isinstance(cause, ResponseError) and isinstance(
         errors.of_server(cause), errors.Elsewhere
     )
+
+
+def _shares(owners: Sequence[Node | None]) -> dict[Node, tuple[int, ...]]:
+    """The slots of each node. Slots that no node has are left out."""
+    shares: dict[Node, list[int]] = {}
+    for slot, node in enumerate(owners):
+        if node is not None:
+            shares.setdefault(node, []).append(slot)
+    return {node: tuple(slots) for node, slots in shares.items()}
 
 
 class ClusterNotices:
@@ -119,6 +129,8 @@ class ClusterNotices:
             while True:
                 try:
                     self._begin_to_hear(subscription)
+                    self._follow(subscription)
+                    self._see(subscription)
                     break
                 except BackendUnavailable as error:
                     if _is_elsewhere(error) and redirections < MOST_REDIRECTIONS:
@@ -132,12 +144,11 @@ class ClusterNotices:
             # Also when the caller is cancelled: nobody else will close it.
             shielded(self.remove, subscription)
             raise
-        self._follow(subscription)
 
     def _begin_to_hear(self, subscription: ClusterSubscription) -> None:
         """Listen where it has to be done, and nowhere else."""
         self._nodes.owner(subscription.slot or 0)
-        wanted = subscription.wanted(self._nodes.owners)
+        wanted = subscription.wanted(self._nodes.owners, _shares(self._nodes.owners))
         for post in [post for post in subscription.listeners if post not in wanted]:
             self._leave(post, subscription.listeners.pop(post))
         for post, slots in wanted.items():
@@ -153,6 +164,15 @@ class ClusterNotices:
                     self._nodes.doubt(post.node)
                 raise
 
+    def _see(self, subscription: ClusterSubscription) -> None:
+        """Learn whether its feed exists, to know later whether that has changed."""
+        if subscription.feed is not None:
+            with contextlib.suppress(ThoonkError):
+                exists = self._execute(FeedIsRegistered(subscription.feed))
+                # Else it has heard of it meanwhile.
+                if subscription.exists is None:
+                    subscription.exists = exists
+
     def add_when_possible(self, subscription: ClusterSubscription) -> None:
         """Subscribe, now or later: it gets a `Gap` when it is done."""
         self._check_process()
@@ -164,7 +184,7 @@ class ClusterNotices:
         self._check_process()
         self._subscriptions.pop(id(subscription), None)
         listeners, subscription.listeners = subscription.listeners, {}
-        for post, listener in listeners.items():
+        for post, listener in list(listeners.items()):
             self._leave(post, listener)
         following = self._following
         if not self._subscriptions and following is not None:
@@ -236,8 +256,9 @@ class ClusterNotices:
         self._due.clear()
         try:
             self._nodes.look()
+            shares = _shares(self._nodes.owners)
             for subscription in self._alive():
-                self._move(subscription)
+                self._move(subscription, shares)
             self._check()
         except ThoonkError as error:
             logger.debug(
@@ -249,31 +270,42 @@ class ClusterNotices:
             logger.exception("Following feeds failed", extra={"event": "slots_not_followed"})
         if is_due and not self._is_closed:
             # What made it due may come again at once.
-            wait_event(self._due, PAUSE * random.uniform(0.2, 0.4))  # noqa: S311
+            sleep(PAUSE * random.uniform(0.2, 0.4))  # noqa: S311
         return True
 
-    def _move(self, subscription: ClusterSubscription) -> None:
+    def _move(
+        self, subscription: ClusterSubscription, shares: Mapping[Node, tuple[int, ...]]
+    ) -> None:
         """Listen where it has to be done by now. The connections that were left go last."""
-        wanted = subscription.wanted(self._nodes.owners)
+        wanted = subscription.wanted(self._nodes.owners, shares)
+        for post, old in list(subscription.listeners.items()):
+            old.is_wanted = post in wanted
+        asked = []
         for post, slots in wanted.items():
             listener = subscription.listeners.get(post)
             if listener is None:
                 listener = NodeListener(subscription, post, is_first=False)
                 subscription.listeners[post] = listener
                 self._tell_of(subscription, post)
-            elif subscription.hears(post, slots) or listener.is_asked(slots):
+            elif (listener.is_confirmed and subscription.hears(post, slots)) or listener.is_asked(
+                slots
+            ):
                 listener.slots = slots
                 continue
             listener.slots = slots
             listener.is_confirmed = False
             subscription.leave(post, slots)
+            asked.append((post, listener))
             self._pubsub(post).add_when_possible(listener)
         listeners = subscription.listeners
         if all(listeners[post].is_confirmed for post in wanted if post in listeners):
             for post in [post for post in listeners if post not in wanted]:
-                self._leave(post, listeners.pop(post))
+                if (gone := listeners.pop(post, None)) is not None:
+                    self._leave(post, gone)
         if subscription.is_closed:
             # It was closed meanwhile, and what was added since has to go, too.
+            for post, listener in asked:
+                self._leave(post, listener)
             self.remove(subscription)
 
     def _tell_of(self, subscription: ClusterSubscription, post: Post) -> None:
@@ -296,6 +328,9 @@ class ClusterNotices:
                 except ThoonkError:
                     self._unchecked += unchecked
                     raise
-                if not exists:
+                before, subscription.exists = subscription.exists, exists
+                if before and not exists:
                     subscription.mailbox.hear(Deleted(feed))
+                elif exists and before is False:
+                    subscription.mailbox.hear(Created(feed))
             unchecked.pop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -53,6 +53,7 @@ class ClusterSubscription(MailboxSubscription):
     Attributes:
         slot: that of the feed; None: it hears all feeds.
         listeners: by where they listen.
+        exists: whether there was such a feed when that was last seen; None: that was never seen.
     """
 
     def __init__(self, notices: ClusterNotices, feed: str | None) -> None:
@@ -60,6 +61,7 @@ class ClusterSubscription(MailboxSubscription):
         super().__init__(feed)
         self.slot = None if feed is None else slot_of(wire.keys_of(feed).ids)
         self.listeners: dict[Post, NodeListener] = {}
+        self.exists: bool | None = None
         self._heard_at: dict[int, Node] = {}
         self._notices = notices
 
@@ -77,19 +79,21 @@ class ClusterSubscription(MailboxSubscription):
         """Whether it hears no more."""
         return self._closed
 
-    def wanted(self, owners: Sequence[Node | None]) -> dict[Post, tuple[int, ...]]:
-        """Where it should listen, and for which slots. Slots that no node has are left out."""
-        posts: dict[Post, list[int]] = {}
+    def wanted(
+        self, owners: Sequence[Node | None], shares: Mapping[Node, tuple[int, ...]]
+    ) -> dict[Post, tuple[int, ...]]:
+        """Where it should listen, and for which slots.
+
+        Args:
+            owners: the masters of all slots.
+            shares: the slots of all masters.
+        """
         if self.slot is None:
-            for slot, node in enumerate(owners):
-                if node is not None:
-                    posts.setdefault(Post(Part.ALL, node), []).append(slot)
-        else:
-            for part, slot in ((Part.FEED, self.slot), (Part.CATALOGUE, CATALOGUE_SLOT)):
-                node = owners[slot]
-                if node is not None:
-                    posts[Post(part, node)] = [slot]
-        return {post: tuple(slots) for post, slots in posts.items()}
+            return {Post(Part.ALL, node): slots for node, slots in shares.items()}
+        parts = ((Part.FEED, self.slot), (Part.CATALOGUE, CATALOGUE_SLOT))
+        return {
+            Post(part, node): (slot,) for part, slot in parts if (node := owners[slot]) is not None
+        }
 
     def hear(self, post: Post, notice: Notice) -> None:
         """Deliver a notice, if it was heard where it counts."""
@@ -102,6 +106,8 @@ class ClusterSubscription(MailboxSubscription):
             return
         elif post.part is Part.CATALOGUE and not isinstance(notice, (Created, Deleted)):
             return  # a marker, which counts at the feed's own node
+        if isinstance(notice, (Created, Deleted)):
+            self.exists = isinstance(notice, Created)
         self.mailbox.hear(notice)
 
     def hears(self, post: Post, slots: tuple[int, ...]) -> bool:
@@ -161,6 +167,7 @@ class NodeListener(Listener):
     Attributes:
         slots: for which it is to be heard.
         is_confirmed: whether the node has confirmed that.
+        is_wanted: whether it is where its feed is.
     """
 
     def __init__(self, subscription: ClusterSubscription, post: Post, *, is_first: bool) -> None:
@@ -188,6 +195,7 @@ class NodeListener(Listener):
         self.refusal = None
         self.slots: tuple[int, ...] = ()
         self.is_confirmed = False
+        self.is_wanted = True
         self._marker = subscription.marker
         self._post = post
         self._subscription = weakref.ref(subscription)
@@ -210,7 +218,10 @@ class NodeListener(Listener):
     def confirmed(self) -> None:
         """The node has confirmed it, perhaps again."""
         self.is_confirmed = True
-        if (subscription := self._subscription()) is not None:
+        subscription = self._subscription()
+        # One that is about to leave does not count any more.
+        is_in_place = subscription is not None and subscription.listeners.get(self._post) is self
+        if subscription is not None and is_in_place and self.is_wanted:
             again = self.subscribed.is_set()
             subscription.confirmed(self._post, self.slots, again=again)
 
@@ -223,6 +234,11 @@ class NodeListener(Listener):
             return False
         subscription.moved(elsewhere, self._post.node)
         return True
+
+    def alarmed(self) -> None:
+        """Ask again, there or elsewhere."""
+        self.is_confirmed = False
+        self.refusal = ConnectionError("the slot has left")
 
     def close(self) -> None:
         """The subscription ends with the backend."""

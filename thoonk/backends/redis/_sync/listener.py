@@ -49,6 +49,10 @@ class Listener:
         """Whether the listener looks after it itself; else it is subscribed again after a pause."""
         raise NotImplementedError
 
+    def alarmed(self) -> None:
+        """The server has ended the alarm: the slot has left, or the node is no master any more."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """The connection ends for good."""
         raise NotImplementedError

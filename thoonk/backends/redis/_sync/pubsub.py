@@ -52,7 +52,7 @@ LONGEST_PAUSE = 2.0
 ENDS_WITHIN = 1.0
 """Seconds for the connection to end in good order."""
 
-_CONFIRMATIONS = (b"subscribe", b"psubscribe", b"ssubscribe", b"sunsubscribe")
+_CONFIRMATIONS = (b"subscribe", b"psubscribe", b"ssubscribe")
 
 
 class PubSub:
@@ -95,9 +95,8 @@ class PubSub:
         # sent, so what the server is told last is what holds.
         self._of_feed: dict[str, dict[str, weakref.ref[Listener]]] = {}
         self._all: dict[str, weakref.ref[Listener]] = {}
-        # What the server has yet to confirm: the last channel of each command. None: an end.
-        self._unconfirmed: deque[tuple[bytes, Listener | None]] = deque()
-        self._alarms: set[bytes] = set()
+        # What the server has yet to confirm: the last channel of each command.
+        self._unconfirmed: deque[tuple[bytes, Listener]] = deque()
         self._connection: Connection = None
         self._is_connected = False
         self._reading: Background | None = None
@@ -169,23 +168,18 @@ class PubSub:
             if self._all.pop(subscription.marker, None) is None:
                 return
             channels = [wire.marker_channel(subscription.marker)]
-            commands = []
             members = self._of_feed[subscription.feed or ""]
             members.pop(subscription.marker, None)
             if not members:
                 del self._of_feed[subscription.feed or ""]
+                # Not the alarm: if the slot leaves in this moment, the server tells that twice,
+                # the second time by an error. It ends with the connection.
                 channels += subscription.channels
-                if subscription.alarm in self._alarms:
-                    self._alarms.discard(subscription.alarm)
-                    # The server refuses it if the slot has left by now.
-                    self._unconfirmed.append((subscription.alarm, None))
-                    commands.append(pack(b"SUNSUBSCRIBE", subscription.alarm))
-            commands.append(pack(b"UNSUBSCRIBE", *channels))
             self._changed.set()
             if self._is_connected and self._connection is not None:
                 # Its confirmation wakes what reads.
                 with contextlib.suppress(*errors.CONNECTION_ERRORS):
-                    send(self._connection, PING_DEADLINE, b"".join(commands))
+                    send(self._connection, PING_DEADLINE, pack(b"UNSUBSCRIBE", *channels))
         reading = self._reading
         if not self._all and reading is not None:
             reading.join(ENDS_WITHIN, lambda: self._all)
@@ -252,7 +246,6 @@ class PubSub:
         try:
             self._early.clear()
             self._unconfirmed.clear()
-            self._alarms.clear()
             self._try_again_at = math.inf
             subscriptions = self._alive(self._all.values())
             self._subscribe(subscriptions)
@@ -301,8 +294,7 @@ class PubSub:
             if not self._unconfirmed:
                 raise
             channel, subscription = self._unconfirmed.popleft()
-            if subscription is not None:
-                self._refused(channel, subscription, error)
+            self._refused(channel, subscription, error)
             return None
         return message
 
@@ -323,15 +315,10 @@ class PubSub:
         if message[0] not in _CONFIRMATIONS:
             return False
         if not self._unconfirmed or message[1] != self._unconfirmed[0][0]:
-            # An alarm that nobody has ended is ended by the server.
-            is_alarm: bool = message[0] == b"sunsubscribe"
-            return not is_alarm
-        channel, subscription = self._unconfirmed.popleft()
-        if subscription is None:
             return True
-        if channel == subscription.alarm:
-            self._alarms.add(channel)
-        elif channel == wire.marker_channel(subscription.marker) and subscription.refusal is None:
+        channel, subscription = self._unconfirmed.popleft()
+        is_last = channel == wire.marker_channel(subscription.marker)
+        if is_last and subscription.refusal is None:
             subscription.confirmed()
             subscription.subscribed.set()
         return True
@@ -352,8 +339,10 @@ class PubSub:
             # Somebody cancels whatever runs. No subscription waits for a reader that is gone.
             if pid == os.getpid():
                 self._reading = None
-                shielded(self._drop)
-                for subscription in self._alive(self._all.values()):
+                # Before anything else is awaited: who comes now gets a reader of its own.
+                ended, connection = self._alive(self._all.values()), self._connection
+                shielded(self._drop, connection)
+                for subscription in ended:
                     subscription.end()
             raise
 
@@ -393,16 +382,22 @@ class PubSub:
         return True
 
     def _alarmed(self, alarm: bytes) -> None:
-        """The node is not the one to listen to any more, and names the other when asked again."""
-        self._alarms.discard(alarm)
-        alive = self._alive(self._all.values())
-        with contextlib.suppress(*errors.CONNECTION_ERRORS):
-            self._subscribe(each for each in alive if each.alarm == alarm)
+        """The node is not the one to listen to any more, for some of the listeners."""
+        alarmed = [each for each in self._alive(self._all.values()) if each.alarm == alarm]
+        for listener in alarmed:
+            listener.alarmed()
+        if alarmed:
+            self._on_loss()
 
-    def _drop(self) -> None:
-        self._is_connected = False
+    def _drop(self, only: Connection = None) -> None:
+        """Close the connection. ``only``: unless there is another by now."""
+        if only is None:
+            self._is_connected = False
         # Not while somebody sends, who would open it again.
         with self._sending:
+            if only is not None and only is not self._connection:
+                return
+            self._is_connected = False
             connection, self._connection = self._connection, None
             if connection is not None:
                 disconnect(connection)
