@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import signal
@@ -184,6 +185,53 @@ def test_a_slot_that_moves_costs_a_gap_at_most(cluster: Cluster) -> None:
             one.check(publisher.count)
             all.check(publisher.count)
             assert (one.gaps, all.gaps) == (2, 2)
+
+
+async def until(subscription: Any, kind: type[Notice]) -> Notice:
+    """The next notice of that kind."""
+    while not isinstance(notice := await subscription.get(60), kind):
+        pass
+    return notice
+
+
+async def test_subscriptions_of_asyncio_follow_their_feed(cluster: Cluster) -> None:
+    source = cluster.owner("{f}")
+    async with (
+        AsyncThoonk(backend=cluster.url) as thoonk,
+        AsyncThoonk(backend=cluster.url) as listener,
+    ):
+        feed = await thoonk.feed("{f}")
+        subscriptions = [await listener.backend.listen(name) for name in ("{f}", None, "{f}")]
+
+        async def all_hear(id: str) -> None:
+            await feed.publish("x", id=id)
+            for subscription in subscriptions:
+                assert await until(subscription, Published) == Published("{f}", id, b"x")
+
+        async def all_have_a_gap() -> None:
+            for subscription in subscriptions:
+                await until(subscription, Gap)
+
+        await all_hear("1")
+        await asyncio.to_thread(cluster.move, slot_of("{f}"), cluster.other_master(source))
+        await all_have_a_gap()
+        await all_hear("2")
+        cluster.owner("{f}").call("CLIENT", "KILL", "TYPE", "pubsub")
+        await all_have_a_gap()
+        await all_hear("3")
+        await asyncio.to_thread(cluster.fail_over, cluster.owner("{f}"))
+        await all_have_a_gap()
+        await asyncio.to_thread(cluster.settle)
+        closing = subscriptions.pop()
+        await closing.close()
+        with pytest.raises(Closed):
+            await closing.get(1)
+        catalogue = cluster.owner("feeds")
+        catalogue.call("SREM", "feeds", "{f}")
+        catalogue.call("CLIENT", "KILL", "TYPE", "pubsub")
+        assert await until(subscriptions[0], Deleted) == Deleted("{f}")
+        for subscription in subscriptions:
+            await subscription.close()
 
 
 def test_a_failover_in_good_order_costs_a_gap_at_most(cluster: Cluster) -> None:
