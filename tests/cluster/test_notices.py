@@ -314,13 +314,13 @@ def test_a_feed_that_is_deleted_while_nobody_passes_it_on_is_told(cluster: Clust
 
 
 def test_who_begins_to_listen_during_a_failover_waits_for_it(cluster: Cluster) -> None:
-    with Thoonk(backend=cluster.url) as thoonk:
+    with Thoonk(backend=cluster.url) as thoonk, Thoonk(backend=cluster.url) as listener:
         feed = thoonk.feed("{f}")
         master = cluster.owner("{f}")
         cluster.replicate(master)
         cluster.kill(master)
         try:
-            subscription = thoonk.backend.listen("{f}")
+            subscription = listener.backend.listen("{f}")  # its first call
             feed.publish("x", id="1")
             assert subscription.get(20) == Published("{f}", "1", b"x")
         finally:
