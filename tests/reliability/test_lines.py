@@ -175,21 +175,26 @@ def test_who_is_called_and_does_not_look_passes_it_on() -> None:
     assert lines.places() == []
 
 
+def publish_at_once(feed: Any, count: int) -> None:
+    """Publish from so many threads, 20 times from each."""
+    barrier = threading.Barrier(count)
+
+    def publish() -> None:
+        for _ in range(20):
+            barrier.wait(PATIENCE)
+            feed.publish("x")
+
+    threads = [threading.Thread(target=publish) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+
+
 def test_a_wait_ends_in_time_though_calls_keep_all_connections(real_world: World) -> None:
     with Thoonk(backend=real_world.url, max_connections=4) as thoonk:
         feed, queue = thoonk.feed("f"), thoonk.queue("q")
-        barrier = threading.Barrier(12)
-
-        def publish() -> None:
-            for _ in range(20):
-                barrier.wait(PATIENCE)
-                feed.publish("x")
-
-        threads = [threading.Thread(target=publish) for _ in range(12)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
+        publish_at_once(feed, 12)
         began = time.monotonic()
         with pytest.raises(Empty):
             queue.get(timeout=0.2)
@@ -207,27 +212,20 @@ def test_connections_of_threads_that_became_idle_are_closed(
     poll(lambda: connections() == 0)  # a test before this one may not be quite over
     with Thoonk(backend=real_world.url) as thoonk:
         feed = thoonk.feed("f")
-        barrier = threading.Barrier(20)
-
-        def publish() -> None:
-            for _ in range(20):
-                barrier.wait(PATIENCE)
-                feed.publish("x")
-
-        threads = [threading.Thread(target=publish) for _ in range(20)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
+        publish_at_once(feed, 20)
         opened = connections()
         assert opened > 1
         feed.publish("x")
         assert connections() == opened
         monkeypatch.setattr(links, "IDLE_FOR", 0.0)
+        more = 0
 
         def publish_more() -> bool:
             # Each drops one link, which may have given its connection to another.
+            nonlocal more
             feed.publish("x")
+            more += 1
             return connections() == 1
 
         poll(publish_more)
+        assert len(feed) == 400 + 1 + more
