@@ -70,6 +70,10 @@ class AsyncMailboxSubscription:
         self._arrived.set()
         raise Closed("the subscription has been closed")
 
+    async def open(self) -> None:
+        """Subscribe. What happens from now on is delivered."""
+        raise NotImplementedError
+
     async def close(self) -> None:
         """End it; a reader in another thread or task is woken."""
         self.end()

@@ -71,6 +71,10 @@ class MailboxSubscription:
         self._arrived.set()
         raise Closed("the subscription has been closed")
 
+    def open(self) -> None:
+        """Subscribe. What happens from now on is delivered."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """End it; a reader in another thread or task is woken."""
         self.end()

@@ -29,7 +29,6 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.exceptions import (
-    BackendUnavailable,
     InvalidValue,
 )
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -133,17 +132,7 @@ class AsyncRedisBackend(AsyncCalls):
         """Subscribe. Those to one feed share a connection, and those to all feeds another."""
         self._check_open()
         pubsub = self._to_all if feed is None else self._to_feeds
-        subscription = AsyncRedisSubscription(pubsub, feed)
-        try:
-            await subscription.open()
-        except BackendUnavailable:
-            self._check_open()
-            raise
-        if self._closing.is_set():
-            # Closing may not have seen it.
-            await subscription.close()
-            self._check_open()
-        return subscription
+        return await self._opened(AsyncRedisSubscription(pubsub, feed))
 
     async def close(self) -> None:
         """Close what was opened here; wake blocked callers."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from thoonk.backends._async.listening import AsyncMailboxSubscription
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._async import server
 from thoonk.backends.redis.commands import Call, Command, command_for
@@ -22,6 +23,7 @@ from thoonk.exceptions import BackendUnavailable, Closed, OutcomeUnknown, Thoonk
 from thoonk.operations import Batch, Operation, Release, TakeOperation
 
 R = TypeVar("R")
+S = TypeVar("S", bound=AsyncMailboxSubscription)
 
 logger = logging.getLogger("thoonk.backends.redis")
 
@@ -126,6 +128,19 @@ class AsyncCalls:
                 error,
                 extra=extra,
             )
+
+    async def _opened(self, subscription: S) -> S:
+        """The subscription, begun, unless the backend is closed meanwhile."""
+        try:
+            await subscription.open()
+        except BackendUnavailable:
+            self._check_open()
+            raise
+        if self._closing.is_set():
+            # Closing may not have seen it.
+            await subscription.close()
+            self._check_open()
+        return subscription
 
     def _check_open(self) -> None:
         self._home.check()

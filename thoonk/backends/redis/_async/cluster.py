@@ -186,17 +186,7 @@ class AsyncClusterBackend(AsyncCalls):
         self._check_open()
         if feed is not None:
             check_tagged(feed)
-        subscription = AsyncClusterSubscription(self._notices, feed)
-        try:
-            await subscription.open()
-        except BackendUnavailable:
-            self._check_open()
-            raise
-        if self._closing.is_set():
-            # Closing may not have seen it.
-            await subscription.close()
-            self._check_open()
-        return subscription
+        return await self._opened(AsyncClusterSubscription(self._notices, feed))
 
     async def close(self) -> None:
         """Close what was opened here; wake blocked callers."""

@@ -30,7 +30,6 @@ from thoonk.backends.redis.settings import (
     with_defaults,
 )
 from thoonk.exceptions import (
-    BackendUnavailable,
     InvalidValue,
 )
 from thoonk.operations import Batch, Operation, TakeOperation
@@ -132,17 +131,7 @@ class RedisBackend(Calls):
         """Subscribe. Those to one feed share a connection, and those to all feeds another."""
         self._check_open()
         pubsub = self._to_all if feed is None else self._to_feeds
-        subscription = RedisSubscription(pubsub, feed)
-        try:
-            subscription.open()
-        except BackendUnavailable:
-            self._check_open()
-            raise
-        if self._closing.is_set():
-            # Closing may not have seen it.
-            subscription.close()
-            self._check_open()
-        return subscription
+        return self._opened(RedisSubscription(pubsub, feed))
 
     def close(self) -> None:
         """Close what was opened here; wake blocked callers."""

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from thoonk.backends._sync.listening import MailboxSubscription
 from thoonk.backends.redis import errors
 from thoonk.backends.redis._sync import server
 from thoonk.backends.redis.commands import Call, Command, command_for
@@ -23,6 +24,7 @@ from thoonk.exceptions import BackendUnavailable, Closed, OutcomeUnknown, Thoonk
 from thoonk.operations import Batch, Operation, Release, TakeOperation
 
 R = TypeVar("R")
+S = TypeVar("S", bound=MailboxSubscription)
 
 logger = logging.getLogger("thoonk.backends.redis")
 
@@ -127,6 +129,19 @@ class Calls:
                 error,
                 extra=extra,
             )
+
+    def _opened(self, subscription: S) -> S:
+        """The subscription, begun, unless the backend is closed meanwhile."""
+        try:
+            subscription.open()
+        except BackendUnavailable:
+            self._check_open()
+            raise
+        if self._closing.is_set():
+            # Closing may not have seen it.
+            subscription.close()
+            self._check_open()
+        return subscription
 
     def _check_open(self) -> None:
         self._home.check()

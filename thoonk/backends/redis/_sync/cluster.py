@@ -187,17 +187,7 @@ class ClusterBackend(Calls):
         self._check_open()
         if feed is not None:
             check_tagged(feed)
-        subscription = ClusterSubscription(self._notices, feed)
-        try:
-            subscription.open()
-        except BackendUnavailable:
-            self._check_open()
-            raise
-        if self._closing.is_set():
-            # Closing may not have seen it.
-            subscription.close()
-            self._check_open()
-        return subscription
+        return self._opened(ClusterSubscription(self._notices, feed))
 
     def close(self) -> None:
         """Close what was opened here; wake blocked callers."""
