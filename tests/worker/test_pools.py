@@ -412,6 +412,7 @@ def test_a_coroutine_that_does_not_end_has_its_place_taken(world: World, thoonk:
                 await asyncio.sleep(0.05)
             except asyncio.CancelledError:
                 done.append("cancelled")
+        done.append("ended")
 
     worker.handle("high", hang, time_limit=0.1, retries=0, concurrency=1)
     workers.handle(worker, "low", done.append)
@@ -420,6 +421,7 @@ def test_a_coroutine_that_does_not_end_has_its_place_taken(world: World, thoonk:
         poll(lambda: "low-0" in done)
         becomes(thoonk.job("high"), 0, 0, 1, 0)
         is_over.set()
+        poll(lambda: "ended" in done)
         thoonk.job("low").put("low-1")
         poll(lambda: "low-1" in done)
 

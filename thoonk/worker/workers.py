@@ -428,8 +428,10 @@ class AsyncWorker(BaseWorker[AsyncThoonk]):
                         extra={"event": "task_failed"},
                     )
         finally:
-            # To close it is to wait for handlers that do not let themselves be cancelled.
-            if not self._is_stuck:
+            if self._is_stuck:
+                # The runner would wait for handlers that do not let themselves be cancelled.
+                loop.close()
+            else:
                 runner.close()
 
     async def _serve(self, task: _Task) -> StopReason:

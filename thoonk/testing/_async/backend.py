@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ import pytest
 from thoonk import AsyncThoonk, Closed, Published, UnsupportedOperation
 from thoonk.operations import FeedOperation, JobClaim, QueueTake, TakeOperation
 from thoonk.testing._async.contract import AsyncContract
-from thoonk.testing._async.helpers import Background, until
+from thoonk.testing._async.helpers import Background, pause, until
 
 
 @attrs.frozen
@@ -94,3 +95,20 @@ class AsyncBackendContract(AsyncContract):
         with pytest.raises(Closed):
             await waiting.result(5)
         await (await thoonk.feed("f")).publish("x")
+
+    async def test_closing_ends_what_has_just_begun(self, thoonk: AsyncThoonk) -> None:
+        for name in ("f", "g"):
+            await thoonk.queue(name)
+        for number in range(40):
+            backend = self.backend()
+            begun = [
+                Background(backend.listen, "f"),
+                Background(backend.listen),
+                Background(backend.wait, QueueTake("f", f"1-{number}"), 30),
+                Background(backend.wait, QueueTake("g", f"2-{number}"), 30),
+            ]
+            await pause(number % 8 / 1000)
+            await backend.close()
+            for call in begun:
+                with contextlib.suppress(Closed):
+                    await call.result(5)

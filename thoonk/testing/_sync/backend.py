@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import attrs
@@ -11,7 +12,7 @@ import pytest
 from thoonk import Closed, Published, Thoonk, UnsupportedOperation
 from thoonk.operations import FeedOperation, JobClaim, QueueTake, TakeOperation
 from thoonk.testing._sync.contract import Contract
-from thoonk.testing._sync.helpers import Background, until
+from thoonk.testing._sync.helpers import Background, pause, until
 
 
 @attrs.frozen
@@ -91,3 +92,20 @@ class BackendContract(Contract):
         with pytest.raises(Closed):
             waiting.result(5)
         (thoonk.feed("f")).publish("x")
+
+    def test_closing_ends_what_has_just_begun(self, thoonk: Thoonk) -> None:
+        for name in ("f", "g"):
+            thoonk.queue(name)
+        for number in range(40):
+            backend = self.backend()
+            begun = [
+                Background(backend.listen, "f"),
+                Background(backend.listen),
+                Background(backend.wait, QueueTake("f", f"1-{number}"), 30),
+                Background(backend.wait, QueueTake("g", f"2-{number}"), 30),
+            ]
+            pause(number % 8 / 1000)
+            backend.close()
+            for call in begun:
+                with contextlib.suppress(Closed):
+                    call.result(5)

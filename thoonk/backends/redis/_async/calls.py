@@ -97,11 +97,16 @@ class AsyncCalls:
                 reply = await self._attempt(session, operation, command, attempt)
             except (BackendUnavailable, OutcomeUnknown) as error:
                 may_be_done = may_be_done or isinstance(error, OutcomeUnknown)
-                if not may_be_done and self._closing.is_set():
+                if self._closing.is_set():
                     # Its connection was closed by ourselves.
+                    if may_be_done:
+                        raise OutcomeUnknown(
+                            "the backend was closed before Redis answered; "
+                            "the operation may or may not have taken effect"
+                        ) from error
                     raise Closed("the backend has been closed") from error
                 is_over = attempt > 1 and time.monotonic() >= deadline
-                if not self._repeats or self._closing.is_set() or is_over:
+                if not self._repeats or is_over:
                     if may_be_done and isinstance(error, BackendUnavailable):
                         raise errors.answer_lost(error, command) from error.__cause__
                     raise

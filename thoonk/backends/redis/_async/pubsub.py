@@ -179,6 +179,8 @@ class AsyncPubSub:
                 # Its confirmation wakes what reads.
                 with contextlib.suppress(*errors.CONNECTION_ERRORS):
                     await send(self._connection, PING_DEADLINE, pack(b"UNSUBSCRIBE", *channels))
+        # It may be closed while another caller begins it.
+        self._give_up([subscription])
         reading = self._reading
         if not self._all and reading is not None:
             await reading.join(ENDS_WITHIN, lambda: self._all)
@@ -341,9 +343,17 @@ class AsyncPubSub:
                 # Before anything else is awaited: who comes now gets a reader of its own.
                 ended, connection = self._alive(self._all.values()), self._connection
                 await shielded(self._drop, connection)
+                self._give_up(ended)
                 for subscription in ended:
                     subscription.end()
             raise
+
+    def _give_up(self, subscriptions: Iterable[AsyncListener]) -> None:
+        """Let none wait for a confirmation that will not be read."""
+        for subscription in subscriptions:
+            if not subscription.subscribed.is_set():
+                subscription.refusal = ConnectionError("the subscription was ended")
+                subscription.subscribed.set()
 
     async def _step_or_lose(self) -> bool:
         """`_step`. An unexpected error costs the connection, but ends no subscription."""
@@ -365,6 +375,7 @@ class AsyncPubSub:
                 if self._is_closed or not self._all:
                     self._reading = None
                     await self._drop()
+                    self._give_up(self._alive(self._all.values()))
                     return False
         if not self._is_connected:
             await self._reconnect()
