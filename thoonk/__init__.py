@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from thoonk._async.feed import AsyncFeed
     from thoonk._async.heartbeat import AsyncHeartbeat
     from thoonk._async.job import AsyncJob
+    from thoonk._async.partitioned import AsyncPartitionedJob, AsyncPartitionedQueue
     from thoonk._async.queue import AsyncQueue
     from thoonk._async.sorted_feed import AsyncSortedFeed
     from thoonk._async.subscription import AsyncFeedSubscription
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from thoonk._sync.feed import Feed
     from thoonk._sync.heartbeat import Heartbeat
     from thoonk._sync.job import Job
+    from thoonk._sync.partitioned import PartitionedJob, PartitionedQueue
     from thoonk._sync.queue import Queue
     from thoonk._sync.sorted_feed import SortedFeed
     from thoonk._sync.subscription import FeedSubscription
@@ -121,6 +123,8 @@ __all__ = [
     "AsyncFeedSubscription",
     "AsyncHeartbeat",
     "AsyncJob",
+    "AsyncPartitionedJob",
+    "AsyncPartitionedQueue",
     "AsyncQueue",
     "AsyncSortedFeed",
     "AsyncThoonk",
@@ -172,6 +176,8 @@ __all__ = [
     "Notice",
     "Outcome",
     "OutcomeUnknown",
+    "PartitionedJob",
+    "PartitionedQueue",
     "PeriodicJob",
     "Priority",
     "Progressed",
@@ -208,6 +214,7 @@ _WHERE = {
     "thoonk._async.feed": "AsyncFeed",
     "thoonk._async.heartbeat": "AsyncHeartbeat",
     "thoonk._async.job": "AsyncJob",
+    "thoonk._async.partitioned": "AsyncPartitionedJob AsyncPartitionedQueue",
     "thoonk._async.queue": "AsyncQueue",
     "thoonk._async.sorted_feed": "AsyncSortedFeed",
     "thoonk._async.subscription": "AsyncFeedSubscription",
@@ -218,6 +225,7 @@ _WHERE = {
     "thoonk._sync.feed": "Feed",
     "thoonk._sync.heartbeat": "Heartbeat",
     "thoonk._sync.job": "Job",
+    "thoonk._sync.partitioned": "PartitionedJob PartitionedQueue",
     "thoonk._sync.queue": "Queue",
     "thoonk._sync.sorted_feed": "SortedFeed",
     "thoonk._sync.subscription": "FeedSubscription",

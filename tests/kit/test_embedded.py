@@ -167,6 +167,10 @@ class TestOwnIds(Engine, testing.OwnIdsContract):
     pass
 
 
+class TestPartitions(Engine, testing.PartitionsContract):
+    pass
+
+
 class TestPause(Engine, testing.PauseContract):
     pass
 
@@ -260,6 +264,10 @@ class TestAsyncStats(AsyncEngine, testing.AsyncStatsContract):
 
 
 class TestAsyncOwnIds(AsyncEngine, testing.AsyncOwnIdsContract):
+    pass
+
+
+class TestAsyncPartitions(AsyncEngine, testing.AsyncPartitionsContract):
     pass
 
 

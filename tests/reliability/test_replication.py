@@ -70,6 +70,23 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         yield pair
 
 
+async def opened(call: Callable[[], Any]) -> Any:
+    """Open a feed with a client that is impatient, on a machine that may be busy."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return await settle(call())
+        except NotReplicated:
+            assert time.monotonic() < deadline
+
+
+async def put(pair: Pair, client: Callable[..., Any], item: str) -> None:
+    """Put an item with a client that is patient."""
+    url = pair.master.url
+    async with entered(client(backend=url, wait_replicas=1, wait_timeout=20)) as patient:
+        await settle((await settle(patient.queue("q"))).put(item))
+
+
 async def test_a_call_returns_when_a_replica_has_it(pair: Pair, client: Callable[..., Any]) -> None:
     async with entered(client(backend=pair.master.url, wait_replicas=1, wait_timeout=20)) as thoonk:
         queue = await settle(thoonk.queue("q"))
@@ -86,9 +103,9 @@ async def test_a_call_that_no_replica_has_is_done_and_says_so(
 ) -> None:
     url = f"{pair.master.url}?wait_replicas=1&wait_timeout=0.2"
     async with entered(client(backend=url)) as thoonk:
-        queue = await settle(thoonk.queue("q"))
-        feed = await settle(thoonk.feed("f"))
-        await settle(queue.put("first"))
+        queue = await opened(lambda: thoonk.queue("q"))
+        feed = await opened(lambda: thoonk.feed("f"))
+        await put(pair, client, "first")
         with pair.stopped():
             with pytest.raises(
                 NotReplicated, match=r"QueuePut was done, but only 0 of 1"
@@ -104,7 +121,7 @@ async def test_a_call_that_no_replica_has_is_done_and_says_so(
             with caplog.at_level(logging.WARNING):
                 assert await settle(queue.get()) == "first"
             assert [r.event for r in caplog.records if hasattr(r, "event")] == ["not_replicated"]
-        await settle(queue.put("y"))
+        await put(pair, client, "y")
         assert [await settle(queue.get()) for _ in range(2)] == ["x", "y"]
 
 
@@ -114,8 +131,8 @@ async def test_a_repeated_call_is_not_taken_for_replicated(
     with between(pair.master) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}?wait_replicas=1&wait_timeout=0.3"
         async with entered(client(backend=url)) as thoonk:
-            queue = await settle(thoonk.queue("q"))
-            await settle(queue.put("first"))
+            queue = await opened(lambda: thoonk.queue("q"))
+            await put(pair, client, "first")
             with pair.stopped():
                 # It is done, and its repetition over another connection writes nothing.
                 proxy.armed = [Cut.AFTER]
@@ -140,7 +157,7 @@ async def test_a_user_who_may_not_wait_hears_that_the_change_is_made(
 
 
 async def test_many_calls_at_once_share_the_wait(pair: Pair) -> None:
-    async with AsyncThoonk(backend=pair.master.url, wait_replicas=1, wait_timeout=0.5) as thoonk:
+    async with AsyncThoonk(backend=pair.master.url, wait_replicas=1, wait_timeout=3) as thoonk:
         queue = await thoonk.queue("q")
         await asyncio.gather(*(queue.put("x") for _ in range(200)))
         assert await queue.count() == 200
@@ -149,7 +166,7 @@ async def test_many_calls_at_once_share_the_wait(pair: Pair) -> None:
             puts = [queue.put("y") for _ in range(200)]
             done = await asyncio.gather(*puts, return_exceptions=True)
             assert {type(each) for each in done} == {NotReplicated}
-            # One after another, they would take a hundred seconds.
+            # One after another, they would take ten minutes.
             assert time.monotonic() - begun < 20
         assert await queue.count() == 400
 

@@ -15,6 +15,7 @@ from thoonk._async.dialect import open_at_once
 from thoonk._async.feed import AsyncFeed
 from thoonk._async.job import AsyncJob
 from thoonk._async.listener import AsyncListener
+from thoonk._async.partitioned import AsyncPartitionedJob, AsyncPartitionedQueue
 from thoonk._async.queue import AsyncQueue
 from thoonk._async.sorted_feed import AsyncSortedFeed
 from thoonk.arguments import check_kind, check_type
@@ -44,6 +45,7 @@ from thoonk.operations import (
     UnregisterFeed,
     WorkerInfo,
 )
+from thoonk.partitions import PARTITIONS, check_partitions, partition_names
 from thoonk.serializers import PICKLE, Serializer, SerializerRegistry, serializer_name
 
 T = TypeVar("T")
@@ -290,6 +292,80 @@ class AsyncThoonk:
         """Open a job feed. Arguments and errors are those of `feed`."""
         return await self._open(AsyncJob, name, config, serializer)
 
+    @overload
+    async def partitioned_queue(
+        self, name: str, config: Config = None, *, partitions: int
+    ) -> AsyncPartitionedQueue[str]: ...
+    @overload
+    async def partitioned_queue(
+        self, name: str, config: Config = None, *, partitions: int, serializer: Serializer[T]
+    ) -> AsyncPartitionedQueue[T]: ...
+    @overload
+    async def partitioned_queue(
+        self, name: str, config: Config = None, *, partitions: int, serializer: str | None
+    ) -> AsyncPartitionedQueue[Any]: ...
+    async def partitioned_queue(
+        self,
+        name: str,
+        config: Config = None,
+        *,
+        partitions: int,
+        serializer: Serializer[Any] | str | None = None,
+    ) -> AsyncPartitionedQueue[Any]:
+        """Open a queue whose load several feeds share, on a cluster several nodes.
+
+        Args:
+            name: the name that the partitions have in common, without braces. Partition 0 is
+                the feed ``{NAME:0}``.
+            config, serializer: as for `feed`, for each partition.
+            partitions: how many there are, 1 to 1000. It is stored with each, and must be the
+                same for all programs.
+
+        Raises:
+            InvalidValue, InvalidType: an argument is not allowed, or there is another number
+                of partitions.
+            ThoonkError: as for `feed`.
+        """
+        feeds = await self._open_partitions(AsyncQueue, name, config, partitions, serializer)
+        return AsyncPartitionedQueue(name, self._backend, feeds)
+
+    @overload
+    async def partitioned_job(
+        self, name: str, config: Config = None, *, partitions: int
+    ) -> AsyncPartitionedJob[str]: ...
+    @overload
+    async def partitioned_job(
+        self, name: str, config: Config = None, *, partitions: int, serializer: Serializer[T]
+    ) -> AsyncPartitionedJob[T]: ...
+    @overload
+    async def partitioned_job(
+        self, name: str, config: Config = None, *, partitions: int, serializer: str | None
+    ) -> AsyncPartitionedJob[Any]: ...
+    async def partitioned_job(
+        self,
+        name: str,
+        config: Config = None,
+        *,
+        partitions: int,
+        serializer: Serializer[Any] | str | None = None,
+    ) -> AsyncPartitionedJob[Any]:
+        """Open a job feed whose load several feeds share, on a cluster several nodes.
+
+        Args:
+            name: the name that the partitions have in common, without braces. Partition 0 is
+                the feed ``{NAME:0}``.
+            config, serializer: as for `feed`, for each partition.
+            partitions: how many there are, 1 to 1000. It is stored with each, and must be the
+                same for all programs.
+
+        Raises:
+            InvalidValue, InvalidType: an argument is not allowed, or there is another number
+                of partitions.
+            ThoonkError: as for `feed`.
+        """
+        feeds = await self._open_partitions(AsyncJob, name, config, partitions, serializer)
+        return AsyncPartitionedJob(name, self._backend, feeds)
+
     def register_feedtype(self, name: str, feed_class: type[AsyncCollection[Any]]) -> None:
         """Register a type of feed. ``thoonk.NAME(feed_name, config)`` then opens such a feed.
 
@@ -344,6 +420,7 @@ class AsyncThoonk:
         current = FeedConfig.from_fields(opened.config, name)
         if not opened.created:
             check_kind(name, current.type, feed_class.kind, type=feed_class.type)
+            check_partitions(name, fields, opened.config)
             if serializer is not None and check_config(config).get("serializer") is None:
                 # An argument is for this object; only a configuration changes what is stored.
                 fields.pop("serializer", None)
@@ -354,6 +431,20 @@ class AsyncThoonk:
         if serializer is None:
             serializer = self._serializers.get(current.serializer)
         return feed_class(name, self._backend, serializer)
+
+    async def _open_partitions(
+        self,
+        feed_class: type[C],
+        name: str,
+        config: Config,
+        partitions: int,
+        serializer: Serializer[Any] | str | None,
+    ) -> builtins.list[C]:
+        fields = {**check_config(config), PARTITIONS: partitions}
+        return [
+            await self._open(feed_class, partition, fields, serializer)
+            for partition in partition_names(name, partitions)
+        ]
 
     # --- all feeds --------------------------------------------------------------------------
 

@@ -492,7 +492,7 @@ class AsyncJob(AsyncTakeable[T]):
         batch: Batch = await self._execute(operation)
         if not batch.entries:
             raise Empty(f"no job is available in {self.name!r}")
-        return (await self._claims(operation, batch))[0]
+        return (await self._received(operation, batch))[0]
 
     async def get_many(self, n: int, timeout: float | None = None) -> list[AsyncClaim[T]]:
         """Claim up to ``n`` available jobs, waiting until there is at least one.
@@ -508,13 +508,13 @@ class AsyncJob(AsyncTakeable[T]):
         """
         operation = self._taking(check_count("n", n))
         batch = await take(self._backend, operation, Deadline(timeout))
-        return await self._claims(operation, batch)
+        return await self._received(operation, batch)
 
     def _taking(self, count: int) -> JobClaim:
         recover_expired = self._recovery.is_due()
         return JobClaim(self.name, new_token(), count, recover_expired=recover_expired)
 
-    async def _claims(self, operation: JobClaim, batch: Batch) -> list[AsyncClaim[T]]:
+    async def _received(self, operation: JobClaim, batch: Batch) -> list[AsyncClaim[T]]:
         await renew_after(self._backend, self.name, batch.entries)
         claims: list[AsyncClaim[T]] = []
         failure: SerializerError | None = None

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from thoonk._async.collection import AsyncCollection
 from thoonk.backends import AsyncBackend
 from thoonk.chunks import MOST_ADDED, chunked, entry_size
 from thoonk.codec import PutResult
-from thoonk.operations import Entry, Operation, Outcome, PauseFeed, Priority, ResumeFeed, Step
+from thoonk.operations import (
+    Batch,
+    Entry,
+    Operation,
+    Outcome,
+    PauseFeed,
+    Priority,
+    ResumeFeed,
+    Step,
+    TakeOperation,
+)
 from thoonk.serializers import Serializer
 from thoonk.waiting import Throttle
 
@@ -42,6 +52,18 @@ class AsyncTakeable(AsyncCollection[T]):
         while resumed is None:
             resumed = await self._execute(ResumeFeed(self.name))
         return resumed
+
+    async def purge(self) -> int:
+        """Remove all that is there; return how many."""
+        raise NotImplementedError
+
+    def _taking(self, count: int) -> TakeOperation:
+        """What takes up to ``count`` items."""
+        raise NotImplementedError
+
+    async def _received(self, operation: Any, batch: Batch) -> list[Any]:
+        """What the caller gets for what was taken; nothing if that came too late."""
+        raise NotImplementedError
 
     async def _add(
         self,

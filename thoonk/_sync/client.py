@@ -16,6 +16,7 @@ from thoonk._sync.dialect import open_at_once
 from thoonk._sync.feed import Feed
 from thoonk._sync.job import Job
 from thoonk._sync.listener import Listener
+from thoonk._sync.partitioned import PartitionedJob, PartitionedQueue
 from thoonk._sync.queue import Queue
 from thoonk._sync.sorted_feed import SortedFeed
 from thoonk.arguments import check_kind, check_type
@@ -45,6 +46,7 @@ from thoonk.operations import (
     UnregisterFeed,
     WorkerInfo,
 )
+from thoonk.partitions import PARTITIONS, check_partitions, partition_names
 from thoonk.serializers import PICKLE, Serializer, SerializerRegistry, serializer_name
 
 T = TypeVar("T")
@@ -277,6 +279,80 @@ class Thoonk:
         """Open a job feed. Arguments and errors are those of `feed`."""
         return self._open(Job, name, config, serializer)
 
+    @overload
+    def partitioned_queue(
+        self, name: str, config: Config = None, *, partitions: int
+    ) -> PartitionedQueue[str]: ...
+    @overload
+    def partitioned_queue(
+        self, name: str, config: Config = None, *, partitions: int, serializer: Serializer[T]
+    ) -> PartitionedQueue[T]: ...
+    @overload
+    def partitioned_queue(
+        self, name: str, config: Config = None, *, partitions: int, serializer: str | None
+    ) -> PartitionedQueue[Any]: ...
+    def partitioned_queue(
+        self,
+        name: str,
+        config: Config = None,
+        *,
+        partitions: int,
+        serializer: Serializer[Any] | str | None = None,
+    ) -> PartitionedQueue[Any]:
+        """Open a queue whose load several feeds share, on a cluster several nodes.
+
+        Args:
+            name: the name that the partitions have in common, without braces. Partition 0 is
+                the feed ``{NAME:0}``.
+            config, serializer: as for `feed`, for each partition.
+            partitions: how many there are, 1 to 1000. It is stored with each, and must be the
+                same for all programs.
+
+        Raises:
+            InvalidValue, InvalidType: an argument is not allowed, or there is another number
+                of partitions.
+            ThoonkError: as for `feed`.
+        """
+        feeds = self._open_partitions(Queue, name, config, partitions, serializer)
+        return PartitionedQueue(name, self._backend, feeds)
+
+    @overload
+    def partitioned_job(
+        self, name: str, config: Config = None, *, partitions: int
+    ) -> PartitionedJob[str]: ...
+    @overload
+    def partitioned_job(
+        self, name: str, config: Config = None, *, partitions: int, serializer: Serializer[T]
+    ) -> PartitionedJob[T]: ...
+    @overload
+    def partitioned_job(
+        self, name: str, config: Config = None, *, partitions: int, serializer: str | None
+    ) -> PartitionedJob[Any]: ...
+    def partitioned_job(
+        self,
+        name: str,
+        config: Config = None,
+        *,
+        partitions: int,
+        serializer: Serializer[Any] | str | None = None,
+    ) -> PartitionedJob[Any]:
+        """Open a job feed whose load several feeds share, on a cluster several nodes.
+
+        Args:
+            name: the name that the partitions have in common, without braces. Partition 0 is
+                the feed ``{NAME:0}``.
+            config, serializer: as for `feed`, for each partition.
+            partitions: how many there are, 1 to 1000. It is stored with each, and must be the
+                same for all programs.
+
+        Raises:
+            InvalidValue, InvalidType: an argument is not allowed, or there is another number
+                of partitions.
+            ThoonkError: as for `feed`.
+        """
+        feeds = self._open_partitions(Job, name, config, partitions, serializer)
+        return PartitionedJob(name, self._backend, feeds)
+
     def register_feedtype(self, name: str, feed_class: type[Collection[Any]]) -> None:
         """Register a type of feed. ``thoonk.NAME(feed_name, config)`` then opens such a feed.
 
@@ -331,6 +407,7 @@ class Thoonk:
         current = FeedConfig.from_fields(opened.config, name)
         if not opened.created:
             check_kind(name, current.type, feed_class.kind, type=feed_class.type)
+            check_partitions(name, fields, opened.config)
             if serializer is not None and check_config(config).get("serializer") is None:
                 # An argument is for this object; only a configuration changes what is stored.
                 fields.pop("serializer", None)
@@ -341,6 +418,20 @@ class Thoonk:
         if serializer is None:
             serializer = self._serializers.get(current.serializer)
         return feed_class(name, self._backend, serializer)
+
+    def _open_partitions(
+        self,
+        feed_class: type[C],
+        name: str,
+        config: Config,
+        partitions: int,
+        serializer: Serializer[Any] | str | None,
+    ) -> builtins.list[C]:
+        fields = {**check_config(config), PARTITIONS: partitions}
+        return [
+            self._open(feed_class, partition, fields, serializer)
+            for partition in partition_names(name, partitions)
+        ]
 
     # --- all feeds --------------------------------------------------------------------------
 

@@ -489,7 +489,7 @@ class Job(Takeable[T]):
         batch: Batch = self._execute(operation)
         if not batch.entries:
             raise Empty(f"no job is available in {self.name!r}")
-        return (self._claims(operation, batch))[0]
+        return (self._received(operation, batch))[0]
 
     def get_many(self, n: int, timeout: float | None = None) -> list[Claim[T]]:
         """Claim up to ``n`` available jobs, waiting until there is at least one.
@@ -505,13 +505,13 @@ class Job(Takeable[T]):
         """
         operation = self._taking(check_count("n", n))
         batch = take(self._backend, operation, Deadline(timeout))
-        return self._claims(operation, batch)
+        return self._received(operation, batch)
 
     def _taking(self, count: int) -> JobClaim:
         recover_expired = self._recovery.is_due()
         return JobClaim(self.name, new_token(), count, recover_expired=recover_expired)
 
-    def _claims(self, operation: JobClaim, batch: Batch) -> list[Claim[T]]:
+    def _received(self, operation: JobClaim, batch: Batch) -> list[Claim[T]]:
         renew_after(self._backend, self.name, batch.entries)
         claims: list[Claim[T]] = []
         failure: SerializerError | None = None

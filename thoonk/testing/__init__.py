@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from thoonk.testing._async.notice import AsyncNoticeContract
     from thoonk.testing._async.own_ids import AsyncOwnIdsContract
     from thoonk.testing._async.page import AsyncPageContract
+    from thoonk.testing._async.partitions import AsyncPartitionsContract
     from thoonk.testing._async.pause import AsyncPauseContract
     from thoonk.testing._async.progress import AsyncProgressContract
     from thoonk.testing._async.queue import AsyncQueueContract
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from thoonk.testing._sync.notice import NoticeContract
     from thoonk.testing._sync.own_ids import OwnIdsContract
     from thoonk.testing._sync.page import PageContract
+    from thoonk.testing._sync.partitions import PartitionsContract
     from thoonk.testing._sync.pause import PauseContract
     from thoonk.testing._sync.progress import ProgressContract
     from thoonk.testing._sync.queue import QueueContract
@@ -92,6 +94,7 @@ __all__ = [
     "AsyncNoticeContract",
     "AsyncOwnIdsContract",
     "AsyncPageContract",
+    "AsyncPartitionsContract",
     "AsyncPauseContract",
     "AsyncProgressContract",
     "AsyncQueueContract",
@@ -117,6 +120,7 @@ __all__ = [
     "NoticeContract",
     "OwnIdsContract",
     "PageContract",
+    "PartitionsContract",
     "PauseContract",
     "ProgressContract",
     "Proxy",
@@ -146,6 +150,7 @@ _SUBJECTS = {
     "Notice": "notice",
     "OwnIds": "own_ids",
     "Page": "page",
+    "Partitions": "partitions",
     "Pause": "pause",
     "Queue": "queue",
     "Delay": "delay",

@@ -5,37 +5,60 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
-from thoonk import AsyncClaim, AsyncJob, AsyncQueue, Empty, JobCounts
+from thoonk import (
+    AsyncClaim,
+    AsyncJob,
+    AsyncPartitionedJob,
+    AsyncPartitionedQueue,
+    AsyncQueue,
+    AsyncThoonk,
+    Empty,
+    JobCounts,
+)
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import until
 
 ROUNDS = 60
 
 
-async def take(feed: AsyncQueue[str] | AsyncJob[str], timeout: float | None = None) -> str:
+KINDS = ("queue", "job", "partitioned_queue", "partitioned_job")
+
+Takeable: TypeAlias = (
+    AsyncQueue[str] | AsyncJob[str] | AsyncPartitionedQueue[str] | AsyncPartitionedJob[str]
+)
+
+
+async def opened(thoonk: AsyncThoonk, kind: str) -> Takeable:
+    """A feed of that kind."""
+    options = {"partitions": 3} if kind.startswith("partitioned") else {}
+    feed: Takeable = await getattr(thoonk, kind)("f", **options)
+    return feed
+
+
+async def take(feed: Takeable, timeout: float | None = None) -> str:
     """The next item, finished if it is a job."""
-    if isinstance(feed, AsyncQueue):
-        return await feed.get(timeout)
-    claim = await feed.get(timeout)
+    taken = await feed.get(timeout)
+    if isinstance(taken, str):
+        return taken
     # Cancelling this would be the program's own affair.
-    await asyncio.shield(claim.finish())
-    return claim.item
+    await asyncio.shield(taken.finish())
+    return taken.item
 
 
 class AsyncCancellationContract(AsyncContract):
     """That a cancelled task loses nothing, at whatever moment it happens."""
 
-    @pytest.mark.parametrize("kind", ["queue", "job"])
+    @pytest.mark.parametrize("kind", KINDS)
     async def test_cancelling_a_get_loses_no_item(self, kind: str) -> None:
         chance = random.Random(kind)
         received: list[str] = []
         async with self.client() as thoonk, self.client() as other:
-            feed: AsyncQueue[str] | AsyncJob[str] = await getattr(thoonk, kind)("f")
-            elsewhere: AsyncQueue[str] | AsyncJob[str] = await getattr(other, kind)("f")
+            feed = await opened(thoonk, kind)
+            elsewhere = await opened(other, kind)
             for number in range(ROUNDS):
                 getting = asyncio.create_task(feed.get())
                 # Now and then before it waits, mostly while it does, and around the put.
@@ -59,19 +82,19 @@ class AsyncCancellationContract(AsyncContract):
                 await feed.get_nowait()
             assert self.blocked() == 0
             assert received == [f"{number}" for number in range(ROUNDS)]
-            if isinstance(feed, AsyncJob):
+            if isinstance(feed, AsyncJob | AsyncPartitionedJob):
                 assert await feed.get_counts() == JobCounts(0, 0, 0, finished=ROUNDS)
 
-    @pytest.mark.parametrize("kind", ["queue", "job"])
+    @pytest.mark.parametrize("kind", KINDS)
     async def test_cancelling_some_of_many_consumers_loses_no_item(self, kind: str) -> None:
         chance = random.Random(kind)
         received: Counter[str] = Counter()
         items = [f"{number}" for number in range(100)]
         async with self.client() as thoonk, self.client() as other:
-            feed: AsyncQueue[str] | AsyncJob[str] = await getattr(thoonk, kind)("f")
-            elsewhere: AsyncQueue[str] | AsyncJob[str] = await getattr(other, kind)("f")
+            feed = await opened(thoonk, kind)
+            elsewhere = await opened(other, kind)
 
-            async def work(own: AsyncQueue[str] | AsyncJob[str]) -> None:
+            async def work(own: Takeable) -> None:
                 while received.total() < len(items):
                     getting = asyncio.create_task(own.get())
                     done, _ = await asyncio.wait([getting], timeout=chance.uniform(0, 0.03))

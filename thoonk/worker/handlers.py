@@ -12,6 +12,7 @@ import attrs
 from thoonk.exceptions import InvalidType, InvalidValue
 from thoonk.names import check_name
 from thoonk.operations import check_count
+from thoonk.partitions import partition_names
 from thoonk.serializers import Serializer
 from thoonk.worker.values import check_seconds
 
@@ -62,6 +63,8 @@ class Handler:
     function: Callable[..., Any]
     wants_claim: bool
     serializer: Serializer[Any] | str | None = None
+    partitions: int | None = attrs.field(default=None, validator=_count)
+    family: str | None = None
     concurrency: int | None = attrs.field(default=None, validator=_count)
     weight: int | None = attrs.field(default=None, validator=_count)
     prefetch: int | None = attrs.field(default=None, validator=_count)
@@ -79,6 +82,13 @@ class Handler:
         """Refuse what cannot be had together."""
         if not self.heartbeat and (self.prefetch or 1) > 1:
             raise InvalidValue("without a heartbeat nothing is prefetched: jobs would be lost")
+
+    def of_each_partition(self) -> list[Handler]:
+        """This one, or one for each partition of its feed; their ``family`` is its name then."""
+        if self.partitions is None:
+            return [self]
+        names = partition_names(self.feed, self.partitions)
+        return [attrs.evolve(self, feed=name, family=self.feed) for name in names]
 
     def call(self, claim: Any) -> Any:
         """What the function returns for the claim's item."""
@@ -127,10 +137,14 @@ def make_handler(
                 f"a handler must accept an item, or an item and a claim; "
                 f"{function!r:.80} does not: {error}"
             ) from None
-    known = {field.name for field in attrs.fields(Handler)} - {"feed", "function", "wants_claim"}
+    known = {field.name for field in attrs.fields(Handler)} - {
+        *("feed", "function", "wants_claim", "family")
+    }
     unknown = options.keys() - known
     if unknown:
         raise InvalidValue(
             f"unknown option {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
         )
-    return Handler(feed, function, wants_claim, **options)
+    handler = Handler(feed, function, wants_claim, **options)
+    handler.of_each_partition()  # refuses a name that cannot be partitioned
+    return handler

@@ -159,9 +159,11 @@ class BaseWorker(abc.ABC, Generic[C]):
             feed: the feed's name. The feed is created if it does not exist.
             function: a coroutine function for `AsyncWorker`, a plain function for `Worker`.
             serializer: as for `thoonk.Thoonk.job`.
+            partitions: how many partitions the feed has, as for `thoonk.Thoonk.partitioned_job`.
+                The worker has to be ``shared``. None: it is a plain job feed.
             concurrency: how many jobs of this feed run at once. Default: the worker's
                 ``concurrency``. If the worker is ``shared``: how many of its threads (tasks)
-                this feed can use. Default: all.
+                this feed (each partition) can use. Default: all.
             weight: if the worker is ``shared``, how often a free thread (task) tries this feed
                 first, in proportion to the others, 1 to 1000. Default: 1 if another handler
                 has a weight.
@@ -266,7 +268,13 @@ class BaseWorker(abc.ABC, Generic[C]):
                 f"weight={weighted[0].weight} of {weighted[0].feed!r} needs a shared pool: "
                 f"shared=True, or --shared"
             )
-        return handlers
+        partitioned = [handler for handler in handlers if handler.partitions is not None]
+        if partitioned and not self.shared:
+            raise InvalidValue(
+                f"partitions={partitioned[0].partitions} of {partitioned[0].feed!r} need a shared "
+                f"pool: shared=True, or --shared"
+            )
+        return [each for handler in handlers for each in handler.of_each_partition()]
 
     def _loops(self) -> int:
         """How many jobs a process runs at once: of each feed without its own setting, or in all."""

@@ -17,6 +17,7 @@ from thoonk.testing import (
     AsyncNoticeContract,
     AsyncOwnIdsContract,
     AsyncPageContract,
+    AsyncPartitionsContract,
     AsyncPauseContract,
     AsyncProgressContract,
     AsyncQueueContract,
@@ -86,6 +87,10 @@ class TestStats(AsyncWorlds, AsyncStatsContract):
 
 
 class TestOwnIds(AsyncWorlds, AsyncOwnIdsContract):
+    pass
+
+
+class TestPartitions(AsyncWorlds, AsyncPartitionsContract):
     pass
 
 

@@ -18,6 +18,7 @@ from thoonk.testing import (
     NoticeContract,
     OwnIdsContract,
     PageContract,
+    PartitionsContract,
     PauseContract,
     ProgressContract,
     QueueContract,
@@ -87,6 +88,10 @@ class TestStats(Worlds, StatsContract):
 
 
 class TestOwnIds(Worlds, OwnIdsContract):
+    pass
+
+
+class TestPartitions(Worlds, PartitionsContract):
     pass
 
 

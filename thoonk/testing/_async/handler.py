@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from typing import Any
 
 import pytest
@@ -21,6 +22,18 @@ def note(calls: Calls, *first: Any) -> Any:
         calls.append((*first, *arguments))
 
     return handler
+
+
+def by_source(calls: Calls) -> dict[str, Calls]:
+    """The calls of each feed, and those for created and deleted feeds: each in their order.
+
+    A backend of several servers has no order between them.
+    """
+    found: dict[str, Calls] = {}
+    for call in calls:
+        source = "" if call[0] in {"create", "delete"} else call[1]
+        found.setdefault(source, []).append(call)
+    return found
 
 
 class AsyncHandlerContract(AsyncContract):
@@ -60,7 +73,7 @@ class AsyncHandlerContract(AsyncContract):
             ("delete", "f"),
         ]
         await until(lambda: len(calls) >= len(expected))
-        assert calls == expected
+        assert by_source(calls) == by_source(expected)
 
     async def test_a_client_hears_what_it_does_itself(self, listening: AsyncThoonk) -> None:
         calls: Calls = []
@@ -156,7 +169,7 @@ class AsyncHandlerContract(AsyncContract):
         await thoonk.set_config("other", {"title": "x"})
         await thoonk.set_config("a:b", {"title": "x"})
         await thoonk.create_feed("last")
-        await until(lambda: ("last",) in created)
+        await until(lambda: ("last",) in created and calls)
         # The notices of its creation may still have been on their way.
         assert calls in ([("a:b",)], [("a:b",)] * 2)
 
@@ -197,7 +210,8 @@ class AsyncHandlerContract(AsyncContract):
         await (await thoonk.feed("b", serializer="binary")).publish(b"\xff", id="1")
         await (await thoonk.feed("t")).publish("x", id="1")
         await until(lambda: len(calls) == 3)
-        assert calls == [("j", {"a": 1}, "1"), ("b", b"\xff", "1"), ("t", "x", "1")]
+        expected = [("b", b"\xff", "1"), ("j", {"a": 1}, "1"), ("t", "x", "1")]
+        assert sorted(calls, key=operator.itemgetter(0)) == expected
 
     async def test_a_changed_serializer_is_noticed(
         self, listening: AsyncThoonk, thoonk: AsyncThoonk

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import operator
 from typing import Any
 
 import pytest
@@ -22,6 +23,18 @@ def note(calls: Calls, *first: Any) -> Any:
         calls.append((*first, *arguments))
 
     return handler
+
+
+def by_source(calls: Calls) -> dict[str, Calls]:
+    """The calls of each feed, and those for created and deleted feeds: each in their order.
+
+    A backend of several servers has no order between them.
+    """
+    found: dict[str, Calls] = {}
+    for call in calls:
+        source = "" if call[0] in {"create", "delete"} else call[1]
+        found.setdefault(source, []).append(call)
+    return found
 
 
 class HandlerContract(Contract):
@@ -61,7 +74,7 @@ class HandlerContract(Contract):
             ("delete", "f"),
         ]
         until(lambda: len(calls) >= len(expected))
-        assert calls == expected
+        assert by_source(calls) == by_source(expected)
 
     def test_a_client_hears_what_it_does_itself(self, listening: Thoonk) -> None:
         calls: Calls = []
@@ -151,7 +164,7 @@ class HandlerContract(Contract):
         thoonk.set_config("other", {"title": "x"})
         thoonk.set_config("a:b", {"title": "x"})
         thoonk.create_feed("last")
-        until(lambda: ("last",) in created)
+        until(lambda: ("last",) in created and calls)
         # The notices of its creation may still have been on their way.
         assert calls in ([("a:b",)], [("a:b",)] * 2)
 
@@ -192,7 +205,8 @@ class HandlerContract(Contract):
         (thoonk.feed("b", serializer="binary")).publish(b"\xff", id="1")
         (thoonk.feed("t")).publish("x", id="1")
         until(lambda: len(calls) == 3)
-        assert calls == [("j", {"a": 1}, "1"), ("b", b"\xff", "1"), ("t", "x", "1")]
+        expected = [("b", b"\xff", "1"), ("j", {"a": 1}, "1"), ("t", "x", "1")]
+        assert sorted(calls, key=operator.itemgetter(0)) == expected
 
     def test_a_changed_serializer_is_noticed(self, listening: Thoonk, thoonk: Thoonk) -> None:
         calls: Calls = []

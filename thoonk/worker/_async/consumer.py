@@ -12,6 +12,7 @@ import attrs
 from thoonk import AsyncClaim, AsyncJob, AsyncThoonk
 from thoonk.config import FeedConfig
 from thoonk.exceptions import FeedDoesNotExist, ThoonkError
+from thoonk.partitions import PARTITIONS
 from thoonk.worker._async.slot import AsyncSlot
 from thoonk.worker.handlers import Handler
 from thoonk.worker.running_job import RunningJob
@@ -106,7 +107,8 @@ async def open_consumer(thoonk: AsyncThoonk, handler: Handler) -> Consumer:
 
 
 async def _open_once(thoonk: AsyncThoonk, handler: Handler) -> Consumer:
-    job = await thoonk.job(handler.feed, serializer=handler.serializer)
+    known = {} if handler.partitions is None else {PARTITIONS: handler.partitions}
+    job = await thoonk.job(handler.feed, known, serializer=handler.serializer)
     config = await thoonk.get_config(handler.feed)
     asked = {"claim_timeout": handler.claim_timeout, "max_failures": handler.retries}
     wanted = {

@@ -13,6 +13,7 @@ import attrs
 from thoonk import Claim, Job, Thoonk
 from thoonk.config import FeedConfig
 from thoonk.exceptions import FeedDoesNotExist, ThoonkError
+from thoonk.partitions import PARTITIONS
 from thoonk.worker._sync.slot import Slot
 from thoonk.worker.handlers import Handler
 from thoonk.worker.running_job import RunningJob
@@ -107,7 +108,8 @@ def open_consumer(thoonk: Thoonk, handler: Handler) -> Consumer:
 
 
 def _open_once(thoonk: Thoonk, handler: Handler) -> Consumer:
-    job = thoonk.job(handler.feed, serializer=handler.serializer)
+    known = {} if handler.partitions is None else {PARTITIONS: handler.partitions}
+    job = thoonk.job(handler.feed, known, serializer=handler.serializer)
     config = thoonk.get_config(handler.feed)
     asked = {"claim_timeout": handler.claim_timeout, "max_failures": handler.retries}
     wanted = {

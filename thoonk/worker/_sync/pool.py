@@ -50,7 +50,7 @@ from thoonk.waiting import LONGEST_WAIT, Deadline
 from thoonk.worker._sync.consumer import Consumer, log_failure, reopen
 from thoonk.worker._sync.source import Source
 from thoonk.worker.adaptive_prefetch import AdaptivePrefetch, TimeBudget
-from thoonk.worker.order import Order, weights_of
+from thoonk.worker.order import Order
 
 logger = logging.getLogger("thoonk.worker")
 
@@ -126,7 +126,7 @@ class Pool:
             order: None: as the handlers say.
         """
         self.burst_wait = burst_wait
-        self.order = order or Order(weights_of([each.handler for each in consumers]))
+        self.order = order or Order.by([each.handler for each in consumers])
         self.feeds = [PooledFeed(consumer) for consumer in consumers]
         self._thoonk = thoonk
         self._is_over = is_over
