@@ -72,7 +72,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"starlette\..*"),
     (r"py:.*", r"_queue\.Empty|\w*(Error|Exception)|frozenset|Any|Self|optional"),
     # Type variables stand for a type; there is nothing to link to.
-    (r"py:.*", r"(.*\.)?(T|R|C|R_co|Function)"),
+    (r"py:.*", r"(.*\.)?(T|R|C|F|R_co|Function)"),
     # Not public: `Subscription` and `AsyncSubscription` say what they offer.
     (r"py:.*", r"thoonk\.backends\.redis\.\w+\.(cluster_)?subscription\.\w+"),
     # Of packages that the extras bring.

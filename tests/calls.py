@@ -225,6 +225,8 @@ CALLS = [
         lambda t: t.delete_feed("f"),
         with_result,
     ),
+    Call("Thoonk.partitioned_queue", OPENED * 2, lambda t: t.partitioned_queue("f", partitions=2)),
+    Call("Thoonk.partitioned_job", OPENED * 2, lambda t: t.partitioned_job("f", partitions=2)),
     Call("Thoonk.feed_exists", ("SISMEMBER",), lambda t: t.feed_exists("f")),
     Call("Thoonk.get_feed_names", ("SMEMBERS",), lambda t: t.get_feed_names()),
     Call("Thoonk.get_workers", ("read_workers",), lambda t: t.get_workers()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -73,9 +74,15 @@ def proxied(folder: Path, upstream: str, more: str = "") -> Iterator[httpx2.Clie
         with httpx2.Client(
             transport=transport, base_url=SITE, headers=headers, timeout=60
         ) as client:
-            while not (folder / "s").exists():
+            while not is_listening(folder / "s"):
                 assert process.poll() is None, (folder / "log").read_text()
             yield client
+
+
+def is_listening(path: Path) -> bool:
+    """The socket is there a moment before anything listens at it."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def addresses(text: str) -> set[str]:

@@ -255,6 +255,8 @@ def test_a_node_that_has_not_the_slot_is_told_as_what_it_is(other_node: servers.
 
 def test_feeds_of_every_type_live_in_one_slot_of_a_cluster(cluster: servers.Server) -> None:
     for call in CALLS:
+        if "partitioned" in call.method:
+            continue  # its feeds are to be in several slots
         with Thoonk(backend=cluster.url) as thoonk:
             run(call, call.prepare(Renamed(thoonk, "{orders}")))
         with contextlib.closing(cluster.client()) as raw:
