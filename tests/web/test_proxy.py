@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
