@@ -17,6 +17,7 @@ from conftest import World
 from thoonk import BackendError, BackendUnavailable, Thoonk
 from thoonk.doctor import Finding, Report, examine
 from thoonk.doctor.cluster import ClusterNode, examine_cluster, gone
+from thoonk.doctor.cluster_examination import ClusterExamination
 from thoonk.doctor.command import doctor
 
 
@@ -152,6 +153,27 @@ def test_a_replica_that_is_not_there_is_told(cluster: Cluster) -> None:
         "node-down": [f"the replica 127.0.0.1:{replica.port} does not answer"],
         "no-replica": [f"127.0.0.1:{master.port} has no replica that is up"],
     }
+
+
+def test_a_node_that_goes_down_meanwhile_ends_nothing(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = cluster.replica_of(cluster.masters()[0])
+    look = ClusterExamination._look
+
+    def look_and_kill(examination: ClusterExamination) -> Any:
+        seen = look(examination)
+        cluster.kill(replica)
+        return seen
+
+    monkeypatch.setattr(ClusterExamination, "_look", look_and_kill)
+    try:
+        found = told(looked_at(cluster))
+    finally:
+        cluster.restart(replica)
+        cluster.settle()
+    says = [finding.says for finding in found["node-down"]]
+    assert says == [f"127.0.0.1:{replica.port}: the node went down while it was examined"]
 
 
 def node(name: str, slots: range, *, master: str = "", down: bool = False) -> ClusterNode:

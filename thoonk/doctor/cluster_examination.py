@@ -163,7 +163,13 @@ class ClusterExamination:
         for node in sorted(nodes, key=lambda node: node.place):
             if not node.answers:
                 continue
-            facts = ServerFacts.read(*self._client(node.place))
+            try:
+                facts = ServerFacts.read(*self._client(node.place))
+            except CONNECTION_ERRORS:
+                found[cluster.NODE_DOWN, "the node went down while it was examined"].append(
+                    text_of(node.place)
+                )
+                continue
             names.add(facts.name)
             if policy := facts.info.get("maxmemory_policy"):
                 policies[node.place] = policy
@@ -185,13 +191,18 @@ class ClusterExamination:
         for node in nodes:
             if node.master or not node.answers:
                 continue
-            _, probe = self._client(node.place)
-            for keys in probe.keys(b"feed.*"):
-                for key, size in zip(keys, probe.sizes_of(keys), strict=True):
-                    name = KeyName.parse(key)
-                    if name is not None and name.is_known:
-                        sizes[name.feed] += size
+            # It may have gone down since then.
+            with contextlib.suppress(*CONNECTION_ERRORS):
+                self._add_sizes(node, sizes)
         return sizes
+
+    def _add_sizes(self, node: ClusterNode, sizes: Counter[str]) -> None:
+        _, probe = self._client(node.place)
+        for keys in probe.keys(b"feed.*"):
+            for key, size in zip(keys, probe.sizes_of(keys), strict=True):
+                name = KeyName.parse(key)
+                if name is not None and name.is_known:
+                    sizes[name.feed] += size
 
     def _of_feeds(self, contents: Contents, look: _Look) -> Iterator[Finding]:
         names: defaultdict[int, list[str]] = defaultdict(list)
