@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 from typing import Any
@@ -54,6 +55,33 @@ def test_many_subscriptions_need_one_connection(real_world: World) -> None:
         assert items([subscriptions[0].get(20)]) == [b"still"]
         subscriptions[0].close()
         poll(lambda: listening(real_world) == 0)
+
+
+def test_one_that_is_dropped_without_being_closed_is_unsubscribed(real_world: World) -> None:
+    with Thoonk(backend=real_world.url) as thoonk:
+        kept = thoonk.backend.listen("kept")
+        twin, first, second = (thoonk.backend.listen(name) for name in ("twin", "twin", "dropped"))
+        channels = {b"feed.publish:kept", b"feed.publish:twin", b"feed.publish:dropped"}
+
+        def subscribed() -> set[bytes]:
+            return channels & {*real_world.raw.pubsub_channels("feed.publish:*")}
+
+        assert subscribed() == channels
+        markers = len(real_world.raw.pubsub_channels("feed.marker:*"))
+        del first, second
+        gc.collect()
+        # Whatever is heard makes the reader look.
+        thoonk.feed("kept").publish("x")
+        poll(lambda: subscribed() == channels - {b"feed.publish:dropped"})
+        assert len(real_world.raw.pubsub_channels("feed.marker:*")) == markers - 2
+        with thoonk.feed("dropped").subscribe() as notices:
+            thoonk.feed("dropped").publish("y")
+            assert notices.get(20).item == "y"
+        thoonk.feed("twin").publish("z")
+        while not isinstance(twin.get(20), Published):
+            pass
+        kept.close()
+        twin.close()
 
 
 async def test_one_that_begins_while_the_last_one_ends_goes_on(real_world: World) -> None:

@@ -94,6 +94,8 @@ class AsyncPubSub:
         # sent, so what the server is told last is what holds.
         self._of_feed: dict[str, dict[str, weakref.ref[AsyncListener]]] = {}
         self._all: dict[str, weakref.ref[AsyncListener]] = {}
+        # Feeds and channels of those that were not closed, but are no longer referenced.
+        self._forgotten: deque[tuple[str, bytes, tuple[bytes, ...]]] = deque()
         # What the server has yet to confirm: the last channel of each command.
         self._unconfirmed: deque[tuple[bytes, AsyncListener]] = deque()
         self._connection: Connection = None
@@ -187,12 +189,14 @@ class AsyncPubSub:
 
     async def _remember(self, subscription: AsyncListener) -> None:
         marker, feed = subscription.marker, subscription.feed or ""
+        channels = subscription.channels
 
         def forget(dead: object) -> None:
             # Another listener of the same subscription may have its place by now.
             if self._all.get(marker) is dead:
                 self._all.pop(marker, None)
                 self._of_feed.get(feed, {}).pop(marker, None)
+                self._forgotten.append((feed, wire.marker_channel(marker), channels))
 
         reference = weakref.ref(subscription, forget)
         async with self._sending:
@@ -200,6 +204,19 @@ class AsyncPubSub:
             self._all[marker] = reference
         if feed:
             self._known.remember(feed, own=True)
+
+    async def _unsubscribe_forgotten(self) -> None:
+        async with self._sending:
+            channels: list[bytes] = []
+            while self._forgotten:
+                feed, marker, own = self._forgotten.popleft()
+                channels.append(marker)
+                if not self._of_feed.get(feed):
+                    self._of_feed.pop(feed, None)
+                    channels += own
+            with contextlib.suppress(*errors.CONNECTION_ERRORS):
+                data = pack(b"UNSUBSCRIBE", *channels)
+                await send(self._open_connection(), PING_DEADLINE, data)
 
     def _alive(self, references: Iterable[weakref.ref[AsyncListener]]) -> list[AsyncListener]:
         found = [reference() for reference in tuple(references)]
@@ -247,6 +264,7 @@ class AsyncPubSub:
         try:
             self._early.clear()
             self._unconfirmed.clear()
+            self._forgotten.clear()
             self._try_again_at = math.inf
             subscriptions = self._alive(self._all.values())
             await self._subscribe(subscriptions)
@@ -382,6 +400,8 @@ class AsyncPubSub:
             return True
         if time.monotonic() >= self._try_again_at:
             await self._subscribe_again()
+        if self._forgotten:
+            await self._unsubscribe_forgotten()
         message = self._early.popleft() if self._early else await self._message()
         if message is not None and not self._confirms(message):
             received = self._understand(message)

@@ -95,6 +95,8 @@ class PubSub:
         # sent, so what the server is told last is what holds.
         self._of_feed: dict[str, dict[str, weakref.ref[Listener]]] = {}
         self._all: dict[str, weakref.ref[Listener]] = {}
+        # Feeds and channels of those that were not closed, but are no longer referenced.
+        self._forgotten: deque[tuple[str, bytes, tuple[bytes, ...]]] = deque()
         # What the server has yet to confirm: the last channel of each command.
         self._unconfirmed: deque[tuple[bytes, Listener]] = deque()
         self._connection: Connection = None
@@ -188,12 +190,14 @@ class PubSub:
 
     def _remember(self, subscription: Listener) -> None:
         marker, feed = subscription.marker, subscription.feed or ""
+        channels = subscription.channels
 
         def forget(dead: object) -> None:
             # Another listener of the same subscription may have its place by now.
             if self._all.get(marker) is dead:
                 self._all.pop(marker, None)
                 self._of_feed.get(feed, {}).pop(marker, None)
+                self._forgotten.append((feed, wire.marker_channel(marker), channels))
 
         reference = weakref.ref(subscription, forget)
         with self._sending:
@@ -201,6 +205,19 @@ class PubSub:
             self._all[marker] = reference
         if feed:
             self._known.remember(feed, own=True)
+
+    def _unsubscribe_forgotten(self) -> None:
+        with self._sending:
+            channels: list[bytes] = []
+            while self._forgotten:
+                feed, marker, own = self._forgotten.popleft()
+                channels.append(marker)
+                if not self._of_feed.get(feed):
+                    self._of_feed.pop(feed, None)
+                    channels += own
+            with contextlib.suppress(*errors.CONNECTION_ERRORS):
+                data = pack(b"UNSUBSCRIBE", *channels)
+                send(self._open_connection(), PING_DEADLINE, data)
 
     def _alive(self, references: Iterable[weakref.ref[Listener]]) -> list[Listener]:
         found = [reference() for reference in tuple(references)]
@@ -248,6 +265,7 @@ class PubSub:
         try:
             self._early.clear()
             self._unconfirmed.clear()
+            self._forgotten.clear()
             self._try_again_at = math.inf
             subscriptions = self._alive(self._all.values())
             self._subscribe(subscriptions)
@@ -383,6 +401,8 @@ class PubSub:
             return True
         if time.monotonic() >= self._try_again_at:
             self._subscribe_again()
+        if self._forgotten:
+            self._unsubscribe_forgotten()
         message = self._early.popleft() if self._early else self._message()
         if message is not None and not self._confirms(message):
             received = self._understand(message)
