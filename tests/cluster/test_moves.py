@@ -4,90 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import attrs
 import pytest
 from clusters import FAILOVER_WITHIN, Cluster, Node, becomes_true, slot_of
+from loads import traffic
 from redis.exceptions import ConnectionError as Cut
 
 from thoonk import AsyncThoonk, Thoonk
 from thoonk.backends.redis._async.links import AsyncLinks
 from thoonk.backends.redis._sync.links import Links
-from thoonk.exceptions import BackendUnavailable, Empty, NotReplicated, ThoonkError
+from thoonk.exceptions import BackendUnavailable, NotReplicated
 from thoonk.operations import ReadItems
-
-
-@attrs.define
-class Traffic:
-    """What came of putting and taking."""
-
-    put: list[str] = attrs.field(factory=list)
-    got: list[str] = attrs.field(factory=list)
-    errors: list[BaseException] = attrs.field(factory=list)
-
-    def check(self) -> None:
-        assert self.errors == []
-        assert Counter(self.got) == Counter(self.put)
-        assert max(Counter(self.got).values()) == 1
-        assert len(self.put) > 10
-
-
-@contextlib.contextmanager
-def traffic(cluster: Cluster, name: str) -> Iterator[Traffic]:
-    """Two producers and two takers while a block runs. Behind it all has been taken."""
-    seen = Traffic()
-    ended, all_put = threading.Event(), threading.Event()
-
-    def produce(thoonk: Thoonk, number: int) -> None:
-        queue = thoonk.queue(name)
-        count = 0
-        while not ended.is_set():
-            item = f"{number} {count}"
-            queue.put(item)
-            seen.put.append(item)
-            count += 1
-            ended.wait(0.002)
-
-    def take(thoonk: Thoonk) -> None:
-        queue = thoonk.queue(name)
-        while True:
-            try:
-                seen.got.append(queue.get(timeout=0.5))
-            except Empty:
-                if all_put.is_set():
-                    return
-
-    def watched(function: Callable[..., None], *arguments: Any) -> None:
-        try:
-            function(*arguments)
-        except ThoonkError as error:
-            seen.errors.append(error)
-
-    with (
-        Thoonk(backend=cluster.url) as one,
-        Thoonk(backend=cluster.url) as other,
-        ThreadPoolExecutor(4) as pool,
-    ):
-        producers = [pool.submit(watched, produce, one, number) for number in range(2)]
-        takers = [pool.submit(watched, take, other) for _ in range(2)]
-        try:
-            becomes_true(lambda: len(seen.got) > 5 or seen.errors)
-            yield seen
-            count = len(seen.got)
-            becomes_true(lambda: len(seen.got) > count + 5 or seen.errors)
-        finally:
-            ended.set()
-            for producer in producers:
-                producer.result(60)
-            all_put.set()
-            for taker in takers:
-                taker.result(60)
 
 
 def test_a_slot_that_moves_there_and_back_costs_nothing(cluster: Cluster) -> None:

@@ -3,114 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import signal
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import attrs
 import pytest
-from clusters import Cluster, Node, becomes_true, slot_of
+from clusters import Cluster, becomes_true, slot_of
 from either import entered, settle
+from loads import Publisher, feed_at, heard
 
 from thoonk import AsyncThoonk, Closed, Thoonk
 from thoonk.backends.redis.slots import CATALOGUE_SLOT
 from thoonk.exceptions import InvalidValue
 from thoonk.notices import Configured, Created, Deleted, Gap, Notice, Published
-
-
-def feed_at(cluster: Cluster, node: Node) -> str:
-    """The name of a feed that the node has."""
-    names = (f"{{feed {number}}}" for number in range(1000))
-    return next(name for name in names if cluster.owner(name) is node)
-
-
-@attrs.define
-class Heard:
-    """What a subscription has brought so far."""
-
-    notices: list[Notice] = attrs.field(factory=list)
-
-    @property
-    def items(self) -> list[int]:
-        return [int(each.item[:10]) for each in self.notices if isinstance(each, Published)]
-
-    @property
-    def gaps(self) -> int:
-        return sum(isinstance(each, Gap) for each in self.notices)
-
-    def check(self, count: int, *, thawed: bool = False) -> None:
-        """All numbers below ``count``, each once and in order. Some may be missing at a gap.
-
-        ``thawed``: a node that stood still goes on with the calls that wait for it before it
-        learns that it has been replaced, and so repeats notices.
-        """
-        expected = 0
-        is_told = False
-        for notice in self.notices:
-            if isinstance(notice, Gap):
-                is_told = True
-            elif isinstance(notice, Published):
-                number = int(notice.item[:10])
-                if thawed and number < expected:
-                    continue
-                assert number == expected or (is_told and number > expected), (number, expected)
-                expected = number + 1
-                is_told = False
-        assert expected == count
-
-
-@contextlib.contextmanager
-def heard(thoonk: Thoonk, feed: str | None = None) -> Iterator[Heard]:
-    """Listens in a thread while a block runs."""
-    subscription = thoonk.backend.listen(feed)
-    heard = Heard()
-
-    def listen() -> None:
-        with contextlib.suppress(Closed):
-            while True:
-                heard.notices.append(subscription.get())
-
-    with ThreadPoolExecutor(1) as pool:
-        listening = pool.submit(listen)
-        try:
-            yield heard
-        finally:
-            subscription.close()
-            listening.result(30)
-
-
-class Publisher:
-    """Publishes numbers, one after the other, until it is stopped."""
-
-    def __init__(self, thoonk: Thoonk, name: str, size: int = 0) -> None:
-        self.count = 0
-        self._feed = thoonk.feed(name)
-        self._size = size
-        self._over = threading.Event()
-
-    def publish(self) -> None:
-        self._feed.publish(f"{self.count:010d}".ljust(self._size, "x"), id=f"{self.count}")
-        self.count += 1
-
-    def run(self) -> None:
-        while not self._over.is_set():
-            self.publish()
-            self._over.wait(0.002)
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Publisher]:
-        with ThreadPoolExecutor(1) as pool:
-            running = pool.submit(self.run)
-            try:
-                yield self
-            finally:
-                self._over.set()
-                running.result(60)
 
 
 async def next_of(subscription: Any) -> Notice:
