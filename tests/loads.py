@@ -12,9 +12,10 @@ from typing import Any
 import attrs
 from clusters import Cluster, Node, becomes_true
 
-from thoonk import Closed, Thoonk
+from thoonk import Closed, JobCounts, Thoonk
 from thoonk.exceptions import Empty, ThoonkError
 from thoonk.notices import Gap, Notice, Published
+from thoonk.worker import Worker
 
 
 @attrs.define
@@ -172,3 +173,54 @@ class Publisher:
             finally:
                 self._over.set()
                 running.result(60)
+
+
+@attrs.define
+class Work:
+    """What came of jobs that workers did."""
+
+    put: list[str] = attrs.field(factory=list)
+    done: list[int] = attrs.field(factory=list)
+    errors: list[BaseException] = attrs.field(factory=list)
+
+
+@contextlib.contextmanager
+def work(cluster: Cluster, name: str) -> Iterator[Work]:
+    """Puts jobs, and lets a worker do them, while a block runs. Behind it each was done once."""
+    seen = Work()
+    ended = threading.Event()
+    worker = Worker(cluster.url, concurrency=3)
+    worker.handle(name, lambda number: (seen.done.append(number), 2 * number)[1])
+
+    def produce(thoonk: Thoonk) -> None:
+        job = thoonk.job(name)
+        while not ended.is_set():
+            seen.put.append(job.put(len(seen.put)))
+            ended.wait(0.002)
+
+    def watched(function: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except ThoonkError as error:
+            seen.errors.append(error)
+
+    with Thoonk(backend=cluster.url) as thoonk, ThreadPoolExecutor(2) as pool:
+        job = thoonk.job(name, {"serializer": "json"})
+        producing, working = pool.submit(watched, produce, thoonk), pool.submit(watched, worker.run)
+        try:
+            becomes_true(lambda: len(seen.done) > 5 or seen.errors)
+            yield seen
+        finally:
+            ended.set()
+            producing.result(60)
+            try:
+                becomes_true(lambda: job.get_counts().finished == len(seen.put) or seen.errors)
+            finally:
+                worker.stop()
+                working.result(60)
+        assert seen.errors == []
+        assert sorted(seen.done) == list(range(len(seen.put)))
+        expected = JobCounts(waiting=0, claimed=0, stalled=0, finished=len(seen.put))
+        assert job.get_counts() == expected
+        for number, id in enumerate(seen.put):
+            assert job.get_result(id, timeout=5).result == 2 * number
