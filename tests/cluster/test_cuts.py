@@ -227,7 +227,8 @@ class Running:
 
     def has_its_effect(self, node: Node) -> bool:
         self.done = state_of(node, self.case.feed)
-        return self.case.is_done(self.before, self.done)
+        is_whole = self.done == state_of(node, self.case.feed)  # it came between no two keys
+        return is_whole and self.case.is_done(self.before, self.done)
 
     async def answer(self) -> Any:
         assert self.call is not None

@@ -51,7 +51,9 @@ def first_slots(cluster: Cluster, source: Node, target: Node) -> list[int]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("cluster", ["redis-path"], indirect=True)
-def test_redis_cli_reshards_under_load_there_and_back(cluster: Cluster, redis_cli: str) -> None:
+def test_redis_cli_reshards_under_load_there_and_back(
+    cluster: Cluster, redis_cli: str, caplog: pytest.LogCaptureFixture
+) -> None:
     source, target = cluster.masters()[:2]
     moving = {*first_slots(cluster, source, target)}
     names = (name for number in range(10**6) if slot_of(name := f"{{{number}}}") in moving)
@@ -74,6 +76,8 @@ def test_redis_cli_reshards_under_load_there_and_back(cluster: Cluster, redis_cl
         one.check(publisher.count)
         all.check(publisher.count)
         assert one.gaps <= 2
+    # A worker tells of errors there alone.
+    assert [each.getMessage() for each in caplog.records if each.name.startswith("thoonk")] == []
     cluster.settle()
 
 
