@@ -32,6 +32,8 @@ RESTRICTED = "valkey-8.1"
 
 ALIKE = (
     "tests/cli/",
+    "tests/cluster/test_cuts.py",
+    "tests/cluster/test_first_calls.py",
     "tests/cluster/test_kit.py",
     "tests/conform/",
     "tests/contract/test_",
