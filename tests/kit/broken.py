@@ -44,6 +44,9 @@ OF_WORKERS = {"Workers"}
 OF_COPIES = {"Copies"}
 """That about feeds that are read and stored again."""
 
+OF_PARTITIONS = {"Partitions"}
+"""That about several feeds that serve as one."""
+
 
 class Deaf(Waiters):
     """Takers that are not woken by some operations."""
@@ -1081,6 +1084,19 @@ class ARestoredItemIsOfToday(BrokenCopy):
 class AResultIsKeptForEver(BrokenCopy):
     def changed(self, step: Step, feed: Feed, entry: ops.Restored) -> ops.Restored:
         return attrs.evolve(entry, at=None) if entry.what is ops.RestoreAs.RESULT else entry
+
+
+# --- partitions -----------------------------------------------------------------------------
+
+
+class PartitionsAreOneFeed(Broken):
+    fails: ClassVar = OF_PARTITIONS
+    tries: ClassVar = OF_PARTITIONS
+
+    def _handle(self, step: Step, op: Any) -> Any:
+        if isinstance(op, ops.FeedOperation):
+            op = attrs.evolve(op, feed=op.feed.partition(":")[0])
+        return super()._handle(step, op)
 
 
 BASES = (Broken, BrokenSince21, BrokenSchedule, BrokenWorkers, BrokenCopy, OldNotesStay)

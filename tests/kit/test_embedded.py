@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from kit.broken import AGAIN_AND_TOLD, OF_COPIES, OF_WORKERS, SINCE_2_1, VARIANTS, Broken
+from kit.broken import (
+    AGAIN_AND_TOLD,
+    OF_COPIES,
+    OF_PARTITIONS,
+    OF_WORKERS,
+    SINCE_2_1,
+    VARIANTS,
+    Broken,
+)
 from thoonk import testing, waiting
 from thoonk.backends.embedded import AsyncEmbeddedBackend, Core, EmbeddedBackend
 from thoonk.backends.embedded.memory import MemoryStore
@@ -34,7 +42,7 @@ def is_tried(variant: type[Broken], name: str) -> bool:
     contract = name.removeprefix("Test")
     if variant.tries:
         return contract in variant.tries
-    return contract not in SINCE_2_1 | AGAIN_AND_TOLD | OF_WORKERS | OF_COPIES
+    return contract not in SINCE_2_1 | AGAIN_AND_TOLD | OF_WORKERS | OF_COPIES | OF_PARTITIONS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

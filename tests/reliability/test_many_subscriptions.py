@@ -84,6 +84,16 @@ def test_one_that_is_dropped_without_being_closed_is_unsubscribed(real_world: Wo
         twin.close()
 
 
+def test_nothing_from_before_a_subscription_is_heard(real_world: World) -> None:
+    with Thoonk(backend=real_world.url) as thoonk, thoonk.feed("first").subscribe():
+        for number in range(200):
+            # The connection hears of all feeds that are created.
+            feed = thoonk.feed(f"f{number}")
+            with feed.subscribe() as notices:
+                feed.publish("x")
+                assert isinstance(notices.get(20), Published)
+
+
 async def test_one_that_begins_while_the_last_one_ends_goes_on(real_world: World) -> None:
     async with AsyncThoonk(backend=real_world.url) as thoonk:
         feed = await thoonk.feed("f")

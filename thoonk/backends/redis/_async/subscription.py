@@ -36,8 +36,9 @@ class AsyncRedisSubscription(AsyncMailboxSubscription, AsyncListener):
         await self._pubsub.add(self)
 
     def hear(self, notice: Notice) -> None:
-        """Deliver it."""
-        self.mailbox.hear(notice)
+        """Deliver it, unless it is from before the subscription."""
+        if self.subscribed.is_set():
+            self.mailbox.hear(notice)
 
     def confirmed(self) -> None:
         """Subscribed, or subscribed again: then something may have been missed."""
