@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from thoonk._async.taking import wait_for
 from thoonk.backends import AsyncBackend, AsyncInterruptible
-from thoonk.concurrency._async import Background, Event, shielded, wait_event
+from thoonk.concurrency._async import Background, Bell, shielded
 from thoonk.exceptions import Empty, ThoonkError
 from thoonk.operations import Batch, Release, TakeOperation
 from thoonk.waiting import Deadline
@@ -48,7 +48,7 @@ class _AsyncWaits:
         self._deadline = deadline
         # No lock of asyncio: it is held for a few steps, in which nothing is waited for.
         self._lock = threading.Lock()
-        self._changed = Event()
+        self._changed = Bell()
         self._is_over = False
         self._won: tuple[TakeOperation, Batch] | None = None
         self._waiting: set[TakeOperation] = set()
@@ -60,12 +60,10 @@ class _AsyncWaits:
     ) -> tuple[TakeOperation, Batch]:
         try:
             for operation, answer in empty:
-                self._waiting.add(operation)
                 wait = functools.partial(self._wait, operation, answer)
                 self._running.append(Background(wait, f"thoonk-wait-{operation.feed}"))
             while self._won is None and not self._errors:
-                await wait_event(self._changed, None)
-                self._changed.clear()
+                await self._changed.wait(None)
             await self._end()
         except BaseException:
             await shielded(self._give_up)
@@ -77,6 +75,8 @@ class _AsyncWaits:
 
     async def _wait(self, operation: TakeOperation, answer: Batch) -> None:
         try:
+            # Not before: an interrupt could come before there is a wait that ends.
+            self._waiting.add(operation)
             batch = await wait_for(
                 self._backend, operation, self._deadline, answer, lambda: self._is_over
             )
@@ -92,7 +92,7 @@ class _AsyncWaits:
                 raise
         finally:
             self._waiting.discard(operation)
-            self._changed.set()
+            self._changed.ring()
 
     async def _give_up(self) -> None:
         """The caller does not want anything any more."""
@@ -116,8 +116,7 @@ class _AsyncWaits:
             for operation in waiting:
                 with contextlib.suppress(ThoonkError):
                     await backend.interrupt(operation)
-            await wait_event(self._changed, INTERRUPT_EVERY)
-            self._changed.clear()
+            await self._changed.wait(INTERRUPT_EVERY)
 
     async def _give_back(self, operation: TakeOperation) -> None:
         try:

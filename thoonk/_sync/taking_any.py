@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from thoonk._sync.taking import wait_for
 from thoonk.backends import Backend, Interruptible
-from thoonk.concurrency._sync import Background, Event, shielded, wait_event
+from thoonk.concurrency._sync import Background, Bell, shielded
 from thoonk.exceptions import Empty, ThoonkError
 from thoonk.operations import Batch, Release, TakeOperation
 from thoonk.waiting import Deadline
@@ -49,7 +49,7 @@ class _AsyncWaits:
         self._deadline = deadline
         # No lock of asyncio: it is held for a few steps, in which nothing is waited for.
         self._lock = threading.Lock()
-        self._changed = Event()
+        self._changed = Bell()
         self._is_over = False
         self._won: tuple[TakeOperation, Batch] | None = None
         self._waiting: set[TakeOperation] = set()
@@ -59,12 +59,10 @@ class _AsyncWaits:
     def first_of(self, empty: Sequence[tuple[TakeOperation, Batch]]) -> tuple[TakeOperation, Batch]:
         try:
             for operation, answer in empty:
-                self._waiting.add(operation)
                 wait = functools.partial(self._wait, operation, answer)
                 self._running.append(Background(wait, f"thoonk-wait-{operation.feed}"))
             while self._won is None and not self._errors:
-                wait_event(self._changed, None)
-                self._changed.clear()
+                self._changed.wait(None)
             self._end()
         except BaseException:
             shielded(self._give_up)
@@ -76,6 +74,8 @@ class _AsyncWaits:
 
     def _wait(self, operation: TakeOperation, answer: Batch) -> None:
         try:
+            # Not before: an interrupt could come before there is a wait that ends.
+            self._waiting.add(operation)
             batch = wait_for(
                 self._backend, operation, self._deadline, answer, lambda: self._is_over
             )
@@ -91,7 +91,7 @@ class _AsyncWaits:
                 raise
         finally:
             self._waiting.discard(operation)
-            self._changed.set()
+            self._changed.ring()
 
     def _give_up(self) -> None:
         """The caller does not want anything any more."""
@@ -115,8 +115,7 @@ class _AsyncWaits:
             for operation in waiting:
                 with contextlib.suppress(ThoonkError):
                     backend.interrupt(operation)
-            wait_event(self._changed, INTERRUPT_EVERY)
-            self._changed.clear()
+            self._changed.wait(INTERRUPT_EVERY)
 
     def _give_back(self, operation: TakeOperation) -> None:
         try:

@@ -31,6 +31,23 @@ async def wait_event(event: asyncio.Event, timeout: float | None) -> bool:
         return event.is_set()
 
 
+class Bell:
+    """Wakes one waiter, who resets it."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Wake the waiter, now or when it waits."""
+        self._event.set()
+
+    async def wait(self, timeout: float | None) -> bool:
+        """Wait until it rings, ``timeout`` seconds at most; whether it has."""
+        has_rung = await wait_event(self._event, timeout)
+        self._event.clear()
+        return has_rung
+
+
 async def shielded(
     function: Callable[P, Coroutine[Any, Any, T]], *args: P.args, **kwargs: P.kwargs
 ) -> T:

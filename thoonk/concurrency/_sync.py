@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,27 @@ sleep = time.sleep
 def wait_event(event: threading.Event, timeout: float | None) -> bool:
     """Wait until the event is set, ``timeout`` seconds at most; whether it is set."""
     return event.wait(timeout)
+
+
+class Bell:
+    """Wakes one waiter, who resets it.
+
+    An exception that a signal handler raises can leave an `Event` locked forever, and block the
+    thread that sets it. Here it costs no more than a ring.
+    """
+
+    def __init__(self) -> None:
+        self._silence = threading.Lock()
+        self._silence.acquire()
+
+    def ring(self) -> None:
+        """Wake the waiter, now or when it waits."""
+        with contextlib.suppress(RuntimeError):  # it rings already
+            self._silence.release()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it rings, ``timeout`` seconds at most; whether it has."""
+        return self._silence.acquire(timeout=-1 if timeout is None else max(0.0, timeout))
 
 
 def shielded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

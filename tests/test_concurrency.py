@@ -1,0 +1,71 @@
+"""What threads wait with."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from thoonk.concurrency._sync import Bell
+
+
+class Interrupted(BaseException):
+    """Raised by a signal handler, anywhere in the main thread."""
+
+
+@pytest.fixture
+def interrupts() -> Iterator[list[bool]]:
+    """While the list is not empty, signals raise."""
+    wanted: list[bool] = []
+
+    def interrupt(*_: object) -> None:
+        if wanted:
+            wanted.clear()
+            raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield wanted
+    wanted.clear()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_bell_wakes_once_for_each_ring() -> None:
+    bell = Bell()
+    assert not bell.wait(0)
+    bell.ring()
+    bell.ring()
+    assert bell.wait(0)
+    assert not bell.wait(0.01)
+    threading.Timer(0.01, bell.ring).start()
+    assert bell.wait(None)
+
+
+def test_no_interrupt_keeps_others_from_ringing(interrupts: list[bool]) -> None:
+    chance = random.Random(4)
+    caught = 0
+    for _ in range(300):
+        bell, has_rung = Bell(), threading.Event()
+
+        def ring(bell: Bell = bell, has_rung: threading.Event = has_rung) -> None:
+            time.sleep(chance.uniform(0, 0.002))
+            bell.ring()
+            bell.ring()
+            has_rung.set()
+
+        ringing = threading.Thread(target=ring)
+        ringing.start()
+        try:
+            interrupts.append(True)
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.002))
+            bell.wait(20)
+        except Interrupted:
+            caught += 1
+        interrupts.clear()
+        ringing.join(20)
+        assert has_rung.is_set()
+    assert caught > 20
