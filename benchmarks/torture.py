@@ -366,6 +366,7 @@ def judge_notices(
     for child, lines in account.heard.items():
         gaps[child.name] = 0
         at: int | None = None
+        last = -1
         # Everything that was begun after this moment must be heard.
         since = math.inf
         for line in lines:
@@ -378,16 +379,18 @@ def judge_notices(
             if place is None:
                 strange += 1
                 continue
+            if repeats_allowed and place <= last:
+                repeated += 1  # also after a gap, where it says nothing about what follows
+                continue
             if at is None:
                 missed += sum(moment > since for moment in asked[:place])
             elif place <= at:
                 repeated += 1
-                if repeats_allowed:
-                    continue
                 strange += 1
             else:
                 missed += place - at - 1
             at = place
+            last = max(last, place)
         if not child.killed:
             if at == len(order) - 1:
                 reached_end += 1

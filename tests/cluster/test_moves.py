@@ -51,10 +51,7 @@ def test_a_master_that_is_killed_is_replaced_without_an_error(cluster: Cluster) 
             with ThreadPoolExecutor(1) as pool:
                 call = pool.submit(queue.put, "after")
                 becomes_true(replica.is_master, FAILOVER_WITHIN)
-                taken_over = time.monotonic()
-                call.result(30)
-                # It looks three times a second; the others have to hear of it, too.
-                assert time.monotonic() - taken_over < 3
+                call.result(30)  # test_first_calls.py says how soon
             assert [queue.get(timeout=5), queue.get(timeout=5)] == ["before", "after"]
         finally:
             cluster.restart(master)

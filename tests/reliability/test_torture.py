@@ -3,15 +3,60 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 from conftest import _binary
 
 PROGRAM = Path(__file__).resolve().parents[2] / "benchmarks" / "torture.py"
+
+
+@attrs.frozen
+class Listener:
+    name: str
+    killed: bool = False
+
+
+def judged(*heard: str | None, repeats_allowed: bool = True) -> dict[str, Any]:
+    """Of the items "abcde", asked for at the times 0 to 4. None: a gap, at the time 2.5."""
+    torture = runpy.run_path(str(PROGRAM))
+
+    def line(id: str | None) -> SimpleNamespace:
+        return SimpleNamespace(kind="gap" if id is None else "notice", words=[id], time=2.5)
+
+    account = SimpleNamespace(
+        puts={torture["FEED"]: {id: SimpleNamespace(id=id) for id in "abcde"}},
+        asked_at={id: float(number) for number, id in enumerate("abcde")},
+        heard={Listener("one"): [line(id) for id in heard]},
+        of=lambda feed, fate: {},
+    )
+    report: dict[str, Any] = torture["judge_notices"](
+        account, [*"abcde"], repeats_allowed=repeats_allowed
+    )
+    return report
+
+
+def test_what_is_missed_without_a_gap_is_counted() -> None:
+    assert judged(*"abcde")["missed_without_gap"] == 0
+    assert judged(*"abde")["missed_without_gap"] == 1
+    assert judged(*"ab", None, *"de")["missed_without_gap"] == 0
+    assert judged(*"ab", None, "e")["missed_without_gap"] == 1
+    assert judged(*"abc")["missed_without_gap"] == 2
+
+
+def test_repetitions_say_nothing_about_what_follows() -> None:
+    # A master that was frozen repeats them, also after the gap that its replacement costs.
+    for heard in ([*"abc", "b", *"de"], [*"abc", None, "a", *"de"]):
+        report = judged(*heard)
+        assert (report["missed_without_gap"], report["repeated"], report["strange"]) == (0, 1, 0)
+    assert judged(*"ab", None, "a", "e")["missed_without_gap"] == 1
+    assert judged(*"abc", "b", *"de", repeats_allowed=False)["strange"] == 1
 
 
 def tortured(folder: Path, *words: str) -> dict[str, Any]:

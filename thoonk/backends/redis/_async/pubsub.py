@@ -95,7 +95,7 @@ class AsyncPubSub:
         self._of_feed: dict[str, dict[str, weakref.ref[AsyncListener]]] = {}
         self._all: dict[str, weakref.ref[AsyncListener]] = {}
         # Feeds and channels of those that were not closed, but are no longer referenced.
-        self._forgotten: deque[tuple[str, bytes, tuple[bytes, ...]]] = deque()
+        self._forgotten: deque[tuple[str, str, tuple[bytes, ...]]] = deque()
         # What the server has yet to confirm: the last channel of each command.
         self._unconfirmed: deque[tuple[bytes, AsyncListener]] = deque()
         self._connection: Connection = None
@@ -196,7 +196,7 @@ class AsyncPubSub:
             if self._all.get(marker) is dead:
                 self._all.pop(marker, None)
                 self._of_feed.get(feed, {}).pop(marker, None)
-                self._forgotten.append((feed, wire.marker_channel(marker), channels))
+                self._forgotten.append((feed, marker, channels))
 
         reference = weakref.ref(subscription, forget)
         async with self._sending:
@@ -210,10 +210,13 @@ class AsyncPubSub:
             channels: list[bytes] = []
             while self._forgotten:
                 feed, marker, own = self._forgotten.popleft()
-                channels.append(marker)
+                if marker not in self._all:
+                    channels.append(wire.marker_channel(marker))
                 if not self._of_feed.get(feed):
                     self._of_feed.pop(feed, None)
                     channels += own
+            if not channels:
+                return  # without channels, it would mean all of them
             with contextlib.suppress(*errors.CONNECTION_ERRORS):
                 data = pack(b"UNSUBSCRIBE", *channels)
                 await send(self._open_connection(), PING_DEADLINE, data)
