@@ -37,6 +37,8 @@ READY, LIVE = Mode.READY, Mode.LIVE
         ({}, ("a",), [READY, LIVE]),
         ({}, ("b", "a"), [READY, LIVE]),
         ({}, ("a", "c"), []),
+        ({"feeds": ("{a:0}", "{a:1}")}, ("a",), [READY, LIVE]),
+        ({"feeds": ("{a:0}", "{a:1}")}, ("b",), []),
         ({"host": "there"}, (), []),
         ({"host": "there"}, ("a",), []),
         ({"age": 20.5}, (), []),

@@ -103,6 +103,15 @@ def test_killed_processes_lose_nothing_of_any_partition(commands: Commands, clie
     assert command.ends() == 0, command.log
 
 
+@pytest.mark.parametrize("names", [("j", "{j:1}"), ("{j:1}", "j")])
+def test_a_partition_has_no_second_handler(names: tuple[str, str]) -> None:
+    worker = Worker("memory", shared=True)
+    options = {"j": {"partitions": 2}, "{j:1}": {}}
+    worker.handle(names[0], str, **options[names[0]])
+    with pytest.raises(InvalidValue, match=r"'{j:1}' already has a handler: .* of 'j'"):
+        worker.handle(names[1], str, **options[names[1]])
+
+
 def test_what_cannot_be_is_refused(thoonk: Thoonk) -> None:
     worker = Worker(thoonk)
     worker.handle("j", str, partitions=2)

@@ -67,6 +67,11 @@ def _unknown(mode: Mode, why: str) -> Health:
     return Health(mode is Mode.LIVE, f"cannot ask the server: {why}")
 
 
+def _serves(worker: WorkerInfo, feed: str) -> bool:
+    """Whether a worker works on a feed. It lists a partitioned one by its partitions."""
+    return feed in worker.feeds or f"{{{feed}:0}}" in worker.feeds
+
+
 def judge(
     workers: Iterable[WorkerInfo], host: str, feeds: Sequence[str], mode: Mode, within: float
 ) -> Health:
@@ -77,11 +82,13 @@ def judge(
         if worker.host == host and worker.age <= within
         if mode is Mode.LIVE or not worker.is_stopping
     ]
-    missing = [feed for feed in feeds if not any(feed in worker.feeds for worker in found)]
+    missing = [feed for feed in feeds if not any(_serves(worker, feed) for worker in found)]
     if missing or not found:
         what = f"the feed {missing[0]!r}" if missing else "any feed"
         return Health(False, f"no worker of {host} for {what} has reported within {within:g} s")
-    suited = [worker for worker in found if not feeds or not {*feeds}.isdisjoint(worker.feeds)]
+    suited = [
+        worker for worker in found if not feeds or any(_serves(worker, feed) for feed in feeds)
+    ]
     freshest = min(suited, key=lambda worker: worker.age)
     return Health(
         True,
