@@ -174,7 +174,21 @@ def send(connection: Connection, timeout: float, data: bytes) -> None:
     """
     connect(connection)
     _limit(connection, timeout)
-    connection.send_packed_command([data], check_health=False)
+    try:
+        connection.send_packed_command([data], check_health=False)
+    except AttributeError as error:
+        raise_if_closed(connection, error)
+        raise
+
+
+def raise_if_closed(connection: Connection, error: AttributeError) -> None:
+    """Another thread that closes the pool takes a connection apart, even while it is used.
+
+    Raises:
+        ConnectionError: that has happened.
+    """
+    if connection._sock is None:  # noqa: SLF001 - redis-py has no other way
+        raise driver.ConnectionError("the connection was closed by another thread") from error
 
 
 def exchange(connection: Connection, timeout: float, data: bytes) -> Any:
@@ -184,8 +198,12 @@ def exchange(connection: Connection, timeout: float, data: bytes) -> Any:
         timeout: seconds for both; more where the reply is large.
     """
     _limit(connection, timeout)
-    connection.send_packed_command([data], check_health=False)
-    return connection.read_response(disconnect_on_error=False)
+    try:
+        connection.send_packed_command([data], check_health=False)
+        return connection.read_response(disconnect_on_error=False)
+    except AttributeError as error:
+        raise_if_closed(connection, error)
+        raise
 
 
 def read_reply(connection: Connection, timeout: float) -> Any:
@@ -198,11 +216,14 @@ def read_reply(connection: Connection, timeout: float) -> Any:
         TimeoutError: nothing came in time, or not all of it. The rest can still be read.
     """
     end = time.monotonic() + timeout
-    if not connection.can_read(timeout=timeout):
-        raise TimeoutError(f"no reply within {timeout:g} s")
-    _limit(connection, max(0.001, end - time.monotonic()))
     try:
+        if not connection.can_read(timeout=timeout):
+            raise TimeoutError(f"no reply within {timeout:g} s")
+        _limit(connection, max(0.001, end - time.monotonic()))
         return connection.read_response(disconnect_on_error=False)
+    except AttributeError as error:
+        raise_if_closed(connection, error)
+        raise
     except driver.TimeoutError as error:
         raise TimeoutError(f"no whole reply within {timeout:g} s") from error
 
