@@ -351,17 +351,7 @@ class AsyncThoonk:
     ) -> AsyncPartitionedJob[Any]:
         """Open a job feed whose load several feeds share, on a cluster several nodes.
 
-        Args:
-            name: the name that the partitions have in common, without braces. Partition 0 is
-                the feed ``{NAME:0}``.
-            config, serializer: as for `feed`, for each partition.
-            partitions: how many there are, 1 to 1000. It is stored with each, and must be the
-                same for all programs.
-
-        Raises:
-            InvalidValue, InvalidType: an argument is not allowed, or there is another number
-                of partitions.
-            ThoonkError: as for `feed`.
+        Arguments and errors are those of `partitioned_queue`.
         """
         feeds = await self._open_partitions(AsyncJob, name, config, partitions, serializer)
         return AsyncPartitionedJob(name, self._backend, feeds)

@@ -105,7 +105,7 @@ class Partitioned(Generic[F]):
         """
         while True:
             empty: list[tuple[TakeOperation, Batch]] = []
-            # In another order each time: none of them comes last for ever.
+            # In another order each time, so that no partition always comes last.
             for partition in random.sample(self.partitions, len(self.partitions)):
                 operation = partition._taking(1)
                 batch = self._backend.execute(operation)

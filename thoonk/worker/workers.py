@@ -196,14 +196,17 @@ class BaseWorker(abc.ABC, Generic[C]):
         handler = make_handler(feed, function, asynchronous=self._asynchronous, **options)
         if feed in self._handlers:
             raise InvalidValue(f"feed {feed!r} already has a handler")
-        own = {part.feed for part in handler.of_each_partition()}
-        for other in self._handlers.values():
-            for part in other.of_each_partition():
-                if part.feed in own:
-                    raise InvalidValue(
-                        f"feed {part.feed!r} already has a handler: it is a partition of "
-                        f"{(part.family or handler.feed)!r}"
-                    )
+        served = {
+            part.feed: part
+            for other in self._handlers.values()
+            for part in other.of_each_partition()
+        }
+        for part in handler.of_each_partition():
+            if (other := served.get(part.feed)) is not None:
+                raise InvalidValue(
+                    f"feed {part.feed!r} already has a handler: it is a partition of "
+                    f"{(other.family or part.family)!r}"
+                )
         self._handlers[feed] = handler
 
     def handles(self, feed: str, **options: Any) -> Callable[[Function], Function]:
