@@ -82,7 +82,8 @@ class LmdbStore(Store):
             raise BackendError(f"{self.path}: {error}") from error
 
     def close(self) -> None:
-        self._db.close()
+        with self.lock:  # another thread may be in a transaction
+            self._db.close()
 
     def _read(self, key: bytes) -> bytes:
         return bytes(self._now.get(key, b""))

@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,11 @@ from thoonk.exceptions import (
     BackendError,
     BackendFull,
     BackendUnavailable,
+    Closed,
     InvalidValue,
     ThoonkError,
 )
-from thoonk.operations import QueueTake
+from thoonk.operations import GetConfig, QueueTake
 
 
 @pytest.fixture
@@ -176,6 +177,61 @@ def test_closing_does_not_wait_for_a_file_that_is_locked(path: Path) -> None:
             thoonk.close()
             assert time.monotonic() - began < 30
             db.close()
+
+
+@pytest.mark.parametrize("step", ["execute", "watch", "add_listener"])
+def test_closing_overtakes_a_call_of_another_thread(
+    thoonk: Thoonk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    thoonk.queue("q")
+    backend = thoonk.backend
+    calls: dict[str, Callable[[], object]] = {
+        "execute": lambda: backend.execute(GetConfig("q")),
+        "watch": lambda: backend.wait(QueueTake("q", "1-1"), 30),
+        "add_listener": lambda: backend.listen("q"),
+    }
+    has_begun, is_closed = threading.Event(), threading.Event()
+    real_step = getattr(backend.core, step)
+
+    def late(*args: object) -> object:
+        has_begun.set()
+        assert is_closed.wait(60)
+        return real_step(*args)
+
+    monkeypatch.setattr(backend.core, step, late)
+    raised: list[BaseException] = []
+
+    def call() -> None:
+        with pytest.raises(ThoonkError) as caught:
+            calls[step]()
+        raised.append(caught.value)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert has_begun.wait(60)
+    thoonk.close()
+    is_closed.set()
+    caller.join()
+    assert [type(error) for error in raised] == [Closed]
+    assert "thoonk-sqlite" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_signal_handler_closes_in_the_middle_of_a_call(
+    thoonk: Thoonk, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = thoonk.queue("q")
+    store = thoonk.backend.core.store
+    real_add = store.add
+
+    def add(*args: Any) -> None:
+        thoonk.close()
+        real_add(*args)
+
+    monkeypatch.setattr(store, "add", add)
+    with pytest.raises(Closed):
+        queue.put("x")
+    with Thoonk(backend=f"sqlite:///{path}") as again:
+        assert len(again.queue("q")) == 0
 
 
 @pytest.mark.parametrize("when", ["begins", "has begun", "rolls back"])

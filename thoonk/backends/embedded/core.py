@@ -23,7 +23,7 @@ from thoonk.backends.embedded import (  # noqa: F401 - they register what they d
 from thoonk.backends.embedded.step import HANDLERS, READS, Handler, Step, microseconds
 from thoonk.backends.embedded.store import Store, Watch
 from thoonk.backends.waiters import Waiters
-from thoonk.exceptions import UnsupportedOperation
+from thoonk.exceptions import Closed, UnsupportedOperation
 from thoonk.notices import Gap, Notice
 
 R = TypeVar("R")
@@ -65,6 +65,7 @@ class Core:
         self._watch: Watch | None = None
         self._watched_by = 0
         self._users = 0
+        self._closed = False
         self._marks = itertools.count()
         self._until_expiry = EXPIRE_EVERY
         prepare_at_fork(self)
@@ -84,6 +85,7 @@ class Core:
         """One backend more uses it."""
         with self._lock:
             self._users += 1
+            self._closed = False
 
     def close(self) -> None:
         """One backend less uses it. The last one closes the store."""
@@ -91,8 +93,14 @@ class Core:
             self._users -= 1
             if self._users:
                 return
+            self._closed = True
         # Not under the lock: the thread that watches may wait for that.
         self.store.close()
+
+    def _check_open(self) -> None:
+        """Refuse what another thread had begun before the last backend was closed."""
+        if self._closed:
+            raise Closed("the backend has been closed")
 
     @property
     def is_watched(self) -> bool:
@@ -105,6 +113,7 @@ class Core:
         """Learn what other processes do, from now on; None where there are none."""
         if not self.is_watched:
             with self._lock:
+                self._check_open()
                 if not self.is_watched:
                     self._watch, self._watched_by = self.store.watch(self), os.getpid()
         return self._watch
@@ -119,6 +128,7 @@ class Core:
         store = self.store
         try:
             with self._lock:
+                self._check_open()
                 with store.transaction(writes=writes):
                     step = Step(store, microseconds(self.clock()), self._marks.__next__)
                     answer = cast("R", handler(step, operation))
@@ -131,7 +141,10 @@ class Core:
                     self.deliver(step.notices)
             if operation.wakes_waiters:
                 self.waiters.call_for(operation)
-        except Exception:
+        except Exception as error:
+            if self._closed and not isinstance(error, Closed):
+                # A signal handler has closed the store, which undoes what has not been committed.
+                self._check_open()
             raise
         except BaseException:
             # A signal handler has raised. What was to be done may be done, without its notices.
@@ -170,6 +183,7 @@ class Core:
         """Send notices to it from now on."""
         watch = self.watch()
         with self._lock:
+            self._check_open()
             if watch is not None:
                 listener.heard_up_to = watch.listen()
             self._listeners = [*self._listeners, listener]

@@ -331,7 +331,9 @@ class SqliteStore(Store):
             self.retry_for = min(self.retry_for, CLOSES_WITHIN)
             with contextlib.suppress(BackendError), self.lock, self.transaction(writes=True):
                 self._execute("DELETE FROM listeners WHERE process = ?", (self.process,))
-        self._db.close()
+        # Another thread may be in the middle of something.
+        with self.lock:
+            self._db.close()
 
     def before_fork(self) -> None:
         """Close the file before this process forks, and lock the store.

@@ -208,7 +208,11 @@ class Store(ABC):
         """
 
     def close(self) -> None:  # noqa: B027 - not every store has to
-        """Release what was opened, also what watches."""
+        """Release what was opened, also what watches.
+
+        It is called without `lock`, which a thread that watches may need to end. Another thread may
+        hold it until a transaction has ended; there are no more after that.
+        """
 
     # feeds
 
