@@ -14,6 +14,7 @@ from conftest import World
 
 from contract.peek import blocked
 from thoonk import Pubsub, Thoonk
+from thoonk.operations import Operation, QueueConfirm, QueueReturn
 from thoonk.testing._sync.helpers import Background, until
 from thoonk.testing.proxy import between
 
@@ -133,6 +134,28 @@ def test_an_interrupted_get_takes_nothing_later(real_world: World, kind: str) ->
         assert script.line() == "ready"
         script.say("end")
         assert script.end() == (0, "", "")
+
+
+def test_a_second_interrupt_does_not_keep_an_item_from_going_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Thoonk(backend=world.url) as thoonk:
+        real_execute = thoonk.backend.execute
+
+        def execute(operation: Operation[Any]) -> Any:
+            if isinstance(operation, QueueReturn):
+                signal.raise_signal(signal.SIGINT)
+            answer = real_execute(operation)
+            if isinstance(operation, QueueConfirm):
+                signal.raise_signal(signal.SIGINT)
+            return answer
+
+        monkeypatch.setattr(thoonk.backend, "execute", execute)
+        queue = thoonk.queue("q")
+        queue.put("x", id="one")
+        with pytest.raises(KeyboardInterrupt):
+            queue.get(timeout=10)
+        until(lambda: queue.get_ids() == ["one"])
 
 
 @pytest.mark.parametrize("kind", ["queue", "job"])

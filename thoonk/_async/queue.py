@@ -10,7 +10,7 @@ from thoonk._async.takeable import AsyncTakeable
 from thoonk._async.taking import take
 from thoonk.arguments import check_if_exists, check_priority, check_unique_for
 from thoonk.codec import PutResult
-from thoonk.concurrency._async import shielded
+from thoonk.concurrency._async import shielded, uninterrupted
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
 from thoonk.names import check_id, new_id, new_token
@@ -285,6 +285,6 @@ class AsyncQueue(AsyncTakeable[T]):
             # Cancelled or interrupted: they go back, unless they have already.
             if answers != [False]:
                 back = QueueReturn(self.name, entries, operation.token)
-                await shielded(self._execute, back)
+                await uninterrupted(self._execute, back)
             raise
         return answers[0]

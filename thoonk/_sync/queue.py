@@ -11,7 +11,7 @@ from thoonk._sync.takeable import Takeable
 from thoonk._sync.taking import take
 from thoonk.arguments import check_if_exists, check_priority, check_unique_for
 from thoonk.codec import PutResult
-from thoonk.concurrency._sync import shielded
+from thoonk.concurrency._sync import shielded, uninterrupted
 from thoonk.config import QUEUE
 from thoonk.exceptions import Empty, NotClaimed, OutcomeUnknown, SerializerError, ThoonkError
 from thoonk.names import check_id, new_id, new_token
@@ -282,6 +282,6 @@ class Queue(Takeable[T]):
             # Cancelled or interrupted: they go back, unless they have already.
             if answers != [False]:
                 back = QueueReturn(self.name, entries, operation.token)
-                shielded(self._execute, back)
+                uninterrupted(self._execute, back)
             raise
         return answers[0]

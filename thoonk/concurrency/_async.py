@@ -65,6 +65,10 @@ async def shielded(
     return task.result()
 
 
+uninterrupted = shielded
+"""Call a coroutine function, which runs to its end in any case."""
+
+
 async def call(handler: Callable[..., Any], *args: object) -> None:
     """Call a handler; wait for it when it is a coroutine function."""
     with OneProcess():

@@ -51,6 +51,14 @@ def shielded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return function(*args, **kwargs)
 
 
+def uninterrupted(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call ``function`` where no signal handler can raise. It runs to its end in any case."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - it is seldom needed
+
+    with ThreadPoolExecutor(1, "thoonk-uninterrupted") as threads:
+        return threads.submit(function, *args, **kwargs).result()
+
+
 def call(handler: Callable[..., Any], *args: object) -> None:
     """Call a handler."""
     with OneProcess():
