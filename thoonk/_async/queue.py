@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, TypeVar, overload
 
 from thoonk._async.takeable import AsyncTakeable
-from thoonk._async.taking import take
+from thoonk._async.taking import give_back, take
 from thoonk.arguments import check_if_exists, check_priority, check_unique_for
 from thoonk.codec import PutResult
 from thoonk.concurrency._async import shielded, uninterrupted
@@ -25,14 +24,11 @@ from thoonk.operations import (
     QueuePut,
     QueueReturn,
     QueueTake,
-    Release,
     check_count,
 )
 from thoonk.waiting import Deadline
 
 T = TypeVar("T")
-
-logger = logging.getLogger("thoonk.queue")
 
 
 class AsyncQueue(AsyncTakeable[T]):
@@ -242,17 +238,8 @@ class AsyncQueue(AsyncTakeable[T]):
         if not await self._confirm(operation, kept, items):
             return []
         if len(kept) < len(batch.entries):
-            try:
-                await self._execute(Release(self.name, operation.token))
-            except ThoonkError as error:
-                # What has arrived matters more; the rest comes back by itself.
-                extra = {"event": "items_not_returned", "feed": self.name}
-                logger.warning(
-                    "Items of %r not returned; they wait again in ten seconds: %s",
-                    self.name,
-                    error,
-                    extra=extra,
-                )
+            # What has arrived matters more.
+            await give_back(self._execute, self.name, operation.token)
         if failure is not None and not items:
             raise failure
         return items

@@ -1,16 +1,16 @@
-"""Waits until a queue or a job feed has something to take, through outages of the backend."""
+"""Waits until a queue or a job feed has something to take, and puts back what is not wanted."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import attrs
 
 from thoonk.backends import AsyncBackend
 from thoonk.concurrency._async import sleep
-from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown
-from thoonk.operations import Batch, TakeOperation
+from thoonk.exceptions import BackendUnavailable, Empty, OutcomeUnknown, ThoonkError
+from thoonk.operations import Batch, Release, TakeOperation
 from thoonk.waiting import Deadline
 
 logger = logging.getLogger("thoonk.taking")
@@ -66,3 +66,14 @@ async def wait_for(
         else:
             failure = None
     return batch
+
+
+async def give_back(execute: Callable[[Release], Awaitable[object]], feed: str, token: str) -> None:
+    """Put back what was taken under a token. If that fails, it is available again later."""
+    try:
+        await execute(Release(feed, token))
+    except ThoonkError as error:
+        extra = {"event": "items_not_returned", "feed": feed}
+        logger.warning(
+            "Items of %r not returned; they are available again later: %s", feed, error, extra=extra
+        )

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import threading
 from collections.abc import Sequence
 
-from thoonk._async.taking import wait_for
+from thoonk._async.taking import give_back, wait_for
 from thoonk.backends import AsyncBackend, AsyncInterruptible
 from thoonk.concurrency._async import Background, Bell, shielded
 from thoonk.exceptions import Empty, ThoonkError
-from thoonk.operations import Batch, Release, TakeOperation
+from thoonk.operations import Batch, TakeOperation
 from thoonk.waiting import Deadline
-
-logger = logging.getLogger("thoonk.taking")
 
 INTERRUPT_EVERY = 0.02
 """Seconds until a wait is interrupted again: perhaps it had not begun."""
@@ -85,7 +82,8 @@ class _AsyncWaits:
                 if has_won:
                     self._won = operation, batch
             if batch.entries and not has_won:
-                await shielded(self._give_back, operation)
+                execute = self._backend.execute
+                await shielded(give_back, execute, operation.feed, operation.token)
         except BaseException as error:
             self._errors.append(error)
             if not isinstance(error, Exception):
@@ -100,7 +98,7 @@ class _AsyncWaits:
             self._is_over = True
             won, self._won = self._won, None
         if won is not None:
-            await self._give_back(won[0])
+            await give_back(self._backend.execute, won[0].feed, won[0].token)
         await self._end()
 
     async def _end(self) -> None:
@@ -117,15 +115,3 @@ class _AsyncWaits:
                 with contextlib.suppress(ThoonkError):
                     await backend.interrupt(operation)
             await self._changed.wait(INTERRUPT_EVERY)
-
-    async def _give_back(self, operation: TakeOperation) -> None:
-        try:
-            await self._backend.execute(Release(operation.feed, operation.token))
-        except ThoonkError as error:
-            extra = {"event": "take_not_given_back", "feed": operation.feed}
-            logger.warning(
-                "Surplus items of %r not given back; they are available again later: %s",
-                operation.feed,
-                error,
-                extra=extra,
-            )

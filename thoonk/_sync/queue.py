@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, TypeVar, overload
 
 from thoonk._sync.takeable import Takeable
-from thoonk._sync.taking import take
+from thoonk._sync.taking import give_back, take
 from thoonk.arguments import check_if_exists, check_priority, check_unique_for
 from thoonk.codec import PutResult
 from thoonk.concurrency._sync import shielded, uninterrupted
@@ -26,14 +25,11 @@ from thoonk.operations import (
     QueuePut,
     QueueReturn,
     QueueTake,
-    Release,
     check_count,
 )
 from thoonk.waiting import Deadline
 
 T = TypeVar("T")
-
-logger = logging.getLogger("thoonk.queue")
 
 
 class Queue(Takeable[T]):
@@ -241,17 +237,8 @@ class Queue(Takeable[T]):
         if not self._confirm(operation, kept, items):
             return []
         if len(kept) < len(batch.entries):
-            try:
-                self._execute(Release(self.name, operation.token))
-            except ThoonkError as error:
-                # What has arrived matters more; the rest comes back by itself.
-                extra = {"event": "items_not_returned", "feed": self.name}
-                logger.warning(
-                    "Items of %r not returned; they wait again in ten seconds: %s",
-                    self.name,
-                    error,
-                    extra=extra,
-                )
+            # What has arrived matters more.
+            give_back(self._execute, self.name, operation.token)
         if failure is not None and not items:
             raise failure
         return items

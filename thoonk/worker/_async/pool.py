@@ -39,12 +39,12 @@ from typing import Any, Self
 import attrs
 
 from thoonk import AsyncClaim, AsyncClaims, AsyncThoonk
-from thoonk._async.taking import wait_for
+from thoonk._async.taking import give_back, wait_for
 from thoonk.backends import AsyncInterruptible
 from thoonk.concurrency._async import Background, Event, wait_event
 from thoonk.exceptions import Closed, FeedDoesNotExist, ThoonkError
 from thoonk.names import new_token
-from thoonk.operations import Batch, JobClaim, Release
+from thoonk.operations import Batch, JobClaim
 from thoonk.waiting import LONGEST_WAIT, Deadline
 from thoonk.worker._async.consumer import Consumer, log_failure, reopen
 from thoonk.worker._async.source import AsyncSource
@@ -336,13 +336,9 @@ class AsyncPool:
 
     async def _give_back(self, feed: PooledFeed) -> None:
         """No slot is free to do the job: give it back, which counts as no failure."""
-        name, held = feed.consumer.feed, feed.held
-        try:
-            if held is not None:
-                await self._thoonk.backend.execute(Release(name, held[1]))
-        except ThoonkError as error:
-            extra = {"event": "claims_not_released", "feed": name}
-            logger.warning("Claims of %r not released: %s", name, error, extra=extra)
+        if feed.held is not None:
+            token = feed.held[1]
+            await give_back(self._thoonk.backend.execute, feed.consumer.feed, token)
         with self._lock:
             feed.held, feed.state = None, FeedState.OPEN
             self._adjust()

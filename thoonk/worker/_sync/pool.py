@@ -40,12 +40,12 @@ from typing import Any, Self
 import attrs
 
 from thoonk import Claim, Claims, Thoonk
-from thoonk._sync.taking import wait_for
+from thoonk._sync.taking import give_back, wait_for
 from thoonk.backends import Interruptible
 from thoonk.concurrency._sync import Background, Event, wait_event
 from thoonk.exceptions import Closed, FeedDoesNotExist, ThoonkError
 from thoonk.names import new_token
-from thoonk.operations import Batch, JobClaim, Release
+from thoonk.operations import Batch, JobClaim
 from thoonk.waiting import LONGEST_WAIT, Deadline
 from thoonk.worker._sync.consumer import Consumer, log_failure, reopen
 from thoonk.worker._sync.source import Source
@@ -337,13 +337,9 @@ class Pool:
 
     def _give_back(self, feed: PooledFeed) -> None:
         """No slot is free to do the job: give it back, which counts as no failure."""
-        name, held = feed.consumer.feed, feed.held
-        try:
-            if held is not None:
-                self._thoonk.backend.execute(Release(name, held[1]))
-        except ThoonkError as error:
-            extra = {"event": "claims_not_released", "feed": name}
-            logger.warning("Claims of %r not released: %s", name, error, extra=extra)
+        if feed.held is not None:
+            token = feed.held[1]
+            give_back(self._thoonk.backend.execute, feed.consumer.feed, token)
         with self._lock:
             feed.held, feed.state = None, FeedState.OPEN
             self._adjust()
