@@ -54,6 +54,29 @@ def test_partitions_take_turns(workers: Workers, thoonk: Thoonk) -> None:
     assert 20 < Counter(done[:100])["{j:0}"] < 80
 
 
+def test_a_new_number_of_partitions_is_logged_once(
+    workers: Workers, thoonk: Thoonk, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> list[str]:
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if getattr(record, "event", None) == "partitions_changed"
+        ]
+
+    worker, done = workers(concurrency=1, shared=True), []
+    workers.handle(worker, "j", done.append, partitions=1)
+    with workers.working(worker):
+        poll(lambda: thoonk.feed_exists("{j:0}"))
+        thoonk.set_config("{j:0}", {"partitions": 3})
+        assert poll(told, 60) == [
+            "Feed '{j:0}' is one of 3 partitions now, not of 1: start the worker again with 3"
+        ]
+        thoonk.job("{j:0}").put("x")
+        poll(lambda: done == ["x"])
+    assert len(told()) == 1
+
+
 def order_of(*handlers: tuple[str, dict[str, int]]) -> Counter[str]:
     made = [make_handler(feed, str, asynchronous=False, **options) for feed, options in handlers]
     parts = [part for handler in made for part in handler.of_each_partition()]

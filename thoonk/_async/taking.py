@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import attrs
 
@@ -68,7 +69,9 @@ async def wait_for(
     return batch
 
 
-async def give_back(execute: Callable[[Release], Awaitable[object]], feed: str, token: str) -> None:
+async def give_back(
+    execute: Callable[[Release], Coroutine[Any, Any, object]], feed: str, token: str
+) -> None:
     """Put back what was taken under a token. If that fails, it is available again later."""
     try:
         await execute(Release(feed, token))

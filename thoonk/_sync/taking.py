@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import attrs
 
@@ -69,7 +69,7 @@ def wait_for(
     return batch
 
 
-def give_back(execute: Callable[[Release], Awaitable[object]], feed: str, token: str) -> None:
+def give_back(execute: Callable[[Release], object], feed: str, token: str) -> None:
     """Put back what was taken under a token. If that fails, it is available again later."""
     try:
         execute(Release(feed, token))

@@ -13,6 +13,7 @@ from thoonk.backends.checkups import Checkable
 from thoonk.backends.protocol import (
     AsyncBackend,
     AsyncInterruptible,
+    AsyncRestable,
     AsyncSubscription,
     Backend,
     Interruptible,
@@ -26,6 +27,7 @@ __all__ = [
     "AsyncBackend",
     "AsyncForwardingBackend",
     "AsyncInterruptible",
+    "AsyncRestable",
     "AsyncSubscription",
     "Backend",
     "ForwardingBackend",

@@ -124,6 +124,18 @@ class AsyncInterruptible(Protocol):
 
 
 @runtime_checkable
+class AsyncRestable(Protocol):
+    """An optional part of a subscription for a reader that needs no notice at once.
+
+    Notices that are read together cost a server less than each on its own. The notice log of the
+    web page uses it; without it, the page only waits.
+    """
+
+    async def rest(self, seconds: float) -> None:
+        """Return after a while, in which as little as possible is read."""
+
+
+@runtime_checkable
 class Opener(Protocol):
     """The object that an entry point in ``thoonk.backends`` refers to, for a URL scheme."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from thoonk.backends import AsyncSubscription
+from thoonk.backends import AsyncRestable, AsyncSubscription
 from thoonk.exceptions import Empty, ThoonkError
 from thoonk.notices import EVENT_OF, Gap, Marker, Moved, Notice, Progressed, Scheduled
 from thoonk.raw_items import printable
@@ -140,7 +140,7 @@ class NoticeLog:
                 await asyncio.sleep(PAUSE)
 
     async def _take(self, subscription: AsyncSubscription) -> None:
-        rest = getattr(subscription, "rest", asyncio.sleep)
+        rest = subscription.rest if isinstance(subscription, AsyncRestable) else asyncio.sleep
         while self.is_wanted:
             burst = await _burst(subscription)
             now = time.time()

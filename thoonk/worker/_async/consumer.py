@@ -41,6 +41,7 @@ class Consumer:
         looked: when the configuration was read, by the monotonic clock.
         renewed: when schedules last got their times, by the same clock.
         slots: those that do its jobs, and perhaps others as well.
+        other_partitions: the number of partitions that has been found, if it is another.
     """
 
     handler: Handler
@@ -51,6 +52,7 @@ class Consumer:
     slots: list[AsyncSlot] = attrs.field(factory=list)
     looked: float = attrs.field(factory=time.monotonic)
     renewed: float = float("-inf")
+    other_partitions: str | None = None
 
     @property
     def feed(self) -> str:
@@ -154,6 +156,19 @@ def log_failure(feed: str, error: Exception) -> None:
         logger.error("Loop over %r failed; trying again", feed, exc_info=error, extra=extra)
 
 
+def _compare_partitions(consumer: Consumer, config: FeedConfig) -> None:
+    """Log, once, that there is another number of partitions: some may have no worker."""
+    own, stored = consumer.handler.partitions, config.get(PARTITIONS)
+    other = None if own is None or stored in {None, str(own)} else str(stored)
+    if other not in {None, consumer.other_partitions}:
+        logger.warning(
+            "Feed %r is one of %s partitions now, not of %s: start the worker again with %s",
+            *(consumer.feed, other, own, other),
+            extra={"event": "partitions_changed", "feed": consumer.feed},
+        )
+    consumer.other_partitions = other
+
+
 async def refresh(thoonk: AsyncThoonk, consumer: Consumer) -> None:
     """Read the configuration again: it may have changed, or the feed may have been created again.
 
@@ -166,6 +181,7 @@ async def refresh(thoonk: AsyncThoonk, consumer: Consumer) -> None:
     handler = consumer.handler
     consumer.looked = time.monotonic()
     config = await thoonk.get_config(consumer.feed)
+    _compare_partitions(consumer, config)
     missing = {name: value for name, value in _wanted(handler).items() if config.get(name) is None}
     settings: dict[str, Any] = {**config}
     if missing:
