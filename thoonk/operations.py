@@ -1212,6 +1212,11 @@ class Restore(FeedOperation[tuple[Outcome, ...]]):
             if entry.what not in allowed:
                 words = ", ".join(what.value for what in allowed)
                 raise InvalidValue(f"a {self.kind} restores {words}, not {entry.what.value!r}")
+            if self.kind == QUEUE and (entry.failures or entry.failure):
+                raise InvalidValue(
+                    f"an item of a queue cannot have failed: {entry.id!r:.80} has "
+                    f"{entry.failures} failures"
+                )
 
 
 @attrs.frozen(eq=False, repr=False)

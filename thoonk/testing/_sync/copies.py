@@ -284,4 +284,6 @@ class CopiesContract(Contract):
                 self._do(thoonk, operation)
         with pytest.raises(InvalidValue, match="a feed restores item, not 'waiting'"):
             Restore("f", FEED, (Restored(RestoreAs.WAITING, "a", b"x"),))
+        with pytest.raises(InvalidValue, match="queue cannot have failed: 'a' has 2 failures"):
+            Restore("q", QUEUE, (Restored(RestoreAs.WAITING, "a", b"x", failures=2),))
         assert (thoonk.feed("f")).get_ids() == []
