@@ -66,7 +66,7 @@ def bare(path: Path, count: int) -> tuple[float, float]:
     with Thoonk(backend=f"sqlite:///{path}") as thoonk:
         thoonk.job("jobs")
     store = sqlite.SqliteStore(str(path))
-    execute, data = store._execute, ITEM.encode()  # noqa: SLF001
+    execute, data = store.execute, ITEM.encode()
     feed = store.find("jobs")
     assert isinstance(feed, sqlite._Feed)  # noqa: SLF001
     # SQLite does not write a page that stays as it is, and they never do.

@@ -78,7 +78,7 @@ def test_what_was_acknowledged_is_in_the_file_at_every_moment(path: Path, tmp_pa
             assert count <= put <= count + 1
             assert count <= counts.finished <= count + 1
             assert counts.waiting + counts.claimed <= 1
-            assert thoonk.backend.core.store._db.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            assert thoonk.backend.core.store.db.execute("PRAGMA quick_check").fetchone() == ("ok",)
 
 
 def test_a_process_that_dies_before_it_commits_leaves_nothing(path: Path) -> None:

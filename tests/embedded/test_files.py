@@ -97,7 +97,7 @@ def test_a_file_that_stays_locked_is_an_error_that_says_so(thoonk: Thoonk, path:
 
 def test_a_full_disk_leaves_nothing_half_written(thoonk: Thoonk) -> None:
     feed = thoonk.feed("f", serializer="binary")
-    db = thoonk.backend.core.store._db
+    db = thoonk.backend.core.store.db
     most = db.execute("PRAGMA max_page_count").fetchone()[0]
     used = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {used + 60}")
@@ -111,7 +111,7 @@ def test_a_full_disk_leaves_nothing_half_written(thoonk: Thoonk) -> None:
     db.execute(f"PRAGMA max_page_count = {most}")
     feed.publish(b"again", id="again")
     assert feed.get_ids() == [*map(str, range(1, published)), "again"]
-    assert thoonk.backend.core.store._db.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    assert thoonk.backend.core.store.db.execute("PRAGMA quick_check").fetchone() == ("ok",)
 
 
 @pytest.mark.parametrize("by", ["removing", "replacing"])
@@ -342,15 +342,15 @@ def test_a_long_feed_is_deleted_at_once_and_its_room_is_used_again(thoonk: Thoon
     assert other.count() == 0
     for _ in range(10 * 256):
         other.publish("y", id="one")
-        if store._number("SELECT count(*) FROM feeds") == 1:
+        if store.number("SELECT count(*) FROM feeds") == 1:
             break
-    assert store._number("SELECT count(id) FROM rows") == 1
+    assert store.number("SELECT count(id) FROM rows") == 1
 
 
 def test_a_file_gives_back_the_room_that_it_does_not_need(thoonk: Thoonk, path: Path) -> None:
     feed = thoonk.feed("f", serializer="binary")
     feed.publish_many({str(number): bytes(10_000) for number in range(1500)})
-    db = thoonk.backend.core.store._db
+    db = thoonk.backend.core.store.db
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     long = path.stat().st_size
     feed.retract_many(feed.get_ids())

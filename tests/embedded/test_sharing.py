@@ -18,7 +18,7 @@ import processes
 import pytest
 
 from thoonk import BackendUnavailable, Empty, Thoonk
-from thoonk.backends.embedded import sqlite, watcher
+from thoonk.backends.embedded import sqlite_notices, watcher
 from thoonk.backends.embedded.changes import Polled
 from thoonk.notices import Gap, Published
 
@@ -147,7 +147,7 @@ def test_a_subscriber_that_was_stopped_misses_nothing(url: str) -> None:
 def test_a_subscriber_to_a_quiet_feed_stays_registered(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "KEEP", 3_000_000)
+    monkeypatch.setattr(sqlite_notices, "KEEP", 3_000_000)
     monkeypatch.setattr(watcher, "RENEW_EVERY", 0.1)
     monkeypatch.setattr(watcher, "AT_LEAST_EVERY", 0.1)
     with Thoonk(backend=url) as one, Thoonk(backend=url) as other:
@@ -155,11 +155,11 @@ def test_a_subscriber_to_a_quiet_feed_stays_registered(
             until = "SELECT until FROM listeners"
             store = other.backend.core.store
             with store.lock, store.transaction(writes=False):
-                first = store._number(until)
+                first = store.number(until)
             deadline = time.monotonic() + SOON
             while True:
                 with store.lock, store.transaction(writes=False):
-                    if store._number(until) > first:
+                    if store.number(until) > first:
                         break
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
@@ -174,7 +174,7 @@ def test_a_subscriber_that_was_stopped_for_too_long_is_told(
         with one.feed("f").subscribe() as subscription:
             store = other.backend.core.store
             with store.lock, store.transaction(writes=True):
-                store._db.execute("DELETE FROM listeners")
+                store.db.execute("DELETE FROM listeners")
             other.feed("f").publish("missed")
             monkeypatch.setattr(watcher, "RENEW_EVERY", 0.0)
             assert isinstance(subscription.get(timeout=SOON), Gap)
@@ -196,7 +196,7 @@ def test_an_error_does_not_end_the_thread_that_delivers(
 
             with monkeypatch.context() as patch:
                 patch.setattr(watcher, "RENEW_EVERY", 0.0)
-                patch.setattr(one.backend.core.store, "renew", fail)
+                patch.setattr(one.backend.core.store.notices, "renew", fail)
                 assert failed.wait(SOON)
             other.feed("f").publish("x")
             assert subscription.get(timeout=SOON).item == "x"
@@ -205,7 +205,7 @@ def test_an_error_does_not_end_the_thread_that_delivers(
 def test_old_notices_are_removed_and_a_reader_that_needed_them_is_told(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "KEEP_AT_MOST", 100)
+    monkeypatch.setattr(sqlite_notices, "KEEP_AT_MOST", 100)
     with Thoonk(backend=url) as thoonk:
         feed = thoonk.feed("f")
         command = program(LISTENER, url)
@@ -230,11 +230,11 @@ def test_old_notices_are_removed_a_few_at_a_time(url: str, monkeypatch: pytest.M
 
         def kept() -> int:
             with store.lock, store.transaction(writes=False):
-                return store._number("SELECT count(*) FROM notices")
+                return store.number("SELECT count(*) FROM notices")
 
         feed.publish_many([str(number) for number in range(500)])
-        monkeypatch.setattr(sqlite, "KEEP_AT_MOST", 100)
-        monkeypatch.setattr(sqlite, "CLEAN_AFTER", 10)
+        monkeypatch.setattr(sqlite_notices, "KEEP_AT_MOST", 100)
+        monkeypatch.setattr(sqlite_notices, "CLEAN_AFTER", 10)
         counts = [kept()]
         while counts[-1] > 100 + 10:
             feed.publish("x")

@@ -144,7 +144,7 @@ def test_a_file_finds_the_oldest_claim_without_looking_at_all(tmp_path: Path) ->
         job.put_many(["x"] * 5000)
         held = [claim for _ in range(5) for claim in job.get_many(1000)]
         steps = list[None]()
-        db = thoonk.backend.core.store._db
+        db = thoonk.backend.core.store.db
         db.set_progress_handler(lambda: steps.append(None), 1)
         for start in range(0, 5000, 1000):
             some = tuple(ClaimRef(claim.id, claim.token) for claim in held[start : start + 1000])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from thoonk.backends.checkups import Check, Checkup, Finding, Severity
 from thoonk.backends.embedded import mounts
-from thoonk.backends.embedded.sqlite import SCHEMA
+from thoonk.backends.embedded.sqlite_file import SCHEMA
 from thoonk.exceptions import BackendUnavailable
 from thoonk.names import decode_name
 

@@ -45,10 +45,10 @@ class _BuiltIn(StoreOpener):
         """Examine the file of ``sqlite:///…``."""
         address = url.partition("?")[0]
         if address.partition(":")[0].lower() == "sqlite":
-            from thoonk.backends.embedded import checkup, sqlite  # noqa: PLC0415
+            from thoonk.backends.embedded import checkup, sqlite_file  # noqa: PLC0415
 
-            path = sqlite.path_of(address)
-            if path != sqlite.IN_MEMORY:
+            path = sqlite_file.path_of(address)
+            if path != sqlite_file.IN_MEMORY:
                 return checkup.check_up(path)
         raise InvalidValue(f"{address!r:.80} is in memory: there is nothing to examine")
 
@@ -71,7 +71,8 @@ def _open_store(url: str, **options: Any) -> Store:
 
 def _sqlite_store(address: str, settings: dict[str, Any]) -> Store:
     # Here and not above: not every Python has the module.
-    from thoonk.backends.embedded.sqlite import SqliteStore, path_of  # noqa: PLC0415
+    from thoonk.backends.embedded.sqlite import SqliteStore  # noqa: PLC0415
+    from thoonk.backends.embedded.sqlite_file import path_of  # noqa: PLC0415
 
     unknown = settings.keys() - {"synchronous", "retry_for"}
     if unknown:

@@ -11,14 +11,9 @@ from typing import Any
 
 from thoonk.backends.embedded import sqlite_errors
 from thoonk.backends.embedded.changes import changes_of
-from thoonk.backends.embedded.sqlite import (
-    FEED_BITS,
-    STORED_STATES,
-    SqliteStore,
-    read_notice,
-    stored,
-    waiting_of,
-)
+from thoonk.backends.embedded.sqlite import FEED_BITS, STORED_STATES, SqliteStore, waiting_of
+from thoonk.backends.embedded.sqlite_file import stored
+from thoonk.backends.embedded.sqlite_notices import read_notice
 from thoonk.backends.embedded.store import Hub, Shelf, State
 from thoonk.config import PAUSED
 from thoonk.exceptions import BackendError
@@ -70,7 +65,7 @@ class Watcher:
 
     def listen(self) -> int:
         """Deliver notices from now on. Returns the number of the last one before these."""
-        number = self._store.register()
+        number = self._store.notices.register()
         if self._number is None:
             self._number = number
         return number
@@ -168,9 +163,9 @@ class Watcher:
         """Say again that this process listens."""
         if self._number is not None and time.monotonic() - self._renewed > RENEW_EVERY:
             self._renewed = time.monotonic()
-            if not self._store.renew():
+            if not self._store.notices.renew():
                 # This process was stopped for so long that nothing was kept for it.
-                self._store.register()
+                self._store.notices.register()
                 self._hub.miss()
 
     def _wake(self, db: sqlite3.Connection, name: str) -> None:

@@ -423,6 +423,7 @@ class AsyncExecutor:
                     self._stop()
                 if next(self._begun) == self._max_jobs:
                     self._end(StopReason.RECYCLE)
+                    self._stop()
                 source.after(time.monotonic() - job.began)
         if retries is not None and source.is_dry and not self._is_over.is_set():
             slot.idle_in = began_in
