@@ -93,6 +93,10 @@ class SqliteFile(Store):
     Attributes:
         path: of the file, or ``:memory:``.
         log: the path of its write-ahead log.
+        db: the connection. It is another one after a fork.
+        cursor, execute: a cursor of the connection, and its method.
+        is_suspended: whether the file is closed for a fork, until it is needed again.
+        has_room: whether a part of the file is free, to be given back to the disk.
     """
 
     def __init__(self, path: str, *, synchronous: str = "normal", retry_for: float = 30.0) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 import time
 from collections.abc import Sequence
 
@@ -62,7 +61,7 @@ class SqliteNotices:
             self._published = 0
             # More than come meanwhile, and a step that many wait for stays short.
             most = 2 * CLEAN_AFTER
-            newest = self.newest(self._file.db)
+            newest = self._newest()
             self._file.execute(
                 "DELETE FROM notices WHERE number IN "
                 "(SELECT number FROM notices WHERE number <= ? ORDER BY number LIMIT ?) "
@@ -72,11 +71,9 @@ class SqliteNotices:
             dead = "DELETE FROM listeners WHERE until <= ? OR until > ?"
             self._file.execute(dead, (now, now + KEEP))
 
-    @staticmethod
-    def newest(db: sqlite3.Connection) -> int:
+    def _newest(self) -> int:
         """The number of the last notice that was kept."""
-        found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'notices'").fetchone()
-        return found[0] if found else 0
+        return self._file.number("SELECT seq FROM sqlite_sequence WHERE name = 'notices'") or 0
 
     def register(self) -> int:
         """Register this process as a listener. Returns the number of the last notice so far."""
@@ -84,7 +81,7 @@ class SqliteNotices:
         with self._file.lock, self._file.transaction(writes=True):
             insert = "INSERT OR REPLACE INTO listeners VALUES (?, ?)"
             self._file.execute(insert, (self._process, _now() + KEEP))
-            return self.newest(self._file.db)
+            return self._newest()
 
     def renew(self) -> bool:
         """Stay registered. False: the time was over, and notices may not have been kept."""
