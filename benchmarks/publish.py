@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.environments import NODE_PACKAGES
-from benchmarks.results import LATER, PUBLISHED, read, write
+from benchmarks.results import PUBLISHED, read, write
 from benchmarks.tables import tables
 
 PAGE = Path("docs/performance.md")
@@ -26,36 +25,23 @@ def publish(results: dict[str, Any], root: Path) -> None:
     """Keep the results, draw the charts, write the tables into the page."""
     from benchmarks import charts  # needs matplotlib, the rest does not
 
-    write(results, root / PUBLISHED)
+    file = root / PUBLISHED
+    write(results, file)
     for old in (root / CHARTS).glob("*.svg"):
         old.unlink()
-    # As whoever checks sees them: rounded, in another order.
-    for file, shown in runs(root):
-        charts.draw(shown, root / CHARTS, digest_of(file))
+    # As a check sees them: rounded, in another order.
+    charts.draw(read(file), root / CHARTS, digest_of(file))
     page = root / PAGE
     page.write_text(filled(page.read_text("utf-8"), root), "utf-8")
-
-
-def runs(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The runs that the page shows, each with its file; a part is that of the first that has it."""
-    seen: set[str] = set()
-    for file in (root / PUBLISHED, root / LATER):
-        if file.is_file():
-            results = read(file)
-            parts = {name: part for name, part in results["parts"].items() if name not in seen}
-            seen |= parts.keys()
-            yield file, {**results, "parts": parts}
 
 
 def stale(root: Path) -> list[str]:
     """What of the page does not show the published results: files, one or more or none."""
     page = (root / PAGE).read_text("utf-8")
-    digests = [digest_of(file) for file, _ in runs(root)]
+    digest = digest_of(root / PUBLISHED)
     charts = [root / CHARTS / name for name in CHART.findall(page)]
     wrong = [
-        chart
-        for chart in charts
-        if not chart.is_file() or not any(digest in chart.read_text("utf-8") for digest in digests)
+        chart for chart in charts if not chart.is_file() or digest not in chart.read_text("utf-8")
     ]
     if page != filled(page, root):
         wrong.append(root / PAGE)
@@ -69,19 +55,14 @@ def digest_of(path: Path) -> str:
 
 def filled(page: str, root: Path) -> str:
     """The page with its blocks filled from the results."""
-    blocks: dict[str, str] = {}
-    for file, results in runs(root):
-        blocks |= {table.name: table.as_markdown() for table in tables(results)}
-        blocks[_RUN[file.name]] = _machine(results)
+    results = read(root / PUBLISHED)
+    blocks = {table.name: table.as_markdown() for table in tables(results)}
+    blocks["machine"] = _machine(results)
 
     def fill(found: re.Match[str]) -> str:
         return f"{found[1]}\n{blocks[found['name']]}\n\n{found[3]}"
 
     return BLOCK.sub(fill, page)
-
-
-_RUN = {PUBLISHED.name: "machine", LATER.name: "at-once-machine"}
-"""The block that tells of a run, by its file."""
 
 
 def _machine(results: dict[str, Any]) -> str:

@@ -15,9 +15,6 @@ Sample: TypeAlias = dict[str, float]
 PUBLISHED = Path("benchmarks/results/published.json")
 """The run that `docs/performance.md` shows, below the checkout."""
 
-LATER = Path("benchmarks/results/at-once.json")
-"""A run of parts that the other one does not have."""
-
 
 @attrs.frozen
 class Spread:
