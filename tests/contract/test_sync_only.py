@@ -13,7 +13,7 @@ import pytest
 from conftest import World
 
 from contract.peek import blocked
-from thoonk import Pubsub, Thoonk
+from thoonk import BackendUnavailable, Pubsub, Thoonk
 from thoonk.operations import Operation, QueueConfirm, QueueReturn
 from thoonk.testing._sync.helpers import Background, until
 from thoonk.testing.proxy import between
@@ -85,6 +85,17 @@ def test_closing_from_another_thread_wakes_everyone(world: World) -> None:
     for call in waiting:
         with pytest.raises(Exception, match="closed"):
             call.result(5)
+
+
+def test_closing_takes_a_connection_apart_that_is_being_opened(real_world: World) -> None:
+    def greet(connection: Any) -> None:
+        connection.disconnect()  # as another thread does that closes the pool
+        connection._sock.recv(1)
+
+    with Thoonk(backend=real_world.url, retry_for=0) as thoonk:
+        thoonk.backend._pool.connection_kwargs["redis_connect_func"] = greet
+        with pytest.raises(BackendUnavailable, match="closed by another thread"):
+            thoonk.get_feed_names()
 
 
 # --- interrupts -------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import socket
 import time
 from typing import Any
 
+from redis.exceptions import ConnectionError as DriverConnectionError
+
 SLOWEST = 1 << 16
 """Bytes a second: a large reply may take longer, for as long as it arrives at this rate."""
 
@@ -83,6 +85,16 @@ class _KeepingTime:
     """Marks the classes that `keeping_time` has made."""
 
 
+def raise_if_closed(connection: Any, error: AttributeError) -> None:
+    """Another thread that closes the pool takes a connection apart, even while it is used.
+
+    Raises:
+        DriverConnectionError: that has happened.
+    """
+    if connection._sock is None:  # noqa: SLF001 - redis-py has no other way
+        raise DriverConnectionError("the connection was closed by another thread") from error
+
+
 @functools.cache
 def keeping_time(connection_class: Any) -> Any:
     """That class of redis-py's connections, with timed sockets."""
@@ -95,8 +107,16 @@ def keeping_time(connection_class: Any) -> Any:
             return sock  # its replies are there at once
         return TimedSocket(sock, self.socket_connect_timeout or HANDSHAKE)
 
+    def connect(self: Any, *args: Any, **options: Any) -> None:
+        try:
+            super(kind, self).connect(*args, **options)
+        except AttributeError as error:
+            raise_if_closed(self, error)
+            raise
+
     bases = (connection_class, _KeepingTime)
-    kind: Any = type(connection_class.__name__, bases, {"_connect": _connect})
+    methods = {"_connect": _connect, "connect": connect}
+    kind: Any = type(connection_class.__name__, bases, methods)
     return kind
 
 

@@ -31,7 +31,7 @@ from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.forks import cut_off_in_children
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
-from thoonk.backends.redis.sockets import TimedSocket, is_real, keeping_time, plain
+from thoonk.backends.redis.sockets import TimedSocket, is_real, keeping_time, plain, raise_if_closed
 from thoonk.identity import client_name, role
 
 # What waits for one socket, however large its number is.
@@ -179,16 +179,6 @@ def send(connection: Connection, timeout: float, data: bytes) -> None:
     except AttributeError as error:
         raise_if_closed(connection, error)
         raise
-
-
-def raise_if_closed(connection: Connection, error: AttributeError) -> None:
-    """Another thread that closes the pool takes a connection apart, even while it is used.
-
-    Raises:
-        ConnectionError: that has happened.
-    """
-    if connection._sock is None:  # noqa: SLF001 - redis-py has no other way
-        raise driver.ConnectionError("the connection was closed by another thread") from error
 
 
 def exchange(connection: Connection, timeout: float, data: bytes) -> Any:
