@@ -87,10 +87,13 @@ def test_closing_from_another_thread_wakes_everyone(world: World) -> None:
             call.result(5)
 
 
-def test_closing_takes_a_connection_apart_that_is_being_opened(real_world: World) -> None:
+@pytest.mark.parametrize("error", [AttributeError, ValueError])
+def test_closing_takes_a_connection_apart_that_is_being_opened(
+    real_world: World, error: type[Exception]
+) -> None:
     def greet(connection: Any) -> None:
         connection.disconnect()  # as another thread does that closes the pool
-        connection._sock.recv(1)
+        raise error("of what is not there any more")
 
     with Thoonk(backend=real_world.url, retry_for=0) as thoonk:
         thoonk.backend._pool.connection_kwargs["redis_connect_func"] = greet

@@ -85,7 +85,12 @@ class _KeepingTime:
     """Marks the classes that `keeping_time` has made."""
 
 
-def raise_if_closed(connection: Any, error: AttributeError) -> None:
+TAKEN_APART = (AttributeError, ValueError)
+"""What redis-py raises where a connection is closed while another thread uses it: something is
+None by now, or its buffer is closed. See `raise_if_closed`."""
+
+
+def raise_if_closed(connection: Any, error: Exception) -> None:
     """Another thread that closes the pool takes a connection apart, even while it is used.
 
     Raises:
@@ -110,7 +115,7 @@ def keeping_time(connection_class: Any) -> Any:
     def connect(self: Any, *args: Any, **options: Any) -> None:
         try:
             super(kind, self).connect(*args, **options)
-        except AttributeError as error:
+        except TAKEN_APART as error:
             raise_if_closed(self, error)
             raise
 

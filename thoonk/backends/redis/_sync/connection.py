@@ -31,7 +31,14 @@ from thoonk.backends.redis.errors import CONNECTION_ERRORS
 from thoonk.backends.redis.forks import cut_off_in_children
 from thoonk.backends.redis.packing import pack
 from thoonk.backends.redis.settings import NO_RETRIES, POOL_SETTINGS, of_dedicated
-from thoonk.backends.redis.sockets import TimedSocket, is_real, keeping_time, plain, raise_if_closed
+from thoonk.backends.redis.sockets import (
+    TAKEN_APART,
+    TimedSocket,
+    is_real,
+    keeping_time,
+    plain,
+    raise_if_closed,
+)
 from thoonk.identity import client_name, role
 
 # What waits for one socket, however large its number is.
@@ -176,7 +183,7 @@ def send(connection: Connection, timeout: float, data: bytes) -> None:
     _limit(connection, timeout)
     try:
         connection.send_packed_command([data], check_health=False)
-    except AttributeError as error:
+    except TAKEN_APART as error:
         raise_if_closed(connection, error)
         raise
 
@@ -191,7 +198,7 @@ def exchange(connection: Connection, timeout: float, data: bytes) -> Any:
     try:
         connection.send_packed_command([data], check_health=False)
         return connection.read_response(disconnect_on_error=False)
-    except AttributeError as error:
+    except TAKEN_APART as error:
         raise_if_closed(connection, error)
         raise
 
@@ -211,7 +218,7 @@ def read_reply(connection: Connection, timeout: float) -> Any:
             raise TimeoutError(f"no reply within {timeout:g} s")
         _limit(connection, max(0.001, end - time.monotonic()))
         return connection.read_response(disconnect_on_error=False)
-    except AttributeError as error:
+    except TAKEN_APART as error:
         raise_if_closed(connection, error)
         raise
     except driver.TimeoutError as error:
