@@ -18,8 +18,8 @@ AT_ONCE = 8
 """Mostly they wait."""
 
 ON_CI = {"CI", "BUILD_NUMBER"}
-"""Where one of these is set, pytest compares in full what differs. For long lists that takes a
-minute, and here nothing of it is shown."""
+"""If one of these is set, pytest compares long lists in full, which can take a minute. None of that
+is shown here."""
 
 
 def run(report: Path, *what: str) -> dict[tuple[str, str], list[str]]:

@@ -66,7 +66,7 @@ async def shielded(
 
 
 uninterrupted = shielded
-"""Call a coroutine function, which runs to its end in any case."""
+"""The twin of the threads' `uninterrupted`: a coroutine function always completes."""
 
 
 async def call(handler: Callable[..., Any], *args: object) -> None:

@@ -52,7 +52,7 @@ def shielded(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def uninterrupted(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call ``function`` where no signal handler can raise. It runs to its end in any case."""
+    """Call ``function`` in a thread that signal handlers do not interrupt. It always completes."""
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - it is seldom needed
 
     with ThreadPoolExecutor(1, "thoonk-uninterrupted") as threads:

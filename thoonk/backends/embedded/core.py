@@ -23,7 +23,7 @@ from thoonk.backends.embedded import (  # noqa: F401 - they register what they d
 from thoonk.backends.embedded.step import HANDLERS, READS, Handler, Step, microseconds
 from thoonk.backends.embedded.store import Store, Watch
 from thoonk.backends.waiters import Waiters
-from thoonk.exceptions import Closed, UnsupportedOperation
+from thoonk.exceptions import BackendError, Closed, UnsupportedOperation
 from thoonk.notices import Gap, Notice
 
 R = TypeVar("R")
@@ -141,10 +141,11 @@ class Core:
                     self.deliver(step.notices)
             if operation.wakes_waiters:
                 self.waiters.call_for(operation)
-        except Exception as error:
-            if self._closed and not isinstance(error, Closed):
-                # A signal handler has closed the store, which undoes what has not been committed.
-                self._check_open()
+        except BackendError:
+            # A signal handler may have closed the store, which undoes what was not committed.
+            self._check_open()
+            raise
+        except Exception:
             raise
         except BaseException:
             # A signal handler has raised. What was to be done may be done, without its notices.

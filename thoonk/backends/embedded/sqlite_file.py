@@ -1,4 +1,4 @@
-"""A file of SQLite: opening it, its transactions, and what may become of it."""
+"""An SQLite file: opening it, transactions, forks, and whether it is still the same file."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class _Transaction:
 
 
 class SqliteFile(Store):
-    """The part of the store that has to do with the file.
+    """Opens and closes the file, and runs transactions. The base of `SqliteStore`.
 
     Attributes:
         path: of the file, or ``:memory:``.

@@ -210,8 +210,8 @@ class Store(ABC):
     def close(self) -> None:  # noqa: B027 - not every store has to
         """Release what was opened, also what watches.
 
-        It is called without `lock`, which a thread that watches may need to end. Another thread may
-        hold it until a transaction has ended; there are no more after that.
+        The engine calls it without holding `lock`, because a thread that watches may need the lock
+        to end. Hold it to close what transactions use: none begins after that.
         """
 
     # feeds

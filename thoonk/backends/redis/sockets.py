@@ -86,15 +86,15 @@ class _KeepingTime:
 
 
 TAKEN_APART = (AttributeError, ValueError)
-"""What redis-py raises where a connection is closed while another thread uses it: something is
-None by now, or its buffer is closed. See `raise_if_closed`."""
+"""What redis-py raises if one thread closes a connection that another one uses: an attribute has
+become None, or the buffer is closed. See `raise_if_closed`."""
 
 
 def raise_if_closed(connection: Any, error: Exception) -> None:
-    """Another thread that closes the pool takes a connection apart, even while it is used.
+    """Report a lost connection if another thread has closed it during a call.
 
     Raises:
-        DriverConnectionError: that has happened.
+        DriverConnectionError: another thread has closed it.
     """
     if connection._sock is None:  # noqa: SLF001 - redis-py has no other way
         raise DriverConnectionError("the connection was closed by another thread") from error
