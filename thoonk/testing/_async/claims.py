@@ -12,6 +12,9 @@ from thoonk.operations import ClaimRef, JobExtend
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import Background, becomes, pause, until
 
+KEPT = 1.5
+"""Seconds of a `claim_timeout` that is renewed; a busy machine delays that by half a second."""
+
 
 async def filled(thoonk: AsyncThoonk, *items: str, **config: Any) -> AsyncJob[str]:
     """A job feed with items that wait."""
@@ -127,13 +130,13 @@ class AsyncClaimsContract(AsyncContract):
     async def test_claims_in_hand_are_kept_alive(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
     ) -> None:
-        job = await filled(thoonk, "a", "b", "c", claim_timeout=0.6)
+        job = await filled(thoonk, "a", "b", "c", claim_timeout=KEPT)
         thief = await other.job("j")
         seen = []
         async with job.claims(timeout=0.05, prefetch=3) as claims:
             async for claim in claims:
                 seen.append(claim.item)
-                end = time.monotonic() + 0.9
+                end = time.monotonic() + 1.5 * KEPT
                 # The others are in the same hand meanwhile.
                 while claim.item == "a" and time.monotonic() < end:
                     await thief.maintenance()
@@ -144,7 +147,7 @@ class AsyncClaimsContract(AsyncContract):
     async def test_a_loop_that_is_begun_again_keeps_its_claims_alive(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
     ) -> None:
-        job = await filled(thoonk, "a", "b", claim_timeout=0.6)
+        job = await filled(thoonk, "a", "b", claim_timeout=KEPT)
         thief = await other.job("j")
         claims = job.claims(timeout=0.05, prefetch=2)
         async with claims:
@@ -152,7 +155,7 @@ class AsyncClaimsContract(AsyncContract):
                 break
         async with claims:
             async for claim in claims:
-                end = time.monotonic() + 0.9
+                end = time.monotonic() + 1.5 * KEPT
                 while time.monotonic() < end:
                     await thief.maintenance()
                     await pause(0.05)

@@ -513,11 +513,11 @@ class AsyncJobContract(AsyncContract):
         assert await job.get_counts() == JobCounts(0, 0, 0, 1)
 
     async def test_extend_keeps_a_claim(self, thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
-        job, elsewhere = await thoonk.job("j", {"claim_timeout": 0.9}), await other.job("j")
+        job, elsewhere = await thoonk.job("j", {"claim_timeout": 1.8}), await other.job("j")
         await job.put("x")
         claim = await job.get()
         for _ in range(5):
-            await self.pass_time(0.25)
+            await self.pass_time(0.5)
             await claim.extend()
             with pytest.raises(Empty):
                 await elsewhere.get_nowait()

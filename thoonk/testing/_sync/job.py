@@ -494,11 +494,11 @@ class JobContract(Contract):
         assert job.get_counts() == JobCounts(0, 0, 0, 1)
 
     def test_extend_keeps_a_claim(self, thoonk: Thoonk, other: Thoonk) -> None:
-        job, elsewhere = thoonk.job("j", {"claim_timeout": 0.9}), other.job("j")
+        job, elsewhere = thoonk.job("j", {"claim_timeout": 1.8}), other.job("j")
         job.put("x")
         claim = job.get()
         for _ in range(5):
-            self.pass_time(0.25)
+            self.pass_time(0.5)
             claim.extend()
             with pytest.raises(Empty):
                 elsewhere.get_nowait()
