@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import random
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,9 +13,6 @@ import redis
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from thoonk.testing.servers import Server
-
-BUS = 10_000
-"""How far a node's port on the bus is from that for clients: redis-server 6.2 cannot change it."""
 
 NODE_TIMEOUT = 2.0
 """Seconds of silence after which the others hold a node for dead."""
@@ -46,16 +41,6 @@ def becomes_true(condition: Callable[[], Any], timeout: float = 30.0) -> Any:
         time.sleep(0.02)
 
 
-def _free_pair() -> int:
-    """A port that is free, as is that of the bus. Below those that the system gives to clients."""
-    while True:
-        port = random.randrange(10_000, 22_000)
-        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", port))
-            other.bind(("127.0.0.1", port + BUS))
-            return port
-
-
 class Node:
     """One server of a cluster.
 
@@ -75,16 +60,9 @@ class Node:
         return self.server.port
 
     def start(self) -> None:
-        """Start it. Another program may take its port first."""
-        for _ in range(5):
-            self.server.port = _free_pair()
-            try:
-                self.server.start()
-            except RuntimeError:
-                continue
-            self.id = self.call("CLUSTER", "MYID").decode()
-            return
-        raise RuntimeError("found no free ports for a node")
+        """Start it."""
+        self.server.start()
+        self.id = self.call("CLUSTER", "MYID").decode()
 
     def call(self, *words: Any) -> Any:
         """The reply to a command, from this node and no other."""

@@ -11,14 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from thoonk.testing.servers import FINDERS, Server, free_port, running
+from thoonk.testing.servers import FINDERS, HeldPort, Server, running
 
 __all__ = [
+    "HeldPort",
     "Server",
     "ServerWithClock",
     "binaries",
     "fake_clock",
-    "free_port",
     "running",
     "servers_are_required",
     "with_clock",

@@ -272,7 +272,9 @@ def test_it_shows_that_the_server_is_away_and_continues(
         server.start()
         terminal.becomes(lambda lines: not any("old: " in line for line in lines))
         thoonk.queue("f999").put("x")
+        # The head has a new feed before the table does.
         terminal.shows("  41 feeds")
+        terminal.shows("feeds 1–20 of 41")
         terminal.type(END)
         terminal.shows("^f999 +1 ")
 

@@ -22,7 +22,7 @@ from thoonk.observe import ObservedBackend
 from thoonk.observe.prometheus import FeedCollector, Metrics
 from thoonk.operations import ReportWorker, WorkerReport
 from thoonk.testing._sync.helpers import until
-from thoonk.testing.servers import free_port
+from thoonk.testing.servers import HeldPort
 from thoonk.worker import Worker
 
 FOLDER = Path(__file__).parents[2] / "examples/monitoring"
@@ -144,7 +144,8 @@ def test_prometheus_reads_the_metrics_and_each_panel_shows_something(
     registry.register(collector)
     make_traffic(real_world.url, Metrics(registry))
     server, thread = start_http_server(0, "127.0.0.1", registry)
-    port, own_port = server.server_port, free_port()
+    held = HeldPort()
+    port, own_port = server.server_port, held.number
     config = (FOLDER / "prometheus.yml").read_text("utf-8")
     for old, new in (("localhost:9400", f"127.0.0.1:{port}"), ("_interval: 15s", "_interval: 1s")):
         assert old in config
@@ -198,6 +199,7 @@ def test_prometheus_reads_the_metrics_and_each_panel_shows_something(
         running.terminate()
         running.wait(30)
         log.close()
+        held.release()
         server.shutdown()
         server.server_close()
         thread.join(10)

@@ -443,18 +443,19 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
         _certificates(folder)
     except FileNotFoundError:
         pytest.skip("no openssl")
-    port = servers.free_port()
-    options = ["--tls-port", str(port), "--tls-auth-clients", "no"]
-    options += ["--tls-cert-file", str(folder / "s.pem"), "--tls-key-file", str(folder / "s.key")]
-    options += ["--tls-ca-cert-file", str(folder / "ca.pem")]
-    for binary in filter(None, servers.binaries().values()):
-        try:
-            with servers.running(binary, *options):
-                yield port, folder
-                return
-        except RuntimeError:
-            continue  # it was built without TLS
-    pytest.skip("no server with TLS")
+    with servers.HeldPort() as port:
+        options = ["--tls-port", str(port.number), "--tls-auth-clients", "no"]
+        options += ["--tls-cert-file", str(folder / "s.pem")]
+        options += ["--tls-key-file", str(folder / "s.key")]
+        options += ["--tls-ca-cert-file", str(folder / "ca.pem")]
+        for binary in filter(None, servers.binaries().values()):
+            try:
+                with servers.running(binary, *options):
+                    yield port.number, folder
+                    return
+            except RuntimeError:
+                continue  # it was built without TLS
+        pytest.skip("no server with TLS")
 
 
 async def test_tls_with_the_right_certificate_works(
@@ -653,7 +654,8 @@ async def test_a_call_waits_for_a_replica_that_is_promoted(
 @contextlib.contextmanager
 def watched_by_sentinel(master: servers.Server, folder: Path) -> Iterator[int]:
     """The port of a Sentinel that watches over the master; it alone decides."""
-    port = servers.free_port()
+    held = servers.HeldPort()
+    port = held.number
     config = folder / "sentinel.conf"
     lines = [
         f"port {port}",
@@ -680,6 +682,7 @@ def watched_by_sentinel(master: servers.Server, folder: Path) -> Iterator[int]:
     finally:
         process.kill()
         process.wait(10)
+        held.release()
 
 
 @pytest.mark.parametrize("name", NAMES)

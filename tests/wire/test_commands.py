@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -169,24 +168,10 @@ def test_a_blocked_get_works_on_a_server_that_has_forgotten_the_scripts(
 # --- cluster --------------------------------------------------------------------------------
 
 
-def cluster_port() -> int:
-    """A free port whose neighbour 10,000 above, for the cluster's own talk, is free, too."""
-    for port in range(12_000, 22_000, 7):
-        with socket.socket() as probe, socket.socket() as bus:
-            try:
-                probe.bind(("127.0.0.1", port))
-                bus.bind(("127.0.0.1", port + 10_000))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("no free port")
-
-
 @pytest.fixture(scope="module", params=[*servers.binaries()])
 def cluster_server(request: pytest.FixtureRequest) -> Iterator[servers.Server]:
     """A server in cluster mode that has all slots."""
     server = servers.Server(conftest._binary(request.param), "--cluster-enabled", "yes")
-    server.port = cluster_port()
     try:
         server.start()
         with contextlib.closing(server.client()) as raw:
@@ -215,7 +200,6 @@ def knows_all_slots(raw: redis.Redis) -> bool:
 def other_node(cluster_server: servers.Server) -> Iterator[servers.Server]:
     """A node of the same cluster, without slots."""
     node = servers.Server(cluster_server.binary, "--cluster-enabled", "yes")
-    node.port = cluster_port()
     try:
         node.start()
         with contextlib.closing(node.client()) as raw:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import random
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import redis
 
@@ -39,11 +41,58 @@ ANY = "server"
 """The name for the first server that is found."""
 
 
-def free_port() -> int:
-    """A port of this machine that no program listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+CLUSTER_BUS = 10_000
+"""How far a cluster node's second port, for the other nodes, is above the first."""
+
+
+class HeldPort:
+    """A port of 127.0.0.1 that no other program is given, also while its server is down.
+
+    A connection to it is refused until a server listens. On Linux it is held by a socket that is
+    bound and does not listen. Servers, which set SO_REUSEADDR, can listen there; the system gives
+    the port to no client, and to no other program that asks for any. Elsewhere it is only free at
+    first.
+
+    Attributes:
+        number: the port's.
+    """
+
+    def __init__(self, *, with_bus: bool = False) -> None:
+        """``with_bus``: hold the port of a cluster's bus, too."""
+        self._sockets: list[socket.socket] = []
+        while not self._bind(with_bus=with_bus):
+            self.release()
+        self.number = int(self._sockets[0].getsockname()[1])
+        if sys.platform != "linux":
+            self.release()
+
+    def _bind(self, *, with_bus: bool) -> bool:
+        # The bus has a number of five digits, so the first of the two is a small one.
+        first = random.randrange(10_000, 22_000) if with_bus else 0  # noqa: S311
+        for port in (first, first + CLUSTER_BUS)[: 1 + with_bus]:
+            held = socket.socket()
+            self._sockets.append(held)
+            try:
+                held.bind(("127.0.0.1", port))
+            except OSError:
+                if not with_bus:
+                    raise
+                return False
+            # Not before it is bound: then two programs could hold the same.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        return True
+
+    def release(self) -> None:
+        """Give it back."""
+        for held in self._sockets:
+            held.close()
+        self._sockets.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
 
 
 class Server:
@@ -65,7 +114,8 @@ class Server:
         self.binary = binary
         self.options = options
         self.environment = environment
-        self.port = free_port()
+        self._held = HeldPort(with_bus="--cluster-enabled" in options)
+        self.port = self._held.number
         self.folder = Path(tempfile.mkdtemp(prefix="thoonk-server-"))
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -115,9 +165,10 @@ class Server:
             self.process.wait(10)
 
     def stop(self) -> None:
-        """End it, and remove its folder."""
+        """End it, remove its folder, and give its port back."""
         if self.process is not None and self.process.poll() is None:
             self.kill()
+        self._held.release()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -6,6 +6,7 @@ through now and then would block its reader forever.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import socket
 import time
@@ -85,9 +86,9 @@ class _KeepingTime:
     """Marks the classes that `keeping_time` has made."""
 
 
-TAKEN_APART = (AttributeError, ValueError)
+TAKEN_APART = (AttributeError, TypeError, ValueError)
 """What redis-py raises if one thread closes a connection that another one uses: an attribute has
-become None, or the buffer is closed. See `raise_if_closed`."""
+become None, the buffer is closed, or the socket has no number. See `raise_if_closed`."""
 
 
 def raise_if_closed(connection: Any, error: Exception) -> None:
@@ -96,7 +97,8 @@ def raise_if_closed(connection: Any, error: Exception) -> None:
     Raises:
         DriverConnectionError: another thread has closed it.
     """
-    if connection._sock is None:  # noqa: SLF001 - redis-py has no other way
+    # redis-py has no other way to ask. Its socket is the last thing that is gone.
+    if connection._sock is None or getattr(connection, "is_closing", False):  # noqa: SLF001
         raise DriverConnectionError("the connection was closed by another thread") from error
 
 
@@ -113,15 +115,37 @@ def keeping_time(connection_class: Any) -> Any:
         return TimedSocket(sock, self.socket_connect_timeout or HANDSHAKE)
 
     def connect(self: Any, *args: Any, **options: Any) -> None:
+        if self._stays_closed:
+            raise DriverConnectionError("the connection was closed by another thread")
+        self.is_closing = False
         try:
             super(kind, self).connect(*args, **options)
         except TAKEN_APART as error:
             raise_if_closed(self, error)
             raise
 
+    def can_read(self: Any, *args: Any, **options: Any) -> Any:
+        # redis-py would open it again, and there would be nothing to read.
+        self._stays_closed = True
+        try:
+            return super(kind, self).can_read(*args, **options)
+        except TAKEN_APART as error:
+            raise_if_closed(self, error)
+            raise
+        finally:
+            self._stays_closed = False
+
+    def disconnect(self: Any, *args: Any, **options: Any) -> None:
+        self.is_closing = True
+        # Of two threads that close it, the one that is ahead does it.
+        with contextlib.suppress(*TAKEN_APART):
+            super(kind, self).disconnect(*args, **options)
+
     bases = (connection_class, _KeepingTime)
-    methods = {"_connect": _connect, "connect": connect}
-    kind: Any = type(connection_class.__name__, bases, methods)
+    methods = {"_connect": _connect, "connect": connect, "can_read": can_read}
+    methods["disconnect"] = disconnect
+    defaults = {"is_closing": False, "_stays_closed": False}
+    kind: Any = type(connection_class.__name__, bases, {**methods, **defaults})
     return kind
 
 

@@ -264,7 +264,11 @@ def next_message(connection: Connection, sending: threading.Lock, timeout: float
             if left <= 0:
                 raise TimeoutError(f"no message within {timeout:g} s")
             if not selector.get_map():
-                selector.register(sock, selectors.EVENT_READ)
+                try:
+                    selector.register(sock, selectors.EVENT_READ)
+                except TAKEN_APART as error:
+                    raise_if_closed(connection, error)
+                    raise
             selector.select(left)
 
 
