@@ -23,9 +23,9 @@ from thoonk.testing.wanted import Wanted
 
 T = TypeVar("T")
 
-PROMPTLY = 5.0
+PROMPTLY = 8.0
 """Seconds within which a blocked consumer has to wake: less than `thoonk.waiting.LONGEST_WAIT`,
-after which it looks by itself, and enough for a machine that is busy."""
+after which it looks by itself, and enough for a machine on which all stands still for some."""
 
 
 @overload

@@ -77,7 +77,7 @@ class AsyncBackendContract(AsyncContract):
         await until(lambda: self.blocked() == 1)
         await backend.close()
         with pytest.raises(Closed):
-            await waiting.result(5)
+            await waiting.result()
         id = await feed.put("x")
         assert (await feed.get_counts()).waiting == 1 if feed.kind == "job" else True
         assert await feed.get_ids() == [id]
@@ -93,7 +93,7 @@ class AsyncBackendContract(AsyncContract):
         waiting = Background(notices.get)
         await backend.close()
         with pytest.raises(Closed):
-            await waiting.result(5)
+            await waiting.result()
         await (await thoonk.feed("f")).publish("x")
 
     async def test_closing_ends_what_has_just_begun(self, thoonk: AsyncThoonk) -> None:
@@ -111,4 +111,4 @@ class AsyncBackendContract(AsyncContract):
             await backend.close()
             for call in begun:
                 with contextlib.suppress(Closed):
-                    await call.result(5)
+                    await call.result()

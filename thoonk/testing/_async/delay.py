@@ -36,8 +36,9 @@ from thoonk.operations import (
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import Background, pause, until
 from thoonk.testing._async.stored import read_all
+from thoonk.testing.checks import PROMPTLY
 
-LATER = 2.0
+LATER = 5.0
 """Seconds until jobs of these tests are due: more than a test takes that expects nothing yet."""
 
 
@@ -108,9 +109,10 @@ class AsyncDelayContract(AsyncContract):
         self, thoonk: AsyncThoonk
     ) -> None:
         job = await thoonk.job("j")
-        for item, delay in (("c", 1.5), ("a", 1.0), ("d", 1.75), ("b", 1.25)):
-            await job.put(item, delay=delay)
-        await self.pass_time(LATER)
+        first = in_a_while()
+        for item, after in (("c", 0.2), ("a", 0), ("d", 0.3), ("b", 0.1)):
+            await job.put(item, at=first + dt.timedelta(seconds=after))
+        await self.pass_time(LATER + 0.35)
         assert [(await job.get(timeout=5)).item for _ in range(4)] == ["a", "b", "c", "d"]
 
     async def test_jobs_of_one_put_keep_their_order(self, thoonk: AsyncThoonk) -> None:
@@ -160,7 +162,7 @@ class AsyncDelayContract(AsyncContract):
         began = time.monotonic()
         await job.put_many(map(str, range(blocked)), delay=0.3)
         taken = [(await consumer.result()).item for consumer in consumers]
-        assert 0.29 < time.monotonic() - began < 2
+        assert 0.29 < time.monotonic() - began < PROMPTLY
         assert sorted(taken) == [*map(str, range(blocked))]
 
     async def test_a_get_that_begins_later_wakes_for_it_too(self, thoonk: AsyncThoonk) -> None:
@@ -169,7 +171,7 @@ class AsyncDelayContract(AsyncContract):
         await job.put("later", delay=60)
         await job.put("x", delay=0.4)
         assert (await job.get(timeout=10)).item == "x"
-        assert 0.39 < time.monotonic() - began < 2
+        assert 0.39 < time.monotonic() - began < PROMPTLY
 
     async def test_a_get_that_is_blocked_wakes_for_what_is_due_sooner(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
@@ -181,7 +183,7 @@ class AsyncDelayContract(AsyncContract):
         began = time.monotonic()
         await job.put("x", delay=0.3)
         assert (await consumer.result()).item == "x"
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < PROMPTLY
 
     async def test_who_is_busy_with_a_job_does_not_keep_another_from_the_next(
         self, thoonk: AsyncThoonk, other: AsyncThoonk
@@ -195,7 +197,7 @@ class AsyncDelayContract(AsyncContract):
         await job.put("later", delay=0.3)
         taken = {(await consumer.result()).item for consumer in consumers}
         assert taken == {"at once", "later"}
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < PROMPTLY
 
     async def test_an_empty_get_ends_in_time_though_a_job_is_scheduled(
         self, thoonk: AsyncThoonk
@@ -206,7 +208,7 @@ class AsyncDelayContract(AsyncContract):
             began = time.monotonic()
             with pytest.raises(Empty):
                 await job.get(timeout=0.25)
-            assert 0.24 < time.monotonic() - began < 2
+            assert 0.24 < time.monotonic() - began < PROMPTLY
 
     async def test_an_empty_claim_says_when_to_look_again(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
@@ -229,8 +231,13 @@ class AsyncDelayContract(AsyncContract):
         job = await thoonk.job("j")
         await job.put("later", delay=0.2)
         await job.put("now")
-        async with job.claims(timeout=1) as claims:
-            assert [claim.item async for claim in claims] == ["now", "later"]
+        seen: list[str] = []
+        async with job.claims(timeout=10) as claims:
+            async for claim in claims:
+                seen.append(claim.item)
+                if len(seen) == 2:
+                    claims.stop()
+        assert seen == ["now", "later"]
 
     @pytest.mark.parametrize("delay", [None, LATER])
     async def test_a_job_that_is_too_large_keeps_all_of_its_step_out(
@@ -324,7 +331,7 @@ class AsyncDelayContract(AsyncContract):
         began = time.monotonic()
         await job.schedule("s", "x", every=1.0, priority=job.HIGH)
         assert (await consumer.result()).item == "x"
-        assert 0.9 < time.monotonic() - began < 3
+        assert 0.9 < time.monotonic() - began < PROMPTLY
 
     async def test_another_schedule_of_a_name_takes_its_place(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
@@ -466,7 +473,7 @@ class AsyncDelayContract(AsyncContract):
         began = time.monotonic()
         await job.reschedule(id, 0 if how == "run now" else 0.3)
         assert (await consumer.result()).id == id
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < PROMPTLY
 
     @pytest.mark.parametrize("state", ["unknown", "waiting", "claimed", "stalled", "finished"])
     async def test_a_job_that_is_not_scheduled_gets_no_other_time(
@@ -585,7 +592,7 @@ class AsyncDelayContract(AsyncContract):
         began = time.monotonic()
         await claim.cancel(delay=0.3)
         assert (await consumer.result()).id == id
-        assert 0.29 < time.monotonic() - began < 2
+        assert 0.29 < time.monotonic() - began < PROMPTLY
 
     async def test_a_retried_job_does_not_run_twice(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")

@@ -43,6 +43,7 @@ from thoonk.operations import (
 )
 from thoonk.testing._async.contract import AsyncContract
 from thoonk.testing._async.helpers import Background, until
+from thoonk.testing.checks import PROMPTLY
 
 EVENTS = {"events": True}
 
@@ -320,4 +321,4 @@ class AsyncEventsContract(AsyncContract):
             await (job.retract(id) if end == "retract" else claim.finish())
             with pytest.raises(error):
                 await asking.result()
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < PROMPTLY

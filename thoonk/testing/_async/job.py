@@ -465,8 +465,8 @@ class AsyncJobContract(AsyncContract):
     ) -> None:
         job, elsewhere = await thoonk.job("j", {"claim_timeout": 0.3}), await other.job("j")
         id = await job.put("x")
-        await job.get()
         began = time.monotonic()
+        await job.get()
         waiting = Background(elsewhere.get)
         claim = await waiting.result()
         took = time.monotonic() - began
@@ -513,11 +513,11 @@ class AsyncJobContract(AsyncContract):
         assert await job.get_counts() == JobCounts(0, 0, 0, 1)
 
     async def test_extend_keeps_a_claim(self, thoonk: AsyncThoonk, other: AsyncThoonk) -> None:
-        job, elsewhere = await thoonk.job("j", {"claim_timeout": 1.8}), await other.job("j")
+        job, elsewhere = await thoonk.job("j", {"claim_timeout": 12}), await other.job("j")
         await job.put("x")
         claim = await job.get()
-        for _ in range(5):
-            await self.pass_time(0.5)
+        for _ in range(2):
+            await self.pass_time(7)
             await claim.extend()
             with pytest.raises(Empty):
                 await elsewhere.get_nowait()
@@ -585,7 +585,7 @@ class AsyncJobContract(AsyncContract):
         await pause(0.05)
         assert not asking.is_done()
         await claim.finish("result", result=True)
-        assert await asking.result(5) == JobResult("query", "result")
+        assert await asking.result() == JobResult("query", "result")
 
     async def test_a_result_need_not_say_result_true(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
@@ -650,7 +650,7 @@ class AsyncJobContract(AsyncContract):
         began = time.monotonic()
         with pytest.raises(Empty):
             await job.get_result(id, timeout=0.25)
-        assert 0.24 < time.monotonic() - began < 2
+        assert 0.24 < time.monotonic() - began < PROMPTLY
 
     async def test_another_jobs_result_is_not_ones_own(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("j")
@@ -670,8 +670,8 @@ class AsyncJobContract(AsyncContract):
         began = time.monotonic()
         await (await job.get()).finish("done", True, 0.4 if how == "argument" else None)
         if not await result_is_gone(job, id):
-            await becomes(True, result_is_gone, job, id, timeout=5)
-        assert 0.39 < time.monotonic() - began < 2
+            await becomes(True, result_is_gone, job, id)
+        assert 0.39 < time.monotonic() - began < PROMPTLY
 
     # --- maintenance ------------------------------------------------------------------------
 
@@ -688,11 +688,11 @@ class AsyncJobContract(AsyncContract):
     async def test_maintenance_brings_back_claims_that_have_run_out(
         self, thoonk: AsyncThoonk
     ) -> None:
-        job = await thoonk.job("j", {"claim_timeout": 1.0, "max_failures": 2})
+        job = await thoonk.job("j", {"claim_timeout": 5, "max_failures": 2})
         id = await job.put("x")
         for expired, stalled in [((id,), ()), ((), (id,))]:
             await job.get(timeout=5)
             assert (await job.maintenance()).expired == ()
-            await self.pass_time(1.05)
+            await self.pass_time(5.05)
             report = await job.maintenance()
             assert (report.expired, report.stalled) == (expired, stalled)

@@ -111,12 +111,12 @@ class AsyncOwnIdsContract(AsyncContract):
     @pytest.mark.parametrize("state", ["scheduled", "waiting", "cancelled", "stalled"])
     async def test_a_job_is_replaced_for_later(self, thoonk: AsyncThoonk, state: str) -> None:
         job = await job_in(thoonk, state)
-        put = await job.put("new", id="a", if_exists="replace", delay=2)
+        put = await job.put("new", id="a", if_exists="replace", delay=5)
         assert put.outcome is REPLACED
         assert await job.get_counts() == JobCounts(0, 0, 0, 0, 1)
         with pytest.raises(Empty):
             await job.get_nowait()
-        await self.pass_time(2.05)
+        await self.pass_time(5.05)
         claim = await job.get(timeout=5)
         assert (claim.id, claim.item, claim.cancelled) == ("a", "new", 0)
         with pytest.raises(Empty):
@@ -290,7 +290,7 @@ class AsyncOwnIdsContract(AsyncContract):
     @KINDS
     async def test_an_id_stays_taken_for_its_time(self, thoonk: AsyncThoonk, kind: str) -> None:
         feed = await opened(thoonk, kind)
-        assert (await feed.put("1", id="a", unique_for=2)).outcome is ADDED
+        assert (await feed.put("1", id="a", unique_for=5)).outcome is ADDED
         await end(feed, kind)
         for way in ("keep", "replace"):
             assert (await feed.put("2", id="a", if_exists=way)).outcome is KEPT
@@ -301,7 +301,7 @@ class AsyncOwnIdsContract(AsyncContract):
         assert await feed.get_all() == {"b": "3"}
         await end(feed, kind)
         # What was kept did not begin its time anew.
-        await self.pass_time(2.05)
+        await self.pass_time(5.05)
         assert (await feed.put("4", id="a")).outcome is ADDED
         assert (await feed.put("4", id="b")).outcome is KEPT
 
@@ -337,7 +337,7 @@ class AsyncOwnIdsContract(AsyncContract):
 
     async def test_a_job_that_failed_keeps_its_id(self, thoonk: AsyncThoonk) -> None:
         job = await thoonk.job("f")
-        await job.put("1", id="a", unique_for=60, delay=0.05)
+        await job.put("1", id="a", unique_for=60, delay=60)
         await job.run_now("a")
         await (await job.get()).cancel(delay=60)
         assert (await job.put("2", id="a")).outcome is KEPT

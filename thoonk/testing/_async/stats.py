@@ -27,7 +27,7 @@ class AsyncStatsContract(AsyncContract):
         assert (stats.type, stats.items, stats.publishes) == ("feed", 2, 3)
         assert stats.oldest_item is not None
         assert stats.newest_item is not None
-        assert 0.02 <= stats.newest_item + 0.015 < stats.oldest_item < 5
+        assert 0.02 <= stats.newest_item + 0.015 < stats.oldest_item < 15
         assert (stats.waiting, stats.finished, stats.oldest_waiting) == (None, None, None)
 
     async def test_a_sorted_feed_tells_how_much_there_is(self, thoonk: AsyncThoonk) -> None:
@@ -54,14 +54,14 @@ class AsyncStatsContract(AsyncContract):
         stats = await job.stats()
         assert stats.waiting == 1
         assert stats.oldest_waiting is not None
-        assert 0.015 < stats.oldest_waiting < 5
+        assert 0.015 < stats.oldest_waiting < 15
         assert stats.oldest_claimed is None
         claim = await job.get()
         stats = await job.stats()
         assert (stats.waiting, stats.claimed, stats.failing) == (0, 1, 0)
         assert stats.oldest_waiting is None
         assert stats.oldest_claimed is not None
-        assert stats.oldest_claimed < 5
+        assert stats.oldest_claimed < 15
         await claim.cancel()
         stats = await job.stats()
         assert (stats.waiting, stats.claimed, stats.failing) == (1, 0, 1)
@@ -79,12 +79,12 @@ class AsyncStatsContract(AsyncContract):
     ) -> None:
         job = await thoonk.job("j")
         await job.put("old")
-        await pause(0.1)
+        await self.pass_time(5)
         await job.put("young")
         await job.get()
         stats = await job.stats()
         assert stats.oldest_waiting is not None
-        assert stats.oldest_waiting < 0.1
+        assert stats.oldest_waiting < 5
 
     async def test_a_registered_type_has_the_stats_of_its_kind(self, thoonk: AsyncThoonk) -> None:
         thoonk.register_feedtype("chores", AsyncJob)

@@ -74,7 +74,7 @@ class BackendContract(Contract):
         until(lambda: self.blocked() == 1)
         backend.close()
         with pytest.raises(Closed):
-            waiting.result(5)
+            waiting.result()
         id = feed.put("x")
         assert (feed.get_counts()).waiting == 1 if feed.kind == "job" else True
         assert feed.get_ids() == [id]
@@ -90,7 +90,7 @@ class BackendContract(Contract):
         waiting = Background(notices.get)
         backend.close()
         with pytest.raises(Closed):
-            waiting.result(5)
+            waiting.result()
         (thoonk.feed("f")).publish("x")
 
     def test_closing_ends_what_has_just_begun(self, thoonk: Thoonk) -> None:
@@ -108,4 +108,4 @@ class BackendContract(Contract):
             backend.close()
             for call in begun:
                 with contextlib.suppress(Closed):
-                    call.result(5)
+                    call.result()

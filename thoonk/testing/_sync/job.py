@@ -450,8 +450,8 @@ class JobContract(Contract):
     ) -> None:
         job, elsewhere = thoonk.job("j", {"claim_timeout": 0.3}), other.job("j")
         id = job.put("x")
-        job.get()
         began = time.monotonic()
+        job.get()
         waiting = Background(elsewhere.get)
         claim = waiting.result()
         took = time.monotonic() - began
@@ -494,11 +494,11 @@ class JobContract(Contract):
         assert job.get_counts() == JobCounts(0, 0, 0, 1)
 
     def test_extend_keeps_a_claim(self, thoonk: Thoonk, other: Thoonk) -> None:
-        job, elsewhere = thoonk.job("j", {"claim_timeout": 1.8}), other.job("j")
+        job, elsewhere = thoonk.job("j", {"claim_timeout": 12}), other.job("j")
         job.put("x")
         claim = job.get()
-        for _ in range(5):
-            self.pass_time(0.5)
+        for _ in range(2):
+            self.pass_time(7)
             claim.extend()
             with pytest.raises(Empty):
                 elsewhere.get_nowait()
@@ -564,7 +564,7 @@ class JobContract(Contract):
         pause(0.05)
         assert not asking.is_done()
         claim.finish("result", result=True)
-        assert asking.result(5) == JobResult("query", "result")
+        assert asking.result() == JobResult("query", "result")
 
     def test_a_result_need_not_say_result_true(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
@@ -623,7 +623,7 @@ class JobContract(Contract):
         began = time.monotonic()
         with pytest.raises(Empty):
             job.get_result(id, timeout=0.25)
-        assert 0.24 < time.monotonic() - began < 2
+        assert 0.24 < time.monotonic() - began < PROMPTLY
 
     def test_another_jobs_result_is_not_ones_own(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
@@ -643,8 +643,8 @@ class JobContract(Contract):
         began = time.monotonic()
         (job.get()).finish("done", True, 0.4 if how == "argument" else None)
         if not result_is_gone(job, id):
-            becomes(True, result_is_gone, job, id, timeout=5)
-        assert 0.39 < time.monotonic() - began < 2
+            becomes(True, result_is_gone, job, id)
+        assert 0.39 < time.monotonic() - began < PROMPTLY
 
     # --- maintenance ------------------------------------------------------------------------
 
@@ -659,11 +659,11 @@ class JobContract(Contract):
         assert job.get_counts() == JobCounts(1, 1, 1, 0)
 
     def test_maintenance_brings_back_claims_that_have_run_out(self, thoonk: Thoonk) -> None:
-        job = thoonk.job("j", {"claim_timeout": 1.0, "max_failures": 2})
+        job = thoonk.job("j", {"claim_timeout": 5, "max_failures": 2})
         id = job.put("x")
         for expired, stalled in [((id,), ()), ((), (id,))]:
             job.get(timeout=5)
             assert (job.maintenance()).expired == ()
-            self.pass_time(1.05)
+            self.pass_time(5.05)
             report = job.maintenance()
             assert (report.expired, report.stalled) == (expired, stalled)

@@ -110,12 +110,12 @@ class OwnIdsContract(Contract):
     @pytest.mark.parametrize("state", ["scheduled", "waiting", "cancelled", "stalled"])
     def test_a_job_is_replaced_for_later(self, thoonk: Thoonk, state: str) -> None:
         job = job_in(thoonk, state)
-        put = job.put("new", id="a", if_exists="replace", delay=2)
+        put = job.put("new", id="a", if_exists="replace", delay=5)
         assert put.outcome is REPLACED
         assert job.get_counts() == JobCounts(0, 0, 0, 0, 1)
         with pytest.raises(Empty):
             job.get_nowait()
-        self.pass_time(2.05)
+        self.pass_time(5.05)
         claim = job.get(timeout=5)
         assert (claim.id, claim.item, claim.cancelled) == ("a", "new", 0)
         with pytest.raises(Empty):
@@ -285,7 +285,7 @@ class OwnIdsContract(Contract):
     @KINDS
     def test_an_id_stays_taken_for_its_time(self, thoonk: Thoonk, kind: str) -> None:
         feed = opened(thoonk, kind)
-        assert (feed.put("1", id="a", unique_for=2)).outcome is ADDED
+        assert (feed.put("1", id="a", unique_for=5)).outcome is ADDED
         end(feed, kind)
         for way in ("keep", "replace"):
             assert (feed.put("2", id="a", if_exists=way)).outcome is KEPT
@@ -296,7 +296,7 @@ class OwnIdsContract(Contract):
         assert feed.get_all() == {"b": "3"}
         end(feed, kind)
         # What was kept did not begin its time anew.
-        self.pass_time(2.05)
+        self.pass_time(5.05)
         assert (feed.put("4", id="a")).outcome is ADDED
         assert (feed.put("4", id="b")).outcome is KEPT
 
@@ -332,7 +332,7 @@ class OwnIdsContract(Contract):
 
     def test_a_job_that_failed_keeps_its_id(self, thoonk: Thoonk) -> None:
         job = thoonk.job("f")
-        job.put("1", id="a", unique_for=60, delay=0.05)
+        job.put("1", id="a", unique_for=60, delay=60)
         job.run_now("a")
         (job.get()).cancel(delay=60)
         assert (job.put("2", id="a")).outcome is KEPT

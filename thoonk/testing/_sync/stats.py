@@ -26,7 +26,7 @@ class StatsContract(Contract):
         assert (stats.type, stats.items, stats.publishes) == ("feed", 2, 3)
         assert stats.oldest_item is not None
         assert stats.newest_item is not None
-        assert 0.02 <= stats.newest_item + 0.015 < stats.oldest_item < 5
+        assert 0.02 <= stats.newest_item + 0.015 < stats.oldest_item < 15
         assert (stats.waiting, stats.finished, stats.oldest_waiting) == (None, None, None)
 
     def test_a_sorted_feed_tells_how_much_there_is(self, thoonk: Thoonk) -> None:
@@ -53,14 +53,14 @@ class StatsContract(Contract):
         stats = job.stats()
         assert stats.waiting == 1
         assert stats.oldest_waiting is not None
-        assert 0.015 < stats.oldest_waiting < 5
+        assert 0.015 < stats.oldest_waiting < 15
         assert stats.oldest_claimed is None
         claim = job.get()
         stats = job.stats()
         assert (stats.waiting, stats.claimed, stats.failing) == (0, 1, 0)
         assert stats.oldest_waiting is None
         assert stats.oldest_claimed is not None
-        assert stats.oldest_claimed < 5
+        assert stats.oldest_claimed < 15
         claim.cancel()
         stats = job.stats()
         assert (stats.waiting, stats.claimed, stats.failing) == (1, 0, 1)
@@ -76,12 +76,12 @@ class StatsContract(Contract):
     def test_an_old_job_that_is_claimed_does_not_count_as_waiting(self, thoonk: Thoonk) -> None:
         job = thoonk.job("j")
         job.put("old")
-        pause(0.1)
+        self.pass_time(5)
         job.put("young")
         job.get()
         stats = job.stats()
         assert stats.oldest_waiting is not None
-        assert stats.oldest_waiting < 0.1
+        assert stats.oldest_waiting < 5
 
     def test_a_registered_type_has_the_stats_of_its_kind(self, thoonk: Thoonk) -> None:
         thoonk.register_feedtype("chores", Job)
