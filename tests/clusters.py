@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,10 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from thoonk.testing.servers import Server
 
 NODE_TIMEOUT = 2.0
-"""Seconds of silence after which the others hold a node for dead."""
+"""Seconds of silence after which the others hold a node for dead, where a test lets one fail."""
+
+CALM = 60.0
+"""The same elsewhere: a node that stands still with the machine must not lose its slots."""
 
 FAILOVER_WITHIN = 15.0
 """Seconds for a replica to take over on a loaded machine. It takes 3 to 4 on an idle one."""
@@ -103,6 +107,7 @@ class Cluster:
 
     def __init__(self, binary: str, *options: str, masters: int = 3) -> None:
         self._masters = masters
+        self._timeout = NODE_TIMEOUT
         self.nodes = [Node(binary, *options) for _ in range(2 * masters)]
 
     def start(self) -> None:
@@ -125,8 +130,38 @@ class Cluster:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until all are up and agree on who has which slots, and replicas are complete."""
-        becomes_true(self._is_settled, 60)
+        """Wait until all are up and agree on who has which slots, and replicas are complete.
+
+        From then on, nodes may be silent for long.
+        """
+        if self._timeout != CALM:
+            # Nodes hear of each other the more often, the shorter it is.
+            becomes_true(self._is_settled, 60)
+            self._expect(CALM)
+        elif not self._was_settled():
+            self.expect_failures()
+            self.settle()
+
+    def _was_settled(self) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            return self._is_settled()
+        return False
+
+    def calm(self) -> None:
+        """Settle, if a test has let nodes fail and has not waited for the end of it."""
+        if self._timeout != CALM:
+            self.settle()
+
+    def expect_failures(self) -> None:
+        """A node that is silent is soon dead to the others, until they have settled."""
+        if self._timeout != NODE_TIMEOUT:
+            self._expect(NODE_TIMEOUT)
+
+    def _expect(self, timeout: float) -> None:
+        for node in self.nodes:
+            if self._runs(node):
+                node.call("CONFIG", "SET", "cluster-node-timeout", f"{timeout * 1000:.0f}")
+        self._timeout = timeout
 
     def _is_settled(self) -> bool:
         tables = set()
@@ -241,6 +276,7 @@ class Cluster:
     def fail_over(self, master: Node) -> Node:
         """Let the replica take over in good order. Returns it."""
         replica = self.replica_of(master)
+        self.expect_failures()
         for _ in range(3):
             replica.call("CLUSTER", "FAILOVER")
             # Servers give up after five seconds, and redis-server 6.2 does for no good reason.
@@ -250,9 +286,10 @@ class Cluster:
         becomes_true(replica.is_master, FAILOVER_WITHIN)
         return replica
 
-    def kill(self, node: Node) -> None:
-        """End it with SIGKILL."""
-        node.server.kill()
+    def kill(self, node: Node, how: signal.Signals = signal.SIGKILL) -> None:
+        """End it, or stop it with SIGSTOP."""
+        self.expect_failures()
+        node.server.kill(how)
 
     def crashed(self) -> list[str]:
         """The logs of servers that are gone by a fault of theirs, or of ours."""

@@ -28,8 +28,9 @@ def running_clusters() -> Iterator[Callable[[str], clusters.Cluster]]:
 def cluster(
     request: pytest.FixtureRequest, running_clusters: Callable[[str], clusters.Cluster]
 ) -> Iterator[clusters.Cluster]:
-    """A cluster, empty."""
+    """A cluster, empty, of which no node is failing."""
     found = running_clusters(request.param)
+    found.calm()
     found.empty()
     yield found
     assert not found.crashed(), found.crashed()[0]

@@ -65,7 +65,7 @@ def test_what_a_replica_has_confirmed_survives_its_master(cluster: Cluster) -> N
         master = cluster.owner("{q}")
         replica = cluster.replica_of(master)
         queue.put_many(before)
-        replica.server.kill(signal.SIGSTOP)
+        cluster.kill(replica, signal.SIGSTOP)
         with ThreadPoolExecutor(1) as pool:
             try:
                 # It is at the master alone, and so it is not acknowledged.

@@ -176,7 +176,7 @@ def test_a_lost_node_is_one_gap_for_those_who_listened_there(
             publisher.publish()
             other.publish()
             cluster.replicate(lost)
-            lost.server.kill(how)
+            cluster.kill(lost, how)
             try:
                 for _ in range(1000):  # 10 MB
                     publisher.publish()
