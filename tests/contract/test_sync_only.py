@@ -84,7 +84,7 @@ def test_closing_from_another_thread_wakes_everyone(world: World) -> None:
     thoonk.close()
     for call in waiting:
         with pytest.raises(Exception, match="closed"):
-            call.result(5)
+            call.result()
 
 
 @pytest.mark.parametrize("error", [AttributeError, ValueError])

@@ -145,7 +145,7 @@ def test_a_job_is_finished_once_whatever_step_the_clock_makes(
 def test_a_worker_that_lives_keeps_its_claim_when_the_clock_steps_back(
     server: ServerWithClock, thoonk: Thoonk
 ) -> None:
-    job = thoonk.job("j", {"claim_timeout": 3})
+    job = thoonk.job("j", {"claim_timeout": 6})
     job.put("x")
     server.turn(HOUR)
     claim = job.get()
@@ -153,7 +153,7 @@ def test_a_worker_that_lives_keeps_its_claim_when_the_clock_steps_back(
     with claim.heartbeat(), Thoonk(backend=server.url) as elsewhere:
         # Seen, and dated anew; the worker's token still counts.
         with pytest.raises(Empty):
-            elsewhere.job("j").get(timeout=5)
+            elsewhere.job("j").get(timeout=8)
     claim.finish()
     assert job.get_counts().finished == 1
 
@@ -166,7 +166,7 @@ def test_a_get_ends_in_time_when_the_clock_steps_back_as_it_waits(
 
     def wait() -> None:
         with pytest.raises(Empty):
-            queue.get(timeout=2)
+            queue.get(timeout=5)
         ended.set()
 
     waiting = threading.Thread(target=wait)
@@ -225,12 +225,12 @@ def test_who_waits_for_a_job_for_later_does_not_take_it_early_when_the_clock_ste
     server: ServerWithClock, thoonk: Thoonk
 ) -> None:
     job = thoonk.job("j")
-    job.put("x", delay=1)
+    job.put("x", delay=4)
     found: list[object] = []
 
     def wait() -> None:
         try:
-            found.append(job.get(timeout=2.5))
+            found.append(job.get(timeout=5.5))
         except Empty as error:
             found.append(error)
 
@@ -322,7 +322,7 @@ def test_a_result_is_there_until_its_time_whatever_smaller_steps_the_clock_makes
     for step in (0, HOUR, 0, -HOUR, 0):
         server.turn(step)
         ids.append(finish_one())
-        assert [job.get_result(id, timeout=0.1).result for id in ids] == ["result"] * len(ids)
+        assert [job.get_result(id, timeout=TIMEOUT).result for id in ids] == ["result"] * len(ids)
     thoonk.delete_feed("j")
     with contextlib.closing(server.client()) as raw:
         assert not raw.keys("feed.*")

@@ -63,6 +63,7 @@ def test_a_subscriber_whose_password_is_not_right_any_more_says_so(
             for _ in range(3):
                 with pytest.raises(Empty):
                     notices.get(timeout=0.5)
+            until(lambda: bool(warnings(caplog)))
             told = [each for each in warnings(caplog) if each.__dict__["event"] == "notices_denied"]
             # Once, however often it is tried.
             assert [(each.levelname, each.__dict__["feed"]) for each in told] == [("WARNING", "f")]

@@ -62,11 +62,11 @@ async def held_back(raw: Any, thoonk: Any, seconds: float) -> AsyncIterator[tupl
     https://github.com/valkey-io/valkey/issues/2111
     """
     queue = await settle(thoonk.queue("q"))
-    first = take(queue, 1.0)
+    first = take(queue, 2.5)
     await becomes_true(lambda: is_blocked(raw))
-    second = take(queue, 1.0 + seconds)
+    second = take(queue, 2.5 + seconds)
     await becomes_true(lambda: len(thoonk.backend._blocking._lines.places("q")) == 2)
-    raw.execute_command("CLIENT", "PAUSE", 2500, "WRITE")
+    raw.execute_command("CLIENT", "PAUSE", 4500, "WRITE")
     yield queue, [first, second]
     raw.ping()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 import signal
 import subprocess
@@ -269,7 +270,7 @@ INTERRUPTED = """
                 try:
                     if count == 0:
                         feed.get(timeout=40)
-                    end = time.monotonic() + 2  # two in the same moment count as one
+                    end = time.monotonic() + 8  # two in the same moment count as one
                     while count < 2 and time.monotonic() < end:
                         time.sleep(0.01)
                     break
@@ -322,14 +323,22 @@ def test_interrupts_in_a_row_mix_up_no_replies_and_leave_no_connections(
             assert script.stdout.readline() == "out\n"
             say("on")
             assert script.stdout.readline() == "fine\n", script.poll()
-        connections = real_world.raw.client_list()
-        assert len(connections) <= 6, [each["cmd"] for each in connections]
+        # Those of a test before this one may not be quite gone.
+        until(lambda: len(real_world.raw.client_list()) <= 6)
         say("end")
         assert script.wait(30) == 0
 
 
 def has_line(script: Any) -> bool:
     return bool(select.select([script.stdout], [], [], 0.05)[0])
+
+
+def in_short_waits(notices: Any) -> Any:
+    """The next notice, for which none of the waits is long."""
+    for _ in range(100):
+        with contextlib.suppress(Empty):
+            return notices.get(timeout=0.2)
+    raise AssertionError("no notice")
 
 
 def test_a_notice_long_after_the_last_one_is_no_lost_connection(
@@ -341,7 +350,7 @@ def test_a_notice_long_after_the_last_one_is_no_lost_connection(
             for id in ("1", "2"):
                 feed.publish("x", id=id)
                 # Its time for the reply is over when the next one comes.
-                assert notices.get(timeout=0.2) == Published("f", id, "x")
+                assert in_short_waits(notices) == Published("f", id, "x")
                 with pytest.raises(Empty):
                     notices.get(timeout=0.3)
     assert "lost" not in caplog.text

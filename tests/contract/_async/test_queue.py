@@ -46,7 +46,7 @@ async def test_closing_the_client_wakes_a_blocked_get(
     await until(lambda: blocked(world) == 1)
     await other.close()
     with pytest.raises(Closed):
-        await waiting.result(5)
+        await waiting.result()
     mine = await thoonk.queue("q")
     await mine.put("x")
     assert await mine.get(timeout=5) == "x"

@@ -25,7 +25,7 @@ async def test_closing_the_client_ends_its_subscriptions(world: World) -> None:
         waiting = Background(notices.get)
         await pause(0.1)
     with pytest.raises(Closed):
-        await waiting.result(5)
+        await waiting.result()
 
 
 async def test_a_subscription_that_was_not_entered_is_closed(thoonk: AsyncThoonk) -> None:

@@ -47,7 +47,7 @@ def test_closing_the_client_wakes_a_blocked_get(
     until(lambda: blocked(world) == 1)
     other.close()
     with pytest.raises(Closed):
-        waiting.result(5)
+        waiting.result()
     mine = thoonk.queue("q")
     mine.put("x")
     assert mine.get(timeout=5) == "x"

@@ -26,7 +26,7 @@ def test_closing_the_client_ends_its_subscriptions(world: World) -> None:
         waiting = Background(notices.get)
         pause(0.1)
     with pytest.raises(Closed):
-        waiting.result(5)
+        waiting.result()
 
 
 def test_a_subscription_that_was_not_entered_is_closed(thoonk: Thoonk) -> None:
