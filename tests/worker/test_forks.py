@@ -19,7 +19,7 @@ PROGRAM = """
 
     worker = {kind}({options})
 
-    @worker.handles("j", retries=0, claim_timeout=2)
+    @worker.handles("j", retries=0)
     {function} handler(item):
         pid = os.fork()
         if pid == 0:
