@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 PROMPTLY = 8.0
 """Seconds within which a blocked consumer has to wake: less than `thoonk.waiting.LONGEST_WAIT`,
-after which it looks by itself, and enough for a machine on which all stands still for some."""
+after which it looks by itself, and enough for a busy machine, which may do nothing for some."""
 
 
 @overload

@@ -16,7 +16,7 @@ from thoonk.testing._sync.helpers import Background, becomes, until
 from thoonk.testing.checks import PROMPTLY
 
 KEPT = 12.0
-"""Seconds of a `claim_timeout` that is renewed: a busy machine may stand still for some of them."""
+"""Seconds of a `claim_timeout` that is renewed: a busy machine may do nothing for some of them."""
 
 OFTEN = 60
 """How often a loop renews its claims within that, in these tests, so that they need not wait."""
@@ -46,7 +46,7 @@ class ClaimsContract(Contract):
             thief.maintenance()
 
     def renewed(self) -> None:
-        """Wait until claims have been renewed anew."""
+        """Wait until claims have been renewed again."""
         begun = self.renewals()
         # When the second is sent, the first one has been done.
         until(lambda: self.renewals() >= begun + 2)
