@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ QUIET = "ignore:This process:DeprecationWarning"
 """Python 3.12 and later warn of forks beside threads, which tests do on purpose."""
 
 
-def poll(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def poll(condition: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, inspect.getsource(condition)
@@ -43,12 +44,22 @@ def states(job: Job[Any]) -> tuple[int, int, int, int]:
     return counts.waiting, counts.claimed, counts.stalled, counts.finished
 
 
-def becomes(job: Job[Any], *expected: int, seconds: float = 20) -> None:
+def becomes(job: Job[Any], *expected: int, seconds: float = 60) -> None:
     """Wait until so many are waiting, claimed, stalled, finished."""
     deadline = time.monotonic() + seconds
     while (now := states(job)) != expected:
         assert time.monotonic() < deadline, (now, expected)
         time.sleep(0.01)
+
+
+def is_pending(pid: int, number: int) -> bool:
+    """Whether a process has still to get a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    masks = re.findall(r"(?m)^(?:Sig|Shd)Pnd:\s*(\w+)$", status)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 @attrs.frozen
@@ -158,11 +169,17 @@ class Command:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def takes(self, number: int) -> None:
+        """Wait until it has got the signal: while that is pending, a second one is the same."""
+        poll(
+            lambda: not any(is_pending(pid, number) for pid in [self.process.pid, *self.children()])
+        )
+
     def children(self) -> list[int]:
         path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(word) for word in path.read_text().split()]
 
-    def ends(self, seconds: float = 40) -> int:
+    def ends(self, seconds: float = 60) -> int:
         return self.process.wait(seconds)
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import Any
 
@@ -100,15 +101,15 @@ def test_a_coroutine_that_does_not_let_itself_be_cancelled_is_given_up(
     jobs = client.job("j")
     jobs.put("x")
     command = commands.start("app:worker", "--json", "--grace", "1")
-    becomes(jobs, 0, 0, 1, 0, seconds=60)
+    becomes(jobs, 0, 0, 1, 0)
     assert command.log.count("began\n") == 2
     # The only slot is free again.
     jobs.put("good")
-    becomes(jobs, 0, 0, 1, 1, seconds=40)
+    becomes(jobs, 0, 0, 1, 1)
     overdue = [line for line in records(command) if "time limit of 0.5 s" in line["message"]]
     assert len([line for line in overdue if "here it hangs" in line["message"]]) == 2
     command.signal(signal.SIGTERM)
-    assert command.ends(20) == 0, command.log
+    assert command.ends() == 0, command.log
     assert states(jobs) == (0, 0, 1, 1)
 
 
@@ -120,9 +121,10 @@ def test_the_log_says_who_has_blocked_the_event_loop(
     id = client.job("j").put("x")
     command = commands.start("app:worker", "--json")
     becomes(client.job("j"), 0, 0, 0, 1)
-    poll(lambda: "Event loop blocked" in command.log)
-    (record,) = [line for line in records(command) if "Event loop blocked" in line["message"]]
-    assert id in record["message"]
+    poll(lambda: re.search(f"Event loop blocked .*{id}", command.log))
+    # On a busy machine it may have stood still before, too.
+    told = [line for line in records(command) if "Event loop blocked" in line["message"]]
+    (record,) = [line for line in told if id in line["message"]]
     assert record["level"] == "WARNING"
 
 
@@ -143,4 +145,7 @@ def test_the_log_says_that_the_loop_stood_still_though_no_job_did_it(
     id = client.job("j").put("x")
     command = commands.start("app:worker")
     becomes(client.job("j"), 0, 0, 0, 1)
-    command.told("Event loop blocked for 1.", f"jobs under way: {id}")
+    blocked = poll(
+        lambda: re.search(f"Event loop blocked for ([0-9.]+) s; jobs under way: {id}", command.log)
+    )
+    assert 1 < float(blocked[1]) < 60
