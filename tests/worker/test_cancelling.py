@@ -49,9 +49,9 @@ def test_a_task_is_cancelled_and_its_slot_goes_on(
     jobs = thoonk.job("j")
     id = jobs.put("long")
     with workers.working(worker):
-        assert started.wait(20)
+        assert started.wait(60)
         end(jobs, id)
-        assert cancelled.wait(20)
+        assert cancelled.wait(60)
         jobs.put("short")
         poll(lambda: states(jobs) == left)
     events = [getattr(record, "event", "") for record in caplog.records]
@@ -85,7 +85,7 @@ def test_a_thread_sees_that_its_claim_is_lost(
     jobs = thoonk.job("j")
     id = jobs.put("long")
     with workers.working(worker):
-        assert started.wait(20)
+        assert started.wait(60)
         end(jobs, id)
         poll(lambda: seen == [NotClaimed])
         jobs.put("short")
@@ -116,5 +116,5 @@ def test_a_process_is_replaced(commands: Commands, client: Thoonk, end: Any, lef
     (before,) = command.children()
     end(jobs, id)
     jobs.put("short")
-    becomes(jobs, *left, seconds=60)
+    becomes(jobs, *left)
     assert before not in command.children()

@@ -112,7 +112,7 @@ def test_a_child_that_a_handler_forks_can_be_ended_by_a_signal(
         (child,) = processes(command) - workers or command.children()
         os.kill(child, number)
         expected = "130" if number == signal.SIGINT else str(-number)
-        assert jobs.get_result(id, timeout=20).result == expected
+        assert jobs.get_result(id, timeout=60).result == expected
         assert states(jobs) == (0, 0, 0, done)
 
 

@@ -121,7 +121,7 @@ def test_a_server_that_hangs_or_is_away_does_not_hold_the_probe_up(
             began = time.monotonic()
             health = check(own_server.url, (), mode, within=20, timeout=0.5)
             # With much room: what it must not take are the ten seconds of other calls.
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 9
             assert health.is_good is (mode is LIVE)
             assert "cannot ask the server" in health.message
         own_server.kill()

@@ -66,7 +66,7 @@ def test_a_job_that_is_not_the_workers_any_more_is_reported_as_what_it_is(
         return [each for each in caplog.records if getattr(each, "reason", None) is not None]
 
     with workers.working(worker):
-        assert started.wait(20)
+        assert started.wait(60)
         happens(jobs, thoonk, id)
         if when == "while it runs":
             poll(told)

@@ -119,7 +119,7 @@ def test_killed_processes_lose_nothing_of_any_partition(commands: Commands, clie
     for share in (50, 150):
         poll(lambda: jobs.get_counts().finished >= share)  # noqa: B023
         os.kill(poll(command.children)[0], signal.SIGKILL)
-    poll(lambda: jobs.get_counts().finished == 300, seconds=60)
+    poll(lambda: jobs.get_counts().finished == 300)
     for item, id in zip(items, ids, strict=True):
         assert jobs.get_result(id, timeout=5) == (item, f"did {item}")
     command.signal(signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -16,6 +17,7 @@ import pytest
 from conftest import World
 
 from thoonk import InvalidType, InvalidValue, Thoonk
+from thoonk import waiting as waits
 from thoonk.worker import Worker
 from thoonk.worker.adaptive_prefetch import TimeBudget
 from thoonk.worker.order import Order
@@ -200,7 +202,7 @@ def test_one_connection_waits_for_each_feed(one_server: World, kind: str) -> Non
         poll(lambda: len(done) == 300)
         # After the work they wait as before, and nobody asks again and again.
         poll(lambda: [int(client["idle"]) >= 1 for client in blocked(one_server)] == [True] * 3)
-    assert blocked(one_server) == []
+    poll(lambda: blocked(one_server) == [])  # the server sees that they are closed
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
@@ -327,8 +329,9 @@ def test_what_fails_is_tried_again(workers: Workers, thoonk: Thoonk) -> None:
 
 
 def test_it_stops_at_once_when_idle_and_after_its_jobs_when_not(
-    workers: Workers, thoonk: Thoonk
+    workers: Workers, thoonk: Thoonk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(waits, "LONGEST_WAIT", 90)
     worker, gate = workers(concurrency=2, shared=True), Gate()
     for feed in FEEDS:
         worker.handle(feed, gate.handler(workers, feed))
@@ -339,9 +342,9 @@ def test_it_stops_at_once_when_idle_and_after_its_jobs_when_not(
         thoonk.job("high").put("high-0")
         gate.let(2)  # it may have begun that one, too
         began = time.monotonic()
-        thread.join(30)
+        thread.join(45)
         assert not thread.is_alive()
-        assert time.monotonic() - began < 8  # not after the ten seconds of a wait
+        assert time.monotonic() - began < 45  # not after the 90 seconds of a wait
     assert states(thoonk.job("low")) == (0, 0, 0, 1)
     waiting, claimed, stalled, finished = states(thoonk.job("high"))
     assert (waiting + finished, claimed, stalled) == (1, 0, 0)
@@ -359,7 +362,10 @@ def test_a_paused_feed_is_passed_over(workers: Workers, thoonk: Thoonk) -> None:
         assert done[-1] == "high-0"
 
 
-def test_a_job_for_later_is_done_in_time(workers: Workers, thoonk: Thoonk) -> None:
+def test_a_job_for_later_is_done_in_time(
+    workers: Workers, thoonk: Thoonk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waits, "LONGEST_WAIT", 90)
     worker, done = workers(concurrency=1, shared=True), []
     recording(workers, worker, done)
     with workers.working(worker):
@@ -368,7 +374,7 @@ def test_a_job_for_later_is_done_in_time(workers: Workers, thoonk: Thoonk) -> No
         began = time.monotonic()
         thoonk.job("low").put("low-later", delay=0.5)
         poll(lambda: len(done) == 2)
-        assert 0.4 < time.monotonic() - began < 8
+        assert 0.4 < time.monotonic() - began < 45
 
 
 def test_a_feed_that_is_deleted_comes_back_and_does_not_hold_up_the_others(
@@ -454,10 +460,12 @@ def test_processes_that_are_killed_lose_nothing(commands: Commands, client: Thoo
     for share in (50, 150, 250, 400):
         poll(lambda: sum(j.get_counts().finished for j in jobs.values()) >= share)  # noqa: B023
         for pid in poll(command.children)[:2]:
-            os.kill(pid, signal.SIGKILL)
-            kills += 1
+            # One that was killed before may be among them, and gone by now.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
     for feed, job in jobs.items():
-        becomes(job, 0, 0, 0, 300, seconds=60)
+        becomes(job, 0, 0, 0, 300)
         for n, id in enumerate(ids[feed]):
             assert job.get_result(id, timeout=5) == (f"{feed}-{n}", f"did {feed}-{n}")
     command.signal(signal.SIGTERM)

@@ -38,7 +38,7 @@ def test_a_job_whose_result_the_server_refuses_is_stalled_and_the_others_are_fin
         jobs = thoonk.job("j")
         ids = jobs.put_many(["a", "L", "b", "L", "c"])
         with workers.working(worker):
-            becomes(jobs, 0, 0, 2, 3, seconds=60)
+            becomes(jobs, 0, 0, 2, 3)
         assert sorted(done) == ["L", "L", "a", "b", "c"]
         assert jobs.get_result(ids[4], timeout=5).result == "c"
         info = jobs.get_info(ids[1])

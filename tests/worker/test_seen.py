@@ -92,7 +92,7 @@ def test_a_worker_is_listed_with_what_it_does_and_removed_when_it_ends(
             )
             assert idle.version
             id = jobs.put("x")
-            assert began.wait(20)
+            assert began.wait(60)
             busy: Any = poll(lambda: (w := sole(thoonk)) and w.busy and w)
             assert [(job.feed, job.id, job.attempt) for job in busy.jobs] == [("a: ü", id, 1)]
             (job,) = busy.jobs
@@ -214,11 +214,11 @@ def test_a_worker_whose_reports_fail_works_all_the_same(
     jobs = thoonk.job("j")
     with workers.working(worker):
         first = jobs.put("x")
-        assert jobs.get_result(first, timeout=20).result == "done"
+        assert jobs.get_result(first, timeout=60).result == "done"
         if asks_again:
             poll(lambda: asked.count("ReportWorker") > 2)
         second = jobs.put("y")
-        assert jobs.get_result(second, timeout=20).result == "done"
+        assert jobs.get_result(second, timeout=60).result == "done"
     if not asks_again:
         assert asked == ["ReportWorker"]
 
@@ -241,7 +241,7 @@ def test_a_user_who_may_not_report_works_and_is_warned_once(
     try:
         with caplog.at_level(logging.DEBUG, "thoonk.worker"), made.working(worker):
             id = jobs.put("x")
-            assert jobs.get_result(id, timeout=20).result == "done"
+            assert jobs.get_result(id, timeout=60).result == "done"
             poll(lambda: [r for r in caplog.records if vars(r).get("event") == EVENT])
     finally:
         one_server.raw.execute_command("ACL", "DELUSER", "thoonk")
