@@ -130,7 +130,7 @@ class Terminal:
         for _ in range(4):
             self.type("\x03")
             with contextlib.suppress(AssertionError):
-                return self.end(timeout=5)
+                return self.end(timeout=15)
         raise AssertionError(self.seen)
 
     def close(self) -> None:

@@ -89,7 +89,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(process: Process, thoonk: Tho
     queue.put("x")
     with Path("/dev/full").open("wb") as full:
         failed = process.start("get", "q", stdout=full)
-        _, errors = failed.communicate(timeout=20)
+        _, errors = failed.communicate(timeout=60)
     assert failed.returncode == 1
     assert errors == b"Error: [Errno 28] No space left on device\n"
     assert queue.get_nowait() == "x"
@@ -168,11 +168,11 @@ def test_a_wait_that_is_ended_takes_nothing(
         feed.put("later", id="1", delay=600)
     waiting = process.start(*command)
     if command[1] == "result":
-        until(lambda: one_server.raw.pubsub_numsub("job.finish:x")[0][1] == 1)
+        until(lambda: one_server.raw.pubsub_numsub("job.finish:x")[0][1] == 1, timeout=60)
     else:
-        until(lambda: blocked(one_server) == 1)
+        until(lambda: blocked(one_server) == 1, timeout=60)
     waiting.send_signal(how)
-    out, errors = waiting.communicate(timeout=20)
+    out, errors = waiting.communicate(timeout=60)
     assert waiting.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[how]
     assert out == b""
     assert errors.strip() == b""
@@ -192,14 +192,14 @@ def test_whenever_it_is_interrupted_no_item_is_lost(process: Process, thoonk: Th
         job.put(f"{number}")
         for each in waiting:
             each.send_signal(signal.SIGINT)
-        out, _ = waiting[0].communicate(timeout=20)
+        out, _ = waiting[0].communicate(timeout=60)
         if out:
             seen.append(out.decode())
-        out, _ = waiting[1].communicate(timeout=20)
+        out, _ = waiting[1].communicate(timeout=60)
         for line in out.splitlines()[:1]:
             job.finish(line.decode())
     while queue.stats().items:
-        seen.append(queue.get(timeout=15))
+        seen.append(queue.get(timeout=60))
     assert sorted(seen, key=int) == [f"{number}" for number in range(12)]
     counts = job.get_counts()
     assert (counts.waiting + counts.finished, counts.claimed) == (12, 0)
@@ -224,7 +224,7 @@ class Output:
         os.set_blocking(self._pipe.fileno(), False)
         self._rest = b""
 
-    def next(self, timeout: float = 20) -> str:
+    def next(self, timeout: float = 60) -> str:
         end = time.monotonic() + timeout
         while b"\n" not in self._rest:
             ready, _, _ = select.select([self._pipe], [], [], max(0, end - time.monotonic()))
@@ -243,7 +243,7 @@ def watching(
     """A process that watches, once it has subscribed."""
     running = process.start("watch", *arguments)
     try:
-        until(lambda: world.raw.pubsub_numsub("newfeed")[0][1] == 1, timeout=20)
+        until(lambda: world.raw.pubsub_numsub("newfeed")[0][1] == 1, timeout=60)
         yield running, Output(running)
     finally:
         running.kill()
@@ -365,6 +365,6 @@ def test_a_watch_says_when_it_may_have_missed_something(any_server: Callable[...
             thoonk.feed("f").publish("x", id="1")
             assert json.loads(lines.next())["event"] == "publish"
             running.send_signal(signal.SIGINT)
-            running.wait(20)
+            running.wait(60)
             assert running.returncode == 130
         world.raw.close()

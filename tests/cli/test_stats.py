@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
+import types
 
+import pytest
 from click.testing import CliRunner
 
 from cli.conftest import Cli
 from thoonk import Thoonk
+from thoonk.cli import stats
 from thoonk.cli.app import app
 
 NOTHING = {
@@ -78,9 +82,11 @@ def test_what_is_scheduled_and_paused(cli: Cli, thoonk: Thoonk) -> None:
     ]
 
 
-def test_rates_are_those_between_two_looks(cli: Cli, thoonk: Thoonk) -> None:
+def test_rates_are_those_between_two_looks(
+    cli: Cli, thoonk: Thoonk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queue, job, feed = thoonk.queue("q"), thoonk.job("j"), thoonk.feed("f")
-    stop = threading.Event()
+    stop, rounds = threading.Event(), threading.Semaphore(0)
 
     def work() -> None:
         while not stop.wait(0.01):
@@ -90,7 +96,17 @@ def test_rates_are_those_between_two_looks(cli: Cli, thoonk: Thoonk) -> None:
             queue.get()
             job.get().finish()
             feed.publish("x")
+            rounds.release()
 
+    def enough(seconds: float) -> None:
+        """Sleep until the work of between is more than what a look may see in halves."""
+        while rounds.acquire(blocking=False):
+            pass
+        time.sleep(seconds)
+        for _ in range(20):
+            assert rounds.acquire(timeout=60)
+
+    monkeypatch.setattr(stats, "time", types.SimpleNamespace(sleep=enough))
     worker = threading.Thread(target=work)
     worker.start()
     try:

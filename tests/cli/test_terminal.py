@@ -162,8 +162,9 @@ def test_notices_are_watched(thoonk: Thoonk, terminal: Callable[..., Terminal]) 
         feed.publish({"n": published}, id=f"{published}")
         published += 1
         watching.read(0.1)
-    seen = watching.until("\n", 5)
-    assert re.search(r'\d\d:\d\d:\d\d publish +news \d+ \{"n":\d+\}', seen)
+    line = r'\d\d:\d\d:\d\d publish +news \d+ \{"n":\d+\}'
+    watching.shows(line)
+    assert re.search(line, watching.seen)
     watching.type("\x03")
     assert watching.end() == 130
 

@@ -154,9 +154,9 @@ def test_it_can_be_interrupted(server: servers.Server) -> None:
         processes.started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process,
     ):
         raw.sadd("feeds", "ghost")
-        until(lambda: raw.pubsub_numsub("newfeed")[0][1] == 1)
+        until(lambda: raw.pubsub_numsub("newfeed")[0][1] == 1, timeout=60)
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20) == (b"", b"")
+        assert process.communicate(timeout=60) == (b"", b"")
         assert process.returncode == 130
 
 

@@ -232,7 +232,7 @@ async def test_5000_feeds_are_sampled_once_for_all_pages(
     page = open_page(one_server.url)
     began = time.monotonic()
     assert "of 5" in (await page.get("/")).text
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 40
     sampler = page.application.state.site.sampler
     calls = 0
     execute = sampler._source.backend.execute
