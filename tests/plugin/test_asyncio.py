@@ -81,13 +81,13 @@ async def test_whoever_hears_all_feeds_hears_those_with_the_prefix(
 async def test_takers_wait_and_errors_tell_the_name_without_the_prefix(client: Client) -> None:
     async with client("a.") as ours, client("b.") as theirs:
         queue = await ours.queue("q")
-        taker = asyncio.ensure_future(queue.get(timeout=5))
+        taker = asyncio.ensure_future(queue.get(timeout=60))
         await (await theirs.queue("q")).put("theirs")
         await queue.put("ours")
         assert await taker == "ours"
         with pytest.raises(Empty):
             await queue.get(timeout=0.01)
-        waiting = asyncio.ensure_future(queue.get(timeout=5))
+        waiting = asyncio.ensure_future(queue.get(timeout=60))
         await asyncio.sleep(0)
         await ours.delete_feed("q")
         for refused in (waiting, queue.put("x")):

@@ -142,9 +142,9 @@ def test_a_claim_timeout_that_is_lowered_meanwhile_is_noticed(
         started.set()
         if how == "heartbeat":
             with claim.heartbeat():
-                time.sleep(4)
+                time.sleep(8)
         else:
-            time.sleep(4)
+            time.sleep(8)
 
     async def coroutine(item: str, claim: Any) -> None:
         if item == "before":
@@ -154,9 +154,9 @@ def test_a_claim_timeout_that_is_lowered_meanwhile_is_noticed(
         started.set()
         if how == "heartbeat":
             async with claim.heartbeat():
-                await asyncio.sleep(4)
+                await asyncio.sleep(8)
         else:
-            await asyncio.sleep(4)
+            await asyncio.sleep(8)
 
     workers.handle(
         worker,
@@ -170,8 +170,8 @@ def test_a_claim_timeout_that_is_lowered_meanwhile_is_noticed(
     jobs.put_many(["before", "x"])
     with workers.working(worker):
         assert started.wait(60)
-        thoonk.set_config("j", {"claim_timeout": 3})
-        end = time.monotonic() + 30
+        thoonk.set_config("j", {"claim_timeout": 6})
+        end = time.monotonic() + 60
         while states(jobs)[3] < 2 and time.monotonic() < end:
             jobs.maintenance()
             time.sleep(0.02)

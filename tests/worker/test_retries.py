@@ -51,7 +51,7 @@ def test_a_worker_that_stops_or_is_killed_loses_no_delay(
 
         worker = Kind({"processes=1" if kind == "processes" else "concurrency=2"})
 
-        @worker.handles("j", backoff=5, max_backoff=5, claim_timeout=1)
+        @worker.handles("j", backoff=8, max_backoff=8)
         {"async " * is_async}def handler(item, claim):
             if claim.cancelled == 0:
                 raise OSError("the first time")
@@ -63,7 +63,7 @@ def test_a_worker_that_stops_or_is_killed_loses_no_delay(
     info = scheduled(jobs, id)
     assert info.due is not None
     assert info.failed is not None
-    assert 2.4 <= (info.due - info.failed).total_seconds() <= 5
+    assert 3.9 <= (info.due - info.failed).total_seconds() <= 8
     command.signal(number)
     assert command.ends() == (-number if number == signal.SIGKILL else 0), command.log
     assert info_of(jobs, id) == info
