@@ -122,7 +122,7 @@ def test_a_wrong_address_is_one_line_at_once() -> None:
         assert done.stdout == ""
         assert len(done.stderr.splitlines()) == 1
         assert done.stderr.startswith("Error: Redis cannot be reached, nothing was done")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9  # calls are repeated for ten seconds
 
 
 def test_something_else_than_redis_is_one_line() -> None:

@@ -296,7 +296,7 @@ def test_q_ends_it_while_the_server_hangs(
             before.type("q")
             assert before.end() == 0
             # A reply is waited for ten seconds.
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 9
             assert "Traceback" not in before.seen
             after = top(*OFTEN, url=server.url)
             assert after.end() == 69

@@ -483,9 +483,9 @@ class AsyncPubSub:
 
     async def _message(self) -> list[Any] | None:
         """What comes next on the connection; None: it is lost, or was a refusal."""
-        pinged = False
+        pinged = looked_again = False
         while True:
-            patience = PING_DEADLINE if pinged else PING_AFTER
+            patience = PING_DEADLINE / 2 if pinged else PING_AFTER
             again = max(0.0, self._try_again_at - time.monotonic())
             try:
                 return await self._next_message(min(patience, again))
@@ -495,6 +495,11 @@ class AsyncPubSub:
                     continue
                 if not pinged and await self._ping():
                     pinged = True
+                    continue
+                # The deadline is in two halves: after an event loop stood still, a wait ends before
+                # it has read what came meanwhile.
+                if pinged and not looked_again:
+                    looked_again = True
                     continue
                 logger.warning(
                     "Connection for notices is dead; connecting again",
