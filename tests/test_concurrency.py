@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 import pytest
 
-from thoonk.concurrency._sync import Bell
+from thoonk.concurrency._sync import Bell, wait_event
 
 
 class Interrupted(BaseException):
@@ -69,3 +72,35 @@ def test_no_interrupt_keeps_others_from_ringing(interrupts: list[bool]) -> None:
         ringing.join(20)
         assert has_rung.is_set()
     assert caught > 20
+
+
+class Interrupting:
+    """Raises before the n-th line of the module `threading`; to be a trace function."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
+        if frame.f_code.co_filename != threading.__file__:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                raise Interrupted
+        return self
+
+
+def test_what_a_signal_handler_raises_in_a_wait_is_what_comes_of_it() -> None:
+    interrupted = 0
+    for at in range(1, 1000):
+        before = sys.gettrace()
+        sys.settrace(Interrupting(at))
+        try:
+            wait_event(threading.Event(), 0.001)
+        except Interrupted:
+            interrupted += 1
+        else:
+            break
+        finally:
+            sys.settrace(before)
+    assert interrupted > 10

@@ -22,7 +22,14 @@ sleep = time.sleep
 
 def wait_event(event: threading.Event, timeout: float | None) -> bool:
     """Wait until the event is set, ``timeout`` seconds at most; whether it is set."""
-    return event.wait(timeout)
+    try:
+        return event.wait(timeout)
+    except RuntimeError as error:
+        # An exception of a signal handler, Ctrl-C for one, while `Event` has let go of its lock:
+        # it lets go of it once more, which is an error, and hides the first.
+        if error.__context__ is None:
+            raise
+        raise error.__context__ from None
 
 
 class Bell:
