@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from thoonk.testing.servers import FINDERS, HeldPort, Server, running
 
@@ -19,6 +20,7 @@ __all__ = [
     "ServerWithClock",
     "binaries",
     "fake_clock",
+    "processor_time",
     "running",
     "servers_are_required",
     "with_clock",
@@ -101,3 +103,9 @@ def with_clock(binary: str, library: str) -> Iterator[ServerWithClock]:
         yield server
     finally:
         server.stop()
+
+
+def processor_time(raw: Any) -> float:
+    """Seconds that the server has had of the processor."""
+    used = raw.info("cpu")
+    return float(used["used_cpu_user"] + used["used_cpu_sys"])

@@ -665,35 +665,33 @@ async def test_a_call_waits_for_a_replica_that_is_promoted(
 @contextlib.contextmanager
 def watched_by_sentinel(master: servers.Server, folder: Path) -> Iterator[int]:
     """The port of a Sentinel that watches over the master; it alone decides."""
-    held = servers.HeldPort()
-    port = held.number
-    config = folder / "sentinel.conf"
-    lines = [
-        f"port {port}",
-        "bind 127.0.0.1",
-        f"dir {folder}",
-        f"sentinel monitor mymaster 127.0.0.1 {master.port} 1",
-        "sentinel down-after-milliseconds mymaster 60000",
-        "sentinel failover-timeout mymaster 3000",
-    ]
-    config.write_text("\n".join(lines) + "\n")
-    process = subprocess.Popen(
-        [master.binary, str(config), "--sentinel"], stdout=subprocess.DEVNULL
-    )
-    try:
-        with contextlib.closing(redis.Redis(port=port, protocol=2)) as raw:
+    with servers.HeldPort() as port:
+        config = folder / "sentinel.conf"
+        lines = [
+            f"port {port.number}",
+            "bind 127.0.0.1",
+            f"dir {folder}",
+            f"sentinel monitor mymaster 127.0.0.1 {master.port} 1",
+            "sentinel down-after-milliseconds mymaster 60000",
+            "sentinel failover-timeout mymaster 3000",
+        ]
+        config.write_text("\n".join(lines) + "\n")
+        process = subprocess.Popen(
+            [master.binary, str(config), "--sentinel"], stdout=subprocess.DEVNULL
+        )
+        try:
+            with contextlib.closing(redis.Redis(port=port.number, protocol=2)) as raw:
 
-            def knows_the_replica() -> bool:
-                with contextlib.suppress(redis.RedisError):
-                    return bool(raw.sentinel_slaves("mymaster"))
-                return False
+                def knows_the_replica() -> bool:
+                    with contextlib.suppress(redis.RedisError):
+                        return bool(raw.sentinel_slaves("mymaster"))
+                    return False
 
-            poll(knows_the_replica, 25)
-        yield port
-    finally:
-        process.kill()
-        process.wait(10)
-        held.release()
+                poll(knows_the_replica, 25)
+            yield port.number
+        finally:
+            process.kill()
+            process.wait(10)
 
 
 def let_it_fail(sentinel: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis
 from conftest import World
-from servers import Server
+from servers import Server, processor_time
 
 from thoonk import Job, Thoonk, WrongFeedType
 from thoonk.backends import ForwardingBackend
@@ -38,21 +38,15 @@ def no_step_is_long(raw: redis.Redis, longest: float = LONGEST) -> Iterator[None
     raw.config_set("slowlog-log-slower-than", 5_000)
     raw.config_set("slowlog-max-len", 10_000)
     raw.slowlog_reset()
-    worked = busy(raw)
+    worked = processor_time(raw)
     try:
         yield
-        worked = busy(raw) - worked
+        worked = processor_time(raw) - worked
         slow = [(each["duration"] / 1e6, each["command"][:60]) for each in raw.slowlog_get(10_000)]
     finally:
         raw.config_set("slowlog-log-slower-than", 10_000)
     # Where all of it is less than that for the processor, a step was only held up by the machine.
     assert worked < longest or max(slow, default=(0.0, b"")) < (longest, b"")
-
-
-def busy(raw: redis.Redis) -> float:
-    """Seconds that the server has had of the processor."""
-    used: Any = raw.info("cpu")
-    return float(used["used_cpu_user"] + used["used_cpu_sys"])
 
 
 def claimed_long_ago(raw: redis.Redis, job: Job[str], count: int) -> None:

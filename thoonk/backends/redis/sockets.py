@@ -97,7 +97,7 @@ def raise_if_closed(connection: Any, error: Exception) -> None:
     Raises:
         DriverConnectionError: another thread has closed it.
     """
-    # redis-py has no other way to ask. Its socket is the last thing that is gone.
+    # redis-py has no other way to ask. It drops the socket last, so `is_closing` comes first.
     if connection._sock is None or getattr(connection, "is_closing", False):  # noqa: SLF001
         raise DriverConnectionError("the connection was closed by another thread") from error
 
